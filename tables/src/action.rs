@@ -1,0 +1,166 @@
+//! Actions and instructions, in the canonical form in which an OpenFlow 1.3 switch holds them.
+//!
+//! Short-hands (`mod_dl_dst`, `strip_vlan`, `set_tunnel`, ...) do not occur here: the parser
+//! writes what OpenFlow 1.3 sends for them (`set_field`, `pop_vlan`, ...).
+
+use weir_nat::NatSpec;
+
+use crate::field::Field;
+use crate::port::PortNo;
+
+/// A table's number: 0 to 253.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TableId(pub u8);
+
+impl TableId {
+    /// The highest table a rule may be in.
+    pub const MAX: Self = Self(253);
+}
+
+/// Some consecutive bits of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subfield {
+    /// The field.
+    pub field: Field,
+    /// Lowest bit, from 0.
+    pub start: u16,
+    /// Number of bits, at least 1.
+    pub width: u16,
+}
+
+impl Subfield {
+    /// All bits of `field`.
+    pub fn whole(field: Field) -> Self {
+        Self { field, start: 0, width: field.info().width }
+    }
+}
+
+/// One action of an apply list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `output:PORT`, or a reserved port such as `NORMAL`. Output to the packet's own input
+    /// port is skipped; `IN_PORT` is how to send it back.
+    Output(PortNo),
+    /// `output:FIELD[a..b]`
+    OutputField(Subfield),
+    /// `CONTROLLER:MAX_LEN`
+    Controller {
+        /// Bytes of the packet to send.
+        max_len: u16,
+    },
+    /// `group:ID`
+    Group(u32),
+    /// `set_field:VALUE/MASK->FIELD`
+    SetField {
+        /// The field written.
+        field: Field,
+        /// The value, within `mask`.
+        value: u128,
+        /// The bits written.
+        mask: u128,
+    },
+    /// `load:VALUE->FIELD[a..b]`
+    Load {
+        /// The value, right-aligned.
+        value: u128,
+        /// Where it goes.
+        dst: Subfield,
+    },
+    /// `move:FIELD[a..b]->FIELD[c..d]`
+    Move {
+        /// Read from.
+        src: Subfield,
+        /// Written to; as wide as `src`.
+        dst: Subfield,
+    },
+    /// `push_vlan:ETHERTYPE`
+    PushVlan(u16),
+    /// `pop_vlan`
+    PopVlan,
+    /// `dec_ttl`
+    DecTtl,
+    /// `resubmit(PORT,TABLE)`: look up again, then go on behind it.
+    Resubmit {
+        /// in_port for the look-up only; `None`: the packet's own.
+        port: Option<PortNo>,
+        /// `None`: the current table.
+        table: Option<TableId>,
+        /// Whether the look-up sees the connection's original tuple.
+        ct: bool,
+    },
+    /// `ct(...)`
+    Ct(Box<CtAction>),
+    /// `ct_clear`
+    CtClear,
+    /// `conjunction(ID,K/N)`
+    Conjunction {
+        /// The conjunction's ID, matched by `conj_id`.
+        id: u32,
+        /// This clause, from 1.
+        clause: u8,
+        /// Clauses in all.
+        clauses: u8,
+    },
+    /// `note:HEX`
+    Note(Vec<u8>),
+    /// `exit`
+    Exit,
+}
+
+/// `ct(...)`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CtAction {
+    /// Create the connection, or refresh its metadata.
+    pub commit: bool,
+    /// Re-make a connection found in the reply direction; needs `commit`.
+    pub force: bool,
+    /// The zone.
+    pub zone: ZoneSource,
+    /// Where a copy of the packet goes on, tracked.
+    pub table: Option<TableId>,
+    /// Address translation.
+    pub nat: Option<NatSpec>,
+    /// Writes to `ct_mark` and `ct_label`; needs `commit`.
+    pub exec: Vec<Action>,
+    /// Application-level gateway; needs `commit` to have an effect.
+    pub alg: Option<Alg>,
+}
+
+/// Where ct() takes its zone from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneSource {
+    /// A number.
+    Number(u16),
+    /// A 16-bit subfield of the packet's key.
+    Field(Subfield),
+}
+
+impl Default for ZoneSource {
+    fn default() -> Self {
+        Self::Number(0)
+    }
+}
+
+/// An application-level gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alg {
+    /// RFC 959 and RFC 2428.
+    Ftp,
+    /// RFC 1350.
+    Tftp,
+}
+
+/// What a rule does, in the order of execution.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instructions {
+    /// The apply list; empty together with all else: drop.
+    pub apply: Vec<Action>,
+    /// `clear_actions`
+    pub clear_actions: bool,
+    /// `write_actions(...)`
+    pub write_actions: Vec<Action>,
+    /// `write_metadata:VALUE/MASK`
+    pub write_metadata: Option<(u64, u64)>,
+    /// `goto_table:N`
+    pub goto_table: Option<TableId>,
+}

@@ -1,0 +1,181 @@
+//! The flow key: everything a rule can match, as an array of words.
+//!
+//! A key is [`WORDS`] 64-bit words in host order; a field lies at a [`Slot`]. A mask has the
+//! same form. Words are ordered as a packet is understood (metadata, tunnel, conntrack, L2,
+//! L3, L4), so a lookup can be staged. Matching, hashing and un-wildcarding work on whole words
+//! and need not know the fields.
+
+use std::fmt;
+
+use crate::field::Field;
+
+/// Words in a key.
+pub const WORDS: usize = 48;
+
+/// Which word holds what. Two words: the first is the higher half of a 128-bit value.
+pub mod word {
+    /// in_port << 32 | pkt_mark
+    pub const PORT: u8 = 0;
+    /// metadata
+    pub const METADATA: u8 = 1;
+    /// reg0 << 32 | reg1, and so on up to reg31: 16 words
+    pub const REG: u8 = 2;
+    /// actset_output << 32 | conj_id
+    pub const CONJ: u8 = 18;
+    /// tun_id
+    pub const TUN_ID: u8 = 19;
+    /// tun_src << 32 | tun_dst
+    pub const TUN_V4: u8 = 20;
+    /// tun_ipv6_src, two words
+    pub const TUN_V6_SRC: u8 = 21;
+    /// tun_ipv6_dst, two words
+    pub const TUN_V6_DST: u8 = 23;
+    /// tun_flags << 16 | tun_ttl << 8 | tun_tos
+    pub const TUN_META: u8 = 25;
+    /// ct_state << 32 | ct_zone << 16 | ct_nw_proto
+    pub const CT_STATE: u8 = 26;
+    /// ct_mark << 32 | ct_tp_src << 16 | ct_tp_dst
+    pub const CT_MARK: u8 = 27;
+    /// ct_label, two words
+    pub const CT_LABEL: u8 = 28;
+    /// ct_nw_src << 32 | ct_nw_dst
+    pub const CT_V4: u8 = 30;
+    /// ct_ipv6_src, two words
+    pub const CT_V6_SRC: u8 = 31;
+    /// ct_ipv6_dst, two words
+    pub const CT_V6_DST: u8 = 33;
+    /// eth_dst << 16 | eth_type
+    pub const ETH_DST: u8 = 35;
+    /// eth_src << 16 | vlan_tci (bit 12 set: a tag is there; 0: untagged)
+    pub const ETH_SRC: u8 = 36;
+    /// ip_src << 32 | ip_dst; arp_spa << 32 | arp_tpa
+    pub const IPV4: u8 = 37;
+    /// ipv6_src, two words
+    pub const IPV6_SRC: u8 = 38;
+    /// ipv6_dst, two words
+    pub const IPV6_DST: u8 = 40;
+    /// ipv6_label << 32 | nw_proto << 24 | nw_tos << 16 | nw_ttl << 8 | ip_frag
+    pub const IP: u8 = 42;
+    /// tp_src << 48 | tp_dst << 32 | tcp_flags << 16 | arp_op; an ICMP type lies in tp_src,
+    /// a code in tp_dst
+    pub const L4: u8 = 43;
+    /// arp_sha, nd_sll
+    pub const ND_SLL: u8 = 44;
+    /// arp_tha, nd_tll
+    pub const ND_TLL: u8 = 45;
+    /// nd_target, two words
+    pub const ND_TARGET: u8 = 46;
+}
+
+/// Where a field lies in a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    word: u8,
+    shift: u8,
+    width: u8,
+}
+
+impl Slot {
+    /// `width` bits starting `shift` bits above the low end of `word`; a field wider than 64
+    /// bits begins in `word` (high half) and ends in the next.
+    pub(crate) const fn at(word: u8, shift: u8, width: u8) -> Option<Self> {
+        assert!(if width > 64 { shift == 0 && width == 128 } else { shift + width <= 64 });
+        assert!((word as usize) + (width > 64) as usize <= WORDS);
+        Some(Self { word, shift, width })
+    }
+
+    /// The value with all bits of the field set.
+    pub const fn ones(self) -> u128 {
+        u128::MAX >> (128 - self.width as u32)
+    }
+
+    /// Bits in the field.
+    pub const fn width(self) -> u8 {
+        self.width
+    }
+
+    /// The first word the field touches.
+    pub const fn word(self) -> usize {
+        self.word as usize
+    }
+}
+
+/// A flow key, or the mask of one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(align(64))]
+pub struct FlowKey([u64; WORDS]);
+
+impl FlowKey {
+    /// All bits zero.
+    pub const ZERO: Self = Self([0; WORDS]);
+
+    /// The words.
+    pub const fn words(&self) -> &[u64; WORDS] {
+        &self.0
+    }
+
+    /// The words, writable.
+    pub const fn words_mut(&mut self) -> &mut [u64; WORDS] {
+        &mut self.0
+    }
+
+    /// Reads the bits of `slot`.
+    pub const fn read(&self, slot: Slot) -> u128 {
+        let at = slot.word as usize;
+        if slot.width > 64 {
+            (self.0[at] as u128) << 64 | self.0[at + 1] as u128
+        } else {
+            (self.0[at] >> slot.shift) as u128 & slot.ones()
+        }
+    }
+
+    /// Writes the bits of `slot`; bits of `value` beyond its width are ignored.
+    pub const fn write(&mut self, slot: Slot, value: u128) {
+        self.write_masked(slot, value, slot.ones());
+    }
+
+    /// Writes those bits of `slot` that are set in `mask`.
+    pub const fn write_masked(&mut self, slot: Slot, value: u128, mask: u128) {
+        let at = slot.word as usize;
+        let mask = mask & slot.ones();
+        let value = value & mask;
+        if slot.width > 64 {
+            self.0[at] = self.0[at] & !((mask >> 64) as u64) | (value >> 64) as u64;
+            self.0[at + 1] = self.0[at + 1] & !(mask as u64) | value as u64;
+        } else {
+            let mask = (mask as u64) << slot.shift;
+            self.0[at] = self.0[at] & !mask | (value as u64) << slot.shift;
+        }
+    }
+
+    /// The value of `field`; 0 for a field that is not in the key.
+    pub fn field(&self, field: Field) -> u128 {
+        field.info().slot.map_or(0, |slot| self.read(slot))
+    }
+
+    /// Sets `field`; a field that is not in the key is ignored.
+    pub fn set_field(&mut self, field: Field, value: u128) {
+        if let Some(slot) = field.info().slot {
+            self.write(slot, value);
+        }
+    }
+
+    /// Whether all bits are zero.
+    pub fn is_zero(&self) -> bool {
+        self.0.iter().all(|&word| word == 0)
+    }
+}
+
+impl Default for FlowKey {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl fmt::Debug for FlowKey {
+    /// The words that are not zero, by index.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = self.0.iter().enumerate().filter(|(_, word)| **word != 0);
+        f.debug_map().entries(words.map(|(at, word)| (at, format_args!("{word:#018x}")))).finish()
+    }
+}
