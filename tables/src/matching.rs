@@ -1,7 +1,5 @@
 //! What a rule matches: a flow key and a mask.
 
-use smallvec::SmallVec;
-
 use crate::field::Field;
 use crate::key::FlowKey;
 
@@ -11,7 +9,7 @@ use crate::key::FlowKey;
 pub struct Match {
     key: FlowKey,
     mask: FlowKey,
-    unexecuted: SmallVec<[Term; 0]>,
+    unexecuted: Vec<Term>,
 }
 
 /// A field, the value it must have and the bits that count.
@@ -28,7 +26,7 @@ pub struct Term {
 impl Match {
     /// Matches every packet.
     pub const ANY: Self =
-        Self { key: FlowKey::ZERO, mask: FlowKey::ZERO, unexecuted: SmallVec::new_const() };
+        Self { key: FlowKey::ZERO, mask: FlowKey::ZERO, unexecuted: Vec::new() };
 
     /// Requires `field` to equal `value` in the bits of `mask`; later calls win.
     pub fn set(&mut self, field: Field, value: u128, mask: u128) {
