@@ -1,1 +1,5 @@
-//! See the crate's description.
+//! TOML, OpenFlow text, control socket, command line and metrics: all that a user types and
+//! reads. Nothing here knows DPDK, and nothing here runs on an lcore.
+#![forbid(unsafe_code)]
+
+pub mod diagnostic;
