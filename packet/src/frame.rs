@@ -21,6 +21,7 @@ pub struct NoHeadroom;
 ///
 /// A frame may be a chain of segments (jumbo frames on DPDK). All headers up to and
 /// including L4 lie in the first segment, the *head*; whoever makes a frame sees to that.
+#[expect(clippy::len_without_is_empty, reason = "an empty frame is never made")]
 pub trait Frame: Sized {
     /// The first segment.
     fn head(&self) -> &[u8];
@@ -29,7 +30,6 @@ pub trait Frame: Sized {
     fn head_mut(&mut self) -> &mut [u8];
 
     /// Length in bytes over all segments.
-    #[expect(clippy::len_without_is_empty, reason = "an empty frame is never made")]
     fn len(&self) -> usize;
 
     /// The segments behind the first, in order; none for a linear frame.
@@ -62,8 +62,163 @@ pub trait Frame: Sized {
 }
 
 /// A frame in ordinary memory, for tests, `weir replay` and packets made by hand.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Two are equal if their bytes are; the room in front does not count.
+#[derive(Clone, Debug)]
 pub struct VecFrame {
     bytes: Vec<u8>,
     start: usize,
 }
+
+impl VecFrame {
+    /// Room in front of a new frame, in bytes; that of DPDK's mbufs by default
+    /// (`RTE_PKTMBUF_HEADROOM`).
+    pub const HEADROOM: usize = 128;
+
+    /// A frame of these bytes, with [`Self::HEADROOM`] in front.
+    pub fn new(frame: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(Self::HEADROOM + frame.len());
+        bytes.resize(Self::HEADROOM, 0);
+        bytes.extend_from_slice(frame);
+        Self {
+            bytes,
+            start: Self::HEADROOM,
+        }
+    }
+
+    /// The whole frame.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+}
+
+impl From<&[u8]> for VecFrame {
+    fn from(frame: &[u8]) -> Self {
+        Self::new(frame)
+    }
+}
+
+impl From<Vec<u8>> for VecFrame {
+    fn from(frame: Vec<u8>) -> Self {
+        Self::new(&frame)
+    }
+}
+
+impl PartialEq for VecFrame {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for VecFrame {}
+
+impl Frame for VecFrame {
+    #[inline]
+    fn head(&self) -> &[u8] {
+        self.bytes()
+    }
+
+    #[inline]
+    fn head_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.start..).unwrap_or_default()
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    fn tail(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::empty()
+    }
+
+    fn push_front(&mut self, count: usize) -> Result<(), NoHeadroom> {
+        self.start = self.start.checked_sub(count).ok_or(NoHeadroom)?;
+        Ok(())
+    }
+
+    fn pull_front(&mut self, count: usize) {
+        assert!(count <= self.len(), "more bytes pulled than the frame has");
+        self.start += count;
+    }
+
+    fn duplicate(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+}
+
+/// A frame in several pieces of ordinary memory, as an mbuf chain is; for tests of all that
+/// walks over segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentedFrame {
+    head: VecFrame,
+    tail: Vec<Vec<u8>>,
+}
+
+impl SegmentedFrame {
+    /// Cuts `frame` into a head of at most `head_size` bytes and segments of the sizes given
+    /// (in turn, over and over; a size of 0 makes an empty segment once per turn). Without
+    /// sizes the rest is one segment.
+    pub fn new(frame: &[u8], head_size: usize, segment_sizes: &[usize]) -> Self {
+        let (head, mut rest) = frame.split_at(head_size.min(frame.len()));
+        let mut tail = Vec::new();
+        if segment_sizes.iter().all(|&size| size == 0) {
+            tail.push(rest.to_vec());
+            rest = &[];
+        }
+        for &size in segment_sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (segment, behind) = rest.split_at(size.min(rest.len()));
+            tail.push(segment.to_vec());
+            rest = behind;
+        }
+        Self {
+            head: VecFrame::new(head),
+            tail,
+        }
+    }
+
+    /// The whole frame in one piece.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = self.head.bytes().to_vec();
+        self.tail
+            .iter()
+            .for_each(|segment| bytes.extend_from_slice(segment));
+        bytes
+    }
+}
+
+impl Frame for SegmentedFrame {
+    fn head(&self) -> &[u8] {
+        self.head.head()
+    }
+
+    fn head_mut(&mut self) -> &mut [u8] {
+        self.head.head_mut()
+    }
+
+    fn len(&self) -> usize {
+        self.head.len() + self.tail.iter().map(Vec::len).sum::<usize>()
+    }
+
+    fn tail(&self) -> impl Iterator<Item = &[u8]> {
+        self.tail.iter().map(Vec::as_slice)
+    }
+
+    fn push_front(&mut self, count: usize) -> Result<(), NoHeadroom> {
+        self.head.push_front(count)
+    }
+
+    fn pull_front(&mut self, count: usize) {
+        self.head.pull_front(count);
+    }
+
+    fn duplicate(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

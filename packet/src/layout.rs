@@ -1,5 +1,7 @@
 //! Where the headers of a frame lie, found in one pass.
 
+use crate::{ether_type, protocol};
+
 /// The network protocol of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -108,8 +110,237 @@ pub struct Layout {
 
 /// Finds the headers of a frame of `len` bytes whose first segment is `head`.
 ///
+/// What the frame says of its own length is believed where it fits: bytes behind the IP packet
+/// are padding, and no header may reach beyond it. A header that begins in `head` and ends
+/// behind it counts as cut off, wherever the frame ends.
+///
+/// An IPv6 packet with a broken extension header keeps `l3` (its addresses are whole) and has
+/// protocol 0. A UDP packet whose length field is impossible keeps `l4` (its ports are whole).
+/// Both are told in `malformed`. A second fragment header counts as broken.
+///
+/// Cost: one pass over the headers, without allocation; does not panic, whatever the bytes.
+///
 /// # Errors
 /// [`Malformed::Runt`] only; everything else is told in [`Layout::malformed`].
-pub fn parse(_head: &[u8], _len: usize) -> Result<Layout, Malformed> {
-    Err(Malformed::Runt)
+#[inline]
+pub fn parse(head: &[u8], len: usize) -> Result<Layout, Malformed> {
+    let head = head.get(..len).unwrap_or(head);
+    let outer: &[u8; ETHERNET_SIZE] = head.first_chunk().ok_or(Malformed::Runt)?;
+    let mut layout = Layout {
+        ether_type: u16::from_be_bytes([outer[12], outer[13]]),
+        l3_offset: ETHERNET_SIZE as u16,
+        l3_end: len as u32,
+        ..Layout::default()
+    };
+    while ether_type::is_vlan(layout.ether_type) && layout.vlan_tags < MAX_VLAN_TAGS {
+        let Some(&[_, _, t0, t1]) = array(head, layout.l3_offset.into()) else {
+            layout.malformed = Some(Malformed::Vlan);
+            return Ok(layout);
+        };
+        layout.ether_type = u16::from_be_bytes([t0, t1]);
+        layout.vlan_tags += 1;
+        layout.l3_offset += 4;
+    }
+    if layout.ether_type < ether_type::LEAST {
+        llc(head, &mut layout);
+    }
+    match layout.ether_type {
+        ether_type::IPV4 => ipv4(head, len, &mut layout),
+        ether_type::IPV6 => ipv6(head, len, &mut layout),
+        ether_type::ARP | ether_type::RARP => arp(head, &mut layout),
+        _ => {}
+    }
+    Ok(layout)
 }
+
+/// An Ethernet header's size in bytes, without tags.
+pub(crate) const ETHERNET_SIZE: usize = 14;
+/// As many VLAN tags as are parsed; what lies behind more is not looked into.
+const MAX_VLAN_TAGS: u8 = 2;
+/// More than RFC 8200 4.1 lists (hop-by-hop, destination options, routing, fragment, AH,
+/// destination options again) are not followed.
+const MAX_EXTENSIONS: usize = 8;
+
+/// `N` bytes at `offset`.
+#[inline]
+pub(crate) fn array<const N: usize>(bytes: &[u8], offset: usize) -> Option<&[u8; N]> {
+    bytes.get(offset..)?.first_chunk()
+}
+
+/// IEEE 802.3 with a length instead of a type: LLC, perhaps with SNAP (RFC 1042).
+#[cold]
+fn llc(head: &[u8], layout: &mut Layout) {
+    let snap = array::<8>(head, layout.l3_offset.into());
+    layout.ether_type = ether_type::NONE;
+    if let Some(&[0xaa, 0xaa, 0x03, 0, 0, 0, t0, t1]) = snap {
+        let inner = u16::from_be_bytes([t0, t1]);
+        layout.l3_offset += 8;
+        if inner >= ether_type::LEAST {
+            layout.ether_type = inner;
+        }
+    }
+}
+
+#[inline]
+fn arp(head: &[u8], layout: &mut Layout) {
+    match array::<28>(head, layout.l3_offset.into()) {
+        Some([0, 1, 0x08, 0x00, 6, 4, ..]) => {
+            layout.l3 = L3::Arp;
+            layout.l3_end = u32::from(layout.l3_offset) + 28;
+        }
+        Some(_) | None => layout.malformed = Some(Malformed::Arp),
+    }
+}
+
+#[inline]
+fn ipv4(head: &[u8], len: usize, layout: &mut Layout) {
+    let start = usize::from(layout.l3_offset);
+    layout.malformed = Some(Malformed::Ipv4);
+    let Some(header) = array::<20>(head, start) else {
+        return;
+    };
+    let header_size = usize::from(header[0] & 0x0f) * 4;
+    let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let l4_offset = start + header_size;
+    let whole = header[0] >> 4 == 4
+        && header_size >= 20
+        && l4_offset <= head.len()
+        && total >= header_size
+        && start + total <= len;
+    if !whole {
+        return;
+    }
+    layout.malformed = None;
+    layout.l3 = L3::Ipv4;
+    layout.l4_offset = l4_offset as u16;
+    layout.l3_end = (start + total) as u32;
+    layout.protocol = header[9];
+    let offset_and_flags = u16::from_be_bytes([header[6], header[7]]);
+    layout.fragment = match (offset_and_flags & 0x1fff, offset_and_flags & 0x2000) {
+        (0, 0) => Fragment::No,
+        (0, _) => Fragment::First,
+        (_, _) => Fragment::Later,
+    };
+    if layout.fragment == Fragment::No {
+        l4(head, layout);
+    }
+}
+
+#[inline]
+fn ipv6(head: &[u8], len: usize, layout: &mut Layout) {
+    let start = usize::from(layout.l3_offset);
+    layout.malformed = Some(Malformed::Ipv6);
+    let Some(header) = array::<40>(head, start) else {
+        return;
+    };
+    let end = start + 40 + usize::from(u16::from_be_bytes([header[4], header[5]]));
+    if header[0] >> 4 != 6 || end > len {
+        return;
+    }
+    layout.malformed = None;
+    layout.l3 = L3::Ipv6;
+    layout.l4_offset = layout.l3_offset + 40;
+    layout.l3_end = end as u32;
+    layout.protocol = header[6];
+    if is_extension(layout.protocol) {
+        let packet = head.get(..end).unwrap_or(head);
+        if extensions(packet, layout).is_none() {
+            layout.malformed = Some(Malformed::Ipv6Extension);
+            layout.protocol = 0;
+            layout.fragment = Fragment::No;
+            return;
+        }
+    }
+    if layout.fragment == Fragment::No {
+        l4(head, layout);
+    }
+}
+
+#[inline]
+const fn is_extension(next_header: u8) -> bool {
+    matches!(
+        next_header,
+        protocol::HOP_BY_HOP
+            | protocol::ROUTING
+            | protocol::FRAGMENT
+            | protocol::AH
+            | protocol::DESTINATION_OPTIONS
+    )
+}
+
+/// Walks over the extension headers, up to the L4 header or a later fragment's data. `packet`
+/// ends where the IPv6 packet or the head does. `None` if one is cut off, or one too many.
+fn extensions(packet: &[u8], layout: &mut Layout) -> Option<()> {
+    for _ in 0..MAX_EXTENSIONS {
+        if !is_extension(layout.protocol) {
+            return Some(());
+        }
+        let start = usize::from(layout.l4_offset);
+        let header: &[u8; 8] = array(packet, start)?;
+        let size = match layout.protocol {
+            protocol::FRAGMENT => 8,
+            protocol::AH => (usize::from(header[1]) + 2) * 4,
+            _ => (usize::from(header[1]) + 1) * 8,
+        };
+        let end = start + size;
+        if end > packet.len() {
+            return None;
+        }
+        if layout.protocol == protocol::FRAGMENT {
+            if layout.fragment_header_offset != 0 {
+                return None;
+            }
+            layout.fragment_header_offset = layout.l4_offset;
+            let offset_and_more = u16::from_be_bytes([header[2], header[3]]);
+            if offset_and_more & 0xfff8 != 0 {
+                // What follows is the middle of a datagram, no header.
+                layout.fragment = Fragment::Later;
+                layout.l4_offset = end as u16;
+                return Some(());
+            }
+            if offset_and_more & 1 != 0 {
+                layout.fragment = Fragment::First;
+            }
+        }
+        layout.protocol = header[0];
+        layout.l4_offset = end as u16;
+    }
+    if is_extension(layout.protocol) {
+        None
+    } else {
+        Some(())
+    }
+}
+
+/// Checks the L4 header of a whole datagram.
+#[inline]
+fn l4(head: &[u8], layout: &mut Layout) {
+    let packet = head.get(..layout.l3_end as usize).unwrap_or(head);
+    // The IP headers were found to end inside of the packet.
+    let bytes = packet.get(layout.l4_offset.into()..).unwrap_or_default();
+    let present = match (layout.protocol, layout.l3) {
+        (protocol::TCP, _) => bytes.first_chunk::<20>().and_then(|header| {
+            let size = usize::from(header[12] >> 4) * 4;
+            (size >= 20 && size <= bytes.len()).then_some(L4::Tcp)
+        }),
+        (protocol::UDP, _) => bytes.first_chunk::<8>().map(|header| {
+            let size = usize::from(u16::from_be_bytes([header[4], header[5]]));
+            let room = layout.l3_end as usize - usize::from(layout.l4_offset);
+            if size < 8 || size > room {
+                layout.malformed = Some(Malformed::L4);
+            }
+            L4::Udp
+        }),
+        (protocol::SCTP, _) => bytes.first_chunk::<12>().map(|_| L4::Sctp),
+        (protocol::ICMP, L3::Ipv4) => bytes.first_chunk::<8>().map(|_| L4::Icmp),
+        (protocol::ICMPV6, L3::Ipv6) => bytes.first_chunk::<4>().map(|_| L4::Icmpv6),
+        (_, _) => Some(L4::None),
+    };
+    match present {
+        Some(l4) => layout.l4 = l4,
+        None => layout.malformed = Some(Malformed::L4),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,10 @@
 //! What identifies one direction of a connection.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::layout::{Fragment, L3, L4, Layout, array};
+use crate::protocol;
 
 /// Source and destination address of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,7 +25,7 @@ pub enum IpPair {
     },
 }
 
-/// One direction of a connection, as ct() sees it: addresses, protocol and two 16-bit numbers,
+/// One direction of a connection, as `ct()` sees it: addresses, protocol and two 16-bit numbers,
 /// in host order.
 ///
 /// For TCP, UDP and SCTP the numbers are the ports; for ICMP and ICMPv6 queries `src_port` is
@@ -55,3 +59,180 @@ impl Tuple {
         }
     }
 }
+
+impl Tuple {
+    /// The tuple of a whole datagram, or `None` if it has none: no IP, a fragment, a broken
+    /// header, or an ICMP or ICMPv6 message that is no query or reply (an error is about the
+    /// tuple it quotes).
+    ///
+    /// ICMP queries are echo, timestamp and information, ICMPv6 queries echo, each with code
+    /// 0 only. Any other IP protocol has ports of 0.
+    #[inline]
+    pub fn of(head: &[u8], layout: &Layout) -> Option<Self> {
+        let ip = IpPair::of(head, layout)?;
+        let l4: &[u8; 8] = match layout.l4 {
+            L4::Tcp | L4::Udp | L4::Sctp => {
+                let &[s0, s1, d0, d1] = array(head, layout.l4_offset.into())?;
+                return Some(Self {
+                    ip,
+                    protocol: layout.protocol,
+                    src_port: u16::from_be_bytes([s0, s1]),
+                    dst_port: u16::from_be_bytes([d0, d1]),
+                });
+            }
+            L4::Icmp | L4::Icmpv6 => {
+                let end = layout.l3_end as usize;
+                array(head.get(..end).unwrap_or(head), layout.l4_offset.into())?
+            }
+            L4::None => {
+                let portless = layout.malformed.is_none() && layout.fragment == Fragment::No;
+                return portless.then_some(Self {
+                    ip,
+                    protocol: layout.protocol,
+                    src_port: 0,
+                    dst_port: 0,
+                });
+            }
+        };
+        let &[icmp_type, code, _, _, id0, id1, ..] = l4;
+        let answer = match ip {
+            IpPair::V4 { .. } => opposite_icmp(icmp_type),
+            IpPair::V6 { .. } => opposite_icmpv6(icmp_type),
+        };
+        (answer.is_some() && code == 0).then_some(Self {
+            ip,
+            protocol: layout.protocol,
+            src_port: u16::from_be_bytes([id0, id1]),
+            dst_port: u16::from_be_bytes([icmp_type, code]),
+        })
+    }
+
+    /// The tuple of the answer to a packet of this tuple that nobody translated: addresses
+    /// and ports swapped; for an ICMP or ICMPv6 query its reply with the same identifier, and
+    /// the other way round.
+    ///
+    /// A translated connection's answer is not this one: reverse first, then translate.
+    #[inline]
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        let [icmp_type, code] = self.dst_port.to_be_bytes();
+        let opposite = match (self.ip, self.protocol) {
+            (IpPair::V4 { .. }, protocol::ICMP) => opposite_icmp(icmp_type),
+            (IpPair::V6 { .. }, protocol::ICMPV6) => opposite_icmpv6(icmp_type),
+            (_, _) => {
+                return Self {
+                    ip: self.ip.reversed(),
+                    protocol: self.protocol,
+                    src_port: self.dst_port,
+                    dst_port: self.src_port,
+                };
+            }
+        };
+        let answer = match opposite {
+            Some(answer) => answer,
+            None => icmp_type,
+        };
+        Self {
+            ip: self.ip.reversed(),
+            protocol: self.protocol,
+            src_port: self.src_port,
+            dst_port: u16::from_be_bytes([answer, code]),
+        }
+    }
+
+    /// Whether this is an ICMP or ICMPv6 tuple, which has an identifier instead of ports.
+    #[inline]
+    pub const fn is_icmp(&self) -> bool {
+        matches!(
+            (self.ip, self.protocol),
+            (IpPair::V4 { .. }, protocol::ICMP) | (IpPair::V6 { .. }, protocol::ICMPV6)
+        )
+    }
+}
+
+impl IpPair {
+    /// The addresses of an IPv4 or IPv6 packet, or `None` if it is neither.
+    #[inline]
+    pub fn of(head: &[u8], layout: &Layout) -> Option<Self> {
+        let start = usize::from(layout.l3_offset);
+        match layout.l3 {
+            L3::Ipv4 => {
+                let &[s0, s1, s2, s3, d0, d1, d2, d3] = array(head, start + 12)?;
+                Some(Self::V4 {
+                    src: Ipv4Addr::new(s0, s1, s2, s3),
+                    dst: Ipv4Addr::new(d0, d1, d2, d3),
+                })
+            }
+            L3::Ipv6 => Some(Self::V6 {
+                src: Ipv6Addr::from(*array::<16>(head, start + 8)?),
+                dst: Ipv6Addr::from(*array::<16>(head, start + 24)?),
+            }),
+            L3::Other | L3::Arp => None,
+        }
+    }
+
+    /// Source and destination swapped.
+    #[inline]
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::V4 { src, dst } => Self::V4 { src: dst, dst: src },
+            Self::V6 { src, dst } => Self::V6 { src: dst, dst: src },
+        }
+    }
+}
+
+/// The reply's type for a query's, and the other way round; `None` if `icmp_type` is neither.
+const fn opposite_icmp(icmp_type: u8) -> Option<u8> {
+    use protocol::icmp::{
+        ECHO_REPLY, ECHO_REQUEST, INFO_REPLY, INFO_REQUEST, TIMESTAMP_REPLY, TIMESTAMP_REQUEST,
+    };
+    match icmp_type {
+        ECHO_REQUEST => Some(ECHO_REPLY),
+        ECHO_REPLY => Some(ECHO_REQUEST),
+        TIMESTAMP_REQUEST => Some(TIMESTAMP_REPLY),
+        TIMESTAMP_REPLY => Some(TIMESTAMP_REQUEST),
+        INFO_REQUEST => Some(INFO_REPLY),
+        INFO_REPLY => Some(INFO_REQUEST),
+        _ => None,
+    }
+}
+
+/// As [`opposite_icmp`], for ICMPv6.
+const fn opposite_icmpv6(icmp_type: u8) -> Option<u8> {
+    use protocol::icmpv6::{ECHO_REPLY, ECHO_REQUEST};
+    match icmp_type {
+        ECHO_REQUEST => Some(ECHO_REPLY),
+        ECHO_REPLY => Some(ECHO_REQUEST),
+        _ => None,
+    }
+}
+
+/// `udp 10.0.0.5:4000 > 192.0.2.9:53`, `tcp [2001:db8::1]:1 > [2001:db8::2]:2`,
+/// `icmp 10.0.0.1 > 10.0.0.2 type=8 code=0 id=7`, `proto=47 10.0.0.1 > 10.0.0.2`.
+impl fmt::Display for Tuple {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (src, dst) = (self.src(), self.dst());
+        let ported = match self.protocol {
+            protocol::TCP => "tcp",
+            protocol::UDP => "udp",
+            protocol::SCTP => "sctp",
+            _ if self.is_icmp() => {
+                let [icmp_type, code] = self.dst_port.to_be_bytes();
+                let name = if src.is_ipv4() { "icmp" } else { "icmp6" };
+                let id = self.src_port;
+                return write!(
+                    f,
+                    "{name} {src} > {dst} type={icmp_type} code={code} id={id}"
+                );
+            }
+            number => return write!(f, "proto={number} {src} > {dst}"),
+        };
+        let src = SocketAddr::new(src, self.src_port);
+        let dst = SocketAddr::new(dst, self.dst_port);
+        write!(f, "{ported} {src} > {dst}")
+    }
+}
+
+#[cfg(test)]
+mod tests;

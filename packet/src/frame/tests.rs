@@ -1,0 +1,33 @@
+use super::*;
+
+#[test]
+fn the_front_moves_and_the_bytes_stay() {
+    let mut frame = VecFrame::new(&[1, 2, 3, 4]);
+    frame.pull_front(2);
+    assert_eq!(frame.bytes(), [3, 4]);
+    frame.push_front(1).unwrap();
+    frame.head_mut()[0] = 9;
+    assert_eq!(frame, VecFrame::new(&[9, 3, 4]));
+    assert_eq!(frame.len(), 3);
+}
+
+#[test]
+fn headroom_ends_without_a_change() {
+    let mut frame = VecFrame::new(&[7]);
+    frame.push_front(VecFrame::HEADROOM).unwrap();
+    assert_eq!(frame.push_front(1), Err(NoHeadroom));
+    assert_eq!(frame.len(), VecFrame::HEADROOM + 1);
+}
+
+#[test]
+fn segments_are_cut_in_turn() {
+    let bytes: Vec<u8> = (0..10).collect();
+    let frame = SegmentedFrame::new(&bytes, 3, &[2, 0, 1]);
+    assert_eq!(frame.head(), [0, 1, 2]);
+    let tail: Vec<&[u8]> = frame.tail().collect();
+    assert_eq!(tail, [&[3, 4][..], &[], &[5], &[6, 7], &[], &[8], &[9]]);
+    assert_eq!(frame.len(), 10);
+    assert_eq!(frame.to_vec(), bytes);
+    assert_eq!(SegmentedFrame::new(&bytes, 3, &[0]).tail().count(), 1);
+    assert_eq!(SegmentedFrame::new(&bytes, 30, &[]).head(), bytes);
+}

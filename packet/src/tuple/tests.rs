@@ -1,0 +1,69 @@
+use super::*;
+
+fn tuple(src: &str, dst: &str, protocol: u8) -> Tuple {
+    let (src, dst): (SocketAddr, SocketAddr) = (src.parse().unwrap(), dst.parse().unwrap());
+    let ip = match (src.ip(), dst.ip()) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => IpPair::V4 { src, dst },
+        (IpAddr::V6(src), IpAddr::V6(dst)) => IpPair::V6 { src, dst },
+        (src, dst) => panic!("{src} and {dst} are of two families"),
+    };
+    Tuple {
+        ip,
+        protocol,
+        src_port: src.port(),
+        dst_port: dst.port(),
+    }
+}
+
+#[test]
+fn ports_swap() {
+    let there = tuple("10.0.0.5:4000", "192.0.2.9:53", protocol::UDP);
+    assert_eq!(
+        there.reversed(),
+        tuple("192.0.2.9:53", "10.0.0.5:4000", protocol::UDP)
+    );
+    assert_eq!(there.to_string(), "udp 10.0.0.5:4000 > 192.0.2.9:53");
+}
+
+#[test]
+fn queries_become_replies_and_keep_their_identifier() {
+    let echo = tuple("10.0.0.1:7", "10.0.0.2:2048", protocol::ICMP);
+    assert_eq!(
+        echo.to_string(),
+        "icmp 10.0.0.1 > 10.0.0.2 type=8 code=0 id=7"
+    );
+    assert_eq!(
+        echo.reversed().to_string(),
+        "icmp 10.0.0.2 > 10.0.0.1 type=0 code=0 id=7"
+    );
+    let echo = tuple("[::1]:7", "[::2]:32768", protocol::ICMPV6);
+    assert_eq!(echo.to_string(), "icmp6 ::1 > ::2 type=128 code=0 id=7");
+    assert_eq!(
+        echo.reversed().to_string(),
+        "icmp6 ::2 > ::1 type=129 code=0 id=7"
+    );
+}
+
+#[test]
+fn an_icmp_number_in_the_other_family_is_nothing_special() {
+    let strange = tuple("10.0.0.1:0", "10.0.0.2:0", protocol::ICMPV6);
+    assert_eq!(strange.to_string(), "proto=58 10.0.0.1 > 10.0.0.2");
+    assert_eq!(
+        strange.reversed().to_string(),
+        "proto=58 10.0.0.2 > 10.0.0.1"
+    );
+}
+
+#[test]
+fn reversing_twice_is_the_identity() {
+    for number in 0..=u8::MAX {
+        for icmp_type in [0, 8, 13, 14, 15, 16] {
+            let there = tuple("10.0.0.1:5", "10.0.0.2:0", number);
+            let there = Tuple {
+                dst_port: icmp_type << 8,
+                ..there
+            };
+            assert_eq!(there.reversed().reversed(), there);
+        }
+    }
+}
