@@ -1,0 +1,87 @@
+use super::Case;
+use crate::differential::expectation::Side;
+use crate::differential::outcome::{Outcome, SentFrame};
+
+const CASE: &str = "\
+title: a tagged frame
+about: something
+  that goes on
+
+[ports]
+1
+2 tag=10
+
+[flows]
+in_port=1,actions=2
+
+[packets]
+# the first
+@0ms 1: hex 0200000000020200000000018100000a0800
+@1s 2: hex 02000000000202000000000108060000
+";
+
+fn sent(port: &str, frame: &[u8]) -> SentFrame {
+    SentFrame {
+        port: port.to_owned(),
+        frame: frame.to_vec(),
+    }
+}
+
+#[test]
+fn a_case_is_read() {
+    let case = Case::parse("x.case", CASE).expect("a case");
+    assert_eq!(case.about, ["something that goes on"]);
+    assert_eq!(
+        case.ports[1].settings,
+        [("tag".to_owned(), "10".to_owned())]
+    );
+    assert_eq!(case.packets[1].time_ms, 1_000);
+    assert_eq!(
+        case.flow_file(Side::Ovs),
+        "cookie=0x1,in_port=1,actions=2\n"
+    );
+}
+
+#[test]
+fn answers_are_written_into_the_case_and_read_back() {
+    let case = Case::parse("x.case", CASE).expect("a case");
+    let frame = case.packets[0].frame.clone();
+    let ovs = Outcome {
+        sent: vec![
+            vec![sent("2", &frame), sent("1", b"other bytes....")],
+            vec![],
+        ],
+        conntrack: vec!["udp,orig=()".to_owned()],
+        hits: vec![2],
+        flows: vec![],
+    };
+    let weir = Outcome {
+        sent: vec![vec![sent("2", &frame)], vec![]],
+        ..ovs.clone()
+    };
+    let text = case
+        .with_answers(&ovs, Some(&weir))
+        .replace("\n\n[ports]", "\ndiffers: so\n\n[ports]");
+    let again = Case::parse("x.case", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert_eq!(ovs.differences(&again, Side::Ovs), "");
+    assert_eq!(weir.differences(&again, Side::Weir), "");
+    assert!(ovs.differences(&again, Side::Weir).starts_with("@0ms 1: "));
+    assert!(text.contains("# the first\n@0ms 1: hex"), "{text}");
+    // Only Open vSwitch is asked: what weir is to do stays.
+    assert_eq!(again.with_answers(&ovs, None), text);
+}
+
+#[test]
+fn errors_point_at_the_text() {
+    let error = |old: &str, new: &str| {
+        let text = CASE.replace(old, new);
+        Case::parse("x.case", &text).expect_err(new).to_string()
+    };
+    assert!(error("[flows]", "[flow]").contains("x.case:9:1: unknown section"));
+    assert!(error("[flows]", "[flow]").contains("did you mean `flows`?"));
+    assert!(error("@1s", "@0s").contains("x.case:15:1: comes no later than the packet before"));
+    assert!(error("@1s 2", "@1s 3").contains("port 3 is not in [ports]"));
+    assert!(error("tag=10", "tag").contains("x.case:7:3: expected KEY=VALUE"));
+    assert!(error("about: something\n  that", "about: this\ndiffers: that").contains("differs"));
+    assert!(error("hex 0200000000020200000000018100000a0800", "hex 0g").contains("x.case:14:9:"));
+}

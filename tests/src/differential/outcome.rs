@@ -1,0 +1,141 @@
+//! What a switch did with a case, and how that is held against what is expected.
+
+use std::fmt::Write;
+
+use super::case::Case;
+use super::expectation::Side;
+use super::packet_text;
+
+#[cfg(test)]
+mod tests;
+
+/// A frame that a switch sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentFrame {
+    /// OpenFlow number of the port, or `LOCAL`.
+    pub port: String,
+    /// The frame.
+    pub frame: Vec<u8>,
+}
+
+/// Everything that is compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Per frame that went in, the frames that came out: by port in the case's order, and in
+    /// order of sending per port.
+    pub sent: Vec<Vec<SentFrame>>,
+    /// The connection dump, sorted.
+    pub conntrack: Vec<String>,
+    /// Packets per flow, in the order of the case's flows.
+    pub hits: Vec<u64>,
+    /// The dumped flows without statistics, in the same order.
+    pub flows: Vec<String>,
+}
+
+impl Outcome {
+    /// Puts an outcome together. `dump` is the output of `dump-flows` for flows whose cookies
+    /// are their line numbers, from 1 to `flow_count`.
+    ///
+    /// # Errors
+    /// If a line of the dump cannot be read.
+    pub fn new<'a>(
+        sent: Vec<Vec<SentFrame>>,
+        mut conntrack: Vec<String>,
+        dump: impl Iterator<Item = &'a str>,
+        flow_count: usize,
+    ) -> Result<Self, String> {
+        conntrack.retain(|line| !line.trim().is_empty());
+        conntrack.sort();
+        let mut hits = vec![0; flow_count];
+        let mut flows = vec![String::new(); flow_count];
+        for line in dump.filter(|line| line.contains("actions=")) {
+            let unreadable = || format!("cannot read the dumped flow `{line}`");
+            let cookie = value_of(line, "cookie=0x").ok_or_else(unreadable)?;
+            let number = usize::from_str_radix(cookie, 16).map_err(|_| unreadable())?;
+            let packets = value_of(line, "n_packets=").ok_or_else(unreadable)?;
+            let at = number.checked_sub(1).filter(|at| *at < flow_count);
+            let at = at.ok_or_else(unreadable)?;
+            hits[at] = packets.parse().map_err(|_| unreadable())?;
+            flows[at] = without_statistics(line);
+        }
+        Ok(Self {
+            sent,
+            conntrack,
+            hits,
+            flows,
+        })
+    }
+
+    /// The counts with blanks between, as in `[hits]`.
+    pub fn hits_text(&self) -> String {
+        let numbers: Vec<String> = self.hits.iter().map(u64::to_string).collect();
+        numbers.join(" ")
+    }
+
+    /// How this differs from what the case expects of `side`; empty if not at all.
+    pub fn differences(&self, case: &Case, side: Side) -> String {
+        let mut text = String::new();
+        for (packet, sent) in case.packets.iter().zip(&self.sent) {
+            let expected = packet.expected.of(side);
+            if expected != *sent {
+                let line = packet_text::print(&packet.frame);
+                let _ = writeln!(text, "@{}ms {}: {line}", packet.time_ms, packet.port);
+                list(&mut text, "expected", &expected, show);
+                list(&mut text, "sent", sent, show);
+            }
+        }
+        let expected = case.conntrack.of(side);
+        if expected != self.conntrack {
+            let _ = writeln!(text, "conntrack");
+            list(&mut text, "expected", &expected, Clone::clone);
+            list(&mut text, "dumped", &self.conntrack, Clone::clone);
+        }
+        let expected = case.hits.of(side);
+        if expected != [self.hits_text()] {
+            let _ = writeln!(text, "packets per flow");
+            list(&mut text, "expected", &expected, Clone::clone);
+            list(&mut text, "counted", &[self.hits_text()], Clone::clone);
+        }
+        text
+    }
+}
+
+fn show(sent: &SentFrame) -> String {
+    format!("-> {}: {}", sent.port, packet_text::print(&sent.frame))
+}
+
+fn list<T>(text: &mut String, title: &str, things: &[T], show: impl Fn(&T) -> String) {
+    let _ = writeln!(
+        text,
+        "  {title}{}",
+        if things.is_empty() { " nothing" } else { "" }
+    );
+    for thing in things {
+        let _ = writeln!(text, "    {}", show(thing));
+    }
+}
+
+/// What stands between `key` and the next comma or blank.
+fn value_of<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let rest = &line[line.find(key)? + key.len()..];
+    Some(&rest[..rest.find([',', ' ']).unwrap_or(rest.len())])
+}
+
+/// A dumped flow without what depends on time, traffic or the cookies that were put in.
+fn without_statistics(line: &str) -> String {
+    const STATISTICS: [&str; 6] = [
+        "cookie=",
+        "duration=",
+        "n_packets=",
+        "n_bytes=",
+        "idle_age=",
+        "hard_age=",
+    ];
+    let (head, actions) = line.split_at(line.find("actions=").unwrap_or(line.len()));
+    let kept: Vec<&str> = head
+        .split([' ', ','])
+        .filter(|part| !part.is_empty())
+        .filter(|part| !STATISTICS.iter().any(|key| part.starts_with(key)))
+        .collect();
+    format!("{} {actions}", kept.join(","))
+}

@@ -1,0 +1,410 @@
+//! A private Open vSwitch: `ovsdb-server` and `ovs-vswitchd --enable-dummy` in a temporary
+//! directory, with the clock stopped and moved by hand.
+//!
+//! The datapath of type `dummy` is the userspace datapath (`dpif-netdev`) with its connection
+//! tracker; its ports take frames as hexadecimal text and write what they send to a capture.
+//!
+//! Invariants
+//!   1. After [`Ovs::run`] has injected a frame, every frame that it causes has been sent
+//!      before the next one goes in.
+//!   2. No cached datapath flow serves a second frame: each is translated from the OpenFlow
+//!      tables, so counters and MAC learning are exact.
+
+use std::fs::File;
+use std::io;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::case::{Case, Packet, PortSpec, port_name};
+use super::expectation::Side;
+use super::outcome::{Outcome, SentFrame};
+use super::packet_text;
+use super::unixctl::UnixCtl;
+
+/// Where Debian keeps the schema of the switch's database.
+const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+
+/// How long the daemons may take to come up.
+const START: Duration = Duration::from_secs(15);
+
+/// Control commands served by one turn of the daemon's main loop, and one more. After that
+/// many calls the loop has turned, so what was queued before them is done.
+const CALLS_PER_TURN: usize = 11;
+
+/// Size in bytes of the header of a capture file, and of that of each record in it.
+const PCAP_HEADER_SIZE: usize = 24;
+const PCAP_RECORD_SIZE: usize = 16;
+
+/// The bridge that each case gets.
+const BRIDGE: &str = "br0";
+
+/// Why Open vSwitch gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum OvsError {
+    /// A program of Open vSwitch is not there.
+    #[error("Open vSwitch is not installed ({0} not found; Debian package openvswitch-switch)")]
+    Absent(String),
+    /// A program failed; its error text.
+    #[error("{0}")]
+    Failed(String),
+    /// The operating system refused something.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// The running daemons. Dropping it kills them and removes their directory.
+pub struct Ovs {
+    control: UnixCtl,
+    captures_made: usize,
+    dir: TempDir,
+    // Fields are dropped in order of declaration: the switch before its database.
+    _switch: Daemon,
+    _database: Daemon,
+}
+
+impl Ovs {
+    /// Starts both daemons and waits until they answer.
+    ///
+    /// # Errors
+    /// [`OvsError::Absent`] if Open vSwitch is not installed; otherwise what went wrong, with
+    /// the daemon's log.
+    pub fn start() -> Result<Self, OvsError> {
+        for program in [
+            "ovsdb-tool",
+            "ovsdb-server",
+            "ovs-vswitchd",
+            "ovs-vsctl",
+            "ovs-ofctl",
+        ] {
+            if find(program).is_none() {
+                return Err(OvsError::Absent(program.to_owned()));
+            }
+        }
+        let dir = tempfile::Builder::new().prefix("weir-ovs-").tempdir()?;
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let (database, socket) = (at("conf.db"), at("db.sock"));
+        checked(
+            command(dir.path(), "ovsdb-tool").args(["create", &database, SCHEMA]),
+            "",
+        )?;
+        let database = Daemon::start(
+            command(dir.path(), "setpriv")
+                .args(["--pdeathsig", "KILL", "ovsdb-server", "--no-chdir"])
+                .arg(format!("--unixctl={}", at("ovsdb.ctl")))
+                .arg(format!("--remote=punix:{socket}"))
+                .arg(&database),
+            dir.path().join("ovsdb.log"),
+        )?;
+        database.wait_for(&dir.path().join("db.sock"))?;
+        checked(
+            command(dir.path(), "ovs-vsctl")
+                .arg(format!("--db=unix:{socket}"))
+                .args(["--no-wait", "init"]),
+            "",
+        )?;
+        let control = dir.path().join("vswitchd.ctl");
+        let switch = Daemon::start(
+            command(dir.path(), "setpriv")
+                .args(["--pdeathsig", "KILL", "ovs-vswitchd", "--no-chdir"])
+                .args(["--enable-dummy", "--disable-system"])
+                .arg(format!("--unixctl={}", control.display()))
+                .arg(format!("unix:{socket}")),
+            dir.path().join("vswitchd.log"),
+        )?;
+        switch.wait_for(&control)?;
+        let control = UnixCtl::connect(&control)?;
+        Ok(Self {
+            control,
+            captures_made: 0,
+            dir,
+            _switch: switch,
+            _database: database,
+        })
+    }
+
+    /// The version of the running switch, as it prints it.
+    ///
+    /// # Errors
+    /// If the daemon does not answer.
+    pub fn version(&mut self) -> Result<String, OvsError> {
+        Ok(self.call("version", &[])?.trim().to_owned())
+    }
+
+    /// Runs one case on a fresh bridge with no connections and the clock stopped.
+    ///
+    /// # Errors
+    /// If Open vSwitch refuses the flows or a command of the case, or gives no answer.
+    pub fn run(&mut self, case: &Case) -> Result<Outcome, OvsError> {
+        let mut captures = self.make_bridge(&case.ports)?;
+        self.ofctl(&["add-flows"], &["-"], &case.flow_file(Side::Ovs))?;
+        for line in &case.ovs_commands {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let (method, arguments) = words.split_first().expect("a command line is not empty");
+            self.call(method, arguments)?;
+        }
+        let mut sent = Vec::new();
+        let mut now_ms = 0;
+        for packet in &case.packets {
+            self.advance(packet.time_ms - now_ms)?;
+            now_ms = packet.time_ms;
+            self.inject(packet)?;
+            let mut frames = Vec::new();
+            for capture in &mut captures {
+                let port = capture.port.clone();
+                let read = capture.new_frames()?;
+                frames.extend(read.into_iter().map(|frame| SentFrame {
+                    port: port.clone(),
+                    frame,
+                }));
+            }
+            sent.push(frames);
+        }
+        let conntrack = self.call("dpctl/dump-conntrack", &[])?;
+        let conntrack = conntrack.lines().map(str::to_owned).collect();
+        let dump = self.ofctl(&["dump-flows"], &[], "")?;
+        let outcome = Outcome::new(sent, conntrack, dump.lines(), case.flows.len());
+        self.vsctl(&["del-br", BRIDGE])?;
+        outcome.map_err(OvsError::Failed)
+    }
+
+    fn make_bridge(&mut self, ports: &[PortSpec]) -> Result<Vec<Capture>, OvsError> {
+        let mut captures = Vec::new();
+        let mut words: Vec<String> = ["add-br", BRIDGE, "--", "set", "bridge", BRIDGE]
+            .into_iter()
+            .chain([
+                "datapath_type=dummy",
+                "fail-mode=secure",
+                "protocols=OpenFlow10,OpenFlow13",
+            ])
+            .map(str::to_owned)
+            .collect();
+        for port in ports {
+            self.captures_made += 1;
+            let path = self
+                .dir
+                .path()
+                .join(format!("sent-{}.pcap", self.captures_made));
+            let name = port.name();
+            words.push("--".to_owned());
+            if !port.is_local() {
+                words.extend(["add-port", BRIDGE, &name].map(str::to_owned));
+                words.extend(
+                    port.settings
+                        .iter()
+                        .map(|(key, value)| format!("{key}={value}")),
+                );
+                words.push("--".to_owned());
+            }
+            words.extend(["set", "interface", &name].map(str::to_owned));
+            words.push(format!("options:tx_pcap={}", path.display()));
+            if !port.is_local() {
+                words.push("type=dummy".to_owned());
+                words.push(format!("ofport_request={}", port.number));
+            }
+            captures.push(Capture {
+                port: port.number.clone(),
+                path,
+                file: None,
+            });
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.vsctl(&words)?;
+        self.call("dpctl/flush-conntrack", &[])?;
+        self.call("time/stop", &[])?;
+        Ok(captures)
+    }
+
+    fn advance(&mut self, millis: u64) -> Result<(), OvsError> {
+        if millis > 0 {
+            self.call("time/warp", &[&millis.to_string()])?;
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    fn inject(&mut self, packet: &Packet) -> Result<(), OvsError> {
+        let name = port_name(&packet.port);
+        let hex = packet_text::to_hex(&packet.frame);
+        self.call("netdev-dummy/receive", &[&name, &hex])?;
+        self.turn()?;
+        // Counters move from the datapath's flows to the rules, and the flows go.
+        self.call("revalidator/purge", &[])?;
+        Ok(())
+    }
+
+    /// Returns when the daemon's main loop has turned at least once.
+    fn turn(&mut self) -> Result<(), OvsError> {
+        for _ in 0..CALLS_PER_TURN {
+            self.call("version", &[])?;
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, method: &str, arguments: &[&str]) -> Result<String, OvsError> {
+        self.control.call(method, arguments).map_err(|error| {
+            let log = std::fs::read_to_string(self.dir.path().join("vswitchd.log"));
+            OvsError::Failed(format!("{error}\n{}", tail(&log.unwrap_or_default())))
+        })
+    }
+
+    fn vsctl(&self, arguments: &[&str]) -> Result<String, OvsError> {
+        let database = format!("--db=unix:{}", self.dir.path().join("db.sock").display());
+        checked(
+            command(self.dir.path(), "ovs-vsctl")
+                .arg(database)
+                .args(arguments),
+            "",
+        )
+    }
+
+    fn ofctl(&self, verb: &[&str], arguments: &[&str], input: &str) -> Result<String, OvsError> {
+        let socket = self.dir.path().join(format!("{BRIDGE}.mgmt"));
+        checked(
+            command(self.dir.path(), "ovs-ofctl")
+                .args(["-O", "OpenFlow13"])
+                .args(verb)
+                .arg(format!("unix:{}", socket.display()))
+                .args(arguments),
+            input,
+        )
+    }
+}
+
+/// What one port has sent; grows while the switch runs.
+struct Capture {
+    port: String,
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Capture {
+    /// The frames that were sent since the last call, in order.
+    fn new_frames(&mut self) -> Result<Vec<Vec<u8>>, OvsError> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let mut file = File::open(&self.path)?;
+                file.read_exact(&mut [0; PCAP_HEADER_SIZE])?;
+                self.file.insert(file)
+            }
+        };
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let mut frames = Vec::new();
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let cut_off = || OvsError::Failed("a capture ends within a record".to_owned());
+            let (header, behind) = rest
+                .split_at_checked(PCAP_RECORD_SIZE)
+                .ok_or_else(cut_off)?;
+            let size = u32::from_ne_bytes(header[8..12].try_into().expect("four bytes"));
+            let (frame, behind) = behind.split_at_checked(size as usize).ok_or_else(cut_off)?;
+            frames.push(frame.to_vec());
+            rest = behind;
+        }
+        Ok(frames)
+    }
+}
+
+/// A daemon that dies with this value.
+struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    fn start(command: &mut Command, log: PathBuf) -> Result<Self, OvsError> {
+        let output = File::create(&log)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()?;
+        Ok(Self { child, log })
+    }
+
+    fn wait_for(&self, path: &Path) -> Result<(), OvsError> {
+        let begun = Instant::now();
+        while !path.exists() {
+            if begun.elapsed() > START {
+                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+                let message = format!("{} did not appear:\n{}", path.display(), tail(&log));
+                return Err(OvsError::Failed(message));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Either fails only if the daemon is already gone, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A program of Open vSwitch that keeps all its files in `dir`.
+fn command(dir: &Path, program: &str) -> Command {
+    let mut command = Command::new(find(program).unwrap_or_else(|| program.into()));
+    for variable in ["OVS_RUNDIR", "OVS_DBDIR", "OVS_SYSCONFDIR", "OVS_LOGDIR"] {
+        command.env(variable, dir);
+    }
+    command
+        .env("PATH", search_path())
+        .env("LC_ALL", "C")
+        .env("TZ", "UTC")
+        .current_dir(dir);
+    command
+}
+
+/// Where programs are looked for: a user's `PATH` need not have the administrator's folders.
+fn search_path() -> String {
+    format!(
+        "{}:/usr/sbin:/sbin",
+        std::env::var("PATH").unwrap_or_default()
+    )
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    search_path()
+        .split(':')
+        .map(|dir| Path::new(dir).join(program))
+        .find(|path| path.is_file())
+}
+
+/// Runs a command to its end with `input` on its standard input; returns what it printed.
+fn checked(command: &mut Command, input: &str) -> Result<String, OvsError> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut stdin = child.stdin.take().expect("standard input is piped");
+    stdin.write_all(input.as_bytes())?;
+    drop(stdin);
+    let output = child.wait_with_output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(text);
+    }
+    let error = String::from_utf8_lossy(&output.stderr);
+    let program = Path::new(command.get_program()).display().to_string();
+    Err(OvsError::Failed(format!(
+        "{program}: {}{}",
+        text,
+        error.trim_end()
+    )))
+}
+
+/// The last lines of a log.
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}
