@@ -1,0 +1,117 @@
+//! From what can run back to text.
+
+use toml::Spanned;
+
+use super::raw;
+use super::{Config, Device, FailMode, FlowSource, Port, Vlans};
+
+pub(super) fn to_toml(config: &Config) -> String {
+    let eal = &config.eal;
+    let file = raw::File {
+        eal: Some(raw::Eal {
+            lcores: typed(vec![placeless(i64::from(eal.lcore))]),
+            hugepages: Some(eal.hugepages),
+            memory_mb: typed(eal.memory_mb.into()),
+            mbufs: typed(eal.mbufs.into()),
+            args: Some(eal.args.clone()),
+            idle_sleep_us: typed(i64::try_from(eal.idle_sleep.as_micros()).unwrap_or(i64::MAX)),
+        }),
+        port: config
+            .ports
+            .iter()
+            .map(|port| placeless(raw_port(port)))
+            .collect(),
+        bridge: Some(raw::Bridge {
+            name: typed(config.bridge.name.clone()),
+            flows: Some(
+                config
+                    .bridge
+                    .flows
+                    .iter()
+                    .map(|from| placeless(source(from)))
+                    .collect(),
+            ),
+            groups: None,
+            fail_mode: typed(
+                match config.bridge.fail_mode {
+                    FailMode::Secure => "secure",
+                    FailMode::Standalone => "standalone",
+                }
+                .to_owned(),
+            ),
+        }),
+        conntrack: Some(raw::Conntrack {
+            max_connections: typed(config.conntrack.max_connections.into()),
+            tcp_loose: Some(config.conntrack.tcp_loose),
+            timeouts: Some(
+                config
+                    .conntrack
+                    .timeouts
+                    .iter()
+                    .map(|(name, timeout)| {
+                        let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
+                        (placeless(name.to_owned()), placeless(seconds))
+                    })
+                    .collect(),
+            ),
+        }),
+        control: Some(raw::Control {
+            socket: typed(config.control.socket.display().to_string()),
+            mode: typed(format!("{:04o}", config.control.mode)),
+            owner: config.control.owner.clone().map(placeless),
+            group: config.control.group.clone().map(placeless),
+        }),
+        metrics: config.metrics.map(|listen| raw::Metrics {
+            listen: typed(listen.to_string()),
+        }),
+        ..raw::File::default()
+    };
+    toml::to_string(&file).expect("tables with text keys, no value that TOML lacks")
+}
+
+fn raw_port(port: &Port) -> raw::Port {
+    let (tag, trunks) = match &port.vlans {
+        Vlans::Access(tag) => (typed(i64::from(*tag)), None),
+        Vlans::All => (None, None),
+        Vlans::Trunk(vlans) => (
+            None,
+            typed(
+                vlans
+                    .iter()
+                    .map(|vlan| placeless(i64::from(*vlan)))
+                    .collect(),
+            ),
+        ),
+    };
+    let (vdev, pci) = match &port.device {
+        None => (None, None),
+        Some(Device::Pci(address)) => (None, typed(address.clone())),
+        Some(Device::Vdev(vdev)) => (typed(vdev.clone()), None),
+    };
+    raw::Port {
+        name: typed(port.name.clone()),
+        id: typed(port.id.0.into()),
+        vdev,
+        pci,
+        queues: typed(1),
+        mtu: typed(port.mtu.into()),
+        tag,
+        trunks,
+        ..raw::Port::default()
+    }
+}
+
+fn source(source: &FlowSource) -> String {
+    match source {
+        FlowSource::Embedded(text) => text.name.clone(),
+        FlowSource::File(path) => path.display().to_string(),
+    }
+}
+
+fn typed<T>(value: T) -> raw::Typed<T> {
+    Some(placeless(value))
+}
+
+fn placeless<T>(value: T) -> Spanned<T> {
+    Spanned::new(0..0, value)
+}

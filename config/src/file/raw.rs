@@ -1,0 +1,116 @@
+//! The file as its author typed it: names and shapes, nothing checked, places kept.
+//!
+//! Integers are read as `i64` and addresses as text, so that [`super::validate`] can say what
+//! is wrong with them in the reader's words rather than in those of a Rust type.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+/// A value that may be absent, with its place.
+pub(super) type Typed<T> = Option<Spanned<T>>;
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) eal: Option<Eal>,
+    #[serde(default)]
+    pub(super) port: Vec<Spanned<Port>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) neighbour: Vec<Spanned<Neighbour>>,
+    pub(super) bridge: Option<Bridge>,
+    pub(super) cache: Typed<Cache>,
+    pub(super) conntrack: Option<Conntrack>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) zone: Vec<Spanned<Zone>>,
+    pub(super) control: Option<Control>,
+    pub(super) metrics: Option<Metrics>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Eal {
+    pub(super) lcores: Typed<Vec<Spanned<i64>>>,
+    pub(super) hugepages: Option<bool>,
+    pub(super) memory_mb: Typed<i64>,
+    pub(super) mbufs: Typed<i64>,
+    pub(super) args: Option<Vec<String>>,
+    pub(super) idle_sleep_us: Typed<i64>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Port {
+    pub(super) name: Typed<String>,
+    pub(super) id: Typed<i64>,
+    pub(super) local: Typed<bool>,
+    pub(super) vdev: Typed<String>,
+    pub(super) pci: Typed<String>,
+    pub(super) queues: Typed<i64>,
+    pub(super) mtu: Typed<i64>,
+    pub(super) tag: Typed<i64>,
+    pub(super) trunks: Typed<Vec<Spanned<i64>>>,
+    pub(super) kind: Typed<String>,
+    pub(super) over: Typed<String>,
+    pub(super) local_ip: Typed<String>,
+    pub(super) remote_ip: Typed<String>,
+    pub(super) key: Typed<toml::Value>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Neighbour {
+    pub(super) port: Option<String>,
+    pub(super) ip: Option<String>,
+    pub(super) mac: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bridge {
+    pub(super) name: Typed<String>,
+    pub(super) flows: Option<Vec<Spanned<String>>>,
+    pub(super) groups: Option<Vec<Spanned<String>>>,
+    pub(super) fail_mode: Typed<String>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cache {
+    pub(super) trajectories: Option<i64>,
+    pub(super) megaflows: Option<i64>,
+    pub(super) masks_per_port: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Conntrack {
+    pub(super) max_connections: Typed<i64>,
+    pub(super) tcp_loose: Option<bool>,
+    pub(super) timeouts: Option<BTreeMap<Spanned<String>, Spanned<i64>>>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Zone {
+    pub(super) id: Option<i64>,
+    pub(super) limit: Option<i64>,
+    pub(super) source_limit: Option<i64>,
+    pub(super) timeouts: Option<BTreeMap<String, i64>>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Control {
+    pub(super) socket: Typed<String>,
+    pub(super) mode: Typed<String>,
+    pub(super) owner: Typed<String>,
+    pub(super) group: Typed<String>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Metrics {
+    pub(super) listen: Typed<String>,
+}

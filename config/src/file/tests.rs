@@ -1,0 +1,293 @@
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use weir_tables::port::PortNo;
+
+use super::{
+    Bridge, Config, Conntrack, Control, Device, Eal, FailMode, FlowSource, Port, Timeouts, Vlans,
+};
+
+/// What is wrong with `text`, as the user reads it.
+fn complaint(text: &str) -> String {
+    Config::parse("dir/switch.toml", text)
+        .expect_err("it must be refused")
+        .to_string()
+}
+
+/// A valid port, to be put before what is tested.
+const PORT: &str = "[[port]]\nname = \"vm1\"\nid = 2\nvdev = \"net_tap0\"\n";
+
+/// Cases `=== NAME`, a file, `---`, what is said of it.
+#[test]
+fn complaints_point_at_the_text() {
+    let cases: Vec<_> = include_str!("tests/complaints.txt")
+        .split("=== ")
+        .skip(1)
+        .map(|case| {
+            let (name, rest) = case.split_once('\n').expect("a name");
+            let (text, expected) = rest.split_once("\n---\n").expect("a separator");
+            (name, format!("{text}\n"), expected.trim_end())
+        })
+        .collect();
+    assert!(cases.len() > 40);
+    for (name, text, expected) in cases {
+        assert_eq!(complaint(&text), expected, "{name}");
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_documentation() {
+    let config = Config::parse("switch.toml", PORT).expect("it is valid");
+    let expected = Config {
+        eal: Eal {
+            lcore: 1,
+            hugepages: false,
+            memory_mb: 512,
+            mbufs: 16_384,
+            args: vec![],
+            idle_sleep: Duration::ZERO,
+        },
+        ports: vec![Port {
+            name: "vm1".to_owned(),
+            id: PortNo(2),
+            device: Some(Device::Vdev("net_tap0".to_owned())),
+            mtu: 1500,
+            vlans: Vlans::All,
+        }],
+        bridge: Bridge {
+            name: "br0".to_owned(),
+            flows: vec![],
+            fail_mode: FailMode::Secure,
+        },
+        conntrack: Conntrack {
+            max_connections: 1_000_000,
+            tcp_loose: true,
+            timeouts: Timeouts::default(),
+        },
+        control: Control {
+            socket: PathBuf::from("/run/weir/weir.sock"),
+            mode: 0o660,
+            owner: None,
+            group: None,
+        },
+        metrics: None,
+        without_device: vec![],
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn complete_example_shows_every_key() {
+    let text = include_str!("../../../examples/complete.toml");
+    let config = Config::parse("../examples/complete.toml", text).expect("it is valid");
+    assert_eq!(config.conntrack.timeouts, Timeouts::default());
+    assert_eq!(
+        config.bridge.flows,
+        [FlowSource::File("../examples/complete.flows".into())]
+    );
+    assert_eq!(config.ports[1].vlans, Vlans::Trunk(vec![10, 20]));
+    assert_eq!(
+        config.metrics,
+        Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9473)))
+    );
+    config.flow_texts().expect("the flow file lies beside it");
+    for line in config
+        .to_string()
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+    {
+        assert!(
+            text.contains(&format!("{} = ", line.0)),
+            "{} is not in the example",
+            line.0
+        );
+    }
+}
+
+#[test]
+fn embedded_default_is_two_taps() {
+    let config = Config::embedded();
+    let ports: Vec<_> = config
+        .ports
+        .iter()
+        .map(|port| (port.name.as_str(), port.id))
+        .collect();
+    assert_eq!(ports, [("weir0", PortNo(2)), ("weir1", PortNo(3))]);
+    assert!(!config.eal.hugepages && !config.uses_pci());
+    config.require_devices().expect("both have one");
+    let texts = config.flow_texts().expect("it is embedded");
+    assert_eq!(texts.len(), 1);
+    assert!(
+        texts[0]
+            .text
+            .contains("table=1,in_port=3,ct_state=+new,actions=drop")
+    );
+}
+
+#[test]
+fn a_port_without_device_is_enough_for_replay() {
+    let text = "[[port]]\nname = \"a\"\nid = 1\n";
+    let config = Config::parse("r.toml", text).expect("replay opens nothing");
+    assert_eq!(
+        config
+            .require_devices()
+            .expect_err("nothing to open")
+            .to_string(),
+        "r.toml:1:1: port a has no device\n  [[port]]\n  ^^^^^^^^ expected vdev = \"...\" or pci = \"...\""
+    );
+}
+
+#[test]
+fn a_changed_section_needs_a_restart_and_flows_do_not() {
+    let old = Config::parse("a.toml", PORT).expect("valid");
+    let flows = format!("{PORT}[bridge]\nflows = [\"x.flows\"]\n");
+    assert!(
+        old.needs_restart(&Config::parse("a.toml", &flows).expect("valid"))
+            .is_empty()
+    );
+    let mtu = format!("{PORT}mtu = 9000\n[bridge]\nname = \"br1\"\n");
+    let new = Config::parse("a.toml", &mtu).expect("valid");
+    assert_eq!(
+        old.needs_restart(&new),
+        ["[[port]]", "[bridge] name or fail_mode"]
+    );
+}
+
+#[test]
+fn a_file_that_is_not_text_points_at_the_byte() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("x.flows");
+    std::fs::write(&path, b"# a\ntable=\xff0\n").expect("written");
+    let error = FlowSource::File(path).read().expect_err("not UTF-8");
+    assert_eq!(
+        (error.line, error.column, error.message.as_str()),
+        (2, 7, "not UTF-8")
+    );
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = Config::load("/nonexistent/x.toml".as_ref()).expect_err("not there");
+    assert!(
+        error
+            .to_string()
+            .starts_with("/nonexistent/x.toml: cannot be read: ")
+    );
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-z_][a-z0-9._-]{0,10}"
+}
+
+fn text() -> impl Strategy<Value = String> {
+    "[ -~é\"\\\\]{1,12}"
+}
+
+fn vlans() -> impl Strategy<Value = Vlans> {
+    prop_oneof![
+        Just(Vlans::All),
+        (0_u16..4096).prop_map(Vlans::Access),
+        prop::collection::btree_set(0_u16..4096, 1..4)
+            .prop_map(|vlans| Vlans::Trunk(vlans.into_iter().collect())),
+    ]
+}
+
+prop_compose! {
+    fn port(number: usize)(
+        stem in "[a-z]{1,8}",
+        is_pci in any::<bool>(),
+        mtu in 68_u16..=9000,
+        vlans in vlans(),
+    ) -> Port {
+        let device = if is_pci {
+            Device::Pci(format!("0000:3b:{number:02x}.1"))
+        } else {
+            Device::Vdev(format!("net_ring{number},x=y"))
+        };
+        let id = PortNo(u32::try_from(number).expect("small") + 1);
+        Port { name: format!("{stem}-{number}"), id, device: Some(device), mtu, vlans }
+    }
+}
+
+prop_compose! {
+    fn eal()(
+        lcore in 0_u16..1024,
+        hugepages in any::<bool>(),
+        memory_mb in 64_u32..=1_048_576,
+        mbufs in 512_u32..=16_777_216,
+        args in prop::collection::vec(text(), 0..3),
+        sleep in 0_u64..=1_000_000,
+    ) -> Eal {
+        Eal { lcore, hugepages, memory_mb, mbufs, args, idle_sleep: Duration::from_micros(sleep) }
+    }
+}
+
+prop_compose! {
+    fn conntrack()(
+        max_connections in 1_u32..=100_000_000,
+        tcp_loose in any::<bool>(),
+        seconds in prop::collection::vec(1..=u32::MAX, Timeouts::NAMES.len()),
+    ) -> Conntrack {
+        let mut timeouts = Timeouts::default();
+        for (name, seconds) in Timeouts::NAMES.iter().zip(seconds) {
+            *timeouts.by_name_mut(name).expect("it is one") = Duration::from_secs(seconds.into());
+        }
+        Conntrack { max_connections, tcp_loose, timeouts }
+    }
+}
+
+prop_compose! {
+    fn config()(
+        eal in eal(),
+        ports in (1_usize..5).prop_flat_map(|n| (0..n).map(port).collect::<Vec<_>>()),
+        bridge in name(),
+        flows in prop::collection::vec(text(), 0..3),
+        fail_mode in prop_oneof![Just(FailMode::Secure), Just(FailMode::Standalone)],
+        conntrack in conntrack(),
+        socket in text(),
+        mode in 0_u32..=0o777,
+        owner in prop::option::of(text()),
+        group in prop::option::of(text()),
+        metrics in prop::option::of(any::<SocketAddr>()),
+    ) -> Config {
+        let flows = flows.into_iter().map(|path| FlowSource::File(path.into())).collect();
+        Config {
+            eal,
+            ports,
+            bridge: Bridge { name: bridge, flows, fail_mode },
+            conntrack,
+            control: Control { socket: socket.into(), mode, owner, group },
+            metrics: metrics.map(|listen| SocketAddr::new(listen.ip(), listen.port())),
+            without_device: vec![],
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn printed_configurations_parse_to_themselves(config in config()) {
+        let text = config.to_string();
+        prop_assert_eq!(Config::parse("switch.toml", &text), Ok(config), "{}", text);
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "\\PC*") {
+        let _ = Config::parse("x", &text);
+    }
+
+    /// Damages a valid file, which gets further than random text.
+    #[test]
+    fn any_damage_is_read_or_refused(at in any::<prop::sample::Index>(), cut in 0_usize..9, put in "\\PC{0,4}|[\\[\\]=\"#\n.0-9]{0,4}") {
+        let text = include_str!("../../../examples/complete.toml");
+        let mut chars: Vec<char> = text.chars().collect();
+        let at = at.index(chars.len());
+        let end = (at + cut).min(chars.len());
+        chars.splice(at..end, put.chars());
+        let text: String = chars.into_iter().collect();
+        if let Err(error) = Config::parse("x", &text) {
+            prop_assert!(!error.message.is_empty());
+        }
+    }
+}
