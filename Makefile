@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh Debian 12 with a Rust toolchain:
+#   make run    installs what is missing, builds, runs the switch between two namespaces
+#   make test   installs what is missing, runs every check and every test
+
+CARGO ?= cargo
+.DEFAULT_GOAL := help
+.PHONY: help run test build check fuzz bench clean
+
+help:
+	@echo "make run    build weir and run it between the namespaces 'left' and 'right'"
+	@echo "make test   formatting, clippy, rustdoc and all tests"
+	@echo "make build  the release binary, target/release/weir"
+	@echo "make fuzz   each fuzz target for SECONDS (default 600)"
+	@echo "make bench  forwarding rate and allocations per packet"
+
+build:
+	@.ci/install run
+	$(CARGO) build --release --bin weir
+
+run: build
+	@examples/two-namespaces.sh target/release/weir
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --workspace --no-deps
+
+# Unit and property tests first, whole-switch tests last: they are what the rest is for.
+test:
+	@.ci/install test
+	@$(MAKE) --no-print-directory check
+	$(CARGO) test --quiet --workspace --exclude weir-tests --lib --bins --tests
+	$(CARGO) build --quiet --bin weir
+	$(CARGO) test -p weir-tests
+
+SECONDS ?= 600
+fuzz:
+	@tests/fuzz/run.sh $(SECONDS)
+
+bench:
+	@.ci/install test
+	$(CARGO) run --release -p weir-perf
+
+clean:
+	$(CARGO) clean
