@@ -31,7 +31,11 @@ pub struct Subfield {
 impl Subfield {
     /// All bits of `field`.
     pub fn whole(field: Field) -> Self {
-        Self { field, start: 0, width: field.info().width }
+        Self {
+            field,
+            start: 0,
+            width: field.info().width,
+        }
     }
 }
 

@@ -183,7 +183,13 @@ impl Field {
     pub fn by_wire_name(name: &str) -> Option<Self> {
         static INDEX: LazyLock<HashMap<&'static str, Field>> = LazyLock::new(|| {
             Field::all()
-                .flat_map(|field| field.info().wire_names.iter().map(move |name| (*name, field)))
+                .flat_map(|field| {
+                    field
+                        .info()
+                        .wire_names
+                        .iter()
+                        .map(move |name| (*name, field))
+                })
                 .collect()
         });
         INDEX.get(name.to_ascii_uppercase().as_str()).copied()

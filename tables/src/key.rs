@@ -79,7 +79,11 @@ impl Slot {
     /// `width` bits starting `shift` bits above the low end of `word`; a field wider than 64
     /// bits begins in `word` (high half) and ends in the next.
     pub(crate) const fn at(word: u8, shift: u8, width: u8) -> Option<Self> {
-        assert!(if width > 64 { shift == 0 && width == 128 } else { shift + width <= 64 });
+        assert!(if width > 64 {
+            shift == 0 && width == 128
+        } else {
+            shift + width <= 64
+        });
         assert!((word as usize) + (width > 64) as usize <= WORDS);
         Some(Self { word, shift, width })
     }

@@ -1,9 +1,27 @@
-//! Fields, flow key, rules, classifier, actions, pipeline and snapshots.
+//! Fields, flow key, rules, classifier, actions, pipeline and snapshots: everything of the
+//! switch but devices, text and connections.
+//!
+//! ```text
+//! flow-mods -> FlowTables -> Snapshot -> Lcore: parse, classify, act -> Output
+//!   (management thread)      (shared)     (one per core)
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod classifier;
+pub mod counters;
+pub mod datapath;
+pub mod drops;
+mod extract;
 pub mod field;
 pub mod flow_mod;
+pub mod flow_tables;
 pub mod key;
+pub mod lcore;
+pub mod mac_table;
 pub mod matching;
+pub mod pipeline;
 pub mod port;
+pub mod program;
+pub mod rule;
+pub mod snapshot;

@@ -25,8 +25,11 @@ pub struct Term {
 
 impl Match {
     /// Matches every packet.
-    pub const ANY: Self =
-        Self { key: FlowKey::ZERO, mask: FlowKey::ZERO, unexecuted: Vec::new() };
+    pub const ANY: Self = Self {
+        key: FlowKey::ZERO,
+        mask: FlowKey::ZERO,
+        unexecuted: Vec::new(),
+    };
 
     /// Requires `field` to equal `value` in the bits of `mask`; later calls win.
     pub fn set(&mut self, field: Field, value: u128, mask: u128) {
@@ -37,9 +40,34 @@ impl Match {
             }
             None => {
                 self.unexecuted.retain(|term| term.field != field);
-                self.unexecuted.push(Term { field, value: value & mask, mask });
+                self.unexecuted.push(Term {
+                    field,
+                    value: value & mask,
+                    mask,
+                });
                 self.unexecuted.sort_by_key(|term| term.field);
             }
+        }
+    }
+
+    /// From words of the key: index, mask and value of each that counts.
+    pub(crate) fn from_words(words: impl Iterator<Item = (usize, u64, u64)>) -> Self {
+        let mut matches = Self::ANY;
+        for (at, mask, value) in words {
+            matches.mask.words_mut()[at] = mask;
+            matches.key.words_mut()[at] = value;
+        }
+        matches
+    }
+
+    /// Requires nothing of `field`.
+    pub fn clear(&mut self, field: Field) {
+        match field.info().slot {
+            Some(slot) => {
+                self.mask.write(slot, 0);
+                self.key.write(slot, 0);
+            }
+            None => self.unexecuted.retain(|term| term.field != field),
         }
     }
 
@@ -79,6 +107,8 @@ impl Match {
     /// Whether a packet with `key` satisfies this match (of the executed fields).
     pub fn accepts(&self, key: &FlowKey) -> bool {
         let pairs = self.mask.words().iter().zip(self.key.words());
-        pairs.zip(key.words()).all(|((mask, want), have)| have & mask == *want)
+        pairs
+            .zip(key.words())
+            .all(|((mask, want), have)| have & mask == *want)
     }
 }

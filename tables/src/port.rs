@@ -1,4 +1,10 @@
-//! Port numbers.
+//! Ports: their numbers, and what a snapshot says of them.
+
+use hashbrown::HashMap;
+
+/// A port's place in a snapshot's [`PortTable`]; lcores number their queues by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortIndex(pub u16);
 
 /// An OpenFlow 1.1+ port number: a port of the switch, or a reserved one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -52,5 +58,115 @@ impl std::fmt::Display for PortNo {
 impl std::fmt::Debug for PortNo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+/// One port of the switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortConfig {
+    /// Its OpenFlow number.
+    pub no: PortNo,
+    /// Its unique name.
+    pub name: String,
+    /// The largest L3 packet it sends, in bytes.
+    pub mtu: u16,
+    /// Which VLANs it carries, for NORMAL.
+    pub vlan: VlanMode,
+}
+
+/// Which VLANs a port carries, for NORMAL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VlanMode {
+    /// Frames of this VLAN, without a tag.
+    Access(u16),
+    /// Frames of all VLANs with their tags, and frames without one.
+    TrunkAll,
+    /// Frames of these VLANs with their tags; 0 stands for frames without one.
+    Trunk(VlanSet),
+}
+
+impl VlanMode {
+    /// Whether frames of `vlan` (0: untagged) leave or enter here.
+    pub fn carries(&self, vlan: u16) -> bool {
+        match self {
+            Self::Access(own) => *own == vlan,
+            Self::TrunkAll => true,
+            Self::Trunk(vlans) => vlans.contains(vlan),
+        }
+    }
+}
+
+/// A set of VLAN ids.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VlanSet(Box<[u64; 64]>);
+
+impl VlanSet {
+    /// Whether `vlan` is in the set.
+    pub fn contains(&self, vlan: u16) -> bool {
+        vlan < 4096 && self.0[usize::from(vlan / 64)] & 1 << (vlan % 64) != 0
+    }
+
+    /// The ids, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u16> {
+        (0..4096).filter(|&vlan| self.contains(vlan))
+    }
+}
+
+impl FromIterator<u16> for VlanSet {
+    /// Ids above 4095 are ignored.
+    fn from_iter<I: IntoIterator<Item = u16>>(vlans: I) -> Self {
+        let mut bits = Box::new([0; 64]);
+        for vlan in vlans.into_iter().filter(|&vlan| vlan < 4096) {
+            bits[usize::from(vlan / 64)] |= 1 << (vlan % 64);
+        }
+        Self(bits)
+    }
+}
+
+impl std::fmt::Debug for VlanSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// The ports of a snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct PortTable {
+    ports: Vec<PortConfig>,
+    by_no: HashMap<PortNo, PortIndex, foldhash::fast::RandomState>,
+}
+
+impl PortTable {
+    /// A table of `ports`; the first gets index 0.
+    ///
+    /// # Panics
+    /// If two ports have one number; the configuration is validated before.
+    pub fn new(ports: Vec<PortConfig>) -> Self {
+        let mut by_no = HashMap::default();
+        for (at, port) in (0..).zip(&ports) {
+            let before = by_no.insert(port.no, PortIndex(at));
+            assert!(before.is_none(), "port number {} is used twice", port.no);
+        }
+        Self { ports, by_no }
+    }
+
+    /// The port with this number.
+    #[inline]
+    pub fn index_of(&self, no: PortNo) -> Option<PortIndex> {
+        self.by_no.get(&no).copied()
+    }
+
+    /// The port at `index`.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[inline]
+    pub fn port(&self, index: PortIndex) -> &PortConfig {
+        &self.ports[usize::from(index.0)]
+    }
+
+    /// All ports with their indexes.
+    pub fn iter(&self) -> impl Iterator<Item = (PortIndex, &PortConfig)> {
+        (0..).map(PortIndex).zip(&self.ports)
     }
 }

@@ -1,0 +1,177 @@
+//! Counters that one lcore writes and the management thread reads at any time.
+//!
+//! Each cell has one writer, which loads and stores without read-modify-write; readers see a
+//! value at most one packet old.
+//!
+//! Threads: an lcore writes its own cells; the management thread reads all, and resets a
+//! rule's cells only when no lcore can still count for the rule.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use weir_packet::{Malformed, Tick};
+
+use crate::drops::{DROP_REASONS, DropReason};
+
+/// A number that one thread increases.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `amount`; only the owner may.
+    #[inline]
+    pub fn add(&self, amount: u64) {
+        self.0
+            .store(self.0.load(Relaxed).wrapping_add(amount), Relaxed);
+    }
+
+    /// Sets the value; only the owner may.
+    #[inline]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// Reads the value.
+    #[inline]
+    pub fn read(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What a rule counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleCount {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of the frames, without FCS.
+    pub bytes: u64,
+    /// When the last packet came; `None`: none did.
+    pub last_used: Option<Tick>,
+}
+
+/// The cells of one rule on one lcore.
+#[derive(Debug, Default)]
+pub struct RuleCells {
+    packets: Counter,
+    bytes: Counter,
+    last_used: Counter,
+}
+
+impl RuleCells {
+    #[inline]
+    fn count(&self, bytes: usize, now: Tick) {
+        self.packets.add(1);
+        self.bytes.add(bytes as u64);
+        self.last_used.set(now.as_millis());
+    }
+}
+
+/// Rules whose cells lie in one block.
+const BLOCK: usize = 1024;
+
+/// The cells of all rules on one lcore, by slot; grows by blocks, which never move.
+#[derive(Clone, Debug, Default)]
+pub struct RuleCounters {
+    blocks: Arc<[Arc<[RuleCells]>]>,
+}
+
+impl RuleCounters {
+    /// The same cells, and room for slots below `slots`.
+    pub fn grown_to(&self, slots: usize) -> Self {
+        if slots <= self.blocks.len() * BLOCK {
+            return self.clone();
+        }
+        let more = slots.div_ceil(BLOCK) - self.blocks.len();
+        let new = (0..more).map(|_| (0..BLOCK).map(|_| RuleCells::default()).collect());
+        Self {
+            blocks: self.blocks.iter().cloned().chain(new).collect(),
+        }
+    }
+
+    /// Counts one packet for the rule at `slot`.
+    ///
+    /// # Panics
+    /// If the snapshot that names the slot came without room for it.
+    #[inline]
+    pub fn count(&self, slot: u32, bytes: usize, now: Tick) {
+        self.cells(slot).count(bytes, now);
+    }
+
+    /// What the rule at `slot` counted.
+    pub fn read(&self, slot: u32) -> RuleCount {
+        let cells = self.cells(slot);
+        let packets = cells.packets.read();
+        RuleCount {
+            packets,
+            bytes: cells.bytes.read(),
+            last_used: (packets > 0).then(|| Tick::from_millis(cells.last_used.read())),
+        }
+    }
+
+    /// As [`RuleCounters::read`]; `None` if there is no such slot yet.
+    pub fn try_read(&self, slot: u32) -> Option<RuleCount> {
+        ((slot as usize) < self.blocks.len() * BLOCK).then(|| self.read(slot))
+    }
+
+    /// Sets the cells at `slot` to zero, for the next rule there.
+    pub fn reset(&self, slot: u32) {
+        let cells = self.cells(slot);
+        cells.packets.set(0);
+        cells.bytes.set(0);
+        cells.last_used.set(0);
+    }
+
+    fn cells(&self, slot: u32) -> &RuleCells {
+        &self.blocks[slot as usize / BLOCK][slot as usize % BLOCK]
+    }
+}
+
+/// Everything else that one lcore counts.
+#[derive(Debug)]
+pub struct LcoreCounters {
+    /// Packets received.
+    pub packets: Counter,
+    /// Bytes of the frames received.
+    pub bytes: Counter,
+    /// Bursts that were not empty.
+    pub bursts: Counter,
+    /// Look-ups in all tables.
+    pub lookups: Counter,
+    /// Passes through the tables: one for each packet, one for each recirculation.
+    pub passes: Counter,
+    /// Dropped packets and copies, by reason.
+    pub drops: [Counter; DROP_REASONS],
+    /// Malformed packets, by kind.
+    pub malformed: [Counter; Malformed::COUNT],
+    /// Connections now.
+    pub connections: Counter,
+    /// The tracker's counters, in the order of [`weir_ct::Counters::iter`].
+    pub conntrack: Box<[Counter]>,
+}
+
+impl Default for LcoreCounters {
+    fn default() -> Self {
+        Self {
+            packets: Counter::default(),
+            bytes: Counter::default(),
+            bursts: Counter::default(),
+            lookups: Counter::default(),
+            passes: Counter::default(),
+            drops: std::array::from_fn(|_| Counter::default()),
+            malformed: std::array::from_fn(|_| Counter::default()),
+            connections: Counter::default(),
+            conntrack: weir_ct::Counters::default()
+                .iter()
+                .map(|_| Counter::default())
+                .collect(),
+        }
+    }
+}
+
+impl LcoreCounters {
+    /// Counts one drop.
+    #[inline]
+    pub fn drop(&self, reason: DropReason) {
+        self.drops[reason as usize].add(1);
+    }
+}

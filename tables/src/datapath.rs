@@ -1,0 +1,95 @@
+//! What the management thread needs of whoever runs the lcores.
+
+use std::sync::Arc;
+
+use weir_packet::Tick;
+
+use crate::counters::LcoreCounters;
+use crate::lcore::{LcoreAnswer, LcoreRequest};
+use crate::port::PortNo;
+use crate::snapshot::Snapshot;
+
+/// The lcores and ports, as the management thread sees them.
+pub trait Datapath {
+    /// The time, on the clock that rules and connections live by.
+    fn now(&self) -> Tick;
+
+    /// The counters of each lcore.
+    fn counters(&self) -> Vec<Arc<LcoreCounters>>;
+
+    /// How the poll loop of each lcore fares.
+    fn poll_stats(&self) -> Vec<PollStats>;
+
+    /// Makes `snapshot` the policy; each lcore obeys it from its next poll on.
+    fn publish(&mut self, snapshot: Arc<Snapshot>);
+
+    /// The oldest generation that an lcore may still obey.
+    fn oldest_generation(&self) -> u64;
+
+    /// Asks lcore number `lcore` and waits for the answer.
+    ///
+    /// # Errors
+    /// [`LcoreGone`] if it does not answer.
+    fn ask(&mut self, lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone>;
+
+    /// State and statistics of each port.
+    fn ports(&self) -> Vec<PortStatus>;
+}
+
+/// An lcore did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an lcore does not answer")]
+pub struct LcoreGone;
+
+/// How the poll loop of one lcore fares, since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PollStats {
+    /// The lcore's number as DPDK has it: the core it is pinned to.
+    pub lcore: u32,
+    /// Polls that brought packets.
+    pub busy_polls: u64,
+    /// Polls that brought none.
+    pub idle_polls: u64,
+    /// TSC cycles spent in busy polls.
+    pub busy_cycles: u64,
+    /// TSC cycles spent in idle polls.
+    pub idle_cycles: u64,
+}
+
+/// State and statistics of one port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortStatus {
+    /// Its OpenFlow number.
+    pub no: PortNo,
+    /// Its MAC address.
+    pub mac: [u8; 6],
+    /// Whether the link is up.
+    pub link_up: bool,
+    /// Link speed in Mb/s; 0: unknown.
+    pub speed_mbps: u32,
+    /// The driver's name.
+    pub driver: String,
+    /// Statistics.
+    pub stats: PortStats,
+}
+
+/// Statistics of one port, since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortStats {
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Frames that the device had no room for.
+    pub rx_dropped: u64,
+    /// Frames that arrived damaged.
+    pub rx_errors: u64,
+    /// Frames sent.
+    pub tx_packets: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Frames that the queue had no room for.
+    pub tx_dropped: u64,
+    /// Frames that the device failed to send.
+    pub tx_errors: u64,
+}

@@ -1,0 +1,63 @@
+//! Why packets left the switch without being sent.
+
+use weir_ct::CtDrop;
+
+/// Makes the enum, the names and the sentences from one list.
+macro_rules! reasons {
+    ($($variant:ident $name:literal $sentence:literal;)*) => {
+        /// Why a packet, or one copy of it, left the switch without being sent.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $(#[doc = $sentence] $variant),*
+        }
+
+        impl DropReason {
+            /// All reasons.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The counter's name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// What happened, in a sentence.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$variant => $sentence),* }
+            }
+        }
+    };
+}
+
+reasons! {
+    Runt "runt" "The frame is shorter than an Ethernet header.";
+    TableMiss "table_miss" "No rule of a table matched.";
+    ActionDrop "action_drop" "The rules that matched send the packet nowhere.";
+    OutputToInPort "output_to_in_port" "The only output is the port the packet came from.";
+    UnknownPort "unknown_port" "The rule's output port does not exist.";
+    MtuExceeded "mtu_exceeded" "The packet is larger than the output port's MTU.";
+    TxFull "tx_full" "The output queue refused the frame.";
+    NoBuffer "no_buffer" "No memory for a copy of the packet.";
+    NoHeadroom "no_headroom" "No room in front of the frame for another VLAN tag.";
+    TooManyTags "too_many_tags" "The packet already has as many VLAN tags as weir handles.";
+    TtlExpired "ttl_expired" "dec_ttl found a TTL or hop limit of 0 or 1.";
+    RecursionLimit "recursion_limit" "Tables were resubmitted or recirculated too deep.";
+    ResubmitLimit "resubmit_limit" "One packet was looked up too often.";
+    NormalReserved "normal_reserved" "NORMAL does not forward reserved multicast 01:80:c2:00:00:0x.";
+    NormalVlan "normal_vlan" "The input port does not carry the packet's VLAN (NORMAL).";
+    NormalNoPort "normal_no_port" "NORMAL found no port to send to.";
+    CtTupleInUse "ct_tuple_in_use" "The tuple of the replies belongs to another connection.";
+    CtFull "ct_full" "The connection table is full and holds nothing to evict.";
+}
+
+/// How many kinds of [`DropReason`] there are.
+pub const DROP_REASONS: usize = DropReason::ALL.len();
+
+impl From<CtDrop> for DropReason {
+    fn from(reason: CtDrop) -> Self {
+        match reason {
+            CtDrop::TableFull => Self::CtFull,
+            CtDrop::TupleInUse => Self::CtTupleInUse,
+        }
+    }
+}

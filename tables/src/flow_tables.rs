@@ -1,0 +1,455 @@
+//! The authoritative flow tables: what flow-mods change and dumps show.
+//!
+//! A bundle of flow-mods is applied as a whole or not at all; a [`Snapshot`] of the result is
+//! then published to the lcores.
+//!
+//! Invariants
+//!   1. A slot of a removed rule is used again only when no lcore obeys a snapshot in which
+//!      the rule still was.
+//!
+//! Threads: owned by the management thread.
+//! Cost: a strict change costs one shard; a change by wildcards looks at the rules of the
+//! tables named.
+
+use std::sync::Arc;
+
+use weir_packet::Tick;
+
+use crate::action::{Action, Instructions, TableId};
+use crate::classifier::{HashSecret, RuleSet};
+use crate::counters::{RuleCount, RuleCounters};
+use crate::field::Field;
+use crate::flow_mod::{Command, FlowMod};
+use crate::matching::Match;
+use crate::port::{PortNo, PortTable};
+use crate::program::{Program, Unsupported, is_executed};
+use crate::rule::{Rule, RuleId};
+use crate::snapshot::Snapshot;
+
+mod slots;
+#[cfg(test)]
+mod tests;
+
+use slots::Slots;
+
+/// Why a flow-mod is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FlowModError {
+    /// It uses something that weir parses and does not execute.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// `check_overlap` was asked for, and another rule of the same priority can match the
+    /// same packet.
+    #[error("another rule of the same priority overlaps (check_overlap)")]
+    Overlap,
+}
+
+/// The tables.
+#[derive(Debug)]
+pub struct FlowTables {
+    secret: HashSecret,
+    tables: Vec<RuleSet>,
+    slots: Slots,
+    counters: Vec<RuleCounters>,
+    generation: u64,
+    sequence: u64,
+}
+
+/// What a bundle changed, in numbers of rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Rules that are new.
+    pub added: usize,
+    /// Rules with new instructions.
+    pub modified: usize,
+    /// Rules that are gone.
+    pub deleted: usize,
+}
+
+/// How to take back one step of a bundle.
+enum Undo {
+    Remove(Arc<Rule>),
+    Insert(Arc<Rule>),
+}
+
+/// A bundle being applied.
+#[derive(Default)]
+struct Journal {
+    undo: Vec<Undo>,
+    /// Rules taken out; their slots are free once the bundle stands.
+    removed: Vec<Arc<Rule>>,
+    applied: Applied,
+}
+
+impl FlowTables {
+    /// Empty tables for `lcores` lcores.
+    pub fn new(lcores: usize, secret: HashSecret) -> Self {
+        let tables = (0..=TableId::MAX.0).map(|_| RuleSet::new(secret)).collect();
+        Self {
+            secret,
+            tables,
+            slots: Slots::default(),
+            counters: vec![RuleCounters::default(); lcores],
+            generation: 0,
+            sequence: 0,
+        }
+    }
+
+    /// The next snapshot, to be published.
+    pub fn snapshot(&mut self, ports: &Arc<PortTable>) -> Snapshot {
+        self.generation += 1;
+        for counters in &mut self.counters {
+            *counters = counters.grown_to(self.slots.len());
+        }
+        let tables = self
+            .tables
+            .iter()
+            .map(|rules| (!rules.is_empty()).then(|| Arc::new(rules.classifier())))
+            .collect();
+        Snapshot {
+            generation: self.generation,
+            tables,
+            ports: Arc::clone(ports),
+            counters: self.counters.clone().into(),
+        }
+    }
+
+    /// Frees the slots of rules that no lcore can count for any more, since all obey
+    /// `oldest_generation` or a later one.
+    pub fn reclaim(&mut self, oldest_generation: u64) {
+        let counters = &self.counters;
+        self.slots.reclaim(oldest_generation, |slot| {
+            for lcore in counters {
+                lcore.reset(slot);
+            }
+        });
+    }
+
+    /// Applies all of `mods` in order.
+    ///
+    /// # Errors
+    /// The index of the flow-mod that was refused, and why; nothing is then changed.
+    pub fn apply(&mut self, mods: &[FlowMod], now: Tick) -> Result<Applied, (usize, FlowModError)> {
+        let mut journal = Journal::default();
+        for (at, change) in mods.iter().enumerate() {
+            if let Err(error) = self.apply_one(change, now, &mut journal) {
+                self.roll_back(journal);
+                return Err((at, error));
+            }
+        }
+        // The snapshot that no longer has these rules is the next one.
+        for rule in journal.removed {
+            self.slots.retire(rule.id, self.generation + 1);
+        }
+        Ok(journal.applied)
+    }
+
+    /// Whether `change` can be executed, whatever the tables hold.
+    ///
+    /// # Errors
+    /// [`FlowModError::Unsupported`] names what cannot.
+    pub fn check(change: &FlowMod) -> Result<(), FlowModError> {
+        check_support(change)?;
+        Program::compile(&change.instructions)?;
+        Ok(())
+    }
+
+    /// The rules that `query` names (as `dump-flows` and `del-flows` do), by table, then
+    /// descending priority, then age.
+    pub fn select(&self, query: &FlowMod) -> Vec<Arc<Rule>> {
+        let mut rules: Vec<_> = self
+            .tables_of(query)
+            .flat_map(|rules| rules.iter().filter(|rule| names(query, rule)).cloned())
+            .collect();
+        rules.sort_by_key(|rule| (rule.table, std::cmp::Reverse(rule.priority), rule.sequence));
+        rules
+    }
+
+    /// What `rule` counted, over all lcores.
+    pub fn count(&self, rule: &Rule) -> RuleCount {
+        let mut sum = RuleCount::default();
+        // A rule that was not published yet may have no cells.
+        for count in self
+            .counters
+            .iter()
+            .filter_map(|lcore| lcore.try_read(rule.id.slot))
+        {
+            sum.packets += count.packets;
+            sum.bytes += count.bytes;
+            sum.last_used = sum.last_used.max(count.last_used);
+        }
+        sum
+    }
+
+    /// Rules and masks of each table that has any.
+    pub fn table_sizes(&self) -> impl Iterator<Item = (TableId, usize, usize)> {
+        (0..)
+            .map(TableId)
+            .zip(&self.tables)
+            .filter(|(_, rules)| !rules.is_empty())
+            .map(|(table, rules)| (table, rules.len(), rules.classifier().masks()))
+    }
+
+    fn tables_of(&self, query: &FlowMod) -> impl Iterator<Item = &RuleSet> {
+        match query.table {
+            Some(TableId(table)) => self.tables.get(usize::from(table)..=usize::from(table)),
+            None => Some(&self.tables[..]),
+        }
+        .unwrap_or_default()
+        .iter()
+    }
+
+    fn apply_one(
+        &mut self,
+        change: &FlowMod,
+        now: Tick,
+        journal: &mut Journal,
+    ) -> Result<(), FlowModError> {
+        match change.command {
+            Command::Add => self.add(change, now, journal),
+            Command::Modify | Command::ModifyStrict => {
+                check_support(change)?;
+                let program = Arc::new(Program::compile(&change.instructions)?);
+                let rules = self.select(change);
+                if rules.is_empty() && change.cookie_filter.is_none() {
+                    return self.add(change, now, journal);
+                }
+                let instructions = Arc::new(change.instructions.clone());
+                for rule in rules {
+                    self.modify(&rule, change, &instructions, &program, now, journal);
+                }
+                Ok(())
+            }
+            Command::Delete | Command::DeleteStrict => {
+                for rule in self.select(change) {
+                    self.delete(&rule, journal);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        change: &FlowMod,
+        now: Tick,
+        journal: &mut Journal,
+    ) -> Result<(), FlowModError> {
+        check_support(change)?;
+        let program = Arc::new(Program::compile(&change.instructions)?);
+        let table = change.table.unwrap_or_default();
+        let rules = &self.tables[usize::from(table.0)];
+        if change.flags.check_overlap && rules.iter().any(|rule| overlaps(change, rule)) {
+            return Err(FlowModError::Overlap);
+        }
+        let shape = rules.shape(change.matches.mask());
+        self.sequence += 1;
+        let rule = Arc::new(Rule {
+            id: self.slots.allocate(),
+            table,
+            priority: change.priority,
+            cookie: change.new_cookie.unwrap_or(0),
+            values: shape.select(change.matches.key()),
+            shape,
+            instructions: Arc::new(change.instructions.clone()),
+            program,
+            idle_timeout: change.idle_timeout,
+            hard_timeout: change.hard_timeout,
+            importance: change.importance,
+            flags: change.flags,
+            created: now,
+            modified: now,
+            sequence: self.sequence,
+        });
+        match self.put(&rule, journal) {
+            None => journal.applied.added += 1,
+            Some(replaced) => {
+                journal.applied.modified += 1;
+                journal.removed.push(replaced);
+            }
+        }
+        Ok(())
+    }
+
+    fn modify(
+        &mut self,
+        rule: &Arc<Rule>,
+        change: &FlowMod,
+        instructions: &Arc<Instructions>,
+        program: &Arc<Program>,
+        now: Tick,
+        journal: &mut Journal,
+    ) {
+        let id = if change.flags.reset_counts {
+            self.slots.allocate()
+        } else {
+            rule.id
+        };
+        let modified = Arc::new(Rule {
+            id,
+            table: rule.table,
+            priority: rule.priority,
+            cookie: change.new_cookie.unwrap_or(rule.cookie),
+            shape: Arc::clone(&rule.shape),
+            values: rule.values.clone(),
+            instructions: Arc::clone(instructions),
+            program: Arc::clone(program),
+            idle_timeout: rule.idle_timeout,
+            hard_timeout: rule.hard_timeout,
+            importance: rule.importance,
+            flags: rule.flags,
+            created: rule.created,
+            modified: now,
+            sequence: rule.sequence,
+        });
+        let replaced = self.put(&modified, journal);
+        journal.applied.modified += 1;
+        if id != rule.id {
+            journal.removed.extend(replaced);
+        }
+    }
+
+    fn delete(&mut self, rule: &Arc<Rule>, journal: &mut Journal) {
+        if let Some(removed) = self.tables[usize::from(rule.table.0)].remove(rule) {
+            journal.undo.push(Undo::Insert(Arc::clone(&removed)));
+            journal.removed.push(removed);
+            journal.applied.deleted += 1;
+        }
+    }
+
+    fn put(&mut self, rule: &Arc<Rule>, journal: &mut Journal) -> Option<Arc<Rule>> {
+        let replaced = self.tables[usize::from(rule.table.0)].insert(Arc::clone(rule));
+        journal.undo.push(match &replaced {
+            None => Undo::Remove(Arc::clone(rule)),
+            Some(before) => Undo::Insert(Arc::clone(before)),
+        });
+        replaced
+    }
+
+    fn roll_back(&mut self, journal: Journal) {
+        for step in journal.undo.into_iter().rev() {
+            match step {
+                Undo::Remove(rule) => {
+                    self.tables[usize::from(rule.table.0)].remove(&rule);
+                    self.slots.retire(rule.id, self.generation);
+                }
+                Undo::Insert(before) => {
+                    let table = &mut self.tables[usize::from(before.table.0)];
+                    let id = before.id;
+                    if let Some(after) = table.insert(before)
+                        && after.id != id
+                    {
+                        self.slots.retire(after.id, self.generation);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The seed of the tables' hashes.
+    pub const fn secret(&self) -> HashSecret {
+        self.secret
+    }
+}
+
+/// Refuses what is parsed and not executed.
+fn check_support(change: &FlowMod) -> Result<(), Unsupported> {
+    let refuse = |what: &str| Err(Unsupported(what.to_owned()));
+    if let Some(term) = change.matches.unexecuted().first() {
+        return refuse(&format!("field {}", term.field.name()));
+    }
+    let unfilled = Field::all().filter(|field| field.info().slot.is_some() && !is_executed(*field));
+    for field in unfilled.filter(|field| !shares_bits(*field)) {
+        if change.matches.term(field).1 != 0 {
+            return refuse(&format!("field {}", field.name()));
+        }
+    }
+    if change.matches.term(Field::IN_PORT_OXM)
+        == (u128::from(PortNo::LOCAL.0), u128::from(u32::MAX))
+    {
+        return refuse("in_port=LOCAL");
+    }
+    if change.idle_timeout != 0 {
+        return refuse("idle_timeout");
+    }
+    if change.hard_timeout != 0 {
+        return refuse("hard_timeout");
+    }
+    if change.flags.send_flow_rem {
+        return refuse("send_flow_rem");
+    }
+    Ok(())
+}
+
+/// Whether the bits of an unfilled field mean something else too: nd_sll is arp_sha.
+fn shares_bits(field: Field) -> bool {
+    matches!(field, Field::ND_SLL | Field::ND_TLL)
+}
+
+/// Whether `query` names `rule`.
+fn names(query: &FlowMod, rule: &Rule) -> bool {
+    let strict = matches!(query.command, Command::ModifyStrict | Command::DeleteStrict);
+    let table = query.table.is_none_or(|table| table == rule.table);
+    let cookie = query
+        .cookie_filter
+        .is_none_or(|(value, mask)| (rule.cookie ^ value) & mask == 0);
+    let port = query
+        .out_port
+        .is_none_or(|port| outputs_to(&rule.instructions, port));
+    let group = query.out_group.is_none_or(|group| {
+        actions(&rule.instructions).any(|action| *action == Action::Group(group))
+    });
+    table && cookie && port && group && {
+        if strict {
+            rule.priority == query.priority && rule.matches() == query.matches
+        } else {
+            covers(&query.matches, &rule.matches())
+        }
+    }
+}
+
+/// Whether every packet that `narrow` accepts is accepted by `wide`.
+fn covers(wide: &Match, narrow: &Match) -> bool {
+    let words = wide.mask().words().iter().zip(narrow.mask().words());
+    let keys = wide.key().words().iter().zip(narrow.key().words());
+    words
+        .zip(keys)
+        .all(|((wide, narrow), (want, have))| wide & !narrow == 0 && (want ^ have) & wide == 0)
+}
+
+/// Whether some packet could match both at the same priority.
+fn overlaps(change: &FlowMod, rule: &Rule) -> bool {
+    let other = rule.matches();
+    let masks = change
+        .matches
+        .mask()
+        .words()
+        .iter()
+        .zip(other.mask().words());
+    let keys = change.matches.key().words().iter().zip(other.key().words());
+    rule.priority == change.priority
+        && change.matches != other
+        && masks
+            .zip(keys)
+            .all(|((ours, theirs), (left, right))| (left ^ right) & ours & theirs == 0)
+}
+
+fn outputs_to(instructions: &Instructions, port: PortNo) -> bool {
+    actions(instructions).any(|action| *action == Action::Output(port))
+}
+
+fn actions(instructions: &Instructions) -> impl Iterator<Item = &Action> {
+    instructions.apply.iter().chain(&instructions.write_actions)
+}
+
+impl FlowTables {
+    /// The id of every rule, for tests of slots.
+    #[cfg(test)]
+    fn ids(&self) -> Vec<RuleId> {
+        self.tables
+            .iter()
+            .flat_map(RuleSet::iter)
+            .map(|rule| rule.id)
+            .collect()
+    }
+}

@@ -1,0 +1,467 @@
+//! A packet's way through the tables: the reference run, without caches.
+//!
+//! A *journey* is everything that happens because of one received packet; a *pass* is a walk
+//! through the tables that starts at table 0 or where a `ct(table=)` sends the packet on.
+//!
+//! Actions change the flow key; the frame is brought up to date only when somebody outside
+//! will see it (output, ct). What happens to the frame last needs no copy: an output or a
+//! recirculation stays *pending* until the next one comes, and only then costs a duplicate.
+//! So order is kept, and a packet that goes to one port is never copied.
+//!
+//! Invariants
+//!   1. Packet words of `Packet::wire` are what the frame's headers say.
+//!   2. Each journey either attempts an output or counts exactly one drop; further copies that
+//!      cannot be sent are counted one by one.
+//!
+//! Threads: run by one lcore, on its own state and an immutable snapshot.
+//! Cost: one look-up per table passed; no allocation.
+
+use weir_ct::{Commit, Request, Seen, Tracker};
+use weir_packet::{Frame, Layout, Tick};
+
+use crate::action::TableId;
+use crate::counters::{LcoreCounters, RuleCounters};
+use crate::drops::DropReason;
+use crate::extract::{packet_words, packet_words_equal};
+use crate::field::Field;
+use crate::key::FlowKey;
+use crate::mac_table::MacTable;
+use crate::port::{PortIndex, PortNo};
+use crate::program::{Bits, CommitOp, CtOp, Op, Zone};
+use crate::snapshot::Snapshot;
+
+mod key_access;
+mod normal;
+#[cfg(test)]
+mod tests;
+mod vlan;
+mod writeback;
+
+/// How deep resubmits and recirculations may nest. A resubmit to a higher table does not count.
+const MAX_DEPTH: u32 = 64;
+/// How many look-ups one packet may cause.
+const MAX_LOOKUPS: u32 = 4096;
+
+/// Where frames go that leave the pipeline.
+pub trait Output<F> {
+    /// Takes `frame` for `port`; frames for one port leave in the order in which they are
+    /// handed in.
+    fn send(&mut self, port: PortIndex, frame: F);
+}
+
+/// What a journey works on.
+pub(crate) struct Journey<'a, O> {
+    pub snapshot: &'a Snapshot,
+    pub rule_counters: &'a RuleCounters,
+    pub counters: &'a LcoreCounters,
+    pub tracker: &'a mut Tracker,
+    pub macs: &'a mut MacTable,
+    pub out: &'a mut O,
+    pub in_port: PortIndex,
+    pub now: Tick,
+    lookups: u32,
+    /// Outputs attempted, and drops counted.
+    effects: u32,
+    /// Why the packet will have been dropped if nothing else happens.
+    reason: DropReason,
+}
+
+/// A frame on its way, and what the tables know of it.
+struct Packet<F> {
+    frame: F,
+    layout: Layout,
+    /// What the frame's headers say.
+    wire: FlowKey,
+    /// What tables match and actions change.
+    key: FlowKey,
+    /// The connection met last, for the packet's next ct().
+    seen: Option<Seen>,
+    pending: Option<Pending>,
+}
+
+/// What will happen to the frame next.
+enum Pending {
+    Output(PortIndex),
+    Recirculate { table: TableId, key: FlowKey },
+}
+
+/// How an action list goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// With the next action.
+    Continue,
+    /// Not; lists that resubmitted here go on.
+    EndList,
+    /// Not at all.
+    Exit,
+}
+
+impl<'a, O> Journey<'a, O> {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "it is the lcore's state, taken apart"
+    )]
+    pub(crate) fn new(
+        snapshot: &'a Snapshot,
+        rule_counters: &'a RuleCounters,
+        counters: &'a LcoreCounters,
+        tracker: &'a mut Tracker,
+        macs: &'a mut MacTable,
+        out: &'a mut O,
+        in_port: PortIndex,
+        now: Tick,
+    ) -> Self {
+        Self {
+            snapshot,
+            rule_counters,
+            counters,
+            tracker,
+            macs,
+            out,
+            in_port,
+            now,
+            lookups: 0,
+            effects: 0,
+            reason: DropReason::ActionDrop,
+        }
+    }
+
+    /// Sends one frame on its journey.
+    pub(crate) fn run<F>(&mut self, frame: F, layout: Layout)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let mut wire = FlowKey::ZERO;
+        let in_port = self.snapshot.ports.port(self.in_port).no;
+        wire.set_field(Field::IN_PORT_OXM, u128::from(in_port.0));
+        packet_words(frame.head(), &layout, &mut wire);
+        let packet = Packet {
+            frame,
+            layout,
+            wire,
+            key: wire,
+            seen: None,
+            pending: None,
+        };
+        self.passes(packet, TableId(0), 0);
+        if self.effects == 0 {
+            self.counters.drop(self.reason);
+        }
+        self.counters.lookups.add(u64::from(self.lookups));
+    }
+
+    /// One pass, and those that follow from it on the same frame.
+    fn passes<F>(&mut self, mut packet: Packet<F>, mut table: TableId, mut depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        loop {
+            self.counters.passes.add(1);
+            self.walk(&mut packet, table, None, depth);
+            match packet.pending.take() {
+                None => return,
+                Some(Pending::Output(port)) => {
+                    return self.transmit(packet.frame, &packet.layout, port);
+                }
+                Some(Pending::Recirculate { table: next, key }) => {
+                    packet.key = key;
+                    table = next;
+                    depth += 1;
+                }
+            }
+        }
+    }
+
+    /// Looks the packet up in `table` and does what the rule says. `lookup_port` stands in for
+    /// in_port during the first look-up.
+    fn walk<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        mut table: TableId,
+        mut lookup_port: Option<PortNo>,
+        depth: u32,
+    ) -> Flow
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if depth > MAX_DEPTH {
+            self.reason = DropReason::RecursionLimit;
+            return Flow::Exit;
+        }
+        let snapshot = self.snapshot;
+        loop {
+            self.lookups += 1;
+            if self.lookups > MAX_LOOKUPS {
+                self.reason = DropReason::ResubmitLimit;
+                return Flow::Exit;
+            }
+            let rules = snapshot.table(table);
+            let rule = match lookup_port.take() {
+                None => rules.and_then(|rules| rules.lookup(&packet.key)),
+                Some(port) => {
+                    let mut key = packet.key;
+                    key.set_field(Field::IN_PORT_OXM, u128::from(port.0));
+                    rules.and_then(|rules| rules.lookup(&key))
+                }
+            };
+            let Some(rule) = rule else {
+                self.reason = DropReason::TableMiss;
+                return Flow::Continue;
+            };
+            self.reason = DropReason::ActionDrop;
+            self.rule_counters
+                .count(rule.id.slot, packet.frame.len(), self.now);
+            let program = &*rule.program;
+            for op in &program.ops {
+                match self.step(packet, op, table, depth) {
+                    Flow::Continue => {}
+                    Flow::EndList => return Flow::Continue,
+                    Flow::Exit => return Flow::Exit,
+                }
+            }
+            if let Some((value, mask)) = program.write_metadata {
+                let slot = Field::METADATA.info().slot.expect("metadata is in the key");
+                packet
+                    .key
+                    .write_masked(slot, u128::from(value), u128::from(mask));
+            }
+            match program.goto_table {
+                Some(next) => table = next,
+                None => return Flow::Continue,
+            }
+        }
+    }
+
+    fn step<F>(&mut self, packet: &mut Packet<F>, op: &Op, table: TableId, depth: u32) -> Flow
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        match op {
+            Op::Output(port) => self.output_to(packet, *port, depth),
+            Op::OutputField(bits) => {
+                let port = packet.key.read_bits(bits) as u32;
+                match PortNo(port) {
+                    PortNo::IN_PORT => self.output(packet, self.in_port, depth),
+                    PortNo::NORMAL => self.normal(packet, depth),
+                    PortNo::FLOOD | PortNo::ALL => self.flood(packet, depth),
+                    port => self.output_to(packet, port, depth),
+                }
+            }
+            Op::Normal => self.normal(packet, depth),
+            Op::Flood => self.flood(packet, depth),
+            Op::InPort => self.output(packet, self.in_port, depth),
+            Op::Set { dst, value, mask } => packet.key.write_bits(dst, *value, *mask),
+            Op::Move { src, dst } => packet.key.move_bits(src, dst),
+            Op::PushVlan(ether_type) => self.push_vlan(packet, *ether_type, depth),
+            Op::PopVlan => self.pop_vlan(packet, depth),
+            Op::DecTtl => return self.dec_ttl(packet),
+            Op::Resubmit { port, table: next } => {
+                let next = next.unwrap_or(table);
+                let deeper = depth + u32::from(next <= table);
+                if self.walk(packet, next, *port, deeper) == Flow::Exit {
+                    return Flow::Exit;
+                }
+            }
+            Op::Ct(ct) => return self.ct(packet, ct, depth),
+            Op::CtClear => {
+                packet.key.clear_ct();
+                packet.seen = None;
+            }
+            Op::Exit => return Flow::Exit,
+        }
+        Flow::Continue
+    }
+
+    /// Output to a numbered port; to the packet's own it is skipped.
+    fn output_to<F>(&mut self, packet: &mut Packet<F>, port: PortNo, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        match self.snapshot.ports.index_of(port) {
+            None => self.reason = DropReason::UnknownPort,
+            Some(port) if port == self.in_port => self.reason = DropReason::OutputToInPort,
+            Some(port) => self.output(packet, port, depth),
+        }
+    }
+
+    /// Sends the packet as it is now to `port`, or will do so when nothing else needs the frame.
+    fn output<F>(&mut self, packet: &mut Packet<F>, port: PortIndex, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if self.settle(packet, depth) {
+            packet.pending = Some(Pending::Output(port));
+        }
+    }
+
+    fn flood<F>(&mut self, packet: &mut Packet<F>, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        for (port, _) in self.snapshot.ports.iter() {
+            if port != self.in_port {
+                self.output(packet, port, depth);
+            }
+        }
+    }
+
+    /// Does what is pending and brings the frame up to date. Returns false if the frame could
+    /// not be changed; the drop is then counted.
+    fn settle<F>(&mut self, packet: &mut Packet<F>, depth: u32) -> bool
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        self.flush(packet, depth);
+        if packet_words_equal(&packet.wire, &packet.key) {
+            return true;
+        }
+        match packet.write_back() {
+            Ok(()) => true,
+            Err(reason) => {
+                self.drop(reason);
+                false
+            }
+        }
+    }
+
+    /// Does what is pending, on a copy of the frame.
+    fn flush<F>(&mut self, packet: &mut Packet<F>, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let Some(pending) = packet.pending.take() else {
+            return;
+        };
+        let Some(frame) = packet.frame.duplicate() else {
+            return self.drop(DropReason::NoBuffer);
+        };
+        match pending {
+            Pending::Output(port) => self.transmit(frame, &packet.layout, port),
+            Pending::Recirculate { table, key } => {
+                let (layout, wire, seen) = (packet.layout, packet.wire, packet.seen);
+                let copy = Packet {
+                    frame,
+                    layout,
+                    wire,
+                    key,
+                    seen,
+                    pending: None,
+                };
+                self.passes(copy, table, depth + 1);
+            }
+        }
+    }
+
+    /// Hands the frame out.
+    fn transmit<F>(&mut self, frame: F, layout: &Layout, port: PortIndex)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let l2_bytes = 14 + 4 * usize::from(layout.vlan_tags);
+        if frame.len() > usize::from(self.snapshot.ports.port(port).mtu) + l2_bytes {
+            return self.drop(DropReason::MtuExceeded);
+        }
+        self.effects += 1;
+        self.out.send(port, frame);
+    }
+
+    /// Counts the loss of the packet, or of one copy.
+    fn drop(&mut self, reason: DropReason) {
+        self.effects += 1;
+        self.counters.drop(reason);
+    }
+
+    fn dec_ttl<F>(&mut self, packet: &mut Packet<F>) -> Flow {
+        let slot = Field::NW_TTL.info().slot.expect("nw_ttl is in the key");
+        if !packet.key.satisfies(Field::NW_TTL.info().prerequisite) {
+            return Flow::Continue;
+        }
+        let ttl = packet.key.read(slot);
+        if ttl <= 1 {
+            self.reason = DropReason::TtlExpired;
+            return Flow::EndList;
+        }
+        packet.key.write(slot, ttl - 1);
+        Flow::Continue
+    }
+
+    /// Tracks the packet; with `table`, a copy goes on there, and what follows here is
+    /// untracked.
+    fn ct<F>(&mut self, packet: &mut Packet<F>, op: &CtOp, depth: u32) -> Flow
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if !self.settle(packet, depth) {
+            return Flow::Exit;
+        }
+        let zone = match &op.zone {
+            Zone::Number(zone) => *zone,
+            Zone::Bits(bits) => packet.key.read_bits(bits) as u16,
+        };
+        let commit = op
+            .commit
+            .as_ref()
+            .map(|commit| commit_request(commit, &packet.key));
+        let request = Request {
+            zone,
+            commit,
+            seen: packet.seen,
+        };
+        match self
+            .tracker
+            .execute(&packet.frame, &packet.layout, &request, self.now)
+        {
+            Err(reason) => {
+                self.drop(reason.into());
+                return Flow::Exit;
+            }
+            Ok(outcome) => {
+                packet.seen = outcome.seen;
+                if let Some(table) = op.table {
+                    let mut key = packet.key;
+                    key.set_ct(zone, &outcome);
+                    packet.pending = Some(Pending::Recirculate { table, key });
+                }
+            }
+        }
+        packet.key.clear_ct();
+        Flow::Continue
+    }
+}
+
+/// What `ct(commit,exec(...))` asks of the tracker.
+fn commit_request(op: &CommitOp, key: &FlowKey) -> Commit {
+    let mut scratch = *key;
+    let mut written = FlowKey::ZERO;
+    for op in &op.exec {
+        match op {
+            Op::Set { dst, value, mask } => {
+                scratch.write_bits(dst, *value, *mask);
+                written.write_bits(dst, *mask, *mask);
+            }
+            Op::Move { src, dst } => {
+                scratch.move_bits(src, dst);
+                written.write_bits(dst, dst.ones(), dst.ones());
+            }
+            _ => unreachable!("the parser lets only writes into exec()"),
+        }
+    }
+    let mark_mask = written.field(Field::CT_MARK) as u32;
+    let label_mask = written.field(Field::CT_LABEL);
+    Commit {
+        force: op.force,
+        mark: (mark_mask != 0).then(|| (scratch.field(Field::CT_MARK) as u32, mark_mask)),
+        label: (label_mask != 0).then(|| (scratch.field(Field::CT_LABEL), label_mask)),
+    }
+}

@@ -1,0 +1,128 @@
+//! How actions read and write the flow key.
+
+use std::net::IpAddr;
+
+use weir_ct::Outcome;
+
+use crate::extract::VLAN_PRESENT;
+use crate::field::{Field, Prerequisite};
+use crate::key::{FlowKey, word};
+use crate::program::Bits;
+
+const ETH_IPV4: u128 = 0x0800;
+const ETH_ARP: u128 = 0x0806;
+const ETH_RARP: u128 = 0x8035;
+const ETH_IPV6: u128 = 0x86dd;
+
+impl FlowKey {
+    /// The value of `bits`, right-aligned.
+    pub(crate) fn read_bits(&self, bits: &Bits) -> u128 {
+        self.read(bits.slot) >> bits.start & bits.ones()
+    }
+
+    /// Writes those of `bits` that are set in `mask`, if the packet has the field.
+    ///
+    /// A write to a part of the VLAN tag adds a tag to a packet without one.
+    pub(crate) fn write_bits(&mut self, bits: &Bits, value: u128, mask: u128) {
+        if !self.satisfies(bits.prerequisite) {
+            return;
+        }
+        let mask = mask & bits.ones();
+        self.write_masked(bits.slot, value << bits.start, mask << bits.start);
+        if matches!(
+            bits.field,
+            Field::DL_VLAN | Field::DL_VLAN_PCP | Field::VLAN_PCP
+        ) {
+            self.words_mut()[usize::from(word::ETH_SRC)] |= u64::from(VLAN_PRESENT);
+        }
+    }
+
+    /// Copies `src` to `dst`, if the packet has both fields.
+    pub(crate) fn move_bits(&mut self, src: &Bits, dst: &Bits) {
+        if self.satisfies(src.prerequisite) {
+            let value = self.read_bits(src);
+            self.write_bits(dst, value, dst.ones());
+        }
+    }
+
+    /// Makes the packet untracked.
+    pub(crate) fn clear_ct(&mut self) {
+        let words = self.words_mut();
+        words[usize::from(word::CT_STATE)..usize::from(word::CT_V6_DST) + 2].fill(0);
+    }
+
+    /// Fills in what ct() said.
+    pub(crate) fn set_ct(&mut self, zone: u16, outcome: &Outcome) {
+        self.clear_ct();
+        let words = self.words_mut();
+        words[usize::from(word::CT_STATE)] =
+            u64::from(outcome.state.0) << 32 | u64::from(zone) << 16;
+        words[usize::from(word::CT_MARK)] = u64::from(outcome.mark) << 32;
+        words[usize::from(word::CT_LABEL)] = (outcome.label >> 64) as u64;
+        words[usize::from(word::CT_LABEL) + 1] = outcome.label as u64;
+        let Some(tuple) = &outcome.original else {
+            return;
+        };
+        words[usize::from(word::CT_STATE)] |= u64::from(tuple.protocol);
+        words[usize::from(word::CT_MARK)] |= ports(tuple);
+        match (tuple.src(), tuple.dst()) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                words[usize::from(word::CT_V4)] =
+                    u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits());
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                self.set_field(Field::CT_IPV6_SRC, src.to_bits());
+                self.set_field(Field::CT_IPV6_DST, dst.to_bits());
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the packet is of the kind that has a field with this prerequisite.
+    pub(crate) fn satisfies(&self, prerequisite: Prerequisite) -> bool {
+        let eth_type = || self.field(Field::ETH_TYPE);
+        let protocol = || self.field(Field::NW_PROTO);
+        let is_ip = || matches!(eth_type(), ETH_IPV4 | ETH_IPV6);
+        // The L4 header of a later fragment is elsewhere.
+        let has_l4 = |number| is_ip() && protocol() == number && !self.is_later_fragment();
+        match prerequisite {
+            Prerequisite::None | Prerequisite::Ethernet => true,
+            Prerequisite::VlanVid => self.field(Field::VLAN_TCI) & u128::from(VLAN_PRESENT) != 0,
+            Prerequisite::Ipv4 => eth_type() == ETH_IPV4,
+            Prerequisite::Ipv6 => eth_type() == ETH_IPV6,
+            Prerequisite::Ip => is_ip(),
+            Prerequisite::Arp => matches!(eth_type(), ETH_ARP | ETH_RARP),
+            Prerequisite::Tcp => has_l4(6),
+            Prerequisite::Udp => has_l4(17),
+            Prerequisite::Sctp => has_l4(132),
+            Prerequisite::Icmpv4 => eth_type() == ETH_IPV4 && has_l4(1),
+            Prerequisite::Icmpv6 => eth_type() == ETH_IPV6 && has_l4(58),
+            Prerequisite::Nd => self.is_nd(135) || self.is_nd(136),
+            Prerequisite::NdSolicit => self.is_nd(135),
+            Prerequisite::NdAdvert => self.is_nd(136),
+            Prerequisite::Mpls | Prerequisite::Nsh => false,
+            Prerequisite::Ct | Prerequisite::CtPorts => self.field(Field::CT_NW_PROTO) != 0,
+            Prerequisite::CtIpv4 => self.field(Field::CT_NW_PROTO) != 0 && eth_type() == ETH_IPV4,
+            Prerequisite::CtIpv6 => self.field(Field::CT_NW_PROTO) != 0 && eth_type() == ETH_IPV6,
+        }
+    }
+
+    fn is_later_fragment(&self) -> bool {
+        self.field(Field::IP_FRAG) & 2 != 0
+    }
+
+    fn is_nd(&self, kind: u128) -> bool {
+        self.satisfies(Prerequisite::Icmpv6)
+            && self.field(Field::ICMPV6_TYPE) == kind
+            && self.field(Field::ICMPV6_CODE) == 0
+    }
+}
+
+/// ct_tp_src and ct_tp_dst: ports, or an ICMP type and code.
+fn ports(tuple: &weir_packet::Tuple) -> u64 {
+    let (src, dst) = match tuple.protocol {
+        1 | 58 => (tuple.dst_port >> 8, tuple.dst_port & 0xff),
+        _ => (tuple.src_port, tuple.dst_port),
+    };
+    u64::from(src) << 16 | u64::from(dst)
+}

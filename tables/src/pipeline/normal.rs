@@ -1,0 +1,123 @@
+//! NORMAL: a learning switch with VLANs, as in `ovs-vswitchd.conf.db(5)`, "VLAN Configuration".
+
+use weir_packet::Frame;
+
+use super::vlan::TPID_8021Q;
+use super::{Journey, Output, Packet};
+use crate::drops::DropReason;
+use crate::extract::VLAN_PRESENT;
+use crate::field::Field;
+use crate::port::{PortConfig, PortIndex, VlanMode};
+
+/// The bits of a TCI that name the VLAN.
+const VID_MASK: u16 = 0x0fff;
+/// The bits of a TCI that hold the priority.
+const PCP_MASK: u16 = 0xe000;
+/// The bit that makes a MAC address a group's.
+const GROUP_BIT: u64 = 1 << 40;
+/// 01:80:c2:00:00:00 to 0f: not forwarded by a bridge (IEEE 802.1Q, table 8-1).
+const RESERVED: u64 = 0x0180_c200_0000;
+
+impl<O> Journey<'_, O> {
+    pub(super) fn normal<F>(&mut self, packet: &mut Packet<F>, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let snapshot = self.snapshot;
+        let dst = packet.key.field(Field::ETH_DST) as u64;
+        if dst & !0xf == RESERVED {
+            self.reason = DropReason::NormalReserved;
+            return;
+        }
+        let tci = packet.tci();
+        let ingress = snapshot.ports.port(self.in_port);
+        let Some(vlan) = ingress_vlan(ingress, tci) else {
+            self.reason = DropReason::NormalVlan;
+            return;
+        };
+        let src = packet.key.field(Field::ETH_SRC) as u64;
+        if src & GROUP_BIT == 0 {
+            self.macs.learn(src, vlan, self.in_port, self.now);
+        }
+        self.reason = DropReason::NormalNoPort;
+        let known = match dst & GROUP_BIT {
+            0 => self.macs.find(dst, vlan, self.now),
+            _ => None,
+        };
+        match known {
+            Some(port) if port == self.in_port => {}
+            Some(port) if snapshot.ports.port(port).vlan.carries(vlan) => {
+                self.normal_output(packet, port, vlan, depth);
+            }
+            // A port that was taken out of the VLAN since the address was learned.
+            Some(_) | None => {
+                for (port, config) in snapshot.ports.iter() {
+                    if port != self.in_port && config.vlan.carries(vlan) {
+                        self.normal_output(packet, port, vlan, depth);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends the packet to `port`, tagged as that port wants it; the packet itself keeps the
+    /// tag it has.
+    fn normal_output<F>(&mut self, packet: &mut Packet<F>, port: PortIndex, vlan: u16, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let before = packet.tci();
+        let wanted = match self.snapshot.ports.port(port).vlan {
+            VlanMode::Access(_) => 0,
+            VlanMode::TrunkAll | VlanMode::Trunk(_) if vlan == 0 => 0,
+            VlanMode::TrunkAll | VlanMode::Trunk(_) => VLAN_PRESENT | before & PCP_MASK | vlan,
+        };
+        if wanted == before {
+            return self.output(packet, port, depth);
+        }
+        // The tag differs: this port gets a copy of its own, made here and now.
+        if !self.settle(packet, depth) {
+            return;
+        }
+        let Some(frame) = packet.frame.duplicate() else {
+            return self.drop(DropReason::NoBuffer);
+        };
+        let (layout, wire, key) = (packet.layout, packet.wire, packet.key);
+        let mut copy = Packet {
+            frame,
+            layout,
+            wire,
+            key,
+            seen: None,
+            pending: None,
+        };
+        let changed = match (before & VLAN_PRESENT != 0, wanted & VLAN_PRESENT != 0) {
+            (false, true) => copy.push_tag(TPID_8021Q, wanted),
+            (true, true) => {
+                copy.write_tci(wanted);
+                Ok(())
+            }
+            (true, false) => {
+                copy.pop_tag();
+                Ok(())
+            }
+            (false, false) => Ok(()),
+        };
+        match changed {
+            Ok(()) => self.transmit(copy.frame, &copy.layout, port),
+            Err(reason) => self.drop(reason),
+        }
+    }
+}
+
+/// The VLAN of a packet that came in with `tci`; `None` if the port does not carry it.
+fn ingress_vlan(port: &PortConfig, tci: u16) -> Option<u16> {
+    let vid = tci & VID_MASK;
+    match &port.vlan {
+        // A priority tag counts as none.
+        VlanMode::Access(vlan) => (vid == 0).then_some(*vlan),
+        trunk => trunk.carries(vid).then_some(vid),
+    }
+}

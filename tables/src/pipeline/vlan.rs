@@ -1,0 +1,92 @@
+//! VLAN tags are pushed and popped on the frame at once: what lies behind a tag shows only
+//! when it is gone.
+
+use weir_packet::Frame;
+
+use super::{Journey, Output, Packet};
+use crate::drops::DropReason;
+use crate::extract::{VLAN_PRESENT, copy_packet_words, packet_words};
+use crate::field::Field;
+
+/// Bytes of a tag: TPID and TCI.
+const TAG_BYTES: usize = 4;
+/// Where the first tag begins: behind both addresses.
+const TAG_OFFSET: usize = 12;
+/// Tags that weir handles.
+const MAX_TAGS: u8 = 2;
+/// The TPID of a tag that nobody named one for (IEEE 802.1Q).
+pub(super) const TPID_8021Q: u16 = 0x8100;
+
+impl<O> Journey<'_, O> {
+    /// `push_vlan`: a new outer tag with VID and PCP 0.
+    pub(super) fn push_vlan<F>(&mut self, packet: &mut Packet<F>, tpid: u16, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if self.settle(packet, depth) {
+            if let Err(reason) = packet.push_tag(tpid, 0) {
+                self.drop(reason);
+            }
+        }
+    }
+
+    /// `pop_vlan`: removes the outer tag, if there is one.
+    pub(super) fn pop_vlan<F>(&mut self, packet: &mut Packet<F>, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if self.settle(packet, depth) {
+            packet.pop_tag();
+        }
+    }
+}
+
+impl<F: Frame> Packet<F> {
+    /// Puts a tag in front of all others.
+    pub(super) fn push_tag(&mut self, tpid: u16, tci: u16) -> Result<(), DropReason> {
+        if self.layout.vlan_tags >= MAX_TAGS {
+            return Err(DropReason::TooManyTags);
+        }
+        self.frame
+            .push_front(TAG_BYTES)
+            .map_err(|_| DropReason::NoHeadroom)?;
+        let head = self.frame.head_mut();
+        head.copy_within(TAG_BYTES..TAG_BYTES + TAG_OFFSET, 0);
+        let tag = &mut head[TAG_OFFSET..][..TAG_BYTES];
+        tag[..2].copy_from_slice(&tpid.to_be_bytes());
+        tag[2..].copy_from_slice(&(tci & !VLAN_PRESENT).to_be_bytes());
+        self.reparse();
+        Ok(())
+    }
+
+    /// Removes the outer tag, if there is one.
+    pub(super) fn pop_tag(&mut self) {
+        if self.layout.vlan_tags == 0 {
+            return;
+        }
+        self.frame.head_mut().copy_within(..TAG_OFFSET, TAG_BYTES);
+        self.frame.pull_front(TAG_BYTES);
+        self.reparse();
+    }
+
+    /// Writes the TCI of the outer tag. There must be one.
+    pub(super) fn write_tci(&mut self, tci: u16) {
+        let tci = (tci & !VLAN_PRESENT).to_be_bytes();
+        self.frame.head_mut()[TAG_OFFSET + 2..][..2].copy_from_slice(&tci);
+    }
+
+    /// The TCI with bit 12 set, or 0 without a tag, as the tables see it now.
+    pub(super) fn tci(&self) -> u16 {
+        self.key.field(Field::VLAN_TCI) as u16
+    }
+
+    fn reparse(&mut self) {
+        let head = self.frame.head();
+        self.layout = weir_packet::parse(head, self.frame.len())
+            .expect("a frame does not become shorter than an Ethernet header by its tags");
+        packet_words(head, &self.layout, &mut self.wire);
+        copy_packet_words(&self.wire, &mut self.key);
+    }
+}

@@ -1,0 +1,33 @@
+//! What lcores obey: an immutable version of all tables and ports.
+//!
+//! The management thread makes the next snapshot, publishes it and retires the old one; an
+//! lcore takes the newest once per poll. A snapshot shares with its predecessor all that did
+//! not change.
+
+use std::sync::Arc;
+
+use crate::action::TableId;
+use crate::classifier::Classifier;
+use crate::counters::RuleCounters;
+use crate::port::PortTable;
+
+/// One version of the policy.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts versions, from 1.
+    pub generation: u64,
+    /// By table number; `None`: no rules.
+    pub tables: Vec<Option<Arc<Classifier>>>,
+    /// The ports.
+    pub ports: Arc<PortTable>,
+    /// Where each lcore counts for the rules.
+    pub counters: Arc<[RuleCounters]>,
+}
+
+impl Snapshot {
+    /// The rules of `table`, if there are any.
+    #[inline]
+    pub fn table(&self, table: TableId) -> Option<&Classifier> {
+        self.tables.get(usize::from(table.0))?.as_deref()
+    }
+}
