@@ -13,6 +13,7 @@ mod frame;
 pub mod hint;
 mod layout;
 pub mod protocol;
+pub mod text;
 mod tick;
 mod tuple;
 
