@@ -1,1 +1,45 @@
-//! See the crate's description.
+//! The connection tracker of one lcore: what `ct()` does to a packet.
+//!
+//! A [`Tracker`] belongs to one lcore and holds all zones. It finds the connection that a packet
+//! belongs to, judges the packet ([`CtState`]), and, if asked to commit, creates the connection
+//! or changes its mark and label. Open vSwitch's userspace tracker is the reference; where weir
+//! differs, the item concerned says so.
+//!
+//! Invariants
+//!   1. Every live connection is in the index under both of its tuples (once if they are
+//!      equal) and in exactly one bucket of the timer wheel, not later than its deadline.
+//!   2. A connection whose deadline has come is never found, dumped or counted against a
+//!      limit, even if the wheel has not forgotten it yet.
+//!   3. All memory is taken in [`Tracker::new`]; nothing grows afterwards.
+//!
+//! Threads: none. No locks, no atomics, no clock: time is a parameter.
+//! Cost: per packet one look-up in the index (none for a packet that meets the same connection
+//! again), no allocation, no list operation. A commit that creates a connection adds two
+//! insertions into the index and one into the wheel.
+#![forbid(unsafe_code)]
+
+mod counters;
+mod entry;
+mod extract;
+mod filter;
+mod index;
+mod key;
+mod record;
+mod request;
+mod settings;
+mod state;
+mod table;
+mod tcp;
+#[cfg(test)]
+mod testing;
+mod tracker;
+mod wheel;
+
+pub use counters::Counters;
+pub use entry::{DumpStyle, Entry, ProtocolInfo, TcpInfo};
+pub use filter::{Filter, FilterError, PartialTuple};
+pub use request::{Commit, CtDrop, Outcome, Request, Seen};
+pub use settings::{Settings, TableTooSmall, Timeouts};
+pub use state::CtState;
+pub use tcp::PeerState;
+pub use tracker::Tracker;

@@ -1,0 +1,324 @@
+//! Which connections a dump or a flush is about, and its text.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+use weir_packet::{IpPair, Tuple, protocol};
+
+/// Conditions, all of which must hold. The default holds for every connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The zone.
+    pub zone: Option<u16>,
+    /// Value and mask for the mark.
+    pub mark: Option<(u32, u32)>,
+    /// Value and mask for the label.
+    pub label: Option<(u128, u128)>,
+    /// Parts of the original tuple.
+    pub original: PartialTuple,
+    /// Parts of the reply tuple.
+    pub reply: PartialTuple,
+}
+
+/// Parts of a tuple; what is `None` may be anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartialTuple {
+    /// `ct_nw_src` or `ct_ipv6_src`
+    pub src: Option<IpAddr>,
+    /// `ct_nw_dst` or `ct_ipv6_dst`
+    pub dst: Option<IpAddr>,
+    /// `ct_nw_proto`
+    pub protocol: Option<u8>,
+    /// `ct_tp_src`
+    pub src_port: Option<u16>,
+    /// `ct_tp_dst`
+    pub dst_port: Option<u16>,
+    /// `icmp_id`
+    pub icmp_id: Option<u16>,
+    /// `icmp_type`
+    pub icmp_type: Option<u8>,
+    /// `icmp_code`
+    pub icmp_code: Option<u8>,
+}
+
+/// What is wrong with a filter's text, in Open vSwitch's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FilterError {
+    /// Which argument, from 0.
+    pub argument: usize,
+    /// Which bytes of it.
+    pub span: Range<usize>,
+    /// The message.
+    pub message: String,
+}
+
+impl Filter {
+    /// Parses the arguments of `flush-conntrack`: `[zone=N] [mark=X[/M]] [labels=Y[/N]]
+    /// ['ORIGINAL' ['REPLY']]`, in this order.
+    ///
+    /// # Errors
+    /// Where, and what is wrong.
+    pub fn parse(arguments: &[&str]) -> Result<Self, FilterError> {
+        let mut filter = Self::default();
+        let mut rest = arguments.iter().enumerate().peekable();
+        if let Some((argument, text)) = rest.next_if(|(_, text)| text.starts_with("zone=")) {
+            let zone = number(&text[5..]).and_then(|zone| u16::try_from(zone).ok());
+            filter.zone = Some(zone.ok_or_else(|| whole(argument, text, "failed to parse zone"))?);
+        }
+        if let Some((argument, text)) = rest.next_if(|(_, text)| text.starts_with("mark=")) {
+            let mark = masked(&text[5..], u32::MAX.into())
+                .and_then(|(mark, mask)| Some((mark.try_into().ok()?, mask.try_into().ok()?)));
+            filter.mark = Some(mark.ok_or_else(|| whole(argument, text, "failed to parse mark"))?);
+        }
+        if let Some((argument, text)) = rest.next_if(|(_, text)| text.starts_with("labels=")) {
+            let label = masked(&text[7..], u128::MAX);
+            let failed = || whole(argument, text, "failed to parse labels");
+            filter.label = Some(label.ok_or_else(failed)?);
+        }
+        // The second tuple shares the IP version and protocol of the first.
+        let mut context = Context::default();
+        for tuple in [&mut filter.original, &mut filter.reply] {
+            if let Some((argument, text)) = rest.next() {
+                *tuple = context.parse(text).map_err(|(span, message)| FilterError {
+                    argument,
+                    span,
+                    message,
+                })?;
+            }
+        }
+        if let Some((argument, text)) = rest.next() {
+            return Err(whole(argument, text, "invalid arguments"));
+        }
+        Ok(filter)
+    }
+
+    /// The tuple, if the filter asks for one whole original tuple and at most the zone besides.
+    pub(crate) fn exact(&self) -> Option<Tuple> {
+        let alone =
+            self.mark.is_none() && self.label.is_none() && self.reply == PartialTuple::default();
+        if alone { self.original.exact() } else { None }
+    }
+}
+
+impl PartialTuple {
+    /// Whether `tuple` has all these parts.
+    pub fn matches(&self, tuple: &Tuple) -> bool {
+        let [icmp_type, icmp_code] = tuple.dst_port.to_be_bytes();
+        self.src.is_none_or(|src| src == tuple.src())
+            && self.dst.is_none_or(|dst| dst == tuple.dst())
+            && self
+                .protocol
+                .is_none_or(|protocol| protocol == tuple.protocol)
+            && self.src_port.is_none_or(|port| port == tuple.src_port)
+            && self.dst_port.is_none_or(|port| port == tuple.dst_port)
+            && self.icmp_id.is_none_or(|id| id == tuple.src_port)
+            && self.icmp_type.is_none_or(|kind| kind == icmp_type)
+            && self.icmp_code.is_none_or(|code| code == icmp_code)
+    }
+
+    /// The tuple, if no part is left open.
+    fn exact(&self) -> Option<Tuple> {
+        let ip = match (self.src?, self.dst?) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => IpPair::V4 { src, dst },
+            (IpAddr::V6(src), IpAddr::V6(dst)) => IpPair::V6 { src, dst },
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return None,
+        };
+        let protocol = self.protocol?;
+        let (src_port, dst_port) = if is_icmp(protocol) {
+            (
+                self.icmp_id?,
+                u16::from_be_bytes([self.icmp_type?, self.icmp_code?]),
+            )
+        } else {
+            (self.src_port?, self.dst_port?)
+        };
+        Some(Tuple {
+            ip,
+            protocol,
+            src_port,
+            dst_port,
+        })
+    }
+}
+
+impl std::str::FromStr for PartialTuple {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        Context::default()
+            .parse(text)
+            .map_err(|(span, message)| FilterError {
+                argument: 0,
+                span,
+                message,
+            })
+    }
+}
+
+impl fmt::Display for PartialTuple {
+    /// As it is parsed; nothing if all parts are open.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = Vec::new();
+        for (address, v4, v6) in [
+            (self.src, "ct_nw_src", "ct_ipv6_src"),
+            (self.dst, "ct_nw_dst", "ct_ipv6_dst"),
+        ] {
+            match address {
+                Some(IpAddr::V4(address)) => fields.push(format!("{v4}={address}")),
+                Some(IpAddr::V6(address)) => fields.push(format!("{v6}={address}")),
+                None => {}
+            }
+        }
+        for (value, name) in [
+            (self.protocol.map(u16::from), "ct_nw_proto"),
+            (self.src_port, "ct_tp_src"),
+            (self.dst_port, "ct_tp_dst"),
+            (self.icmp_id, "icmp_id"),
+            (self.icmp_type.map(u16::from), "icmp_type"),
+            (self.icmp_code.map(u16::from), "icmp_code"),
+        ] {
+            if let Some(value) = value {
+                fields.push(format!("{name}={value}"));
+            }
+        }
+        f.write_str(&fields.join(","))
+    }
+}
+
+/// What one tuple's text means for the next.
+#[derive(Default)]
+struct Context {
+    version: Option<Version>,
+    protocol: Option<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    V4,
+    V6,
+}
+
+type Complaint = (Range<usize>, String);
+
+impl Context {
+    fn parse(&mut self, text: &str) -> Result<PartialTuple, Complaint> {
+        let mut tuple = PartialTuple::default();
+        for (span, field) in fields(text) {
+            let complain = |message: String| Err((span.clone(), message));
+            let (key, value) = field.split_once('=').unwrap_or((field, ""));
+            if value.is_empty() {
+                return complain(format!("field {key} missing value"));
+            }
+            let failed = || (span.clone(), format!("failed to parse field {key}"));
+            let small = || {
+                number(value)
+                    .and_then(|n| u8::try_from(n).ok())
+                    .ok_or_else(failed)
+            };
+            let wide = || {
+                number(value)
+                    .and_then(|n| u16::try_from(n).ok())
+                    .ok_or_else(failed)
+            };
+            match key {
+                "ct_nw_src" | "ct_nw_dst" | "ct_ipv6_src" | "ct_ipv6_dst" => {
+                    let version = if key.starts_with("ct_nw") {
+                        Version::V4
+                    } else {
+                        Version::V6
+                    };
+                    if self.version.is_some_and(|known| known != version) {
+                        return complain(format!("the L3 protocol does not match {value}"));
+                    }
+                    let part = if key.ends_with("src") {
+                        &mut tuple.src
+                    } else {
+                        &mut tuple.dst
+                    };
+                    if part.is_some() {
+                        return complain(format!("{key} is set multiple times"));
+                    }
+                    let address = match version {
+                        Version::V4 => value.parse::<Ipv4Addr>().map(IpAddr::V4),
+                        Version::V6 => value.parse::<Ipv6Addr>().map(IpAddr::V6),
+                    };
+                    *part = Some(address.map_err(|_| failed())?);
+                    self.version = Some(version);
+                }
+                "ct_nw_proto" => {
+                    if tuple.protocol.is_some() {
+                        return complain(format!("{key} is set multiple times"));
+                    }
+                    tuple.protocol = Some(small()?);
+                    self.protocol = tuple.protocol;
+                }
+                "ct_tp_src" => tuple.src_port = Some(wide()?),
+                "ct_tp_dst" => tuple.dst_port = Some(wide()?),
+                "icmp_type" | "icmp_code" | "icmp_id" => {
+                    if !self.protocol.is_some_and(is_icmp) {
+                        return complain("invalid L4 fields".to_owned());
+                    }
+                    match key {
+                        "icmp_type" => tuple.icmp_type = Some(small()?),
+                        "icmp_code" => tuple.icmp_code = Some(small()?),
+                        _ => tuple.icmp_id = Some(wide()?),
+                    }
+                }
+                _ => return complain(format!("invalid conntrack tuple field: {key}")),
+            }
+        }
+        if self.protocol.is_none() && (tuple.src_port.is_some() || tuple.dst_port.is_some()) {
+            return Err((0..text.len(), "port is set without protocol".to_owned()));
+        }
+        Ok(tuple)
+    }
+}
+
+const fn is_icmp(protocol: u8) -> bool {
+    matches!(protocol, protocol::ICMP | protocol::ICMPV6)
+}
+
+/// The fields of a tuple's text, and where they stand.
+fn fields(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
+    text.split([',', ' ', '\t', '\n', '\r'])
+        .scan(0, |at, field| {
+            let start = *at;
+            *at += field.len() + 1;
+            Some((start..start + field.len(), field))
+        })
+        .filter(|(_, field)| !field.is_empty())
+}
+
+/// A decimal or hexadecimal number.
+fn number(text: &str) -> Option<u128> {
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    // `from_str_radix` would take a sign.
+    if !digits.starts_with(|c: char| c.is_digit(radix)) {
+        return None;
+    }
+    u128::from_str_radix(digits, radix).ok()
+}
+
+/// `VALUE` or `VALUE/MASK`; without a mask, `all` bits count.
+fn masked(text: &str, all: u128) -> Option<(u128, u128)> {
+    match text.split_once('/') {
+        Some((value, mask)) => Some((number(value)?, number(mask)?)),
+        None => Some((number(text)?, all)),
+    }
+}
+
+fn whole(argument: usize, text: &str, message: &str) -> FilterError {
+    FilterError {
+        argument,
+        span: 0..text.len(),
+        message: message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

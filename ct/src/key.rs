@@ -1,0 +1,101 @@
+//! A tuple and its zone as the index compares them: five words, no padding, no pointers.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use weir_packet::{IpPair, Tuple};
+
+/// One direction of a connection in one zone.
+///
+/// Word 0 is `src_port << 48 | dst_port << 32 | zone << 16 | protocol << 8 | version`; IPv4 has
+/// both addresses in word 1 and zeros behind it, IPv6 the source in words 1 and 2 and the
+/// destination in words 3 and 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key([u64; 5]);
+
+impl Key {
+    /// The key of nothing: its version is 0.
+    pub(crate) const NONE: Self = Self([0; 5]);
+
+    pub(crate) fn new(tuple: &Tuple, zone: u16) -> Self {
+        let head = u64::from(tuple.src_port) << 48
+            | u64::from(tuple.dst_port) << 32
+            | u64::from(zone) << 16
+            | u64::from(tuple.protocol) << 8;
+        match tuple.ip {
+            IpPair::V4 { src, dst } => {
+                let addresses = u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits());
+                Self([head | V4, addresses, 0, 0, 0])
+            }
+            IpPair::V6 { src, dst } => {
+                let [src_high, src_low] = halves(src);
+                let [dst_high, dst_low] = halves(dst);
+                Self([head | V6, src_high, src_low, dst_high, dst_low])
+            }
+        }
+    }
+
+    pub(crate) const fn zone(&self) -> u16 {
+        (self.0[0] >> 16) as u16
+    }
+
+    pub(crate) const fn tuple(&self) -> Tuple {
+        let [head, a, b, c, d] = self.0;
+        let ip = if head & 0xff == V6 {
+            IpPair::V6 {
+                src: joined(a, b),
+                dst: joined(c, d),
+            }
+        } else {
+            IpPair::V4 {
+                src: Ipv4Addr::from_bits((a >> 32) as u32),
+                dst: Ipv4Addr::from_bits(a as u32),
+            }
+        };
+        Tuple {
+            ip,
+            protocol: (head >> 8) as u8,
+            src_port: (head >> 48) as u16,
+            dst_port: (head >> 32) as u16,
+        }
+    }
+
+    /// The words that are not zero for every key of its IP version: what a hash must cover.
+    pub(crate) fn words(&self) -> &[u64] {
+        let [head, addresses, ..] = &self.0;
+        if head & 0xff == V6 {
+            &self.0
+        } else {
+            debug_assert!(self.0[2..] == [0; 3], "{addresses:#x}");
+            &self.0[..2]
+        }
+    }
+}
+
+const V4: u64 = 4;
+const V6: u64 = 6;
+
+const fn halves(address: Ipv6Addr) -> [u64; 2] {
+    let bits = address.to_bits();
+    [(bits >> 64) as u64, bits as u64]
+}
+
+const fn joined(high: u64, low: u64) -> Ipv6Addr {
+    Ipv6Addr::from_bits((high as u128) << 64 | low as u128)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Key;
+    use crate::testing::any_tuple;
+
+    proptest! {
+        #[test]
+        fn holds_tuple_and_zone(tuple in any_tuple(), zone: u16) {
+            let key = Key::new(&tuple, zone);
+            prop_assert_eq!(key.tuple(), tuple);
+            prop_assert_eq!(key.zone(), zone);
+        }
+    }
+}

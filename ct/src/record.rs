@@ -1,0 +1,145 @@
+//! One connection in memory: a hot half that every packet touches, and a cold one.
+
+use weir_packet::Tick;
+
+use crate::key::Key;
+use crate::tcp::{Phase, Tcp};
+
+/// Which way a packet goes, as seen from the connection's first packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Original,
+    Reply,
+}
+
+/// What every packet of a connection reads or writes: one cache line.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+pub(crate) struct Hot {
+    /// When the connection is over.
+    pub(crate) deadline: Tick,
+    /// Which connection this is, from 1, never given twice; 0: the slot is free.
+    pub(crate) id: u64,
+    /// Changes whenever something changes that a rule could see; never repeats in a tracker.
+    pub(crate) version: u64,
+    pub(crate) protocol: Protocol,
+    pub(crate) mark: u32,
+    pub(crate) zone: u16,
+    /// Whether a packet in reply direction was accepted.
+    pub(crate) replied: bool,
+}
+
+const _: () = assert!(size_of::<Hot>() == 64);
+
+impl Hot {
+    pub(crate) const FREE: Self = Self {
+        deadline: Tick::ZERO,
+        id: 0,
+        version: 0,
+        protocol: Protocol::Datagram(Datagram::First),
+        mark: 0,
+        zone: 0,
+        replied: false,
+    };
+
+    pub(crate) const fn is_live(&self) -> bool {
+        self.id != 0
+    }
+
+    /// Whether its time is over. The deadline itself is over, as in Open vSwitch.
+    pub(crate) fn is_expired(&self, now: Tick) -> bool {
+        self.deadline <= now
+    }
+}
+
+/// What only creation, a mark, a dump or an end need.
+#[derive(Clone, Debug)]
+pub(crate) struct Cold {
+    pub(crate) original: Key,
+    pub(crate) reply: Key,
+    pub(crate) label: u128,
+}
+
+impl Cold {
+    pub(crate) const FREE: Self = Self {
+        original: Key::NONE,
+        reply: Key::NONE,
+        label: 0,
+    };
+
+    pub(crate) const fn key(&self, direction: Direction) -> &Key {
+        match direction {
+            Direction::Original => &self.original,
+            Direction::Reply => &self.reply,
+        }
+    }
+}
+
+/// What a protocol's tracker remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Tcp(Tcp),
+    /// ICMP and ICMPv6 queries.
+    Query(Query),
+    /// UDP, SCTP and every other protocol.
+    Datagram(Datagram),
+}
+
+/// How far a query has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Query {
+    First,
+    Replied,
+}
+
+/// How far an exchange of datagrams has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Datagram {
+    /// One packet.
+    First,
+    /// More, all in one direction.
+    Single,
+    /// Both directions.
+    Multiple,
+}
+
+impl Query {
+    pub(crate) const fn after(self, direction: Direction) -> Self {
+        match (self, direction) {
+            (Self::First, Direction::Original) => Self::First,
+            (Self::First, Direction::Reply) => Self::Replied,
+            (Self::Replied, Direction::Original | Direction::Reply) => Self::Replied,
+        }
+    }
+}
+
+impl Datagram {
+    pub(crate) const fn after(self, direction: Direction) -> Self {
+        match (self, direction) {
+            (Self::First | Self::Single, Direction::Original) => Self::Single,
+            (Self::First | Self::Single, Direction::Reply) => Self::Multiple,
+            (Self::Multiple, Direction::Original | Direction::Reply) => Self::Multiple,
+        }
+    }
+}
+
+impl crate::settings::Timeouts {
+    /// How long a connection in this state is kept.
+    pub(crate) fn of(&self, protocol: &Protocol) -> std::time::Duration {
+        match protocol {
+            Protocol::Tcp(tcp) => match tcp.phase() {
+                Phase::SynSent => self.tcp_syn_sent,
+                Phase::SynRecv => self.tcp_syn_recv,
+                Phase::Established => self.tcp_established,
+                Phase::FinWait => self.tcp_fin_wait,
+                Phase::TimeWait => self.tcp_time_wait,
+                Phase::Close => self.tcp_close,
+            },
+            Protocol::Query(Query::First) => self.icmp_first,
+            Protocol::Query(Query::Replied) => self.icmp_reply,
+            Protocol::Datagram(Datagram::First) => self.udp_first,
+            Protocol::Datagram(Datagram::Single) => self.udp_single,
+            Protocol::Datagram(Datagram::Multiple) => self.udp_multiple,
+        }
+    }
+}

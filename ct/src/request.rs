@@ -1,0 +1,72 @@
+//! What the pipeline asks of the tracker for one packet, and what it gets back.
+
+use weir_packet::Tuple;
+
+use crate::state::CtState;
+
+/// One `ct(...)` as executed for one packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The zone.
+    pub zone: u16,
+    /// `ct(commit)`: create the connection, or refresh its metadata.
+    pub commit: Option<Commit>,
+    /// What the packet's last `ct()` gave as [`Outcome::seen`], so that a packet that meets a
+    /// connection twice is tracked once. `None` for a packet not yet tracked, after `ct_clear`,
+    /// and after a change of its addresses, ports or protocol.
+    pub seen: Option<Seen>,
+}
+
+/// What `commit` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// `force`: a connection found in the reply direction is ended and re-made in this one.
+    pub force: bool,
+    /// Value and mask to write into the connection's mark.
+    pub mark: Option<(u32, u32)>,
+    /// Value and mask to write into the connection's label.
+    pub label: Option<(u128, u128)>,
+}
+
+/// What the tracker says about one packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// `ct_state`.
+    pub state: CtState,
+    /// `ct_mark`: the connection's, 0 if there is none.
+    pub mark: u32,
+    /// `ct_label`: the connection's, 0 if there is none.
+    pub label: u128,
+    /// The tuple of the connection's first packet (this packet's own if there is no connection
+    /// yet): `ct_nw_src` and so on. `None` if no tuple could be made.
+    pub original: Option<Tuple>,
+    /// The connection met, to be handed to the packet's next `ct()`.
+    pub seen: Option<Seen>,
+}
+
+/// A connection that a packet has met, and how. Harmless when outdated: the connection's
+/// identity is checked, and is never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub(crate) slot: u32,
+    pub(crate) zone: u16,
+    pub(crate) state: CtState,
+    pub(crate) id: u64,
+}
+
+/// Why a commit drops its packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[repr(u8)]
+pub enum CtDrop {
+    /// `max_connections` is reached and no unreplied connection was found to evict.
+    #[error("connection table full")]
+    TableFull,
+    /// The tuple that replies would have belongs to another connection.
+    #[error("reply tuple in use")]
+    TupleInUse,
+}
+
+impl CtDrop {
+    /// How many reasons there are.
+    pub const COUNT: usize = 2;
+}

@@ -1,0 +1,80 @@
+//! What a user sets.
+
+use std::time::Duration;
+
+/// Settings of the tracker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The most connections held at once, all zones together. Memory is taken for as many.
+    pub max_connections: u32,
+    /// Whether a TCP connection may be picked up in the middle. If not, only a SYN opens one.
+    pub tcp_loose: bool,
+    /// How long connections are kept.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_connections: 1_000_000,
+            tcp_loose: true,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// How long an idle connection is kept; named as `ovs-vsctl`'s timeout policies. The defaults
+/// are those of Open vSwitch, `udp_multiple` excepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP: one SYN, or the first segment of a connection that was picked up in the middle.
+    pub tcp_syn_sent: Duration,
+    /// TCP: both ends heard, the handshake not finished.
+    pub tcp_syn_recv: Duration,
+    /// TCP: established.
+    pub tcp_established: Duration,
+    /// TCP: one end has sent a FIN.
+    pub tcp_fin_wait: Duration,
+    /// TCP: both ends have sent a FIN, not both acknowledged.
+    pub tcp_time_wait: Duration,
+    /// TCP: both FINs acknowledged, or reset.
+    pub tcp_close: Duration,
+    /// UDP, SCTP and every protocol without a tracker of its own: one packet.
+    pub udp_first: Duration,
+    /// The same: several packets, all in one direction.
+    pub udp_single: Duration,
+    /// The same: packets in both directions. RFC 4787 REQ-5 wants at least two minutes.
+    pub udp_multiple: Duration,
+    /// ICMP and ICMPv6 queries without an answer.
+    pub icmp_first: Duration,
+    /// ICMP and ICMPv6 queries with an answer.
+    pub icmp_reply: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            tcp_syn_sent: Duration::from_secs(30),
+            tcp_syn_recv: Duration::from_secs(30),
+            tcp_established: Duration::from_secs(86_400),
+            tcp_fin_wait: Duration::from_secs(900),
+            tcp_time_wait: Duration::from_secs(45),
+            tcp_close: Duration::from_secs(30),
+            udp_first: Duration::from_secs(60),
+            udp_single: Duration::from_secs(60),
+            udp_multiple: Duration::from_secs(120),
+            icmp_first: Duration::from_secs(60),
+            icmp_reply: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The new limit needs more memory than was taken at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("max_connections {wanted} is above the {sized} that memory was taken for at start")]
+pub struct TableTooSmall {
+    /// The limit asked for.
+    pub wanted: u32,
+    /// The highest limit possible without a restart.
+    pub sized: u32,
+}

@@ -1,0 +1,279 @@
+//! All connections of a tracker: records, index and wheel, kept in step.
+//!
+//! Invariants
+//!   1. A slot is live exactly if its `id` is not 0; then it waits in the wheel and is in the
+//!      index under both of its keys (once if they are equal), and under nothing else.
+//!   2. The wheel looks at a slot no later than its deadline.
+//!   3. Slots at and above `touched` were never live.
+//!
+//! Cost: constant per operation; memory is taken once, in [`Table::new`].
+
+use weir_packet::Tick;
+
+use crate::index::{Index, Place};
+use crate::key::Key;
+use crate::record::{Cold, Direction, Hot, Protocol};
+use crate::wheel::Wheel;
+
+pub(crate) struct Table {
+    hot: Box<[Hot]>,
+    cold: Box<[Cold]>,
+    index: Index,
+    wheel: Wheel,
+    /// Slots below `touched` that are free; the last one freed is used next.
+    free: Vec<u32>,
+    touched: u32,
+    live: u32,
+    last_id: u64,
+    last_version: u64,
+}
+
+/// A connection to be.
+pub(crate) struct Birth {
+    pub(crate) original: Key,
+    pub(crate) reply: Key,
+    pub(crate) protocol: Protocol,
+    pub(crate) mark: u32,
+    pub(crate) label: u128,
+    pub(crate) deadline: Tick,
+}
+
+impl Table {
+    /// Takes memory for `slots` connections.
+    pub(crate) fn new(slots: u32, secret: u64) -> Self {
+        Self {
+            hot: vec![Hot::FREE; slots as usize].into_boxed_slice(),
+            cold: vec![Cold::FREE; slots as usize].into_boxed_slice(),
+            index: Index::new(slots, secret),
+            wheel: Wheel::new(slots),
+            free: Vec::with_capacity(slots as usize),
+            touched: 0,
+            live: 0,
+            last_id: 0,
+            last_version: 0,
+        }
+    }
+
+    /// How many connections there is memory for.
+    pub(crate) fn slots(&self) -> u32 {
+        self.hot.len() as u32
+    }
+
+    /// How many connections there are, expired ones that were not forgotten yet included.
+    pub(crate) const fn live(&self) -> u32 {
+        self.live
+    }
+
+    /// Slots from here on were never used.
+    pub(crate) const fn touched(&self) -> u32 {
+        self.touched
+    }
+
+    /// The connection `key` belongs to, which may be expired.
+    pub(crate) fn find(&self, key: &Key) -> Option<Place> {
+        self.index.find(key, &self.cold)
+    }
+
+    pub(crate) const fn hot(&self, slot: u32) -> &Hot {
+        &self.hot[slot as usize]
+    }
+
+    pub(crate) const fn cold(&self, slot: u32) -> &Cold {
+        &self.cold[slot as usize]
+    }
+
+    /// The slot's hot half, to be written. Deadlines go through [`Table::set_deadline`].
+    pub(crate) const fn hot_mut(&mut self, slot: u32) -> &mut Hot {
+        &mut self.hot[slot as usize]
+    }
+
+    /// Makes a connection; neither of its keys may be in the table. `None` if it is full.
+    pub(crate) fn insert(&mut self, birth: &Birth) -> Option<u32> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None if self.touched < self.slots() => {
+                self.touched += 1;
+                self.touched - 1
+            }
+            None => return None,
+        };
+        self.live += 1;
+        self.last_id += 1;
+        self.last_version += 1;
+        let Birth {
+            original,
+            reply,
+            protocol,
+            mark,
+            label,
+            deadline,
+        } = *birth;
+        self.hot[slot as usize] = Hot {
+            deadline,
+            id: self.last_id,
+            version: self.last_version,
+            protocol,
+            mark,
+            zone: original.zone(),
+            replied: false,
+        };
+        self.cold[slot as usize] = Cold {
+            original,
+            reply,
+            label,
+        };
+        self.index.insert(
+            Place {
+                slot,
+                direction: Direction::Original,
+            },
+            &self.cold,
+        );
+        if original != reply {
+            self.index.insert(
+                Place {
+                    slot,
+                    direction: Direction::Reply,
+                },
+                &self.cold,
+            );
+        }
+        self.wheel.insert(slot, deadline);
+        Some(slot)
+    }
+
+    /// Removes the live connection in `slot`.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        self.wheel.remove(slot);
+        self.forget(slot);
+    }
+
+    /// Sets the deadline of the live connection in `slot`.
+    pub(crate) fn set_deadline(&mut self, slot: u32, deadline: Tick) {
+        let hot = &mut self.hot[slot as usize];
+        let nearer = deadline < hot.deadline;
+        hot.deadline = deadline;
+        if nearer {
+            self.wheel.remove(slot);
+            self.wheel.insert(slot, deadline);
+        }
+    }
+
+    /// Notes that a rule could see a change in the connection in `slot`.
+    pub(crate) const fn touch(&mut self, slot: u32) {
+        self.last_version += 1;
+        self.hot[slot as usize].version = self.last_version;
+    }
+
+    /// Writes mark and label.
+    pub(crate) fn set_metadata(&mut self, slot: u32, mark: u32, label: u128) {
+        let (hot, cold) = (&mut self.hot[slot as usize], &mut self.cold[slot as usize]);
+        if (hot.mark, cold.label) != (mark, label) {
+            hot.mark = mark;
+            cold.label = label;
+            self.touch(slot);
+        }
+    }
+
+    /// Looks at one connection whose turn has come and forgets it if its time is over.
+    pub(crate) fn turn(&mut self, now: Tick) -> Turn {
+        let Some(slot) = self.wheel.pop(now) else {
+            return Turn::Done;
+        };
+        let hot = &self.hot[slot as usize];
+        if hot.is_expired(now) {
+            self.forget(slot);
+            Turn::Forgotten
+        } else {
+            self.wheel.insert(slot, hot.deadline);
+            Turn::PutBack
+        }
+    }
+
+    /// An expired connection whose turn has not come, among the first `limit` of that turn.
+    pub(crate) fn overdue(&self, now: Tick, limit: usize) -> Option<u32> {
+        self.wheel
+            .almost_due(now, limit)
+            .find(|&slot| self.hot[slot as usize].is_expired(now))
+    }
+
+    /// Takes the connection in `slot`, which does not wait any more, out of the table.
+    fn forget(&mut self, slot: u32) {
+        let Cold {
+            original, reply, ..
+        } = &self.cold[slot as usize];
+        let twice = original != reply;
+        let there = self.index.remove(
+            Place {
+                slot,
+                direction: Direction::Original,
+            },
+            &self.cold,
+        );
+        debug_assert!(there, "slot {slot} by its original key");
+        if twice {
+            let place = Place {
+                slot,
+                direction: Direction::Reply,
+            };
+            let there = self.index.remove(place, &self.cold);
+            debug_assert!(there, "slot {slot} by its reply key");
+        }
+        self.hot[slot as usize].id = 0;
+        self.touch(slot);
+        self.free.push(slot);
+        self.live -= 1;
+    }
+
+    /// Checks every invariant.
+    #[cfg(test)]
+    pub(crate) fn check(&self) {
+        use std::collections::HashSet;
+
+        let live: HashSet<u32> = (0..self.slots())
+            .filter(|&s| self.hot(s).is_live())
+            .collect();
+        assert_eq!(live.len(), self.live as usize);
+        assert!(live.iter().all(|&slot| slot < self.touched));
+        assert_eq!(self.free.len() + live.len(), self.touched as usize);
+
+        let waiting = self.wheel.waiting();
+        assert_eq!(waiting.len(), live.len(), "each live slot waits once");
+        assert_eq!(waiting.iter().copied().collect::<HashSet<_>>(), live);
+        for &slot in &waiting {
+            let deadline = self.hot(slot).deadline.as_millis();
+            let due = self.wheel.due(slot).as_millis();
+            assert!(
+                due < deadline + 64 || deadline == 0,
+                "due {due}, deadline {deadline}"
+            );
+        }
+
+        let mut entries = 0;
+        for place in self.index.places() {
+            assert!(live.contains(&place.slot), "{place:?} dangles");
+            let key = self.cold(place.slot).key(place.direction);
+            assert_eq!(self.find(key).map(|found| found.slot), Some(place.slot));
+            entries += 1;
+        }
+        let keys = live.iter().map(|&slot| {
+            let Cold {
+                original, reply, ..
+            } = self.cold(slot);
+            1 + usize::from(original != reply)
+        });
+        assert_eq!(entries, keys.sum::<usize>());
+        assert!(self.index.capacity() >= self.slots() as usize * 2);
+    }
+}
+
+/// What [`Table::turn`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// One connection is forgotten.
+    Forgotten,
+    /// One connection was prolonged since it was put there, and waits on.
+    PutBack,
+    /// No connection's turn has come.
+    Done,
+}

@@ -1,0 +1,442 @@
+//! What `ct()` does, packet by packet.
+
+mod walk;
+
+use weir_packet::{Frame, Layout, Tick, Tuple};
+
+use crate::counters::{Counters, Invalid};
+use crate::extract::{self, Subject, Transport};
+use crate::index::Place;
+use crate::key::Key;
+use crate::record::{Datagram, Direction, Protocol, Query};
+use crate::request::{Commit, CtDrop, Outcome, Request, Seen};
+use crate::settings::{Settings, TableTooSmall};
+use crate::state::CtState;
+use crate::table::{Birth, Table, Turn};
+use crate::tcp::Verdict;
+
+/// The connection tracker of one lcore.
+pub struct Tracker {
+    table: Table,
+    settings: Settings,
+    counters: Counters,
+    /// Where the search for a connection to evict goes on.
+    hand: u32,
+}
+
+impl Tracker {
+    /// Takes memory for `settings.max_connections`; nothing grows afterwards. `secret` makes
+    /// the collisions of the hash unpredictable; it changes nothing else.
+    ///
+    /// # Panics
+    /// If `max_connections` is above 2^31 - 1.
+    pub fn new(settings: &Settings, secret: u64) -> Self {
+        Self {
+            table: Table::new(settings.max_connections, secret),
+            settings: settings.clone(),
+            counters: Counters::default(),
+            hand: 0,
+        }
+    }
+
+    /// Takes over changed settings. Timeouts apply from each connection's next packet on. A
+    /// limit below the present number of connections ends none, but lets none be made.
+    ///
+    /// # Errors
+    /// If `max_connections` is above what memory was taken for; then nothing changes.
+    pub fn reconfigure(&mut self, settings: &Settings) -> Result<(), TableTooSmall> {
+        let (wanted, sized) = (settings.max_connections, self.table.slots());
+        if wanted > sized {
+            return Err(TableTooSmall { wanted, sized });
+        }
+        self.settings.clone_from(settings);
+        Ok(())
+    }
+
+    /// Executes one `ct(...)` for one packet: finds its connection, judges it, and with
+    /// `request.commit` creates the connection or changes its mark and label.
+    ///
+    /// A commit of an invalid packet does nothing, nor does that of a Neighbour Discovery or
+    /// MLD message, which is always new.
+    ///
+    /// # Errors
+    /// If the commit could not create the connection; the packet is then to be dropped.
+    pub fn execute<F: Frame>(
+        &mut self,
+        frame: &F,
+        layout: &Layout,
+        request: &Request,
+        now: Tick,
+    ) -> Result<Outcome, CtDrop> {
+        if let Some(outcome) = self.meet_again(request, now) {
+            return Ok(outcome);
+        }
+        match extract::subject(frame, layout) {
+            Ok(Subject::Packet(tuple, transport)) => self.packet(&tuple, &transport, request, now),
+            Ok(Subject::Error(about)) => Ok(self.error(&about, request, now)),
+            Ok(Subject::LinkControl(tuple)) => Ok(new(tuple)),
+            Err(reason) => Ok(self.invalid(reason)),
+        }
+    }
+
+    /// Looks at up to `budget` connections whose time may be over, and forgets those for which
+    /// it is; returns how many.
+    ///
+    /// Cost: proportional to the number looked at (each is forgotten, or was prolonged since
+    /// it was last looked at) plus the time passed since the last call, up to a bound.
+    pub fn expire(&mut self, now: Tick, budget: usize) -> usize {
+        let mut forgotten = 0;
+        for _ in 0..budget {
+            match self.table.turn(now) {
+                Turn::Forgotten => forgotten += 1,
+                Turn::PutBack => {}
+                Turn::Done => break,
+            }
+        }
+        self.counters.expired += forgotten as u64;
+        forgotten
+    }
+
+    /// Totals since start.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How many connections there are. Those whose time is over are included until
+    /// [`Tracker::expire`] comes by, though nothing else counts them.
+    pub const fn len(&self) -> usize {
+        self.table.live() as usize
+    }
+
+    /// Whether there is no connection.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A packet that meets the same connection again is not tracked again: its state stays,
+    /// only the metadata is read and written anew.
+    fn meet_again(&mut self, request: &Request, now: Tick) -> Option<Outcome> {
+        let seen = request.seen?;
+        let hot = self.table.hot(seen.slot);
+        let same = hot.id == seen.id && seen.zone == request.zone && !hot.is_expired(now);
+        let force = request.commit.is_some_and(|commit| commit.force);
+        (same && !force).then(|| self.met(seen.slot, seen.state, request))
+    }
+
+    /// A packet with a tuple of its own.
+    fn packet(
+        &mut self,
+        tuple: &Tuple,
+        transport: &Transport,
+        request: &Request,
+        now: Tick,
+    ) -> Result<Outcome, CtDrop> {
+        let key = Key::new(tuple, request.zone);
+        if let Some(place) = self.find(&key, now) {
+            let force = request.commit.is_some_and(|commit| commit.force);
+            if force && place.direction == Direction::Reply {
+                self.table.remove(place.slot);
+                self.counters.forced += 1;
+            } else {
+                match self.follow(place, transport, now) {
+                    Followed::Part(state) => return Ok(self.met(place.slot, state, request)),
+                    Followed::Invalid(reason) => {
+                        self.counters.count_invalid(reason);
+                        let state = CtState::TRK | CtState::INV;
+                        return Ok(self.met(place.slot, state, request));
+                    }
+                    Followed::Reopens => {
+                        self.table.remove(place.slot);
+                        self.counters.reopened += 1;
+                    }
+                }
+            }
+        }
+        let protocol = match transport.open(self.settings.tcp_loose) {
+            Ok(protocol) => protocol,
+            Err(reason) => return Ok(self.invalid(reason)),
+        };
+        match request.commit {
+            None => Ok(new(*tuple)),
+            Some(commit) => self.create(tuple, request.zone, protocol, commit, now),
+        }
+    }
+
+    /// An ICMP error about a packet whose reply would have the tuple `about`.
+    fn error(&mut self, about: &Tuple, request: &Request, now: Tick) -> Outcome {
+        match self.find(&Key::new(about, request.zone), now) {
+            Some(Place { slot, direction }) => {
+                let state = CtState::TRK | CtState::REL | reply_bit(direction);
+                self.met(slot, state, request)
+            }
+            None => self.invalid(Invalid::IcmpUnrelated),
+        }
+    }
+
+    /// Finds a connection. One whose time is over is forgotten on the way.
+    fn find(&mut self, key: &Key, now: Tick) -> Option<Place> {
+        let place = self.table.find(key)?;
+        if self.table.hot(place.slot).is_expired(now) {
+            self.table.remove(place.slot);
+            self.counters.expired += 1;
+            return None;
+        }
+        Some(place)
+    }
+
+    /// Lets the protocol's tracker judge a packet of a connection and follow it.
+    fn follow(&mut self, place: Place, transport: &Transport, now: Tick) -> Followed {
+        let Place { slot, direction } = place;
+        let hot = self.table.hot_mut(slot);
+        let before = (visible(&hot.protocol), hot.replied);
+        let mut alive = true;
+        let state = match (&mut hot.protocol, transport) {
+            (Protocol::Tcp(tcp), Transport::Tcp(segment)) => match tcp.update(direction, segment) {
+                Verdict::Accepted => CtState::EST | reply_bit(direction),
+                Verdict::Tolerated => {
+                    alive = false;
+                    CtState::EST | reply_bit(direction)
+                }
+                Verdict::SynAgain => CtState::NEW,
+                Verdict::Reopens => return Followed::Reopens,
+                Verdict::OutOfWindow => return Followed::Invalid(Invalid::TcpWindow),
+                Verdict::BadReset => return Followed::Invalid(Invalid::TcpReset),
+            },
+            (Protocol::Query(query), Transport::Query | Transport::Answer) => {
+                *query = query.after(direction);
+                match query {
+                    Query::First => CtState::NEW,
+                    Query::Replied => CtState::EST | reply_bit(direction),
+                }
+            }
+            (Protocol::Datagram(datagram), Transport::Datagram) => {
+                *datagram = datagram.after(direction);
+                match datagram {
+                    Datagram::First | Datagram::Single => CtState::NEW,
+                    Datagram::Multiple => CtState::EST | reply_bit(direction),
+                }
+            }
+            // The key holds the protocol, and the protocol decides the kind of both.
+            (Protocol::Tcp(_), Transport::Query | Transport::Answer | Transport::Datagram)
+            | (Protocol::Query(_), Transport::Tcp(_) | Transport::Datagram)
+            | (Protocol::Datagram(_), Transport::Tcp(_) | Transport::Query | Transport::Answer) => {
+                return Followed::Invalid(Invalid::L4Length);
+            }
+        };
+        hot.replied |= direction == Direction::Reply;
+        let changed = before != (visible(&hot.protocol), hot.replied);
+        if alive {
+            let deadline = now + self.settings.timeouts.of(&hot.protocol);
+            self.table.set_deadline(slot, deadline);
+        }
+        if changed {
+            self.table.touch(slot);
+        }
+        Followed::Part(CtState::TRK | state)
+    }
+
+    /// What a packet that met a connection is told; a commit's metadata is written before.
+    fn met(&mut self, slot: u32, state: CtState, request: &Request) -> Outcome {
+        let (mut mark, mut label) = (self.table.hot(slot).mark, self.table.cold(slot).label);
+        if let Some(commit) = request.commit
+            && !state.contains(CtState::INV)
+        {
+            (mark, label) = merged(commit, mark, label);
+            self.table.set_metadata(slot, mark, label);
+        }
+        let id = self.table.hot(slot).id;
+        Outcome {
+            state,
+            mark,
+            label,
+            original: Some(self.table.cold(slot).original.tuple()),
+            seen: Some(Seen {
+                slot,
+                zone: request.zone,
+                state,
+                id,
+            }),
+        }
+    }
+
+    /// Makes a connection.
+    fn create(
+        &mut self,
+        tuple: &Tuple,
+        zone: u16,
+        protocol: Protocol,
+        commit: Commit,
+        now: Tick,
+    ) -> Result<Outcome, CtDrop> {
+        let reply = Key::new(&tuple.reversed(), zone);
+        if self.find(&reply, now).is_some() {
+            self.counters.refused_tuple_in_use += 1;
+            return Err(CtDrop::TupleInUse);
+        }
+        let (mark, label) = merged(commit, 0, 0);
+        let deadline = now + self.settings.timeouts.of(&protocol);
+        let original = Key::new(tuple, zone);
+        let birth = Birth {
+            original,
+            reply,
+            protocol,
+            mark,
+            label,
+            deadline,
+        };
+        let slot = if self.make_room(now) {
+            self.table.insert(&birth)
+        } else {
+            None
+        };
+        let Some(slot) = slot else {
+            self.counters.refused_table_full += 1;
+            return Err(CtDrop::TableFull);
+        };
+        self.counters.created += 1;
+        let state = CtState::TRK | CtState::NEW;
+        let id = self.table.hot(slot).id;
+        let seen = Some(Seen {
+            slot,
+            zone,
+            state,
+            id,
+        });
+        Ok(Outcome {
+            state,
+            mark,
+            label,
+            original: Some(*tuple),
+            seen,
+        })
+    }
+
+    /// Sees to it that the limit allows one more connection: forgets such whose time is over,
+    /// else evicts the oldest unreplied of the next [`PROBE`] slots. Returns whether it does.
+    ///
+    /// Cost: bounded by [`PROBE`], whatever the table holds.
+    fn make_room(&mut self, now: Tick) -> bool {
+        let limit = self.settings.max_connections;
+        if self.table.live() < limit {
+            return true;
+        }
+        for _ in 0..PROBE {
+            match self.table.turn(now) {
+                Turn::Forgotten => {
+                    self.counters.expired += 1;
+                    if self.table.live() < limit {
+                        return true;
+                    }
+                }
+                Turn::PutBack => {}
+                Turn::Done => break,
+            }
+        }
+        while self.table.live() >= limit
+            && let Some(slot) = self.table.overdue(now, PROBE as usize)
+        {
+            self.table.remove(slot);
+            self.counters.expired += 1;
+        }
+        // Above a limit that was lowered, one eviction would not help.
+        if self.table.live() == limit
+            && let Some(slot) = self.oldest_unreplied()
+        {
+            self.table.remove(slot);
+            self.counters.evicted += 1;
+        }
+        self.table.live() < limit
+    }
+
+    /// The oldest unreplied connection among the next [`PROBE`] slots.
+    fn oldest_unreplied(&mut self) -> Option<u32> {
+        let touched = self.table.touched();
+        let mut oldest: Option<(u64, u32)> = None;
+        for _ in 0..PROBE.min(touched) {
+            self.hand = if self.hand + 1 < touched {
+                self.hand + 1
+            } else {
+                0
+            };
+            let hot = self.table.hot(self.hand);
+            if hot.is_live() && !hot.replied && oldest.is_none_or(|(id, _)| hot.id < id) {
+                oldest = Some((hot.id, self.hand));
+            }
+        }
+        oldest.map(|(_, slot)| slot)
+    }
+
+    /// A packet of no connection that is not acceptable.
+    const fn invalid(&mut self, reason: Invalid) -> Outcome {
+        self.counters.count_invalid(reason);
+        let state = CtState(CtState::TRK.0 | CtState::INV.0);
+        Outcome {
+            state,
+            mark: 0,
+            label: 0,
+            original: None,
+            seen: None,
+        }
+    }
+
+    /// Checks every invariant of the table.
+    #[cfg(test)]
+    pub(crate) fn check(&self) {
+        self.table.check();
+    }
+}
+
+/// What following a packet came to.
+enum Followed {
+    /// It is part of the connection, with this state.
+    Part(CtState),
+    /// It is not acceptable in the connection.
+    Invalid(Invalid),
+    /// It opens a new connection in the place of this one.
+    Reopens,
+}
+
+/// How many connections are looked at to make room for one.
+const PROBE: u32 = 64;
+
+/// A packet that could open a connection with this tuple.
+fn new(tuple: Tuple) -> Outcome {
+    Outcome {
+        state: CtState::TRK | CtState::NEW,
+        original: Some(tuple),
+        ..Outcome::default()
+    }
+}
+
+const fn reply_bit(direction: Direction) -> CtState {
+    match direction {
+        Direction::Original => CtState::UNTRACKED,
+        Direction::Reply => CtState::RPL,
+    }
+}
+
+/// Mark and label after a commit; bits of a value outside of its mask are not written.
+fn merged(commit: Commit, mark: u32, label: u128) -> (u32, u128) {
+    let mark = commit
+        .mark
+        .map_or(mark, |(value, mask)| value & mask | mark & !mask);
+    let label = commit
+        .label
+        .map_or(label, |(value, mask)| value & mask | label & !mask);
+    (mark, label)
+}
+
+/// The part of a protocol's state on which the state of a packet can depend.
+const fn visible(protocol: &Protocol) -> [u8; 2] {
+    match protocol {
+        Protocol::Tcp(tcp) => [
+            tcp.end(Direction::Original).state as u8,
+            tcp.end(Direction::Reply).state as u8,
+        ],
+        Protocol::Query(query) => [*query as u8, 0],
+        Protocol::Datagram(datagram) => [*datagram as u8, 0],
+    }
+}
+
+#[cfg(test)]
+mod tests;
