@@ -16,7 +16,6 @@ mod case;
 mod expectation;
 mod outcome;
 mod ovs;
-mod packet_text;
 mod unixctl;
 
 pub use case::{Case, CaseError, Packet, PortSpec, port_name};

@@ -33,15 +33,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use weir_config::diagnostic::{Diagnostic, nearest};
+use weir_config::diagnostic::Diagnostic;
 
 use super::expectation::{Expected, Side};
 use super::outcome::SentFrame;
-use super::packet_text;
 
 mod render;
+mod source;
 #[cfg(test)]
 mod tests;
+
+use source::Source;
 
 const HEADERS: [&str; 3] = ["title", "about", "differs"];
 const SECTIONS: [&str; 8] = [
@@ -130,8 +132,10 @@ pub struct Packet {
     pub frame: Vec<u8>,
     /// What is sent for it.
     pub expected: Expected<SentFrame>,
-    /// Its line as written, with the comment lines above it.
-    lines: String,
+    /// The time as it is written.
+    when: String,
+    /// The comment and empty lines above it.
+    comments: String,
 }
 
 impl Case {
@@ -226,8 +230,14 @@ impl Case {
                 Some("ovs") => case.ovs_commands.push(content.to_owned()),
                 Some("packets") if content.starts_with('@') => {
                     let mut packet = source.packet(content)?;
-                    packet.lines = format!("{comments}{line}\n");
-                    comments.clear();
+                    if case
+                        .packets
+                        .last()
+                        .is_some_and(|last| last.time_ms >= packet.time_ms)
+                    {
+                        return Err(source.error(content, "comes no later than the one before"));
+                    }
+                    packet.comments = std::mem::take(&mut comments);
                     case.packets.push(packet);
                 }
                 Some("packets") => case.expected_frame(&source, content)?,
@@ -325,20 +335,6 @@ impl Case {
         if !self.flows_ovs.is_empty() && self.flows_ovs.len() != self.flows.len() {
             return whole("[flows ovs] has not as many lines as [flows]");
         }
-        for pair in self.packets.windows(2) {
-            if pair[1].time_ms <= pair[0].time_ms {
-                let line = pair[1].lines.lines().last().unwrap_or_default();
-                let at = source.text.find(line).unwrap_or_default();
-                let span = at..at + line.len();
-                let message = "comes no later than the packet before";
-                return Err(Box::new(Diagnostic::at(
-                    source.file,
-                    source.text,
-                    span,
-                    message,
-                )));
-            }
-        }
         for packet in &self.packets {
             if !self.ports.iter().any(|known| known.number == packet.port) {
                 return whole(&format!("port {} is not in [ports]", packet.port));
@@ -357,78 +353,4 @@ impl Case {
 fn push(expected: &mut Expected<String>, line: &str) {
     let (side, text) = Side::split(line);
     expected.0.push((side, text.to_owned()));
-}
-
-/// The text being parsed, for error messages. All `&str` given to its methods are parts of it.
-struct Source<'a> {
-    file: &'a str,
-    text: &'a str,
-}
-
-impl Source<'_> {
-    fn error(&self, part: &str, message: &str) -> CaseError {
-        let start = (part.as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
-        Box::new(Diagnostic::at(
-            self.file,
-            self.text,
-            start..start + part.len(),
-            message,
-        ))
-    }
-
-    fn unknown(&self, part: &str, what: &str, word: &str, known: &[&'static str]) -> CaseError {
-        let error = self.error(part, &format!("unknown {what}"));
-        match nearest(word, known.iter().copied()) {
-            Some(near) => Box::new(error.with_hint(format!("did you mean `{near}`?"))),
-            None => error,
-        }
-    }
-
-    /// `NUMBER|LOCAL [KEY=VALUE]...`
-    fn port(&self, line: &str) -> Result<PortSpec, CaseError> {
-        let mut words = line.split_whitespace();
-        let number = words.next().unwrap_or_default();
-        if number != "LOCAL" && number.parse::<u16>().is_err() {
-            return Err(self.error(number, "is no port number"));
-        }
-        let settings = words.map(|word| match word.split_once('=') {
-            Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
-            None => Err(self.error(word, "expected KEY=VALUE")),
-        });
-        Ok(PortSpec {
-            number: number.to_owned(),
-            settings: settings.collect::<Result<_, _>>()?,
-        })
-    }
-
-    /// `@TIME PORT: PACKET`
-    fn packet(&self, line: &str) -> Result<Packet, CaseError> {
-        let (when, rest) = line[1..]
-            .split_once(' ')
-            .ok_or_else(|| self.error(line, "expected `@TIME PORT: PACKET`"))?;
-        let (port, text) = rest
-            .split_once(':')
-            .ok_or_else(|| self.error(line, "expected `@TIME PORT: PACKET`"))?;
-        let (number, unit_ms) = if let Some(number) = when.strip_suffix("ms") {
-            (number, 1)
-        } else if let Some(number) = when.strip_suffix('s') {
-            (number, 1_000)
-        } else {
-            return Err(self.error(when, "expected a time such as 5ms or 60s"));
-        };
-        let time: u64 = number
-            .parse()
-            .map_err(|_| self.error(number, "is not a whole number"))?;
-        Ok(Packet {
-            time_ms: time.saturating_mul(unit_ms),
-            port: port.trim().to_owned(),
-            frame: self.frame(text.trim())?,
-            expected: Expected(Vec::new()),
-            lines: String::new(),
-        })
-    }
-
-    fn frame(&self, text: &str) -> Result<Vec<u8>, CaseError> {
-        packet_text::parse(text).map_err(|message| self.error(text, &message))
-    }
 }

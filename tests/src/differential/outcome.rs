@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use weir_packet::text::describe;
+
 use super::case::Case;
 use super::expectation::Side;
-use super::packet_text;
 
 #[cfg(test)]
 mod tests;
@@ -78,7 +79,7 @@ impl Outcome {
         for (packet, sent) in case.packets.iter().zip(&self.sent) {
             let expected = packet.expected.of(side);
             if expected != *sent {
-                let line = packet_text::print(&packet.frame);
+                let line = describe(&packet.frame);
                 let _ = writeln!(text, "@{}ms {}: {line}", packet.time_ms, packet.port);
                 list(&mut text, "expected", &expected, show);
                 list(&mut text, "sent", sent, show);
@@ -101,7 +102,7 @@ impl Outcome {
 }
 
 fn show(sent: &SentFrame) -> String {
-    format!("-> {}: {}", sent.port, packet_text::print(&sent.frame))
+    format!("-> {}: {}", sent.port, describe(&sent.frame))
 }
 
 fn list<T>(text: &mut String, title: &str, things: &[T], show: impl Fn(&T) -> String) {

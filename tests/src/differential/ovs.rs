@@ -23,7 +23,6 @@ use tempfile::TempDir;
 use super::case::{Case, Packet, PortSpec, port_name};
 use super::expectation::Side;
 use super::outcome::{Outcome, SentFrame};
-use super::packet_text;
 use super::unixctl::UnixCtl;
 
 /// Where Debian keeps the schema of the switch's database.
@@ -167,9 +166,7 @@ impl Ovs {
         let conntrack = self.call("dpctl/dump-conntrack", &[])?;
         let conntrack = conntrack.lines().map(str::to_owned).collect();
         let dump = self.ofctl(&["dump-flows"], &[], "")?;
-        let outcome = Outcome::new(sent, conntrack, dump.lines(), case.flows.len());
-        self.vsctl(&["del-br", BRIDGE])?;
-        outcome.map_err(OvsError::Failed)
+        Outcome::new(sent, conntrack, dump.lines(), case.flows.len()).map_err(OvsError::Failed)
     }
 
     fn make_bridge(&mut self, ports: &[PortSpec]) -> Result<Vec<Capture>, OvsError> {
@@ -212,6 +209,7 @@ impl Ovs {
                 file: None,
             });
         }
+        self.vsctl(&["--if-exists", "del-br", BRIDGE])?;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.vsctl(&words)?;
         self.call("dpctl/flush-conntrack", &[])?;
@@ -229,7 +227,11 @@ impl Ovs {
 
     fn inject(&mut self, packet: &Packet) -> Result<(), OvsError> {
         let name = port_name(&packet.port);
-        let hex = packet_text::to_hex(&packet.frame);
+        let hex: String = packet
+            .frame
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         self.call("netdev-dummy/receive", &[&name, &hex])?;
         self.turn()?;
         // Counters move from the datapath's flows to the rules, and the flows go.

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use weir_packet::text::describe;
+
 use super::{Case, Packet};
 use crate::differential::expectation::{Expected, Side};
 use crate::differential::outcome::{Outcome, SentFrame};
-use crate::differential::packet_text;
 
 const INDENT: &str = "    ";
 
@@ -16,7 +17,14 @@ impl Case {
         let head = self.text.split("[packets]\n").next().unwrap_or_default();
         let mut text = format!("{head}[packets]\n");
         for (at, packet) in self.packets.iter().enumerate() {
-            text.push_str(&packet.lines);
+            let Packet {
+                comments,
+                when,
+                port,
+                frame,
+                ..
+            } = packet;
+            let _ = writeln!(text, "{comments}@{when} {port}: {}", describe(frame));
             let weir = weir.map(|outcome| outcome.sent[at].as_slice());
             packet.render(&merge(&packet.expected, &ovs.sent[at], weir), &mut text);
         }
@@ -38,7 +46,7 @@ impl Packet {
         for (side, sent) in &expected.0 {
             let _ = write!(text, "{INDENT}{}-> {}", side.word(), sent.port);
             if sent.frame != self.frame {
-                let _ = write!(text, ": {}", packet_text::print(&sent.frame));
+                let _ = write!(text, ": {}", describe(&sent.frame));
             }
             text.push('\n');
         }
