@@ -2,6 +2,9 @@
 //! kept right.
 #![forbid(unsafe_code)]
 
+mod range;
+pub mod rewrite;
 mod spec;
 
-pub use spec::{NatFlags, NatKind, NatRange, NatSpec, PortChoice};
+pub use range::{BadRange, NatRange};
+pub use spec::{NatFlags, NatKind, NatSpec, PortChoice};

@@ -1,6 +1,8 @@
 //! What `nat(...)` asks for (`ovs-actions(7)`, "The ct action").
 
-use std::net::IpAddr;
+use std::fmt;
+
+use crate::range::NatRange;
 
 /// The argument of `nat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,17 +29,6 @@ pub enum NatKind {
     Dst,
 }
 
-/// Addresses and ports to choose from. Both ends belong to the range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NatRange {
-    /// First address.
-    pub first: IpAddr,
-    /// Last address: same family as `first`, not below it.
-    pub last: IpAddr,
-    /// First and last port, if ports are given.
-    pub ports: Option<(u16, u16)>,
-}
-
 /// How addresses and ports are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NatFlags {
@@ -58,3 +49,31 @@ pub enum PortChoice {
     /// `random`
     Random,
 }
+
+/// As Open vSwitch prints it: `nat`, `nat(src)`,
+/// `nat(dst=10.1.1.240-10.1.1.241:34567-34568,persistent,random)`.
+impl fmt::Display for NatSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Allocate { kind, range, flags } = self else {
+            return f.write_str("nat");
+        };
+        f.write_str(match kind {
+            NatKind::Src => "nat(src",
+            NatKind::Dst => "nat(dst",
+        })?;
+        if let Some(range) = range {
+            write!(f, "={range}")?;
+        }
+        if flags.persistent {
+            f.write_str(",persistent")?;
+        }
+        f.write_str(match flags.choice {
+            PortChoice::Default => ")",
+            PortChoice::Hash => ",hash)",
+            PortChoice::Random => ",random)",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
