@@ -23,7 +23,7 @@ use crate::flow_mod::{Command, FlowMod};
 use crate::matching::Match;
 use crate::port::{PortNo, PortTable};
 use crate::program::{Program, Unsupported, is_executed};
-use crate::rule::{Rule, RuleId};
+use crate::rule::Rule;
 use crate::snapshot::Snapshot;
 
 mod slots;
@@ -445,7 +445,7 @@ fn actions(instructions: &Instructions) -> impl Iterator<Item = &Action> {
 impl FlowTables {
     /// The id of every rule, for tests of slots.
     #[cfg(test)]
-    fn ids(&self) -> Vec<RuleId> {
+    fn ids(&self) -> Vec<crate::rule::RuleId> {
         self.tables
             .iter()
             .flat_map(RuleSet::iter)

@@ -70,7 +70,6 @@ pub enum LcoreAnswer {
 }
 
 /// What one lcore owns.
-#[derive(Debug)]
 pub struct Lcore {
     /// Which of the snapshot's counters are ours.
     index: usize,

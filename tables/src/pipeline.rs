@@ -27,7 +27,7 @@ use crate::field::Field;
 use crate::key::FlowKey;
 use crate::mac_table::MacTable;
 use crate::port::{PortIndex, PortNo};
-use crate::program::{Bits, CommitOp, CtOp, Op, Zone};
+use crate::program::{CommitOp, CtOp, Op, Zone};
 use crate::snapshot::Snapshot;
 
 mod key_access;

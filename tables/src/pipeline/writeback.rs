@@ -158,10 +158,10 @@ impl<F: Frame> Packet<F> {
             L4::None => {}
             L4::Tcp | L4::Udp | L4::Sctp => {
                 if let Some(src) = src {
-                    rewrite::set_src_port(&mut self.frame, &layout, src);
+                    rewrite::set_src_port(self.frame.head_mut(), &layout, src);
                 }
                 if let Some(dst) = dst {
-                    rewrite::set_dst_port(&mut self.frame, &layout, dst);
+                    rewrite::set_dst_port(self.frame.head_mut(), &layout, dst);
                 }
             }
             L4::Icmp | L4::Icmpv6 => {
