@@ -4,3 +4,4 @@
 
 pub mod diagnostic;
 pub mod file;
+pub mod text;

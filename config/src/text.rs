@@ -1,0 +1,41 @@
+//! Flow text: what `ovs-ofctl` reads and prints, to and from [`FlowMod`]s.
+//!
+//! [`parse_flow`] and its kin read; [`flow_text`] and its kin print the canonical form, which is
+//! that of `ovs-ofctl -O OpenFlow13 dump-flows --no-stats`. Errors are [`Diagnostic`]s: they
+//! point at the text.
+//!
+//! Invariants
+//!   1. Whatever was read, printed and read again is the same.
+//!   2. No input panics, and none takes more than quadratic time in the length of a line.
+//!   3. What is read is complete: short-hands are written out, each field of a match has its
+//!      prerequisite, each action is possible on a packet that the match lets through.
+//!
+//! Threads: pure functions; only the management thread and the command line call them.
+//! Cost: not for the packet path; allocates.
+//!
+//! [`FlowMod`]: weir_tables::flow_mod::FlowMod
+//! [`Diagnostic`]: crate::diagnostic::Diagnostic
+
+mod action;
+mod context;
+mod ct;
+mod error;
+mod flags;
+mod flow;
+mod matches;
+mod names;
+mod print;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use flow::{
+    Options, Spanned, Strictness, parse_actions, parse_filter, parse_flow, parse_flow_file,
+    parse_match,
+};
+pub use print::{
+    FlowStatistics, action_text, actions_text, flow_line, flow_text, instructions_text, match_text,
+    value_text,
+};
+pub use value::PortNames;

@@ -1,0 +1,1 @@
+//! Flow text against itself.
