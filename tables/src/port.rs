@@ -27,7 +27,9 @@ impl PortNo {
     pub const CONTROLLER: Self = Self(0xffff_fffd);
     /// The host's own stack.
     pub const LOCAL: Self = Self(0xffff_fffe);
-    /// No port.
+    /// What `actset_output` is while the action set has no output.
+    pub const UNSET: Self = Self(0xffff_fff7);
+    /// No port; OpenFlow's `ANY`.
     pub const NONE: Self = Self(0xffff_ffff);
 
     /// The reserved port's name as Open vSwitch prints it; `None` for an ordinary port.
@@ -40,7 +42,8 @@ impl PortNo {
             Self::ALL => "ALL",
             Self::CONTROLLER => "CONTROLLER",
             Self::LOCAL => "LOCAL",
-            Self::NONE => "NONE",
+            Self::UNSET => "UNSET",
+            Self::NONE => "ANY",
             _ => return None,
         })
     }
