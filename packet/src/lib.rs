@@ -13,6 +13,8 @@ mod frame;
 pub mod hint;
 mod layout;
 pub mod protocol;
+#[cfg(any(test, feature = "proptest"))]
+pub mod strategy;
 pub mod text;
 mod tick;
 mod tuple;

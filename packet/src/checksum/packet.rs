@@ -166,3 +166,6 @@ fn write<const N: usize>(head: &mut [u8], at: usize, bytes: [u8; N]) {
         there.copy_from_slice(&bytes);
     }
 }
+
+#[cfg(test)]
+mod tests;

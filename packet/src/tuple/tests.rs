@@ -1,4 +1,5 @@
 use super::*;
+use crate::{layout, text};
 
 fn tuple(src: &str, dst: &str, protocol: u8) -> Tuple {
     let (src, dst): (SocketAddr, SocketAddr) = (src.parse().unwrap(), dst.parse().unwrap());
@@ -65,5 +66,46 @@ fn reversing_twice_is_the_identity() {
             };
             assert_eq!(there.reversed().reversed(), there);
         }
+    }
+}
+
+/// The tuple of a line's packet, as text.
+fn of(line: &str) -> Option<String> {
+    let bytes = text::parse(line).unwrap();
+    let layout = layout::parse(&bytes, bytes.len()).unwrap();
+    Tuple::of(&bytes, &layout).map(|tuple| tuple.to_string())
+}
+
+#[test]
+fn packets_have_tuples() {
+    for line in [
+        "tcp 10.0.0.1:1 > 10.0.0.2:2",
+        "udp [2001:db8::1]:1 > [2001:db8::2]:65535",
+        "sctp 10.0.0.1:1 > 10.0.0.2:0",
+        "icmp 10.0.0.1 > 10.0.0.2 type=13 code=0 id=7",
+        "icmp6 ::1 > ::2 type=129 code=0 id=7",
+    ] {
+        assert_eq!(of(line).as_deref(), Some(line));
+    }
+    assert_eq!(
+        of("ip proto=47 ::1 > ::2 len=9").as_deref(),
+        Some("proto=47 ::1 > ::2")
+    );
+}
+
+#[test]
+fn some_packets_have_none() {
+    for line in [
+        "arp request 10.0.0.1 > 10.0.0.2",
+        "udp 10.0.0.1:1 > 10.0.0.2:2 frag id=1 off=0 mf",
+        "ip proto=47 10.0.0.1 > 10.0.0.2 frag id=1 off=8",
+        "icmp 10.0.0.1 > 10.0.0.2 echo-request code=1 id=7 seq=1",
+        "icmp 10.0.0.1 > 10.0.0.2 unreachable { udp 10.0.0.2:1 > 10.0.0.1:1 }",
+        "icmp6 ::1 > ::2 neighbor-solicit target=::2",
+        "ip proto=6 10.0.0.1 > 10.0.0.2 len=19",
+        // Whole as ICMPv6, too short for an identifier; the padding is none.
+        "ip proto=58 ::1 > ::2 data=80000000 pad=20",
+    ] {
+        assert_eq!(of(line), None, "{line}");
     }
 }
