@@ -28,6 +28,9 @@ use super::unixctl::UnixCtl;
 /// Where Debian keeps the schema of the switch's database.
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
+/// Two tags are parsed, as in weir; by default Open vSwitch parses one.
+const VLAN_LIMIT: &str = "other_config:vlan-limit=2";
+
 /// How long the daemons may take to come up.
 const START: Duration = Duration::from_secs(15);
 
@@ -103,7 +106,7 @@ impl Ovs {
         checked(
             command(dir.path(), "ovs-vsctl")
                 .arg(format!("--db=unix:{socket}"))
-                .args(["--no-wait", "init"]),
+                .args(["--no-wait", "set", "Open_vSwitch", ".", VLAN_LIMIT]),
             "",
         )?;
         let control = dir.path().join("vswitchd.ctl");
