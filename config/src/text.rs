@@ -17,13 +17,15 @@
 //! [`Diagnostic`]: crate::diagnostic::Diagnostic
 
 mod action;
+mod address;
 mod context;
-mod ct;
 mod error;
 mod flags;
 mod flow;
 mod matches;
 mod names;
+mod number;
+mod port;
 mod print;
 mod scan;
 #[cfg(test)]
@@ -34,8 +36,8 @@ pub use flow::{
     Options, Spanned, Strictness, parse_actions, parse_filter, parse_flow, parse_flow_file,
     parse_match,
 };
+pub use port::PortNames;
 pub use print::{
     FlowStatistics, action_text, actions_text, flow_line, flow_text, instructions_text, match_text,
     value_text,
 };
-pub use value::PortNames;

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::error::Fault;
+use super::number::integer;
 use super::scan::Tok;
-use super::value::integer;
 
 /// The names of a field's bits, from bit 0.
 #[derive(Debug)]

@@ -9,8 +9,10 @@ use super::context::Context;
 use super::error::Fault;
 use super::matches::MatchBuilder;
 use super::names;
+use super::number;
+use super::port::{self, PortNames};
 use super::scan::{Pair, Pairs, Tok, comment_start, is_separator};
-use super::value::{self, PortNames};
+use super::value;
 use crate::diagnostic::Diagnostic;
 
 /// How to read a flow.
@@ -311,31 +313,31 @@ impl<'a> FlowReader<'a, '_> {
         match key {
             "table" => {
                 let tok = pair.required("a table")?;
-                self.flow.table = match value::integer(tok) {
+                self.flow.table = match number::integer(tok) {
                     Ok(255) => None,
                     _ => Some(value::table(tok)?),
                 };
             }
             "priority" => {
                 self.only_in(pair, |command| command != Command::Delete)?;
-                self.flow.priority = value::narrow(pair.required("a value")?, key)?;
+                self.flow.priority = number::narrow(pair.required("a value")?, key)?;
             }
             "cookie" => self.cookie(pair.required("a value")?)?,
             "idle_timeout" => {
                 self.only_in(pair, changes)?;
-                self.flow.idle_timeout = value::narrow(pair.required("seconds")?, key)?;
+                self.flow.idle_timeout = number::narrow(pair.required("seconds")?, key)?;
             }
             "hard_timeout" => {
                 self.only_in(pair, changes)?;
-                self.flow.hard_timeout = value::narrow(pair.required("seconds")?, key)?;
+                self.flow.hard_timeout = number::narrow(pair.required("seconds")?, key)?;
             }
             "importance" => {
                 self.only_in(pair, |command| command == Command::Add)?;
-                self.flow.importance = value::narrow(pair.required("a value")?, key)?;
+                self.flow.importance = number::narrow(pair.required("a value")?, key)?;
             }
             "out_port" => {
                 self.only_in(pair, |command| !changes(command))?;
-                self.flow.out_port = Some(value::port(pair.required("a port")?, self.ports)?);
+                self.flow.out_port = Some(port::port(pair.required("a port")?, self.ports)?);
             }
             "out_group" => {
                 self.only_in(pair, |command| !changes(command))?;
@@ -396,15 +398,15 @@ impl<'a> FlowReader<'a, '_> {
                 let fault = tok.fault("a cookie to look for needs a mask");
                 return Err(fault.hint(format!("cookie={}/-1", tok.text)));
             }
-            self.flow.new_cookie = Some(value::narrow(tok, "cookie")?);
+            self.flow.new_cookie = Some(number::narrow(tok, "cookie")?);
             return Ok(());
         };
         if command == Command::Add {
             let fault = tok.fault("a flow to add has a cookie without a mask");
             return Err(fault.hint(format!("cookie={}", value.text)));
         }
-        let mask: u64 = value::narrow(mask, "cookie's mask")?;
-        let value: u64 = value::narrow(value, "cookie")?;
+        let mask: u64 = number::narrow(mask, "cookie's mask")?;
+        let value: u64 = number::narrow(value, "cookie")?;
         self.flow.cookie_filter = (mask != 0).then_some((value & mask, mask));
         Ok(())
     }

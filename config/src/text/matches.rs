@@ -6,8 +6,10 @@ use weir_tables::matching::Match;
 use super::context::Context;
 use super::error::Fault;
 use super::names;
+use super::number;
+use super::port::PortNames;
 use super::scan::{Form, Pair, Tok};
-use super::value::{self, PortNames};
+use super::value;
 
 /// Collects the terms of a match; prerequisites are checked when all are there.
 #[derive(Debug, Default)]
@@ -129,7 +131,7 @@ impl<'a> MatchBuilder<'a> {
         let sub = value::subfield(pair.key)?;
         let tok = pair.required("a value")?;
         let max = u128::MAX >> (128 - u32::from(sub.width));
-        let number = value::integer(tok)?;
+        let number = number::integer(tok)?;
         if number > max {
             let fault = tok.fault(format!("value does not fit into {} bits", sub.width));
             return Err(fault.hint(format!("expected at most {max:#x}")));
@@ -149,7 +151,7 @@ impl<'a> MatchBuilder<'a> {
     }
 
     fn field(&mut self, pair: &Pair<'a>, field: Field, ports: &dyn PortNames) -> Result<(), Fault> {
-        if field == Field::DL_VLAN && value::integer(pair.value).is_ok_and(|vid| vid == 0xffff) {
+        if field == Field::DL_VLAN && number::integer(pair.value).is_ok_and(|vid| vid == 0xffff) {
             // OpenFlow 1.0 wrote "no tag" so.
             self.push(pair, Field::VLAN_TCI, 0, 0x1fff);
             return Ok(());

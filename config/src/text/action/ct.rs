@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use weir_nat::{NatFlags, NatKind, NatRange, NatSpec, PortChoice};
 use weir_tables::action::{Action, Alg, CtAction, ZoneSource};
 
-use super::action::{ActionReader, Within};
-use super::error::Fault;
-use super::scan::{Pair, Pairs, Tok};
-use super::value;
+use super::{ActionReader, Within, lacks};
+use crate::text::address;
+use crate::text::error::Fault;
+use crate::text::number;
+use crate::text::scan::{Pair, Pairs, Tok};
+use crate::text::value;
 
 impl ActionReader<'_> {
     /// `ct`, `ct(...)`
@@ -72,7 +74,7 @@ impl ActionReader<'_> {
 
     fn zone(&self, tok: Tok<'_>) -> Result<ZoneSource, Fault> {
         if tok.text.starts_with(|letter: char| letter.is_ascii_digit()) {
-            return Ok(ZoneSource::Number(value::narrow(tok, "zone")?));
+            return Ok(ZoneSource::Number(number::narrow(tok, "zone")?));
         }
         let source = value::subfield(tok)?;
         if source.width != 16 {
@@ -95,11 +97,7 @@ impl ActionReader<'_> {
         if self.context.ip_protocol() == Some(protocol) {
             Ok(alg)
         } else {
-            Err(super::action::lacks(
-                tok,
-                &format!("alg={}", tok.text),
-                Some(name),
-            ))
+            Err(lacks(tok, &format!("alg={}", tok.text), Some(name)))
         }
     }
 
@@ -215,7 +213,7 @@ fn address(tok: Tok<'_>) -> Option<(IpAddr, Tok<'_>)> {
         .text
         .find(|letter: char| letter != '.' && !letter.is_ascii_digit());
     let end = end.unwrap_or(tok.text.len());
-    if let Some(address) = value::parse_ipv4(&tok.text[..end]) {
+    if let Some(address) = address::parse_ipv4(&tok.text[..end]) {
         return Some((IpAddr::V4(Ipv4Addr::from_bits(address)), tok.from(end)));
     }
     let end = tok.text.find('-').unwrap_or(tok.text.len());

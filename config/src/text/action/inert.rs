@@ -1,0 +1,64 @@
+//! Actions that do nothing to a packet by themselves.
+
+use weir_tables::action::Action;
+
+use crate::text::error::Fault;
+use crate::text::number;
+use crate::text::scan::Pair;
+
+pub(super) fn conjunction(pair: &Pair<'_>) -> Result<Action, Fault> {
+    let syntax = || {
+        pair.whole
+            .fault("bad conjunction")
+            .hint("expected conjunction(ID,K/N)")
+    };
+    let (id, clause) = pair.value.split_once(",").ok_or_else(syntax)?;
+    let (clause, clauses) = clause.split_once("/").ok_or_else(syntax)?;
+    let id = number::narrow(id.trim(), "conjunction's ID")?;
+    let (clause, clauses) = (clause.trim(), clauses.trim());
+    let count = number::ranged(clauses, "number of clauses", 2, 64)?;
+    let number = number::ranged(clause, "clause", 1, count)?;
+    Ok(Action::Conjunction {
+        id,
+        clause: u8::try_from(number).map_err(|_| syntax())?,
+        clauses: u8::try_from(count).map_err(|_| syntax())?,
+    })
+}
+
+/// Bytes in a note beyond which it no longer fits into an OpenFlow message.
+const NOTE_MAX: usize = 65_494;
+
+/// `note:01.02.ab`, filled with zeros to the size that it has on the wire.
+pub(super) fn note(pair: &Pair<'_>) -> Result<Action, Fault> {
+    let digits: Vec<u8> = pair
+        .value
+        .text
+        .bytes()
+        .filter(|byte| !matches!(byte, b'.' | b' ' | b'\t'))
+        .collect();
+    let (digits, rest) = digits.as_chunks::<2>();
+    let bytes: Option<Vec<u8>> = digits
+        .iter()
+        .map(
+            |pair| match pair.map(|digit| char::from(digit).to_digit(16)) {
+                [Some(high), Some(low)] => u8::try_from(high << 4 | low).ok(),
+                _ => None,
+            },
+        )
+        .collect();
+    let Some(mut bytes) = bytes.filter(|_| rest.is_empty()) else {
+        return Err(pair
+            .value
+            .fault("bad note")
+            .hint("expected bytes such as 01.02.ab"));
+    };
+    if bytes.len() > NOTE_MAX {
+        return Err(pair
+            .value
+            .fault(format!("note of more than {NOTE_MAX} bytes")));
+    }
+    // The action's header has 10 bytes, and actions are multiples of 8.
+    let padded = (bytes.len() + 10).next_multiple_of(8) - 10;
+    bytes.resize(padded, 0);
+    Ok(Action::Note(bytes))
+}
