@@ -1,1 +1,21 @@
-//! DPDK.
+//! weir's only contact with DPDK, threads and clocks: the environment, mempools, ports, frames
+//! in mbufs, receive and transmit queues, pinned worker threads and the poll loop they run.
+//!
+//! Everything `unsafe` of weir is in this crate. The bindings are private; what is public is
+//! safe to use.
+
+mod batch;
+pub mod clock;
+mod dpdk_sys;
+pub mod eal;
+pub mod lcore;
+mod log;
+mod mbuf;
+pub mod mempool;
+pub mod port;
+mod queue;
+mod segment;
+
+pub use batch::{BURST, Drain, MbufBatch};
+pub use mbuf::Mbuf;
+pub use queue::{RxQueue, TxQueue};

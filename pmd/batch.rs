@@ -1,0 +1,201 @@
+//! A burst of frames in an array, without an allocation per burst.
+//!
+//! Invariants: the first `len` slots hold live frames that the batch owns; the others hold
+//! nothing.
+//! Threads: a batch moves with its frames, as [`Mbuf`] does.
+//! Cost: none beyond the array; freeing is one call per batch.
+
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+
+use crate::dpdk_sys as ffi;
+use crate::mbuf::Mbuf;
+use crate::segment::Segment;
+
+/// Frames asked for in one poll of a receive queue.
+pub const BURST: usize = 32;
+
+/// Up to `N` frames in order.
+pub struct MbufBatch<const N: usize = BURST> {
+    frames: [MaybeUninit<Segment>; N],
+    len: u16,
+}
+
+// SAFETY: the batch owns its frames, and each may move between threads (`Mbuf`).
+unsafe impl<const N: usize> Send for MbufBatch<N> {}
+
+impl<const N: usize> MbufBatch<N> {
+    const CAPACITY: u16 = {
+        assert!(N > 0 && N <= u16::MAX as usize);
+        N as u16
+    };
+
+    /// An empty batch.
+    pub const fn new() -> Self {
+        Self {
+            frames: [MaybeUninit::uninit(); N],
+            len: 0,
+        }
+    }
+
+    /// Number of frames.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether another one would find no room.
+    #[inline]
+    pub const fn is_full(&self) -> bool {
+        self.len == Self::CAPACITY
+    }
+
+    /// Adds a frame at the end.
+    ///
+    /// # Errors
+    /// The frame comes back if the batch is full.
+    #[inline]
+    pub fn push(&mut self, frame: Mbuf) -> Result<(), Mbuf> {
+        let Some(slot) = self.frames.get_mut(usize::from(self.len)) else {
+            return Err(frame);
+        };
+        slot.write(frame.into_raw());
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Takes all frames out, first to last. Those not taken when the [`Drain`] is dropped are
+    /// freed.
+    #[inline]
+    pub fn drain(&mut self) -> Drain<'_> {
+        let frames = &self.frames[..usize::from(self.len)];
+        // From here on the frames are the drain's; a leaked drain leaks them.
+        self.len = 0;
+        Drain { frames, refused: 0 }
+    }
+
+    /// Frees all frames, in one call; returns how many there were.
+    pub fn free(&mut self) -> usize {
+        let count = self.len();
+        free_bulk(&self.frames[..count]);
+        self.len = 0;
+        count
+    }
+
+    /// Fetches the first cache line of each frame into the cache.
+    #[inline]
+    pub fn prefetch(&self) {
+        // SAFETY: the first `len` slots are live frames. `*const Segment` and
+        // `*const *mut rte_mbuf` are the same by `repr(transparent)`.
+        unsafe { ffi::weir_prefetch(self.frames.as_ptr().cast(), self.len) };
+    }
+
+    /// The pointers of the frames, and how many there are, for a driver to take from the front.
+    pub(crate) fn filled(&mut self) -> (*mut *mut ffi::rte_mbuf, u16) {
+        (self.frames.as_mut_ptr().cast(), self.len)
+    }
+
+    /// The slots behind the frames, for a driver to write to.
+    pub(crate) fn spare(&mut self) -> (*mut *mut ffi::rte_mbuf, u16) {
+        let spare = &mut self.frames[usize::from(self.len)..];
+        (spare.as_mut_ptr().cast(), Self::CAPACITY - self.len)
+    }
+
+    /// Takes over frames that a driver wrote to the first `count` spare slots.
+    ///
+    /// # Safety
+    /// It did, each is live, and nobody else owns them.
+    pub(crate) unsafe fn claim(&mut self, count: u16) {
+        debug_assert!(count <= Self::CAPACITY - self.len);
+        self.len += count;
+    }
+
+    /// Forgets the first `count` frames; the others move to the front.
+    ///
+    /// # Safety
+    /// They belong to somebody else now.
+    pub(crate) unsafe fn release_front(&mut self, count: u16) {
+        debug_assert!(count <= self.len);
+        self.frames
+            .copy_within(usize::from(count)..usize::from(self.len), 0);
+        self.len -= count;
+    }
+}
+
+impl<const N: usize> Default for MbufBatch<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> Drop for MbufBatch<N> {
+    fn drop(&mut self) {
+        self.free();
+    }
+}
+
+/// The frames of a batch on their way out.
+pub struct Drain<'a> {
+    /// Live frames that the drain owns.
+    frames: &'a [MaybeUninit<Segment>],
+    refused: usize,
+}
+
+impl Drain<'_> {
+    /// Frames that were freed instead of handed out, because they were empty or their headers
+    /// did not fit the first buffer.
+    #[inline]
+    pub const fn refused(&self) -> usize {
+        self.refused
+    }
+}
+
+impl Iterator for Drain<'_> {
+    type Item = Mbuf;
+
+    #[inline]
+    fn next(&mut self) -> Option<Mbuf> {
+        loop {
+            let (first, rest) = self.frames.split_first()?;
+            self.frames = rest;
+            // SAFETY: the slot holds a live frame that is ours; it leaves `frames` with this.
+            let frame = unsafe { Mbuf::claim(first.assume_init()) };
+            if frame.is_some() {
+                return frame;
+            }
+            self.refused += 1;
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.frames.len()))
+    }
+}
+
+impl Drop for Drain<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        free_bulk(self.frames);
+    }
+}
+
+/// Frees the frames in `frames`, all of which must be live and the caller's.
+fn free_bulk(frames: &[MaybeUninit<Segment>]) {
+    if !frames.is_empty() {
+        let first: *const *mut ffi::rte_mbuf = frames.as_ptr().cast();
+        // The slice is part of a batch, whose length is a u16.
+        let count = frames.len() as u32;
+        // SAFETY: private to this module, whose callers own these frames and forget them with
+        // this call. DPDK only reads the array.
+        unsafe { ffi::rte_pktmbuf_free_bulk(first.cast_mut(), count) };
+    }
+}
+
+// The arrays are handed to DPDK as arrays of pointers.
+const _: () = assert!(size_of::<MaybeUninit<Segment>>() == size_of::<NonNull<ffi::rte_mbuf>>());

@@ -1,0 +1,234 @@
+//! Ports: Ethernet devices, attached by name, configured and started in one step.
+//!
+//! Invariants
+//!   1. A [`Port`] is started. If any step fails, everything before it is undone: the device is
+//!      closed and detached again, and the error names the port, the device, the step and what
+//!      the driver said.
+//!   2. A device is stopped, closed and detached when its [`Port`] and all of its queues are gone.
+//!   3. A pool outlives the devices that receive into it.
+//!
+//! Threads: starting and stopping is the management thread's; the queues are the workers'.
+
+use std::sync::Arc;
+
+use crate::dpdk_sys as ffi;
+use crate::eal::Eal;
+use crate::mempool::Mempools;
+use crate::queue::{RxQueue, TxQueue};
+
+mod device;
+mod driver;
+mod error;
+mod setup;
+
+pub(crate) use device::Device;
+pub use error::{PortError, PortErrorCause};
+
+/// A device that DPDK can attach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceName {
+    /// A PCI device by its address, `0000:3b:00.0` or `3b:00.0`.
+    Pci(String),
+    /// A virtual device: driver and number, then arguments: `net_tap0,iface=vm1`.
+    Vdev(String),
+}
+
+/// What a port is started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortConfig {
+    /// The port's name in messages.
+    pub name: String,
+    /// Its device.
+    pub device: DeviceName,
+    /// Receive queues, each of which somebody has to poll.
+    pub rx_queues: u16,
+    /// Transmit queues: one for each lcore that sends here.
+    pub tx_queues: u16,
+    /// Longest L3 packet in bytes.
+    pub mtu: u16,
+}
+
+/// A port that runs, with all of its queues.
+pub struct StartedPort {
+    /// The port itself, for the management thread.
+    pub port: Port,
+    /// As many as asked for, or more if the driver pairs them with transmit queues. All are to be
+    /// polled.
+    pub rx: Vec<RxQueue>,
+    /// As many as asked for, or more if the driver pairs them with receive queues.
+    pub tx: Vec<TxQueue>,
+}
+
+/// A started port. Dropping it, and its queues, stops and detaches the device.
+pub struct Port {
+    device: Arc<Device>,
+    facts: Facts,
+}
+
+/// What was found out, or decided, when a port was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    driver: String,
+    mac: [u8; 6],
+    node: Option<u32>,
+    spread: Spread,
+    verifies_checksums: bool,
+}
+
+/// How a device spreads frames over its receive queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// All on one queue.
+    OneQueue,
+    /// By a hash that is the same for both directions of a connection.
+    SymmetricRss,
+    /// In a way weir knows nothing about.
+    Unknown,
+}
+
+/// State of a port's link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Whether frames can pass.
+    pub up: bool,
+    /// Speed in Mbit/s, if it is known and means anything.
+    pub speed_mbps: Option<u32>,
+}
+
+/// What a device counted since it was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortStats {
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Bytes received, without FCS.
+    pub rx_bytes: u64,
+    /// Frames lost because nobody polled in time.
+    pub rx_missed: u64,
+    /// Frames received with an error.
+    pub rx_errors: u64,
+    /// Frames lost because the memory pool was empty.
+    pub rx_no_mbuf: u64,
+    /// Frames sent.
+    pub tx_packets: u64,
+    /// Bytes sent, without FCS.
+    pub tx_bytes: u64,
+    /// Frames that the device failed to send. Some drivers also count those that a full queue
+    /// refused and the caller still has.
+    pub tx_errors: u64,
+}
+
+impl Port {
+    /// Attaches, configures and starts a device. `mempools` provides the pool of its NUMA node.
+    ///
+    /// # Errors
+    /// [`PortError`]; nothing of the device is left then, and it may be tried again.
+    pub fn start(
+        eal: &Eal,
+        mempools: &mut Mempools,
+        config: &PortConfig,
+    ) -> Result<StartedPort, PortError> {
+        setup::start(eal, mempools, config).map_err(|cause| PortError {
+            port: config.name.clone(),
+            device: config.device.clone(),
+            cause: Box::new(cause),
+        })
+    }
+
+    /// The name it was configured with.
+    pub fn name(&self) -> &str {
+        self.device.name()
+    }
+
+    /// The driver's name, such as `net_tap`.
+    pub fn driver(&self) -> &str {
+        &self.facts.driver
+    }
+
+    /// The MAC address.
+    pub const fn mac(&self) -> [u8; 6] {
+        self.facts.mac
+    }
+
+    /// Longest L3 packet in bytes.
+    pub fn mtu(&self) -> u16 {
+        self.device.mtu()
+    }
+
+    /// The NUMA node that the device is on, if it is on one.
+    pub const fn node(&self) -> Option<u32> {
+        self.facts.node
+    }
+
+    /// How it spreads frames over its receive queues.
+    pub const fn spread(&self) -> Spread {
+        self.facts.spread
+    }
+
+    /// Whether the device verifies checksums of received frames.
+    pub const fn verifies_checksums(&self) -> bool {
+        self.facts.verifies_checksums
+    }
+
+    /// The link's state, without waiting for it. May take a system call.
+    pub fn link(&self) -> Link {
+        let mut speed = 0;
+        // SAFETY: the device is open; `speed` is written to during the call.
+        let up = unsafe { ffi::weir_link(self.device.id(), &raw mut speed) };
+        Link {
+            up: up == 1,
+            speed_mbps: (speed != 0 && speed != u32::MAX).then_some(speed),
+        }
+    }
+
+    /// What the device counted.
+    pub fn stats(&self) -> PortStats {
+        let mut stats = ffi::rte_eth_stats::default();
+        // SAFETY: the device is open; `stats` is written to during the call. Of a device without
+        // statistics it stays zero.
+        unsafe { ffi::rte_eth_stats_get(self.device.id(), &raw mut stats) };
+        PortStats {
+            rx_packets: stats.ipackets,
+            rx_bytes: stats.ibytes,
+            rx_missed: stats.imissed,
+            rx_errors: stats.ierrors,
+            rx_no_mbuf: stats.rx_nombuf,
+            tx_packets: stats.opackets,
+            tx_bytes: stats.obytes,
+            tx_errors: stats.oerrors,
+        }
+    }
+}
+
+impl DeviceName {
+    /// The bus, the device's name on it, and the arguments for its driver.
+    fn parts(&self) -> (&'static str, String, &str) {
+        match self {
+            Self::Pci(address) => {
+                let domain = if address.matches(':').count() == 1 {
+                    "0000:"
+                } else {
+                    ""
+                };
+                (
+                    "pci",
+                    format!("{domain}{}", address.to_ascii_lowercase()),
+                    "",
+                )
+            }
+            Self::Vdev(devargs) => {
+                let (name, arguments) = devargs.split_once(',').unwrap_or((devargs, ""));
+                ("vdev", name.to_owned(), arguments)
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Pci(text) | Self::Vdev(text)) = self;
+        f.write_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests;
