@@ -2,6 +2,10 @@
 //! reads. Nothing here knows DPDK, and nothing here runs on an lcore.
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod control;
 pub mod diagnostic;
 pub mod file;
+pub mod show;
 pub mod text;
+pub mod verbs;

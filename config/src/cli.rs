@@ -1,0 +1,327 @@
+//! The command line: what a user may type. What it does is in [`crate::verbs`].
+//!
+//! Verbs are those of `ovs-ofctl` and `ovs-appctl` where they have one, and take a bridge's
+//! name before their other arguments, as those do. A wrong command line ends with exit code 2
+//! (that is clap's own).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::file::DEFAULT_SOCKET;
+
+#[cfg(test)]
+mod tests;
+
+/// DPDK poll-mode stateful packet processor with OpenFlow tables, connection tracking and NAT.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the switch in the foreground until SIGINT or SIGTERM.
+    #[command(
+        after_help = "Without CONFIG: two TAP ports, weir0 and weir1, with a stateful \
+        firewall between them.\n\nExample:\n  weir run examples/stateful-firewall.toml"
+    )]
+    Run(Run),
+
+    /// Validate a configuration and all it names, print what would run, start nothing.
+    #[command(after_help = "Example:\n  weir check examples/complete.toml")]
+    Check(Check),
+
+    /// Print each flow of a file in canonical form.
+    #[command(
+        after_help = "Errors read FILE:LINE:COLUMN: MESSAGE, with the line and a caret.\n\n\
+        Examples:\n  weir parse-flows policy.flows\n  \
+        ovs-ofctl dump-flows br0 | weir parse-flows -"
+    )]
+    ParseFlows(ParseFlows),
+
+    /// Feed captures into the pipeline, offline: no DPDK, no device.
+    #[command(
+        after_help = "Writes DIR/PORTNAME.pcap for each port that sent something, and \
+        DIR/flows.txt, DIR/conntrack.txt and DIR/drops.txt. The clock is that of the captures; \
+        the same input gives the same bytes.\n\nExample:\n  \
+        weir replay examples/stateful-firewall.toml --in weir0=inside.pcap --in 3=outside.pcap \
+        --out result"
+    )]
+    Replay(Replay),
+
+    /// Show the switch and its ports.
+    #[command(after_help = "Example:\n  weir show --json")]
+    Show(Plain),
+
+    /// Show flows with their statistics.
+    #[command(
+        after_help = "Examples:\n  weir dump-flows\n  weir dump-flows br0 table=1,tcp\n  \
+        weir dump-flows --no-stats > policy.flows"
+    )]
+    DumpFlows(DumpFlows),
+
+    /// Add one flow.
+    #[command(
+        allow_missing_positional = true,
+        after_help = "Example:\n  weir add-flow br0 'table=1,priority=5,arp actions=NORMAL'"
+    )]
+    AddFlow(AddFlow),
+
+    /// Add, modify or delete the flows of a file, all at once or not at all.
+    #[command(
+        allow_missing_positional = true,
+        after_help = "A line may begin with add (the default), modify, modify_strict, delete or \
+            delete_strict.\n\nExample:\n  weir add-flows br0 policy.flows"
+    )]
+    AddFlows(FlowFile),
+
+    /// Delete flows.
+    #[command(after_help = "Examples:\n  weir del-flows br0 table=1,tcp\n  \
+        weir del-flows --strict 'priority=5,arp'\n  weir del-flows")]
+    DelFlows(DelFlows),
+
+    /// Make the flow tables hold exactly the flows of a file; flows in both keep their statistics.
+    #[command(
+        allow_missing_positional = true,
+        after_help = "Example:\n  weir replace-flows br0 policy.flows"
+    )]
+    ReplaceFlows(FlowFile),
+
+    /// Show the statistics of ports.
+    #[command(after_help = "PORT is a name or a number.\n\nExample:\n  weir dump-ports br0 weir0")]
+    DumpPorts(DumpPorts),
+
+    /// Show the tracked connections.
+    #[command(after_help = "Example:\n  weir dump-conntrack -s zone=7")]
+    DumpConntrack(DumpConntrack),
+
+    /// Forget tracked connections.
+    #[command(after_help = "Examples:\n  weir flush-conntrack\n  weir flush-conntrack zone=7")]
+    FlushConntrack(FlushConntrack),
+
+    /// Show how many packets were dropped, by reason.
+    #[command(after_help = "Example:\n  weir dump-drops")]
+    DumpDrops(Plain),
+
+    /// Show how busy each lcore is.
+    #[command(after_help = "Example:\n  weir pmd-stats-show")]
+    PmdStatsShow(Plain),
+
+    /// Show the MAC addresses that NORMAL has learned.
+    #[command(after_help = "Example:\n  weir fdb-show br0")]
+    FdbShow(Plain),
+
+    /// Load the flows of the configuration file again.
+    #[command(
+        after_help = "Compares the files with what was last loaded from files: flows \
+        changed by hand stay, and go only with --exact.\n\nExamples:\n  weir reload --dry-run\n  \
+        weir reload new.toml --exact"
+    )]
+    Reload(Reload),
+}
+
+/// `weir run`
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration; without it, an embedded one runs.
+    pub config: Option<PathBuf>,
+    /// The control socket, instead of that of the configuration.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+/// `weir check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The configuration.
+    pub config: PathBuf,
+}
+
+/// `weir parse-flows`
+#[derive(Debug, Args)]
+pub struct ParseFlows {
+    /// The flows; `-` for standard input.
+    pub file: PathBuf,
+}
+
+/// `weir replay`
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The configuration; its ports need no devices.
+    pub config: PathBuf,
+    /// Packets that arrive at a port (a name or a number): pcap or pcapng.
+    #[arg(long = "in", value_name = "PORT=FILE", required = true, value_parser = input)]
+    pub inputs: Vec<ReplayInput>,
+    /// Where to write; made if missing.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Feeds every random choice.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// One `--in PORT=FILE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayInput {
+    /// The port's name or number.
+    pub port: String,
+    /// The capture.
+    pub file: PathBuf,
+}
+
+/// Where the switch is.
+#[derive(Debug, Args)]
+pub struct Switch {
+    /// The switch's control socket.
+    #[arg(long, value_name = "PATH", env = "WEIR_SOCKET", default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+}
+
+/// A verb without arguments of its own that prints state.
+#[derive(Debug, Args)]
+pub struct Plain {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// The bridge.
+    pub(crate) bridge: Option<String>,
+}
+
+/// How to print.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `weir dump-flows`
+#[derive(Debug, Args)]
+pub struct DumpFlows {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Leave out statistics, and cookie and table where they are 0.
+    #[arg(long)]
+    pub(crate) no_stats: bool,
+    /// The bridge.
+    pub(crate) bridge: Option<String>,
+    /// Only flows that this match covers.
+    #[arg(value_name = "MATCH")]
+    pub(crate) matching: Option<String>,
+}
+
+/// `weir add-flow`
+#[derive(Debug, Args)]
+pub struct AddFlow {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    /// The bridge.
+    pub(crate) bridge: Option<String>,
+    /// The flow, as `ovs-ofctl` takes it.
+    #[arg(required = true)]
+    pub(crate) flow: String,
+}
+
+/// `weir add-flows`, `weir replace-flows`
+#[derive(Debug, Args)]
+pub struct FlowFile {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    /// The bridge.
+    pub(crate) bridge: Option<String>,
+    /// The flows; `-` for standard input.
+    #[arg(required = true)]
+    pub(crate) file: PathBuf,
+}
+
+/// `weir del-flows`
+#[derive(Debug, Args)]
+pub struct DelFlows {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    /// Only the flow with exactly this match and priority.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// The bridge.
+    pub(crate) bridge: Option<String>,
+    /// Only flows that this match covers; without it, all.
+    #[arg(value_name = "MATCH")]
+    pub(crate) matching: Option<String>,
+}
+
+/// `weir dump-ports`
+#[derive(Debug, Args)]
+pub struct DumpPorts {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// The bridge.
+    pub(crate) bridge: Option<String>,
+    /// Only this port.
+    pub(crate) port: Option<String>,
+}
+
+/// `weir dump-conntrack`
+#[derive(Debug, Args)]
+pub struct DumpConntrack {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Show the seconds until each connection is forgotten.
+    #[arg(short = 's', long)]
+    pub(crate) statistics: bool,
+    /// Show more of each connection.
+    #[arg(short = 'm', long)]
+    pub(crate) more: bool,
+    /// The bridge, and which connections, as dpctl takes it: zone=N.
+    #[arg(value_name = "BRIDGE] [FILTER")]
+    pub(crate) words: Vec<String>,
+}
+
+/// `weir flush-conntrack`
+#[derive(Debug, Args)]
+pub struct FlushConntrack {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    /// The bridge, and which connections, as dpctl takes it: zone=N.
+    #[arg(value_name = "BRIDGE] [FILTER")]
+    pub(crate) words: Vec<String>,
+}
+
+/// `weir reload`
+#[derive(Debug, Args)]
+pub struct Reload {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Say what would change and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Also remove flows that were added by hand, and restore those that were changed.
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Another configuration file than the one the switch runs.
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// `PORT=FILE`
+fn input(text: &str) -> Result<ReplayInput, String> {
+    match text.split_once('=') {
+        Some((port, file)) if !port.is_empty() && !file.is_empty() => Ok(ReplayInput {
+            port: port.to_owned(),
+            file: file.into(),
+        }),
+        _ => Err("expected PORT=FILE".to_owned()),
+    }
+}

@@ -1,0 +1,97 @@
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser};
+
+use super::{Cli, Command, ReplayInput};
+
+fn parse(line: &str) -> Result<Command, clap::Error> {
+    Cli::try_parse_from(line.split(' ')).map(|cli| cli.command)
+}
+
+#[test]
+fn definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in Cli::command().get_subcommands_mut() {
+        let name = command.get_name().to_owned();
+        let help = command.render_help().to_string();
+        assert!(
+            help.contains("Example") && help.contains(&format!("weir {name}")),
+            "{help}"
+        );
+    }
+}
+
+#[test]
+fn every_example_parses() {
+    for command in Cli::command().get_subcommands() {
+        let help = command.get_after_help().expect("it has one").to_string();
+        let (_, examples) = help.split_once("Example").expect("it has one");
+        for line in examples.lines().filter_map(|line| line.strip_prefix("  ")) {
+            let line = line.rsplit("| ").next().unwrap_or(line);
+            let line = line.split(" > ").next().unwrap_or(line);
+            let mut words = Vec::new();
+            for (at, part) in line.split('\'').enumerate() {
+                if at % 2 == 1 {
+                    words.push(part);
+                } else {
+                    words.extend(part.split_whitespace());
+                }
+            }
+            Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2() {
+    for line in [
+        "weir",
+        "weir fly",
+        "weir check",
+        "weir show --jason",
+        "weir add-flow",
+        "weir replay x.toml --out d",
+        "weir replay x.toml --in weir0 --out d",
+        "weir replay x.toml --in weir0=a.pcap",
+        "weir dump-flows a b c",
+        "weir run a b",
+    ] {
+        assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
+    }
+}
+
+#[test]
+fn inputs_keep_their_order() {
+    let line = "weir replay x.toml --in 3=b=c.pcap --in weir0=a.pcap --out d --seed 5";
+    let Ok(Command::Replay(replay)) = parse(line) else {
+        panic!("not a replay")
+    };
+    let input = |port: &str, file: &str| ReplayInput {
+        port: port.into(),
+        file: file.into(),
+    };
+    assert_eq!(
+        replay.inputs,
+        [input("3", "b=c.pcap"), input("weir0", "a.pcap")]
+    );
+    assert_eq!(replay.seed, 5);
+}
+
+#[test]
+fn a_bridge_may_come_before_what_is_required() {
+    let Ok(Command::AddFlows(args)) = parse("weir add-flows br0 -") else {
+        panic!("refused")
+    };
+    assert_eq!(
+        (args.bridge.as_deref(), args.file),
+        (Some("br0"), PathBuf::from("-"))
+    );
+    let Ok(Command::AddFlows(args)) = parse("weir add-flows x.flows") else {
+        panic!("refused")
+    };
+    assert_eq!((args.bridge, args.file), (None, PathBuf::from("x.flows")));
+}

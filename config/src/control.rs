@@ -1,0 +1,279 @@
+//! The control socket: how verbs reach a running switch.
+//!
+//! A client connects, writes one line of JSON (an [`Envelope`]), and reads lines of JSON, each a
+//! [`Frame`], until one is [`Frame::Done`] or [`Frame::Failed`]. Nothing else is said on a
+//! connection. Long answers come as many frames, so neither side holds one whole.
+//!
+//! ```text
+//! client                     client's thread          management thread
+//!   | {"version":1,...}\n ------> parse --- Request, ReplySender ---> |
+//!   | {"flows":[...]}\n <-------- write <------- Frame -------------- |
+//!   | "done"\n <----------------- write <------- Frame -------------- |
+//! ```
+//!
+//! Invariants
+//!   1. The management thread never waits for a client: see [`ReplySender`].
+//!   2. What a client can hold is bounded: [`Limits`].
+//!
+//! Threads: one that accepts, one for each client; none of them touches an lcore.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::file::NamedText;
+use crate::show::{
+    ConnectionRow, DropRow, FdbRow, FlowRow, LcoreRow, PortRow, ReloadReport, SwitchRow,
+};
+
+mod client;
+mod reply;
+mod server;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+pub use client::{ClientError, Replies, call};
+#[cfg(test)]
+pub(crate) use reply::test_channel;
+pub use reply::{Abandoned, Refused, ReplySender};
+pub use server::{Incoming, Server};
+pub use socket::SocketError;
+
+/// The protocol's version. A switch answers only its own; [`Frame::Failed`] keeps its shape for
+/// ever, so that it can say so.
+pub const VERSION: u32 = 1;
+
+/// What a client writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// [`VERSION`] of the client.
+    pub version: u32,
+    /// The request.
+    pub request: Request,
+}
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The bridge that was named, if it is certain to be one.
+    pub bridge: Option<String>,
+    /// What to do.
+    pub verb: Verb,
+}
+
+/// What a client can ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Verb {
+    /// Adds one flow.
+    AddFlow {
+        /// Its text.
+        flow: String,
+    },
+    /// Executes all lines of a file, or none.
+    AddFlows {
+        /// The file.
+        file: NamedText,
+    },
+    /// Deletes flows.
+    DelFlows {
+        /// Whether `matching` means one flow.
+        strict: bool,
+        /// Which; `None`: all. May be the bridge's name: see [`Request::for_bridge`].
+        matching: Option<String>,
+    },
+    /// Answered by [`Frame::Lines`] or, for `json`, [`Frame::Connections`].
+    DumpConntrack {
+        /// `-m`
+        more: bool,
+        /// `-s`
+        statistics: bool,
+        /// Whether rows are wanted instead of lines.
+        json: bool,
+        /// Which, as words of the command line. The first may be the bridge's name.
+        filter: Vec<String>,
+    },
+    /// Answered by [`Frame::Drops`].
+    DumpDrops,
+    /// Answered by [`Frame::Flows`].
+    DumpFlows {
+        /// Which; `None`: all. May be the bridge's name.
+        matching: Option<String>,
+    },
+    /// Answered by [`Frame::Ports`].
+    DumpPorts {
+        /// A name or number; `None`: all. May be the bridge's name.
+        port: Option<String>,
+    },
+    /// Answered by [`Frame::Fdb`].
+    FdbShow,
+    /// Forgets connections.
+    FlushConntrack {
+        /// Which, as words of the command line. The first may be the bridge's name.
+        filter: Vec<String>,
+    },
+    /// Answered by [`Frame::Lcores`].
+    PmdStatsShow,
+    /// Answered by [`Frame::Reloaded`].
+    Reload {
+        /// What to load, read by the client: the switch opens no file that a client names.
+        /// `None`: the files it runs.
+        files: Option<PolicyFiles>,
+        /// Change nothing.
+        dry_run: bool,
+        /// Also undo changes made by hand.
+        exact: bool,
+    },
+    /// Makes the tables hold exactly the flows of a file.
+    ReplaceFlows {
+        /// The file.
+        file: NamedText,
+    },
+    /// Answered by [`Frame::Switch`].
+    Show,
+}
+
+/// A configuration and the flow files it names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFiles {
+    /// The configuration.
+    pub config: NamedText,
+    /// Its flow files, in its order.
+    pub flows: Vec<NamedText>,
+}
+
+/// A piece of an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Frame {
+    /// Some connections.
+    Connections(Vec<ConnectionRow>),
+    /// Drops by reason.
+    Drops(Vec<DropRow>),
+    /// Some learned MAC addresses.
+    Fdb(Vec<FdbRow>),
+    /// Some flows.
+    Flows(Vec<FlowRow>),
+    /// Each lcore.
+    Lcores(Vec<LcoreRow>),
+    /// Lines to print as they are.
+    Lines(Vec<String>),
+    /// Each port's statistics.
+    Ports(Vec<PortRow>),
+    /// What reload did or would do.
+    Reloaded(ReloadReport),
+    /// The switch and its ports.
+    Switch(SwitchRow),
+    /// The end: all went well.
+    Done,
+    /// The end: nothing was changed.
+    Failed(Failure),
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Whose fault it is.
+    pub kind: FailureKind,
+    /// What to tell the user; may have several lines.
+    pub message: String,
+}
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The request's: exit code 1.
+    Input,
+    /// The switch's: it is too busy, stops, or speaks another version. Exit code 3.
+    Unreachable,
+}
+
+/// What a client can take of the switch, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Clients at once; a further one is told so and cut off.
+    pub clients: usize,
+    /// Bytes of one request.
+    pub request_size: usize,
+    /// Bytes of all requests that are being read.
+    pub requests_size: usize,
+    /// Time for a client to write its request.
+    pub request_time: Duration,
+    /// Time for the management thread to produce the next frame.
+    pub answer_time: Duration,
+    /// Time for a client to read one frame.
+    pub frame_time: Duration,
+    /// Time for a client to read its whole answer.
+    pub reply_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            clients: 32,
+            request_size: 64 << 20,
+            requests_size: 256 << 20,
+            request_time: Duration::from_secs(10),
+            answer_time: Duration::from_secs(60),
+            frame_time: Duration::from_secs(10),
+            reply_time: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Request {
+    /// Takes out the bridge's name, which verbs accept before their own arguments.
+    ///
+    /// # Errors
+    /// If another bridge than `own` was named.
+    pub fn for_bridge(mut self, own: &str) -> Result<Verb, Failure> {
+        if let Some(other) = self.bridge.filter(|name| name != own) {
+            let message = format!("there is no bridge {other}: this switch's is {own}");
+            return Err(Failure::input(message));
+        }
+        // Given as the only argument: the client could not tell what it is.
+        match &mut self.verb {
+            Verb::DelFlows { matching: word, .. }
+            | Verb::DumpFlows { matching: word }
+            | Verb::DumpPorts { port: word } => {
+                word.take_if(|word| word == own);
+            }
+            Verb::DumpConntrack { filter, .. } | Verb::FlushConntrack { filter } => {
+                if filter.first().is_some_and(|word| word == own) {
+                    filter.remove(0);
+                }
+            }
+            Verb::AddFlow { .. }
+            | Verb::AddFlows { .. }
+            | Verb::DumpDrops
+            | Verb::FdbShow
+            | Verb::PmdStatsShow
+            | Verb::Reload { .. }
+            | Verb::ReplaceFlows { .. }
+            | Verb::Show => {}
+        }
+        Ok(self.verb)
+    }
+}
+
+impl Failure {
+    /// The request is wrong.
+    pub fn input(message: impl std::fmt::Display) -> Self {
+        Self {
+            kind: FailureKind::Input,
+            message: message.to_string(),
+        }
+    }
+
+    /// The switch cannot answer.
+    pub fn unreachable(message: impl std::fmt::Display) -> Self {
+        Self {
+            kind: FailureKind::Unreachable,
+            message: message.to_string(),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What a running switch tells: rows as they travel over the control socket, and the text and
+//! JSON made of them.
+//!
+//! One structure serves both, so they cannot disagree. Text is that of `ovs-ofctl -O OpenFlow13`
+//! and `ovs-appctl` where those have the command; what only weir knows comes in further lines.
+//! JSON is an array of rows, with durations and ages in the unit that the field's name ends in.
+
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+mod connections;
+mod flows;
+mod lcores;
+mod ports;
+#[cfg(test)]
+mod tests;
+
+pub use connections::{ConnectionRow, HalfRow};
+pub use flows::{FLOWS_HEADER, FlowRow, Statistics};
+pub use lcores::{LcoreRow, write_lcores};
+pub use ports::{LinkState, PortRow, SwitchRow, write_ports, write_switch};
+
+/// How many packets left the switch for one reason without being sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropRow {
+    /// The reason's name, which is also its label in Prometheus.
+    pub reason: String,
+    /// Packets, since start.
+    pub packets: u64,
+    /// The reason in a sentence.
+    pub sentence: String,
+}
+
+/// A MAC address that NORMAL has learned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FdbRow {
+    /// The port's name.
+    pub port: String,
+    /// The VLAN; 0: untagged.
+    pub vlan: u16,
+    /// The address, `aa:bb:cc:dd:ee:ff`.
+    pub mac: String,
+    /// Seconds since it was last seen.
+    pub age_s: u64,
+}
+
+/// What `reload` did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// Whether nothing was changed because that was asked for.
+    pub dry_run: bool,
+    /// Flows added, in canonical form.
+    pub added: Vec<String>,
+    /// Flows whose actions or settings changed: their new form.
+    pub modified: Vec<String>,
+    /// Flows deleted.
+    pub deleted: Vec<String>,
+    /// Flows changed by hand, which stay as they are.
+    pub kept: Vec<String>,
+}
+
+/// Prints drops as `dump-drops` does.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_drops(out: &mut dyn Write, rows: &[DropRow]) -> io::Result<()> {
+    let width = rows.iter().map(|row| row.reason.len()).max().unwrap_or(0);
+    for DropRow {
+        reason,
+        packets,
+        sentence,
+    } in rows
+    {
+        writeln!(out, "{reason:width$}  {packets:>12}  {sentence}")?;
+    }
+    let total: u64 = rows
+        .iter()
+        .map(|row| row.packets)
+        .fold(0, u64::wrapping_add);
+    writeln!(out, "{:width$}  {total:>12}", "total")
+}
+
+/// The heading of `fdb-show`.
+pub const FDB_HEADER: &str = " Port  VLAN  MAC                Age";
+
+/// Prints learned addresses as `ovs-appctl fdb/show` does, without the heading.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_fdb(out: &mut dyn Write, rows: &[FdbRow]) -> io::Result<()> {
+    rows.iter().try_for_each(
+        |FdbRow {
+             port,
+             vlan,
+             mac,
+             age_s,
+         }| { writeln!(out, "{port:>5}  {vlan:>4}  {mac}  {age_s:>3}") },
+    )
+}
+
+/// Prints what `reload` did: a line for each flow, marked as `diff-flows` does.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_reload(out: &mut dyn Write, report: &ReloadReport) -> io::Result<()> {
+    let ReloadReport {
+        dry_run,
+        added,
+        modified,
+        deleted,
+        kept,
+    } = report;
+    let groups = [('-', deleted), ('~', modified), ('+', added), ('=', kept)];
+    for (mark, flows) in groups {
+        for flow in flows {
+            writeln!(out, "{mark}{flow}")?;
+        }
+    }
+    let verb = if *dry_run { "would be " } else { "" };
+    writeln!(
+        out,
+        "{verb}added {}, modified {}, deleted {}; kept as changed by hand {}",
+        added.len(),
+        modified.len(),
+        deleted.len(),
+        kept.len()
+    )
+}

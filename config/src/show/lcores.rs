@@ -1,0 +1,103 @@
+//! How the lcores fare.
+
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+/// One lcore, since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LcoreRow {
+    /// Its number: the core it is pinned to.
+    pub lcore: u32,
+    /// Packets received.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Polls that brought packets.
+    pub busy_polls: u64,
+    /// Polls that brought none.
+    pub idle_polls: u64,
+    /// Passes through the tables: one for each packet, one for each recirculation.
+    pub passes: u64,
+    /// Table look-ups.
+    pub lookups: u64,
+    /// TSC cycles spent in polls that brought packets.
+    pub busy_cycles: u64,
+    /// TSC cycles spent in polls that brought none.
+    pub idle_cycles: u64,
+}
+
+/// Prints lcores in the form that `ovs-appctl dpif-netdev/pmd-stats-show` had up to 3.x.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_lcores(out: &mut dyn Write, lcores: &[LcoreRow]) -> io::Result<()> {
+    for row in lcores {
+        let cycles = row.busy_cycles.saturating_add(row.idle_cycles);
+        writeln!(out, "pmd thread core_id {}:", row.lcore)?;
+        writeln!(out, "  packets received: {}", row.packets)?;
+        writeln!(out, "  bytes received: {}", row.bytes)?;
+        writeln!(
+            out,
+            "  packets per busy poll: {}",
+            ratio(row.packets, row.busy_polls)
+        )?;
+        writeln!(
+            out,
+            "  packet recirculations: {}",
+            row.passes.saturating_sub(row.packets)
+        )?;
+        let passes = ratio(row.passes, row.packets);
+        writeln!(out, "  avg. datapath passes per packet: {passes}")?;
+        writeln!(
+            out,
+            "  avg. table lookups per packet: {}",
+            ratio(row.lookups, row.packets)
+        )?;
+        let share = |part| percent(part, cycles);
+        writeln!(
+            out,
+            "  idle cycles: {} ({})",
+            row.idle_cycles,
+            share(row.idle_cycles)
+        )?;
+        writeln!(
+            out,
+            "  processing cycles: {} ({})",
+            row.busy_cycles,
+            share(row.busy_cycles)
+        )?;
+        let (all, busy) = (
+            ratio(cycles, row.packets),
+            ratio(row.busy_cycles, row.packets),
+        );
+        writeln!(
+            out,
+            "  avg cycles per packet: {all} ({cycles}/{})",
+            row.packets
+        )?;
+        writeln!(
+            out,
+            "  avg processing cycles per packet: {busy} ({}/{})",
+            row.busy_cycles, row.packets
+        )?;
+    }
+    Ok(())
+}
+
+/// `a / b` with two digits; `?` if there is nothing to divide by.
+fn ratio(a: u64, b: u64) -> String {
+    if b == 0 {
+        "?".to_owned()
+    } else {
+        format!("{:.2}", a as f64 / b as f64)
+    }
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        "?".to_owned()
+    } else {
+        format!("{:.2}%", 100.0 * part as f64 / whole as f64)
+    }
+}

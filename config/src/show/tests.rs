@@ -1,0 +1,249 @@
+use proptest::prelude::*;
+
+use super::{
+    DropRow, FDB_HEADER, FdbRow, FlowRow, LcoreRow, LinkState, PortRow, ReloadReport, Statistics,
+    SwitchRow, write_drops, write_fdb, write_lcores, write_ports, write_reload, write_switch,
+};
+
+fn text(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> String {
+    let mut out = Vec::new();
+    write(&mut out).expect("a vector takes everything");
+    String::from_utf8(out).expect("text")
+}
+
+fn port() -> PortRow {
+    PortRow {
+        id: 2,
+        name: "weir0".to_owned(),
+        mac: "02:00:00:00:00:0a".to_owned(),
+        link: LinkState::Up,
+        speed_mbps: 10_000,
+        mtu: 1500,
+        device: "net_tap0,iface=weir0".to_owned(),
+        driver: "net_tap".to_owned(),
+        duration_ms: 61_007,
+        rx_packets: 1,
+        rx_bytes: 60,
+        rx_dropped: 2,
+        rx_errors: 3,
+        tx_packets: 4,
+        tx_bytes: 240,
+        tx_dropped: 5,
+        tx_errors: 6,
+    }
+}
+
+#[test]
+fn ports_print_as_those_of_ovs() {
+    let other = PortRow { id: 12, ..port() };
+    assert_eq!(
+        text(|out| write_ports(out, &[port(), other])),
+        "\
+OFPST_PORT reply (OF1.3) (xid=0x2): 2 ports
+  port  2: rx pkts=1, bytes=60, drop=2, errs=3, frame=?, over=?, crc=?
+           tx pkts=4, bytes=240, drop=5, errs=6, coll=?
+           duration=61.007s
+  port 12: rx pkts=1, bytes=60, drop=2, errs=3, frame=?, over=?, crc=?
+           tx pkts=4, bytes=240, drop=5, errs=6, coll=?
+           duration=61.007s
+"
+    );
+}
+
+#[test]
+fn the_switch_prints_as_that_of_ovs() {
+    let down = PortRow {
+        id: 3,
+        name: "b".to_owned(),
+        link: LinkState::Down,
+        mac: "00:00:00:00:00:01".to_owned(),
+        ..port()
+    };
+    let switch = SwitchRow {
+        bridge: "br0".to_owned(),
+        version: "0.1.0".to_owned(),
+        hugepages: false,
+        ports: vec![port(), down],
+    };
+    assert_eq!(
+        text(|out| write_switch(out, &switch)),
+        "\
+OFPT_FEATURES_REPLY (OF1.3) (xid=0x2): dpid:0000000000000001
+n_tables:254, n_buffers:0
+capabilities: FLOW_STATS TABLE_STATS PORT_STATS
+OFPST_PORT_DESC reply (OF1.3) (xid=0x3):
+ 2(weir0): addr:02:00:00:00:00:0a
+     config:     0
+     state:      LIVE
+     speed: 10000 Mbps now, 0 Mbps max
+     mtu: 1500
+     device: net_tap0,iface=weir0 (net_tap)
+ 3(b): addr:00:00:00:00:00:01
+     config:     0
+     state:      LINK_DOWN
+     speed: 10000 Mbps now, 0 Mbps max
+     mtu: 1500
+     device: net_tap0,iface=weir0 (net_tap)
+OFPT_GET_CONFIG_REPLY (OF1.3) (xid=0x4): frags=normal miss_send_len=0
+weir 0.1.0: bridge br0, memory in ordinary pages
+"
+    );
+}
+
+#[test]
+fn drops_print_with_their_sentences() {
+    let row = |reason: &str, packets, sentence: &str| DropRow {
+        reason: reason.to_owned(),
+        packets,
+        sentence: sentence.to_owned(),
+    };
+    let rows = [
+        row("runt", 3, "Too short."),
+        row("table_miss", 12, "No rule matched."),
+    ];
+    assert_eq!(
+        text(|out| write_drops(out, &rows)),
+        "\
+runt                   3  Too short.
+table_miss            12  No rule matched.
+total                 15
+"
+    );
+}
+
+#[test]
+fn learned_addresses_line_up_with_their_heading() {
+    let row = FdbRow {
+        port: "2".to_owned(),
+        vlan: 10,
+        mac: "02:00:00:00:00:0a".to_owned(),
+        age_s: 7,
+    };
+    assert_eq!(
+        format!("{FDB_HEADER}\n{}", text(|out| write_fdb(out, &[row]))),
+        " Port  VLAN  MAC                Age\n    2    10  02:00:00:00:00:0a    7\n"
+    );
+}
+
+#[test]
+fn lcores_print_their_ratios() {
+    let row = LcoreRow {
+        lcore: 1,
+        packets: 100,
+        bytes: 6_400,
+        busy_polls: 10,
+        idle_polls: 90,
+        passes: 150,
+        lookups: 300,
+        busy_cycles: 25_000,
+        idle_cycles: 75_000,
+    };
+    assert_eq!(
+        text(|out| write_lcores(out, &[row])),
+        "\
+pmd thread core_id 1:
+  packets received: 100
+  bytes received: 6400
+  packets per busy poll: 10.00
+  packet recirculations: 50
+  avg. datapath passes per packet: 1.50
+  avg. table lookups per packet: 3.00
+  idle cycles: 75000 (75.00%)
+  processing cycles: 25000 (25.00%)
+  avg cycles per packet: 1000.00 (100000/100)
+  avg processing cycles per packet: 250.00 (25000/100)
+"
+    );
+    let idle = text(|out| write_lcores(out, &[LcoreRow::default()]));
+    assert!(idle.contains("avg cycles per packet: ? (0/0)"), "{idle}");
+}
+
+#[test]
+fn reload_marks_each_flow() {
+    let report = ReloadReport {
+        dry_run: true,
+        added: vec!["arp actions=NORMAL".to_owned()],
+        modified: vec![],
+        deleted: vec!["ip actions=drop".to_owned()],
+        kept: vec!["priority=1 actions=drop".to_owned()],
+    };
+    assert_eq!(
+        text(|out| write_reload(out, &report)),
+        "\
+-ip actions=drop
++arp actions=NORMAL
+=priority=1 actions=drop
+would be added 1, modified 0, deleted 1; kept as changed by hand 1
+"
+    );
+}
+
+#[test]
+fn flows_print_as_those_of_ovs() {
+    let row = FlowRow {
+        duration_ms: 1_234,
+        n_packets: 5,
+        n_bytes: 490,
+        idle_age_s: 1,
+        hard_age_s: 1,
+        priority: 32_768,
+        matches: "ct_state=+trk,ip,in_port=LOCAL".to_owned(),
+        actions: "ct(table=1,zone=1)".to_owned(),
+        ..FlowRow::default()
+    };
+    assert_eq!(
+        row.line(Statistics::Shown),
+        "cookie=0x0, duration=1.234s, table=0, n_packets=5, n_bytes=490, idle_age=1, \
+         ct_state=+trk,ip,in_port=LOCAL actions=ct(table=1,zone=1)"
+    );
+    assert_eq!(
+        row.line(Statistics::Omitted),
+        "ct_state=+trk,ip,in_port=LOCAL actions=ct(table=1,zone=1)"
+    );
+}
+
+#[test]
+fn a_flow_with_everything_prints_in_the_order_of_ovs() {
+    let row = FlowRow {
+        cookie: 0xbeef,
+        duration_ms: 90_005,
+        table: 7,
+        n_packets: 1,
+        n_bytes: 2,
+        idle_timeout: 60,
+        hard_timeout: 600,
+        flags: vec!["send_flow_rem".to_owned(), "check_overlap".to_owned()],
+        importance: 3,
+        idle_age_s: 4,
+        hard_age_s: 5,
+        priority: 0,
+        matches: String::new(),
+        actions: "drop".to_owned(),
+    };
+    assert_eq!(
+        row.line(Statistics::Shown),
+        "cookie=0xbeef, duration=90.005s, table=7, n_packets=1, n_bytes=2, idle_timeout=60, \
+         hard_timeout=600, send_flow_rem check_overlap importance=3, idle_age=4, hard_age=5, \
+         priority=0 actions=drop"
+    );
+    assert_eq!(
+        row.line(Statistics::Omitted),
+        "cookie=0xbeef, table=7, idle_timeout=60, hard_timeout=600, send_flow_rem check_overlap \
+         importance=3, priority=0 actions=drop"
+    );
+    let all = FlowRow {
+        priority: 32_768,
+        actions: "NORMAL".to_owned(),
+        ..FlowRow::default()
+    };
+    assert_eq!(all.line(Statistics::Omitted), "actions=NORMAL");
+}
+
+proptest! {
+    #[test]
+    fn rows_travel_unchanged(cookie: u64, duration_ms: u64, n_packets: u64, matches in "\\PC*") {
+        let row = FlowRow { cookie, duration_ms, n_packets, matches, ..FlowRow::default() };
+        let json = serde_json::to_string(&row).expect("it is plain data");
+        prop_assert_eq!(serde_json::from_str::<FlowRow>(&json).expect("it reads back"), row);
+    }
+}

@@ -1,0 +1,180 @@
+//! From a command line to a request.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::Command;
+use crate::control::{PolicyFiles, Request, Verb};
+use crate::diagnostic::Diagnostic;
+use crate::file::{Config, read_text};
+use crate::show::Statistics;
+
+/// A request to a running switch, and how its answer is printed.
+#[derive(Debug, PartialEq)]
+pub struct Call {
+    /// The switch's control socket.
+    pub socket: PathBuf,
+    /// The request.
+    pub request: Request,
+    /// How to print the answer.
+    pub layout: Layout,
+}
+
+/// How an answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Nothing is expected, nothing printed.
+    Silent,
+    /// Text, under this heading if it is not empty.
+    Text {
+        /// The first line.
+        heading: &'static str,
+        /// How flows are printed.
+        statistics: Statistics,
+    },
+    /// One JSON array of rows.
+    JsonRows,
+    /// One JSON object.
+    JsonObject,
+}
+
+impl Call {
+    /// What `command` asks; reads the files it names, so that the switch need not.
+    ///
+    /// # Errors
+    /// If a file cannot be read or a configuration is wrong.
+    ///
+    /// # Panics
+    /// If `command` is not for a running switch.
+    pub(super) fn new(command: Command) -> Result<Self, Diagnostic> {
+        let shown = |json, shape| if json { shape } else { text("") };
+        let (switch, bridge, verb, layout) = match command {
+            Command::AddFlow(args) => (
+                args.switch,
+                args.bridge,
+                Verb::AddFlow { flow: args.flow },
+                Layout::Silent,
+            ),
+            Command::AddFlows(args) => {
+                let verb = Verb::AddFlows {
+                    file: read_text(&args.file)?,
+                };
+                (args.switch, args.bridge, verb, Layout::Silent)
+            }
+            Command::DelFlows(args) => {
+                let (bridge, matching) = only_argument(args.bridge, args.matching);
+                let verb = Verb::DelFlows {
+                    strict: args.strict,
+                    matching,
+                };
+                (args.switch, bridge, verb, Layout::Silent)
+            }
+            Command::DumpConntrack(args) => {
+                let verb = Verb::DumpConntrack {
+                    more: args.more,
+                    statistics: args.statistics,
+                    json: args.output.json,
+                    filter: args.words,
+                };
+                (
+                    args.switch,
+                    None,
+                    verb,
+                    shown(args.output.json, Layout::JsonRows),
+                )
+            }
+            Command::DumpDrops(args) => {
+                let layout = shown(args.output.json, Layout::JsonRows);
+                (args.switch, args.bridge, Verb::DumpDrops, layout)
+            }
+            Command::DumpFlows(args) => {
+                let (bridge, matching) = only_argument(args.bridge, args.matching);
+                let layout = match (args.output.json, args.no_stats) {
+                    (true, _) => Layout::JsonRows,
+                    (false, true) => Layout::Text {
+                        heading: "",
+                        statistics: Statistics::Omitted,
+                    },
+                    (false, false) => text(crate::show::FLOWS_HEADER),
+                };
+                (args.switch, bridge, Verb::DumpFlows { matching }, layout)
+            }
+            Command::DumpPorts(args) => {
+                let (bridge, port) = only_argument(args.bridge, args.port);
+                let layout = shown(args.output.json, Layout::JsonRows);
+                (args.switch, bridge, Verb::DumpPorts { port }, layout)
+            }
+            Command::FdbShow(args) => {
+                let layout = if args.output.json {
+                    Layout::JsonRows
+                } else {
+                    text(crate::show::FDB_HEADER)
+                };
+                (args.switch, args.bridge, Verb::FdbShow, layout)
+            }
+            Command::FlushConntrack(args) => {
+                let verb = Verb::FlushConntrack { filter: args.words };
+                (args.switch, None, verb, Layout::Silent)
+            }
+            Command::PmdStatsShow(args) => {
+                let layout = shown(args.output.json, Layout::JsonRows);
+                (args.switch, args.bridge, Verb::PmdStatsShow, layout)
+            }
+            Command::Reload(args) => {
+                let files = args.config.as_deref().map(policy_files).transpose()?;
+                let verb = Verb::Reload {
+                    files,
+                    dry_run: args.dry_run,
+                    exact: args.exact,
+                };
+                (
+                    args.switch,
+                    None,
+                    verb,
+                    shown(args.output.json, Layout::JsonObject),
+                )
+            }
+            Command::ReplaceFlows(args) => {
+                let verb = Verb::ReplaceFlows {
+                    file: read_text(&args.file)?,
+                };
+                (args.switch, args.bridge, verb, Layout::Silent)
+            }
+            Command::Show(args) => {
+                let layout = shown(args.output.json, Layout::JsonObject);
+                (args.switch, args.bridge, Verb::Show, layout)
+            }
+            Command::Run(_) | Command::Check(_) | Command::ParseFlows(_) | Command::Replay(_) => {
+                unreachable!("not for a running switch")
+            }
+        };
+        Ok(Self {
+            socket: switch.socket,
+            request: Request { bridge, verb },
+            layout,
+        })
+    }
+}
+
+const fn text(heading: &'static str) -> Layout {
+    Layout::Text {
+        heading,
+        statistics: Statistics::Shown,
+    }
+}
+
+/// One argument alone may be the bridge or the verb's own; only the switch knows.
+fn only_argument(
+    first: Option<String>,
+    second: Option<String>,
+) -> (Option<String>, Option<String>) {
+    match second {
+        None => (None, first),
+        Some(_) => (first, second),
+    }
+}
+
+fn policy_files(path: &Path) -> Result<PolicyFiles, Diagnostic> {
+    let config = read_text(path)?;
+    let flows = Config::parse(&config.name, &config.text)?.flow_texts()?;
+    Ok(PolicyFiles { config, flows })
+}

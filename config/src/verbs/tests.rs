@@ -1,0 +1,172 @@
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::{Call, Exit, Layout, VerbError, print};
+use crate::cli::Cli;
+use crate::control::{ClientError, Failure, Frame, Verb};
+use crate::show::{DropRow, FlowRow, Statistics};
+
+fn call(line: &str) -> Call {
+    let cli = Cli::try_parse_from(line.split(' ')).expect("a command line");
+    Call::new(cli.command).expect("a request")
+}
+
+fn printed(layout: Layout, frames: Vec<Frame>) -> String {
+    let mut out = Vec::new();
+    print(layout, frames.into_iter().map(Ok), &mut out).expect("printed");
+    String::from_utf8(out).expect("text")
+}
+
+fn flow(table: u8) -> FlowRow {
+    FlowRow {
+        table,
+        priority: 1,
+        actions: "drop".to_owned(),
+        ..FlowRow::default()
+    }
+}
+
+#[test]
+fn one_argument_is_left_to_the_switch() {
+    let request = call("weir dump-flows tcp").request;
+    assert_eq!(request.bridge, None);
+    assert_eq!(
+        request.verb,
+        Verb::DumpFlows {
+            matching: Some("tcp".to_owned())
+        }
+    );
+    let request = call("weir del-flows --strict br0 tcp").request;
+    assert_eq!(request.bridge.as_deref(), Some("br0"));
+    assert_eq!(
+        request.verb,
+        Verb::DelFlows {
+            strict: true,
+            matching: Some("tcp".to_owned())
+        }
+    );
+}
+
+#[test]
+fn the_socket_is_an_option() {
+    assert_eq!(
+        call("weir show --socket /x/y.sock").socket,
+        PathBuf::from("/x/y.sock")
+    );
+}
+
+#[test]
+fn the_client_reads_the_files() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::write(at("a.flows"), "actions=drop\n").expect("written");
+    let toml = "[[port]]\nname = \"a\"\nid = 1\n[bridge]\nflows = [\"a.flows\"]\n";
+    std::fs::write(at("a.toml"), toml).expect("written");
+    let Verb::AddFlows { file } = call(&format!("weir add-flows {}", at("a.flows")))
+        .request
+        .verb
+    else {
+        panic!("another verb")
+    };
+    assert_eq!(
+        (file.name, file.text),
+        (at("a.flows"), "actions=drop\n".to_owned())
+    );
+    let Verb::Reload {
+        files: Some(files),
+        dry_run: true,
+        exact: false,
+    } = call(&format!("weir reload --dry-run {}", at("a.toml")))
+        .request
+        .verb
+    else {
+        panic!("another verb")
+    };
+    assert_eq!(files.config.name, at("a.toml"));
+    assert_eq!(files.flows[0].text, "actions=drop\n");
+}
+
+#[test]
+fn flows_print_under_one_heading() {
+    let layout = call("weir dump-flows").layout;
+    let frames = vec![Frame::Flows(vec![flow(0)]), Frame::Flows(vec![flow(1)])];
+    assert_eq!(
+        printed(layout, frames),
+        "\
+OFPST_FLOW reply (OF1.3) (xid=0x2):
+ cookie=0x0, duration=0.000s, table=0, n_packets=0, n_bytes=0, idle_age=0, priority=1 actions=drop
+ cookie=0x0, duration=0.000s, table=1, n_packets=0, n_bytes=0, idle_age=0, priority=1 actions=drop
+"
+    );
+    assert_eq!(
+        printed(layout, vec![]),
+        "OFPST_FLOW reply (OF1.3) (xid=0x2):\n"
+    );
+    let layout = call("weir dump-flows --no-stats").layout;
+    assert_eq!(
+        printed(layout, vec![Frame::Flows(vec![flow(1)])]),
+        " table=1, priority=1 actions=drop\n"
+    );
+}
+
+#[test]
+fn json_is_one_array_however_many_frames() {
+    let layout = call("weir dump-flows --json").layout;
+    let text = printed(
+        layout,
+        vec![
+            Frame::Flows(vec![flow(0), flow(1)]),
+            Frame::Flows(vec![flow(2)]),
+        ],
+    );
+    let rows: Vec<FlowRow> = serde_json::from_str(&text).expect("an array");
+    assert_eq!(rows, [flow(0), flow(1), flow(2)]);
+    assert_eq!(printed(layout, vec![]), "[]\n");
+}
+
+#[test]
+fn a_refused_request_prints_nothing() {
+    let mut out = Vec::new();
+    let replies = [Err(ClientError::Failed(Failure::input("argument:1:1: no")))];
+    let error = print(call("weir dump-flows x").layout, replies, &mut out).expect_err("refused");
+    assert_eq!(
+        (error.exit(), error.to_string().as_str()),
+        (Exit::Input, "argument:1:1: no")
+    );
+    assert!(out.is_empty());
+}
+
+#[test]
+fn an_answer_to_another_question_is_an_error() {
+    let row = DropRow {
+        reason: String::new(),
+        packets: 0,
+        sentence: String::new(),
+    };
+    let replies = [Ok(Frame::Drops(vec![row]))];
+    let error = print(Layout::JsonObject, replies, &mut Vec::new()).expect_err("no object");
+    assert!(matches!(error, VerbError::Output(_)));
+}
+
+#[test]
+fn exit_codes_are_those_of_the_manual() {
+    let unreachable = Failure::unreachable("the switch is stopping");
+    let error = VerbError::from(ClientError::Failed(unreachable));
+    assert_eq!(error.exit(), Exit::Unreachable);
+    let cli = Cli::try_parse_from(["weir", "show", "--socket", "/nonexistent/x"]).expect("valid");
+    assert_eq!(super::execute(cli.command), Exit::Unreachable);
+    let cli = Cli::try_parse_from(["weir", "add-flows", "/nonexistent/x"]).expect("valid");
+    assert_eq!(super::execute(cli.command), Exit::Input);
+}
+
+#[test]
+fn flows_are_read_from_the_statistics_choice() {
+    assert_eq!(
+        call("weir dump-flows --no-stats").layout,
+        Layout::Text {
+            heading: "",
+            statistics: Statistics::Omitted
+        }
+    );
+}
