@@ -1,0 +1,350 @@
+//! A switch of one lcore for tests that read like traffic: packets and flows as text, a clock
+//! that a test moves, and books that are kept of every packet.
+//!
+//! ```no_run
+//! use weir_tests::switch::Switch;
+//!
+//! let mut sw = Switch::with_flows(
+//!     "in_port=1,ip actions=ct(commit),output:2
+//!      in_port=2,ip actions=ct(table=1)
+//!      table=1,ct_state=+est,ip actions=output:1",
+//! );
+//! sw.inject(1, "udp 10.0.0.5:4000 > 192.0.2.9:53");
+//! assert_eq!(sw.sent(2), ["udp 10.0.0.5:4000 > 192.0.2.9:53"]);
+//! sw.assert_state("ct: new=1; drops: none");
+//! ```
+//!
+//! Invariants, checked after every burst ([`account`]) and at the end
+//!   1. Every packet received is counted, and is sent or dropped by name.
+//!   2. Every packet hits a rule of table 0 or is a miss there.
+//!   3. Nobody makes a wrong checksum of a right one.
+//!   4. A test has looked at every packet that was sent.
+//!
+//! It runs [`Lcore`], the code of the poll loop; only devices and threads are missing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_config::text::{
+    FlowStatistics, Options, Strictness, flow_line, parse_filter, parse_flow_file,
+};
+use weir_ct::{DumpStyle, Entry, Filter, Settings};
+use weir_packet::{Tick, VecFrame, text};
+use weir_tables::counters::LcoreCounters;
+use weir_tables::flow_mod::{Command, FlowMod};
+use weir_tables::flow_tables::{Applied, FlowTables};
+use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
+use weir_tables::pipeline::Output;
+use weir_tables::port::{PortIndex, PortNo, PortTable};
+use weir_tables::rule::Rule;
+
+mod account;
+mod builder;
+
+pub use builder::Builder;
+
+/// One lcore, its flow tables, its ports and its clock.
+pub struct Switch {
+    tables: FlowTables,
+    ports: Arc<PortTable>,
+    lcore: Lcore,
+    counters: Arc<LcoreCounters>,
+    now: Tick,
+    sent: SentFrames,
+    /// Whether [`Switch::sent`] was promised to be called for every packet sent.
+    every_packet_is_looked_at: bool,
+}
+
+/// Frames sent and not yet looked at, by port index.
+#[derive(Default)]
+struct SentFrames {
+    ports: Vec<Vec<VecFrame>>,
+    /// Since the last look, over all ports, in order.
+    burst: Vec<(PortIndex, VecFrame)>,
+}
+
+impl Output<VecFrame> for SentFrames {
+    fn send(&mut self, port: PortIndex, frame: VecFrame) {
+        self.burst.push((port, frame));
+    }
+}
+
+impl Switch {
+    /// A switch with ports 1 to 4, trunks for every VLAN with an MTU of 1500, and these flows.
+    ///
+    /// # Panics
+    /// With the message of the first error, if a flow is wrong or cannot be executed.
+    pub fn with_flows(flows: &str) -> Self {
+        Self::builder().flows(flows)
+    }
+
+    /// Another kind of switch.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn new(ports: Arc<PortTable>, settings: &Settings, secret: u64) -> Self {
+        let mut tables = FlowTables::new(1, weir_tables::classifier::HashSecret(secret));
+        let lcore = Lcore::new(0, Arc::new(tables.snapshot(&ports)), settings, secret);
+        let sent = SentFrames {
+            ports: ports.iter().map(|_| Vec::new()).collect(),
+            burst: Vec::new(),
+        };
+        Self {
+            tables,
+            counters: lcore.counters(),
+            ports,
+            lcore,
+            // Not zero: a time that was never set must not look like now.
+            now: Tick::from_millis(1_000_000),
+            sent,
+            every_packet_is_looked_at: true,
+        }
+    }
+
+    /// One packet comes in at `port`: a burst of its own.
+    ///
+    /// # Panics
+    /// If `packet` is not one ([`weir_packet::text`]), or an invariant breaks.
+    #[track_caller]
+    pub fn inject(&mut self, port: u32, packet: &str) {
+        self.inject_burst(port, &[packet]);
+    }
+
+    /// Packets come in at `port` in one burst.
+    ///
+    /// # Panics
+    /// As [`Switch::inject`].
+    #[track_caller]
+    pub fn inject_burst(&mut self, port: u32, packets: &[&str]) {
+        let frames = packets.iter().map(|line| text::frame(line)).collect();
+        self.inject_frames(port, frames);
+    }
+
+    /// Frames come in at `port` in one burst.
+    ///
+    /// # Panics
+    /// As [`Switch::inject`].
+    #[track_caller]
+    pub fn inject_frames(&mut self, port: u32, frames: Vec<VecFrame>) {
+        let in_port = self.index(port);
+        let before = self.balance();
+        let received = account::Received::of(&frames);
+        self.lcore
+            .process(in_port, frames.into_iter(), self.now, &mut self.sent);
+        let after = self.balance();
+        self.check_burst(&received, &before, &after);
+        for (port, frame) in self.sent.burst.drain(..) {
+            self.sent.ports[usize::from(port.0)].push(frame);
+        }
+    }
+
+    /// The packets that left at `port` since the last look, in order.
+    pub fn sent(&mut self, port: u32) -> Vec<String> {
+        let frames = self.sent_frames(port);
+        frames
+            .iter()
+            .map(|frame| text::describe(frame.bytes()))
+            .collect()
+    }
+
+    /// As [`Switch::sent`], as frames.
+    pub fn sent_frames(&mut self, port: u32) -> Vec<VecFrame> {
+        let index = self.index(port);
+        std::mem::take(&mut self.sent.ports[usize::from(index.0)])
+    }
+
+    /// Everything sent since the last look, as `PORT: PACKET`, by port and then in order.
+    pub fn sent_anywhere(&mut self) -> Vec<String> {
+        let numbers: Vec<u32> = self.ports.iter().map(|(_, port)| port.no.0).collect();
+        numbers
+            .into_iter()
+            .flat_map(|port| {
+                let packets = self.sent(port);
+                packets
+                    .into_iter()
+                    .map(move |packet| format!("{port}: {packet}"))
+            })
+            .collect()
+    }
+
+    /// Lets packets be sent that nobody looks at; for tests of something else.
+    pub fn ignore_what_is_sent(&mut self) {
+        self.every_packet_is_looked_at = false;
+    }
+
+    /// Lets time pass, and the lcore do its housekeeping.
+    pub fn advance(&mut self, seconds: u64) {
+        self.now = self.now + Duration::from_secs(seconds);
+        self.housekeep();
+    }
+
+    /// What the lcore does between bursts, with as much budget as it takes.
+    fn housekeep(&mut self) {
+        self.lcore.housekeep(self.now, usize::MAX);
+    }
+
+    /// Changes flows: one per line, all of them or none; a line may begin with `delete` and the
+    /// like. The lcore obeys at once.
+    ///
+    /// # Errors
+    /// The first error's text; then nothing was changed.
+    pub fn change_flows(&mut self, flows: &str) -> Result<Applied, String> {
+        let options = Options {
+            name: "flows",
+            ..Options::default()
+        };
+        let read = parse_flow_file(flows, &options)
+            .map_err(|errors| errors.first().map(ToString::to_string).unwrap_or_default())?;
+        let mods: Vec<FlowMod> = read.into_iter().map(|flow| flow.value).collect();
+        self.apply(&mods)
+    }
+
+    /// As [`Switch::change_flows`], of flow-mods.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn apply(&mut self, mods: &[FlowMod]) -> Result<Applied, String> {
+        let applied = self
+            .tables
+            .apply(mods, self.now)
+            .map_err(|(at, error)| format!("flow {}: {error}", at + 1))?;
+        let snapshot = Arc::new(self.tables.snapshot(&self.ports));
+        let generation = snapshot.generation;
+        drop(self.lcore.refresh(snapshot));
+        self.tables.reclaim(generation);
+        Ok(applied)
+    }
+
+    /// The lines of `dump-flows` without cookie and duration.
+    pub fn flows(&self) -> Vec<String> {
+        self.flows_matching("")
+    }
+
+    /// As [`Switch::flows`], of the flows that `filter` names.
+    ///
+    /// # Panics
+    /// If `filter` is none.
+    pub fn flows_matching(&self, filter: &str) -> Vec<String> {
+        let query = parse_filter(filter, Strictness::Loose, &Options::default())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let rules = self.tables.select(&query);
+        rules.iter().map(|rule| self.flow_line(rule)).collect()
+    }
+
+    fn flow_line(&self, rule: &Rule) -> String {
+        let count = self.tables.count(rule);
+        let used = count.last_used.unwrap_or(rule.created);
+        let statistics = FlowStatistics {
+            duration: self.now.since(rule.created),
+            packets: count.packets,
+            bytes: count.bytes,
+            idle_age: self.now.since(used),
+            hard_age: self.now.since(rule.modified),
+        };
+        let line = flow_line(&rule.flow_mod(), statistics).to_string();
+        let (head, rest) = line
+            .split_once(", duration=")
+            .expect("every line has a duration");
+        let (_, rest) = rest.split_once(", ").expect("and more behind it");
+        if head == "cookie=0x0" {
+            rest.to_owned()
+        } else {
+            format!("{head}, {rest}")
+        }
+    }
+
+    /// The lines of `dump-conntrack`, sorted.
+    pub fn conntrack(&mut self) -> Vec<String> {
+        self.conntrack_in(DumpStyle::default())
+    }
+
+    /// The lines of `dump-conntrack` in another style, sorted.
+    pub fn conntrack_in(&mut self, style: DumpStyle) -> Vec<String> {
+        let entries = self.connections();
+        let mut lines: Vec<String> = entries
+            .iter()
+            .map(|entry| entry.display(style).to_string())
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    /// All connections.
+    pub fn connections(&mut self) -> Vec<Entry> {
+        let filter = Filter::default();
+        let (mut all, mut cursor) = (Vec::new(), 0);
+        loop {
+            let request = LcoreRequest::DumpConnections {
+                cursor,
+                budget: 1024,
+                filter,
+            };
+            let LcoreAnswer::Connections { entries, next } = self.lcore.answer(request, self.now)
+            else {
+                panic!("a dump is answered with connections");
+            };
+            all.extend(entries);
+            match next {
+                Some(next) => cursor = next,
+                None => return all,
+            }
+        }
+    }
+
+    /// Forgets the connections that `flush-conntrack ARGUMENTS` would; returns how many.
+    ///
+    /// # Panics
+    /// If the arguments are wrong.
+    pub fn flush_conntrack(&mut self, arguments: &[&str]) -> u64 {
+        let filter = Filter::parse(arguments).unwrap_or_else(|error| panic!("{error}"));
+        let (mut flushed, mut cursor) = (0, 0);
+        loop {
+            let request = LcoreRequest::FlushConnections {
+                cursor,
+                budget: 1024,
+                filter,
+            };
+            let LcoreAnswer::Flushed { connections, next } = self.lcore.answer(request, self.now)
+            else {
+                panic!("a flush is answered with a number");
+            };
+            flushed += connections;
+            match next {
+                Some(next) => cursor = next,
+                None => return flushed,
+            }
+        }
+    }
+
+    /// What NORMAL has learned: `PORT VLAN MAC AGE`, sorted.
+    pub fn macs(&mut self) -> Vec<String> {
+        let LcoreAnswer::Macs(entries) = self.lcore.answer(LcoreRequest::ShowMacs, self.now) else {
+            panic!("a question for MAC addresses is answered with them");
+        };
+        let mut lines: Vec<String> = entries
+            .iter()
+            .map(|entry| {
+                let mac = entry.mac.map(|byte| format!("{byte:02x}")).join(":");
+                let port = self.ports.port(entry.port).no;
+                format!("{port} {} {mac} {}", entry.vlan, entry.age.as_secs())
+            })
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    fn index(&self, port: u32) -> PortIndex {
+        self.ports
+            .index_of(PortNo(port))
+            .unwrap_or_else(|| panic!("there is no port {port}"))
+    }
+
+    fn rules(&self) -> Vec<Arc<Rule>> {
+        let all = FlowMod {
+            command: Command::Delete,
+            ..FlowMod::default()
+        };
+        self.tables.select(&all)
+    }
+}

@@ -1,0 +1,246 @@
+//! The books: what came in, what went out, what the counters say of it.
+
+use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
+use weir_packet::{Malformed, VecFrame, parse};
+use weir_tables::action::{Action, TableId};
+use weir_tables::drops::DropReason;
+
+use super::Switch;
+
+/// The kinds of malformed packets, as the counters have them.
+const MALFORMED: [(Malformed, &str); Malformed::COUNT] = [
+    (Malformed::Runt, "runt"),
+    (Malformed::Vlan, "vlan"),
+    (Malformed::Arp, "arp"),
+    (Malformed::Ipv4, "ipv4"),
+    (Malformed::Ipv6, "ipv6"),
+    (Malformed::Ipv6Extension, "ipv6_extension"),
+    (Malformed::L4, "l4"),
+];
+
+/// What is known of a burst before it is processed.
+pub(super) struct Received {
+    packets: u64,
+    bytes: u64,
+    runts: u64,
+    runt_bytes: u64,
+    checksums_right: bool,
+}
+
+/// What the counters said at one time.
+pub(super) struct Balance {
+    packets: u64,
+    bytes: u64,
+    lookups: u64,
+    passes: u64,
+    drops: Vec<u64>,
+    /// Packets and bytes of the rules of table 0.
+    table0: (u64, u64),
+    /// Packets of all rules.
+    hits: u64,
+}
+
+impl Received {
+    pub(super) fn of(frames: &[VecFrame]) -> Self {
+        let size = |frame: &VecFrame| frame.bytes().len() as u64;
+        let is_runt = |frame: &&VecFrame| parse(frame.bytes(), frame.bytes().len()).is_err();
+        Self {
+            packets: frames.len() as u64,
+            bytes: frames.iter().map(size).sum(),
+            runts: frames.iter().filter(is_runt).count() as u64,
+            runt_bytes: frames.iter().filter(is_runt).map(size).sum(),
+            checksums_right: frames.iter().all(checksums_right),
+        }
+    }
+}
+
+/// Whether every checksum that the frame has is right.
+fn checksums_right(frame: &VecFrame) -> bool {
+    match parse(frame.bytes(), frame.bytes().len()) {
+        Err(_) => true,
+        Ok(layout) => {
+            ipv4_header_checksum_ok(frame.bytes(), &layout) && l4_checksum_ok(frame, &layout)
+        }
+    }
+}
+
+impl Switch {
+    pub(super) fn balance(&self) -> Balance {
+        let mut table0 = (0, 0);
+        let mut hits = 0;
+        for rule in self.rules() {
+            let count = self.tables.count(&rule);
+            hits += count.packets;
+            if rule.table == TableId(0) {
+                table0.0 += count.packets;
+                table0.1 += count.bytes;
+            }
+        }
+        let counters = &self.counters;
+        Balance {
+            packets: counters.packets.read(),
+            bytes: counters.bytes.read(),
+            lookups: counters.lookups.read(),
+            passes: counters.passes.read(),
+            drops: counters.drops.iter().map(|drops| drops.read()).collect(),
+            table0,
+            hits,
+        }
+    }
+
+    /// Whether a packet can come to table 0 again.
+    fn reenters_table0(&self) -> bool {
+        let leads_to_table0 = |own: TableId, action: &Action| match action {
+            Action::Resubmit { table, .. } => table.unwrap_or(own) == TableId(0),
+            Action::Ct(ct) => ct.table == Some(TableId(0)),
+            _ => false,
+        };
+        self.rules().iter().any(|rule| {
+            let actions = &rule.instructions.apply;
+            actions
+                .iter()
+                .any(|action| leads_to_table0(rule.table, action))
+        })
+    }
+
+    /// Holds the counters against what happened during one burst.
+    #[track_caller]
+    pub(super) fn check_burst(&self, received: &Received, before: &Balance, after: &Balance) {
+        let sent = &self.sent.burst;
+        let drops: Vec<u64> = before
+            .drops
+            .iter()
+            .zip(&after.drops)
+            .map(|(before, after)| after - before)
+            .collect();
+        let of = |reason: DropReason| drops[reason as usize];
+        let dropped: u64 = drops.iter().sum();
+        let journeys = received.packets - received.runts;
+
+        assert_eq!(after.packets - before.packets, received.packets, "packets");
+        assert_eq!(after.bytes - before.bytes, received.bytes, "bytes");
+        assert_eq!(of(DropReason::Runt), received.runts, "runts");
+        assert!(
+            sent.len() as u64 + dropped >= received.packets,
+            "{} packets came, {} went, {dropped} were dropped",
+            received.packets,
+            sent.len(),
+        );
+        assert!(
+            after.passes - before.passes >= journeys,
+            "a journey has a pass"
+        );
+        let lookups = after.lookups - before.lookups;
+        let hits = after.hits - before.hits;
+        assert!(
+            hits <= lookups,
+            "{hits} packets counted by rules, {lookups} look-ups"
+        );
+        if !self.reenters_table0() {
+            let (packets, bytes) = (
+                after.table0.0 - before.table0.0,
+                after.table0.1 - before.table0.1,
+            );
+            let missed = journeys
+                .checked_sub(packets)
+                .expect("table 0 counts a packet once");
+            assert!(
+                missed <= of(DropReason::TableMiss),
+                "{missed} missed table 0"
+            );
+            if missed == 0 {
+                assert_eq!(
+                    bytes,
+                    received.bytes - received.runt_bytes,
+                    "bytes in table 0"
+                );
+            }
+        }
+        if received.checksums_right {
+            for (port, frame) in sent {
+                let port = self.ports.port(*port).no;
+                assert!(
+                    checksums_right(frame),
+                    "a checksum was made wrong, port {port}: {}",
+                    weir_packet::text::describe(frame.bytes())
+                );
+            }
+        }
+    }
+
+    /// The whole state: connections, what the tracker counted, drops, and malformed packets if
+    /// there were any.
+    ///
+    /// * `ct: new=1 replied=2 expired=1`: connections without and with a reply, then the
+    ///   tracker's counters; `created` is left out where it says no more than the first two.
+    /// * `drops: table_miss=1`; `malformed: l4=1`. What is zero is not named; `none` if all is.
+    pub fn state(&mut self) -> String {
+        self.housekeep();
+        let connections = self.connections();
+        let replied = connections.iter().filter(|entry| entry.replied).count() as u64;
+        let new = connections.len() as u64 - replied;
+        let names = weir_ct::Counters::default();
+        let counted = names
+            .iter()
+            .zip(&self.counters.conntrack)
+            .map(|((name, ..), cell)| (name, cell.read()))
+            .filter(|(name, value)| *name != "created" || *value != new + replied);
+        let ct: Vec<_> = [("new", new), ("replied", replied)]
+            .into_iter()
+            .chain(counted)
+            .collect();
+        let drops: Vec<_> = DropReason::ALL
+            .iter()
+            .map(|reason| (reason.name(), self.counters.drops[*reason as usize].read()))
+            .collect();
+        let malformed: Vec<_> = MALFORMED
+            .iter()
+            .map(|(kind, name)| (*name, self.counters.malformed[*kind as usize].read()))
+            .collect();
+        let mut state = format!("ct: {}; drops: {}", list(&ct), list(&drops));
+        if malformed.iter().any(|(_, value)| *value != 0) {
+            state += &format!("; malformed: {}", list(&malformed));
+        }
+        state
+    }
+
+    /// Asserts that [`Switch::state`] is `expected`, and that the test has looked at every
+    /// packet sent.
+    #[track_caller]
+    pub fn assert_state(&mut self, expected: &str) {
+        let expected = expected.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(self.state(), expected);
+        self.check_all_was_looked_at();
+    }
+
+    /// What was sent and not looked at.
+    #[track_caller]
+    fn check_all_was_looked_at(&mut self) {
+        if self.every_packet_is_looked_at {
+            let unseen = self.sent_anywhere();
+            assert!(unseen.is_empty(), "nobody looked at {unseen:#?}");
+        }
+    }
+}
+
+/// `a=1 b=2`, without zeros; `none` if there is nothing else.
+fn list(values: &[(&str, u64)]) -> String {
+    let parts: Vec<String> = values
+        .iter()
+        .filter(|(_, value)| *value != 0)
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    if parts.is_empty() {
+        "none".to_owned()
+    } else {
+        parts.join(" ")
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.check_all_was_looked_at();
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Whole-switch tests: flows as text, packets as text, and at the end all counters.
+
+mod tables;
