@@ -6,7 +6,7 @@ use weir_packet::Tick;
 
 use crate::action::{Instructions, TableId};
 use crate::classifier::MaskShape;
-use crate::flow_mod::FlowFlags;
+use crate::flow_mod::{Command, FlowFlags, FlowMod};
 use crate::matching::Match;
 use crate::program::Program;
 
@@ -56,6 +56,25 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The flow-mod that adds this rule.
+    pub fn flow_mod(&self) -> FlowMod {
+        FlowMod {
+            command: Command::Add,
+            table: Some(self.table),
+            priority: self.priority,
+            matches: self.matches(),
+            new_cookie: Some(self.cookie),
+            cookie_filter: None,
+            idle_timeout: self.idle_timeout,
+            hard_timeout: self.hard_timeout,
+            importance: self.importance,
+            flags: self.flags,
+            out_port: None,
+            out_group: None,
+            instructions: (*self.instructions).clone(),
+        }
+    }
+
     /// The match, as text shows it.
     pub fn matches(&self) -> Match {
         Match::from_words(

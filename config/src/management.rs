@@ -1,0 +1,336 @@
+//! The management thread: it alone owns the authoritative tables, and answers the control
+//! socket's requests in their order.
+//!
+//! It reads counters where lcores write them, and asks lcores for what only they know in
+//! slices that are answered between bursts. A long dump goes on between other requests, as
+//! fast as its client reads.
+//!
+//! Threads: one. Nothing here is waited for by an lcore.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use weir_ct::Filter;
+use weir_tables::datapath::{Datapath, LcoreGone};
+use weir_tables::flow_mod::FlowMod;
+use weir_tables::lcore::{LcoreAnswer, LcoreRequest};
+use weir_tables::rule::Rule;
+
+use crate::control::{Failure, Frame, Incoming, PolicyFiles, ReplySender, Verb};
+use crate::diagnostic::Diagnostic;
+use crate::file::{Config, NamedText};
+use crate::policy::{self, Difference, FlowSet, Policy, flow_set};
+use crate::show::ReloadReport;
+use crate::text::{Options, Spanned, Strictness, flow_text, parse_filter};
+
+mod connections;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use connections::ConnectionDump;
+
+/// How many slots of the connection table an lcore looks at between two bursts.
+const SLICE: usize = 1024;
+/// Flows in one frame of an answer.
+const FLOWS_PER_FRAME: usize = 256;
+/// How often the thread looks after itself when nobody asks.
+const IDLE: Duration = Duration::from_millis(100);
+/// The same while a dump goes on.
+const DUMPING: Duration = Duration::from_millis(1);
+
+/// What the management thread owns.
+#[derive(Debug)]
+pub struct Management<D> {
+    config: Config,
+    /// The file that the configuration came from; `None`: the embedded one.
+    file: Option<std::path::PathBuf>,
+    policy: Policy,
+    datapath: D,
+    dumps: Vec<ConnectionDump>,
+}
+
+impl<D: Datapath> Management<D> {
+    /// Takes over a datapath that obeys a snapshot of `policy`.
+    pub fn new(
+        config: Config,
+        file: Option<std::path::PathBuf>,
+        policy: Policy,
+        datapath: D,
+    ) -> Self {
+        Self { config, file, policy, datapath, dumps: Vec::new() }
+    }
+
+    /// The datapath.
+    pub const fn datapath(&self) -> &D {
+        &self.datapath
+    }
+
+    /// Ends the management, and hands the datapath back to be stopped.
+    pub fn into_datapath(self) -> D {
+        self.datapath
+    }
+
+    /// Answers requests until `stopped` says so or nobody can ask any more.
+    pub fn run(&mut self, requests: &Receiver<Incoming>, stopped: impl Fn() -> bool) {
+        while !stopped() {
+            let patience = if self.dumps.is_empty() { IDLE } else { DUMPING };
+            match requests.recv_timeout(patience) {
+                Ok((request, reply)) => match request.for_bridge(&self.config.bridge.name) {
+                    Ok(verb) => self.answer(verb, reply),
+                    Err(failure) => reply.fail(failure),
+                },
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.look_after();
+        }
+    }
+
+    /// Goes on with dumps, and frees what no lcore looks at any more.
+    pub fn look_after(&mut self) {
+        let datapath = &mut self.datapath;
+        self.dumps.retain_mut(|dump| dump.go_on(datapath));
+        self.policy.tables.reclaim(self.datapath.oldest_generation());
+    }
+
+    /// Answers one request.
+    pub fn answer(&mut self, verb: Verb, reply: ReplySender) {
+        let answered = match verb {
+            Verb::DumpFlows { matching } => {
+                return match self.flows(matching.as_deref()) {
+                    Ok(frames) => reply.stream(frames),
+                    Err(failure) => reply.fail(failure),
+                };
+            }
+            Verb::DumpConntrack { more, statistics, json, filter } => {
+                return match parse_connections(&filter) {
+                    Ok(filter) => {
+                        let style = weir_ct::DumpStyle { statistics, more };
+                        let lcores = self.datapath.counters().len();
+                        self.dumps.push(ConnectionDump::new(reply, filter, style, json, lcores));
+                    }
+                    Err(failure) => reply.fail(failure),
+                };
+            }
+            Verb::AddFlow { flow } => self.add_flow(&flow),
+            Verb::AddFlows { file } => self.add_flows(&file),
+            Verb::DelFlows { strict, matching } => {
+                self.delete_flows(strict, matching.as_deref().unwrap_or_default())
+            }
+            Verb::ReplaceFlows { file } => self.replace_flows(&file),
+            Verb::Reload { files, dry_run, exact } => self.reload(files, dry_run, exact).map(Some),
+            Verb::FlushConntrack { filter } => self.flush_connections(&filter),
+            Verb::FdbShow => self.macs().map(Some),
+            Verb::DumpPorts { port } => self.ports(port.as_deref()).map(Some),
+            Verb::DumpDrops => Ok(Some(Frame::Drops(rows::drops(&self.datapath.counters())))),
+            Verb::PmdStatsShow => Ok(Some(Frame::Lcores(self.lcores()))),
+            Verb::Show => Ok(Some(Frame::Switch(self.switch()))),
+        };
+        match answered {
+            Ok(Some(frame)) => reply.one(frame),
+            Ok(None) => reply.done(),
+            Err(failure) => reply.fail(failure),
+        }
+    }
+
+    fn add_flow(&mut self, text: &str) -> Result<Option<Frame>, Failure> {
+        let file = NamedText { name: "flow".to_owned(), text: text.to_owned() };
+        self.add_flows(&file)
+    }
+
+    fn read(&self, file: &NamedText) -> Result<Vec<Spanned<FlowMod>>, Failure> {
+        let names = policy::port_numbers(&self.config.ports);
+        policy::read_flow_text(&file.name, &file.text, &names).map_err(all_of)
+    }
+
+    fn add_flows(&mut self, file: &NamedText) -> Result<Option<Frame>, Failure> {
+        let flows = self.read(file)?;
+        let now = self.datapath.now();
+        policy::apply(&mut self.policy.tables, &flows, now).map_err(Failure::input)?;
+        self.publish();
+        Ok(None)
+    }
+
+    fn delete_flows(&mut self, strict: bool, text: &str) -> Result<Option<Frame>, Failure> {
+        let strictness = if strict { Strictness::Strict } else { Strictness::Loose };
+        let filter = self.filter(text, strictness)?;
+        self.apply(&[filter])?;
+        Ok(None)
+    }
+
+    fn replace_flows(&mut self, file: &NamedText) -> Result<Option<Frame>, Failure> {
+        let flows = self.read(file)?;
+        let wanted = self.as_set(&flows)?;
+        let current = flow_set(&self.policy.tables);
+        self.apply(&Difference::exact(&current, &wanted).bundle(&current))?;
+        Ok(None)
+    }
+
+    fn reload(
+        &mut self,
+        files: Option<PolicyFiles>,
+        dry_run: bool,
+        exact: bool,
+    ) -> Result<Frame, Failure> {
+        let (config, texts) = match files {
+            Some(PolicyFiles { config, flows }) => {
+                let parsed = Config::parse(&config.name, &config.text).map_err(Failure::input)?;
+                (parsed, flows)
+            }
+            None => {
+                let config = match &self.file {
+                    Some(file) => Config::load(file).map_err(Failure::input)?,
+                    None => self.config.clone(),
+                };
+                let texts = config.flow_texts().map_err(Failure::input)?;
+                (config, texts)
+            }
+        };
+        let fixed = self.config.needs_restart(&config);
+        if !fixed.is_empty() {
+            let sections = fixed.join(", ");
+            let message = format!("not supported yet: changing {sections} without a restart");
+            return Err(Failure::input(message));
+        }
+        let flows = policy::read_flows(&config, &texts).map_err(all_of)?;
+        let wanted = self.as_set(&flows)?;
+        let current = flow_set(&self.policy.tables);
+        let difference = if exact {
+            Difference::exact(&current, &wanted)
+        } else {
+            Difference::of_files(&current, &self.policy.loaded, &wanted)
+        };
+        if !dry_run {
+            self.apply(&difference.bundle(&current))?;
+            self.policy.loaded = wanted;
+            self.config = config;
+        }
+        let lines = |flows: &[FlowMod]| -> Vec<String> {
+            flows.iter().map(|flow| flow_text(flow).to_string()).collect()
+        };
+        Ok(Frame::Reloaded(ReloadReport {
+            dry_run,
+            added: lines(&difference.added),
+            modified: lines(&difference.modified),
+            deleted: lines(&difference.deleted),
+            kept: lines(&difference.kept),
+        }))
+    }
+
+    /// The flows that a file leads to, in tables of its own.
+    fn as_set(&self, flows: &[Spanned<FlowMod>]) -> Result<FlowSet, Failure> {
+        let mut tables = weir_tables::flow_tables::FlowTables::new(0, self.policy.tables.secret());
+        policy::apply(&mut tables, flows, self.datapath.now()).map_err(Failure::input)?;
+        Ok(flow_set(&tables))
+    }
+
+    fn apply(&mut self, bundle: &[FlowMod]) -> Result<(), Failure> {
+        let now = self.datapath.now();
+        let applied = self.policy.tables.apply(bundle, now);
+        applied.map_err(|(_, error)| Failure::input(error))?;
+        self.publish();
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        let snapshot = self.policy.tables.snapshot(&self.policy.ports);
+        self.datapath.publish(Arc::new(snapshot));
+    }
+
+    fn filter(&self, text: &str, strictness: Strictness) -> Result<FlowMod, Failure> {
+        let names = policy::port_numbers(&self.config.ports);
+        let options = Options { name: "match", ports: &names, ..Options::default() };
+        parse_filter(text, strictness, &options).map_err(Failure::input)
+    }
+
+    /// The frames of `dump-flows`; counts are read now, text is made where it is read.
+    fn flows(
+        &self,
+        matching: Option<&str>,
+    ) -> Result<impl Iterator<Item = Frame> + Send + 'static, Failure> {
+        let query = self.filter(matching.unwrap_or_default(), Strictness::Loose)?;
+        let now = self.datapath.now();
+        let tables = &self.policy.tables;
+        let counted = |rule: Arc<Rule>| (tables.count(&rule), rule);
+        let rules: Vec<_> = tables.select(&query).into_iter().map(counted).collect();
+        let mut rules = rules.into_iter();
+        Ok(std::iter::from_fn(move || {
+            let chunk = rules.by_ref().take(FLOWS_PER_FRAME);
+            let rows: Vec<_> = chunk.map(|(count, rule)| rows::flow(&rule, count, now)).collect();
+            (!rows.is_empty()).then_some(Frame::Flows(rows))
+        }))
+    }
+
+    fn flush_connections(&mut self, words: &[String]) -> Result<Option<Frame>, Failure> {
+        let filter = parse_connections(words)?;
+        for lcore in 0..self.datapath.counters().len() {
+            let mut cursor = Some(0);
+            while let Some(at) = cursor {
+                let request =
+                    LcoreRequest::FlushConnections { cursor: at, budget: SLICE, filter };
+                cursor = match self.datapath.ask(lcore, request).map_err(gone)? {
+                    LcoreAnswer::Flushed { next, .. } => next,
+                    other => unreachable!("an lcore answers what it was asked, not {other:?}"),
+                };
+            }
+        }
+        Ok(None)
+    }
+
+    fn macs(&mut self) -> Result<Frame, Failure> {
+        let mut macs = Vec::new();
+        for lcore in 0..self.datapath.counters().len() {
+            match self.datapath.ask(lcore, LcoreRequest::ShowMacs).map_err(gone)? {
+                LcoreAnswer::Macs(entries) => macs.extend(entries),
+                other => unreachable!("an lcore answers what it was asked, not {other:?}"),
+            }
+        }
+        Ok(Frame::Fdb(rows::macs(&macs, &self.policy.ports)))
+    }
+
+    fn ports(&self, wanted: Option<&str>) -> Result<Frame, Failure> {
+        let mut rows = rows::ports(&self.config, &self.datapath);
+        if let Some(wanted) = wanted {
+            rows.retain(|row| row.name == wanted || row.id.to_string() == wanted);
+            if rows.is_empty() {
+                return Err(Failure::input(format!("there is no port {wanted}")));
+            }
+        }
+        Ok(Frame::Ports(rows))
+    }
+
+    fn lcores(&self) -> Vec<crate::show::LcoreRow> {
+        let counters = self.datapath.counters();
+        let polls = self.datapath.poll_stats();
+        counters.iter().zip(polls).map(|(counters, polls)| rows::lcore(counters, polls)).collect()
+    }
+
+    fn switch(&self) -> crate::show::SwitchRow {
+        crate::show::SwitchRow {
+            bridge: self.config.bridge.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            hugepages: self.config.eal.hugepages,
+            ports: rows::ports(&self.config, &self.datapath),
+        }
+    }
+}
+
+/// Which connections the words of a command line name.
+fn parse_connections(words: &[String]) -> Result<Filter, Failure> {
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    Filter::parse(&words).map_err(|error| {
+        let word = words.get(error.argument).copied().unwrap_or_default();
+        Failure::input(Diagnostic::at("filter", word, error.span.clone(), error.message))
+    })
+}
+
+fn all_of(errors: Vec<Diagnostic>) -> Failure {
+    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    Failure::input(lines.join("\n"))
+}
+
+fn gone(error: LcoreGone) -> Failure {
+    Failure::unreachable(error)
+}

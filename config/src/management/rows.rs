@@ -1,0 +1,133 @@
+//! What the datapath counted, as rows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use weir_packet::Tick;
+use weir_tables::counters::{LcoreCounters, RuleCount};
+use weir_tables::datapath::{Datapath, PollStats};
+use weir_tables::drops::DropReason;
+use weir_tables::flow_mod::FlowFlags;
+use weir_tables::mac_table::MacEntry;
+use weir_tables::port::PortTable;
+use weir_tables::rule::Rule;
+
+use crate::file::{Config, Device};
+use crate::show::{DropRow, FdbRow, FlowRow, LcoreRow, LinkState, PortRow};
+use crate::text::{instructions_text, match_text};
+
+/// A rule with what it counted.
+pub(super) fn flow(rule: &Rule, count: RuleCount, now: Tick) -> FlowRow {
+    let duration = now.since(rule.created);
+    let millis = |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    FlowRow {
+        cookie: rule.cookie,
+        duration_ms: millis(duration),
+        table: rule.table.0,
+        n_packets: count.packets,
+        n_bytes: count.bytes,
+        idle_timeout: rule.idle_timeout,
+        hard_timeout: rule.hard_timeout,
+        flags: flag_names(rule.flags),
+        importance: rule.importance,
+        idle_age_s: now.since(count.last_used.unwrap_or(rule.created)).as_secs(),
+        hard_age_s: now.since(rule.modified).as_secs(),
+        priority: rule.priority,
+        matches: match_text(&rule.matches()).to_string(),
+        actions: instructions_text(&rule.instructions).to_string(),
+    }
+}
+
+/// Those flags that a dump shows.
+fn flag_names(flags: FlowFlags) -> Vec<String> {
+    let FlowFlags {
+        send_flow_rem, check_overlap, reset_counts, no_packet_counts, no_byte_counts
+    } = flags;
+    [
+        (send_flow_rem, "send_flow_rem"),
+        (check_overlap, "check_overlap"),
+        (reset_counts, "reset_counts"),
+        (no_packet_counts, "no_packet_counts"),
+        (no_byte_counts, "no_byte_counts"),
+    ]
+    .into_iter()
+    .filter_map(|(set, name)| set.then(|| name.to_owned()))
+    .collect()
+}
+
+/// Each reason with the sum over all lcores.
+pub(super) fn drops(lcores: &[Arc<LcoreCounters>]) -> Vec<DropRow> {
+    let sum = |reason: DropReason| lcores.iter().map(|one| one.drops[reason as usize].read()).sum();
+    let row = |reason: &DropReason| DropRow {
+        reason: reason.name().to_owned(),
+        packets: sum(*reason),
+        sentence: reason.sentence().to_owned(),
+    };
+    DropReason::ALL.iter().map(row).collect()
+}
+
+pub(super) fn lcore(counters: &LcoreCounters, polls: PollStats) -> LcoreRow {
+    LcoreRow {
+        lcore: polls.lcore,
+        packets: counters.packets.read(),
+        bytes: counters.bytes.read(),
+        busy_polls: polls.busy_polls,
+        idle_polls: polls.idle_polls,
+        passes: counters.passes.read(),
+        lookups: counters.lookups.read(),
+        busy_cycles: polls.busy_cycles,
+        idle_cycles: polls.idle_cycles,
+    }
+}
+
+pub(super) fn ports(config: &Config, datapath: &impl Datapath) -> Vec<PortRow> {
+    let status: HashMap<_, _> =
+        datapath.ports().into_iter().map(|status| (status.no, status)).collect();
+    let duration_ms = datapath.now().as_millis();
+    let row = |port: &crate::file::Port| {
+        let status = status.get(&port.id)?;
+        Some(PortRow {
+            id: port.id.0,
+            name: port.name.clone(),
+            mac: mac_text(&status.mac),
+            link: if status.link_up { LinkState::Up } else { LinkState::Down },
+            speed_mbps: status.speed_mbps,
+            mtu: port.mtu,
+            device: match &port.device {
+                Some(Device::Pci(address)) => address.clone(),
+                Some(Device::Vdev(arguments)) => arguments.clone(),
+                None => String::new(),
+            },
+            driver: status.driver.clone(),
+            duration_ms,
+            rx_packets: status.stats.rx_packets,
+            rx_bytes: status.stats.rx_bytes,
+            rx_dropped: status.stats.rx_dropped,
+            rx_errors: status.stats.rx_errors,
+            tx_packets: status.stats.tx_packets,
+            tx_bytes: status.stats.tx_bytes,
+            tx_dropped: status.stats.tx_dropped,
+            tx_errors: status.stats.tx_errors,
+        })
+    };
+    config.ports.iter().filter_map(row).collect()
+}
+
+pub(super) fn macs(entries: &[MacEntry], ports: &PortTable) -> Vec<FdbRow> {
+    let mut rows: Vec<_> = entries
+        .iter()
+        .map(|entry| FdbRow {
+            port: ports.port(entry.port).name.clone(),
+            vlan: entry.vlan,
+            mac: mac_text(&entry.mac),
+            age_s: entry.age.as_secs(),
+        })
+        .collect();
+    rows.sort_by(|left, right| (left.vlan, &left.mac).cmp(&(right.vlan, &right.mac)));
+    rows
+}
+
+fn mac_text(mac: &[u8; 6]) -> String {
+    let [a, b, c, d, e, f] = mac;
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+}

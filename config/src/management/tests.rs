@@ -1,0 +1,214 @@
+//! Requests answered over a datapath of one lcore that runs in this thread.
+
+use weir_packet::{Tick, VecFrame, text};
+use weir_tables::classifier::HashSecret;
+use weir_tables::counters::LcoreCounters;
+use weir_tables::datapath::{PollStats, PortStatus};
+use weir_tables::lcore::Lcore;
+use weir_tables::pipeline::Output;
+use weir_tables::port::PortIndex;
+use weir_tables::snapshot::Snapshot;
+
+use super::*;
+use crate::control::{self, FailureKind};
+use crate::file::FlowSource;
+use crate::show::Statistics;
+
+struct OneLcore {
+    lcore: Lcore,
+    sent: Vec<PortIndex>,
+    now: Tick,
+}
+
+struct Sent<'a>(&'a mut Vec<PortIndex>);
+
+impl Output<VecFrame> for Sent<'_> {
+    fn send(&mut self, port: PortIndex, _frame: VecFrame) {
+        self.0.push(port);
+    }
+}
+
+impl Datapath for OneLcore {
+    fn now(&self) -> Tick {
+        self.now
+    }
+
+    fn counters(&self) -> Vec<Arc<LcoreCounters>> {
+        vec![self.lcore.counters()]
+    }
+
+    fn poll_stats(&self) -> Vec<PollStats> {
+        vec![PollStats { lcore: 1, ..PollStats::default() }]
+    }
+
+    fn publish(&mut self, snapshot: Arc<Snapshot>) {
+        self.lcore.refresh(snapshot);
+    }
+
+    fn oldest_generation(&self) -> u64 {
+        self.lcore.snapshot().generation
+    }
+
+    fn ask(&mut self, _lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone> {
+        Ok(self.lcore.answer(request, self.now))
+    }
+
+    fn ports(&self) -> Vec<PortStatus> {
+        Vec::new()
+    }
+}
+
+fn management(flows: &str) -> Management<OneLcore> {
+    let mut config = Config::embedded();
+    let text = NamedText { name: "test.flows".to_owned(), text: flows.to_owned() };
+    config.bridge.flows = vec![FlowSource::Embedded(text)];
+    config.conntrack.max_connections = 5_000;
+    let mut policy = Policy::load(&config, 1, HashSecret(1), Tick::ZERO).expect("right flows");
+    let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
+    let lcore = Lcore::new(0, snapshot, &policy.conntrack, 1);
+    let datapath = OneLcore { lcore, sent: Vec::new(), now: Tick::ZERO };
+    Management::new(config, None, policy, datapath)
+}
+
+impl Management<OneLcore> {
+    /// A packet comes in at the port with this index; returns the indexes it leaves at.
+    fn inject(&mut self, port: u16, packet: &str) -> Vec<u16> {
+        let frame = text::frame(packet);
+        let datapath = &mut self.datapath;
+        let mut out = Sent(&mut datapath.sent);
+        datapath.lcore.process(PortIndex(port), std::iter::once(frame), datapath.now, &mut out);
+        std::mem::take(&mut datapath.sent).into_iter().map(|port| port.0).collect()
+    }
+
+    /// All frames of the answer to `verb`.
+    fn ask(&mut self, verb: Verb) -> Result<Vec<Frame>, Failure> {
+        let (reply, answer) = control::test_channel();
+        self.answer(verb, reply);
+        let reader = std::thread::spawn(move || answer.collect::<Vec<_>>());
+        while !reader.is_finished() {
+            self.look_after();
+            std::thread::yield_now();
+        }
+        let mut frames = reader.join().expect("the reader does not panic");
+        match frames.pop() {
+            Some(Frame::Done) => Ok(frames),
+            Some(Frame::Failed(failure)) => Err(failure),
+            other => panic!("an answer ends with an end, not {other:?}"),
+        }
+    }
+
+    fn flow_lines(&mut self) -> Vec<String> {
+        let frames = self.ask(Verb::DumpFlows { matching: None }).expect("a dump");
+        let rows = frames.into_iter().flat_map(|frame| match frame {
+            Frame::Flows(rows) => rows,
+            other => panic!("not flows: {other:?}"),
+        });
+        rows.map(|row| row.line(Statistics::Omitted)).collect()
+    }
+}
+
+fn add(text: &str) -> Verb {
+    let file = NamedText { name: "more.flows".to_owned(), text: text.to_owned() };
+    Verb::AddFlows { file }
+}
+
+const A_TO_B: &str = "udp 10.0.0.1:5 > 10.0.0.2:6";
+
+#[test]
+fn an_added_flow_is_obeyed_by_the_next_packet() {
+    let mut management = management("arp actions=drop");
+    assert!(management.inject(0, A_TO_B).is_empty());
+    management.ask(Verb::AddFlow { flow: "udp actions=output:weir1".into() }).unwrap();
+    assert_eq!(management.inject(0, A_TO_B), [1]);
+    management.ask(Verb::DelFlows { strict: false, matching: Some("udp".into()) }).unwrap();
+    assert!(management.inject(0, A_TO_B).is_empty());
+    assert_eq!(management.flow_lines(), ["arp actions=drop"]);
+}
+
+#[test]
+fn a_file_with_one_wrong_line_changes_nothing_and_says_where() {
+    let mut management = management("arp actions=drop");
+    let failure = management.ask(add("udp actions=drop\ntcp actions=group:1\n")).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Input);
+    assert!(failure.message.starts_with("more.flows:2:1: group is not supported yet\n"));
+    assert_eq!(management.flow_lines(), ["arp actions=drop"]);
+}
+
+#[test]
+fn counts_survive_a_replacement_that_keeps_the_flow() {
+    let mut management = management("udp actions=output:3\narp actions=drop");
+    management.inject(0, A_TO_B);
+    let text = "udp actions=output:3\nicmp actions=drop".to_owned();
+    let file = NamedText { name: "new.flows".into(), text };
+    management.ask(Verb::ReplaceFlows { file }).unwrap();
+    management.inject(0, A_TO_B);
+    let frames = management.ask(Verb::DumpFlows { matching: Some("udp".into()) }).unwrap();
+    let [Frame::Flows(rows)] = &frames[..] else { panic!("one frame of flows") };
+    assert_eq!((rows[0].n_packets, rows.len()), (2, 1));
+    assert_eq!(management.flow_lines(), ["udp actions=output:3", "icmp actions=drop"]);
+}
+
+#[test]
+fn reload_of_the_files_shows_what_was_changed_by_hand_and_keeps_it() {
+    let mut management = management("arp actions=drop");
+    management.ask(add("udp actions=drop")).unwrap();
+    let reload = |dry_run, exact| Verb::Reload { files: None, dry_run, exact };
+    let kept = management.ask(reload(true, false)).unwrap();
+    let [Frame::Reloaded(report)] = &kept[..] else { panic!("one report") };
+    assert_eq!(report.kept, ["udp actions=drop"]);
+    let gone = management.ask(reload(false, true)).unwrap();
+    let [Frame::Reloaded(report)] = &gone[..] else { panic!("one report") };
+    assert_eq!(report.deleted, ["udp actions=drop"]);
+    assert_eq!(management.flow_lines(), ["arp actions=drop"]);
+}
+
+#[test]
+fn reload_refuses_what_needs_a_restart() {
+    let mut management = management("arp actions=drop");
+    let config = "[[port]]\nname = \"other\"\nid = 9\nvdev = \"net_tap0\"\n";
+    let config = NamedText { name: "new.toml".into(), text: config.into() };
+    let files = Some(PolicyFiles { config, flows: Vec::new() });
+    let failure = management.ask(Verb::Reload { files, dry_run: false, exact: false });
+    let message = failure.unwrap_err().message;
+    assert!(message.contains("[[port]]") && message.contains("restart"), "{message}");
+    assert_eq!(management.flow_lines(), ["arp actions=drop"]);
+}
+
+#[test]
+fn a_long_dump_reaches_a_slow_reader_whole() {
+    let mut management = management("ip actions=ct(commit,zone=5)");
+    for port in 1..=3_000 {
+        management.inject(0, &format!("udp 10.0.0.1:{port} > 10.0.0.2:6"));
+    }
+    let dump = |words: &[&str]| Verb::DumpConntrack {
+        more: false,
+        statistics: false,
+        json: false,
+        filter: words.iter().map(|word| (*word).to_owned()).collect(),
+    };
+    let count = |frames: Vec<Frame>| -> usize {
+        let lines = |frame: &Frame| match frame {
+            Frame::Lines(lines) => lines.len(),
+            other => panic!("not lines: {other:?}"),
+        };
+        frames.iter().map(lines).sum()
+    };
+    assert_eq!(count(management.ask(dump(&[])).unwrap()), 3_000);
+    assert_eq!(count(management.ask(dump(&["zone=6"])).unwrap()), 0);
+    management.ask(Verb::FlushConntrack { filter: vec!["zone=5".into()] }).unwrap();
+    assert_eq!(count(management.ask(dump(&["zone=5"])).unwrap()), 0);
+    let failure = management.ask(dump(&["zone=x"])).unwrap_err();
+    assert!(failure.message.contains("failed to parse zone"), "{}", failure.message);
+}
+
+#[test]
+fn drops_are_told_by_reason() {
+    let mut management = management("in_port=2,udp actions=drop");
+    management.inject(0, A_TO_B);
+    management.inject(1, A_TO_B);
+    let frames = management.ask(Verb::DumpDrops).unwrap();
+    let [Frame::Drops(rows)] = &frames[..] else { panic!("one frame of drops") };
+    let counted: Vec<_> =
+        rows.iter().filter(|row| row.packets > 0).map(|row| row.reason.as_str()).collect();
+    assert_eq!(counted, ["table_miss", "action_drop"]);
+}
