@@ -22,7 +22,7 @@ use weir_packet::{Frame, Layout, Tick};
 use crate::action::TableId;
 use crate::counters::{LcoreCounters, RuleCounters};
 use crate::drops::DropReason;
-use crate::extract::{packet_words, packet_words_equal};
+use crate::extract::packet_words;
 use crate::field::Field;
 use crate::key::FlowKey;
 use crate::mac_table::MacTable;
@@ -32,6 +32,7 @@ use crate::snapshot::Snapshot;
 
 mod key_access;
 mod normal;
+mod output;
 #[cfg(test)]
 mod tests;
 mod vlan;
@@ -243,17 +244,12 @@ impl<'a, O> Journey<'a, O> {
         match op {
             Op::Output(port) => self.output_to(packet, *port, depth),
             Op::OutputField(bits) => {
-                let port = packet.key.read_bits(bits) as u32;
-                match PortNo(port) {
-                    PortNo::IN_PORT => self.output(packet, self.in_port, depth),
-                    PortNo::NORMAL => self.normal(packet, depth),
-                    PortNo::FLOOD | PortNo::ALL => self.flood(packet, depth),
-                    port => self.output_to(packet, port, depth),
-                }
+                let value = packet.key.read_bits(bits);
+                self.output_to_value(packet, value, depth);
             }
             Op::Normal => self.normal(packet, depth),
             Op::Flood => self.flood(packet, depth),
-            Op::InPort => self.output(packet, self.in_port, depth),
+            Op::InPort => self.output_to_in_port(packet, depth),
             Op::Set { dst, value, mask } => packet.key.write_bits(dst, *value, *mask),
             Op::Move { src, dst } => packet.key.move_bits(src, dst),
             Op::PushVlan(ether_type) => self.push_vlan(packet, *ether_type, depth),
@@ -274,111 +270,6 @@ impl<'a, O> Journey<'a, O> {
             Op::Exit => return Flow::Exit,
         }
         Flow::Continue
-    }
-
-    /// Output to a numbered port; to the packet's own it is skipped.
-    fn output_to<F>(&mut self, packet: &mut Packet<F>, port: PortNo, depth: u32)
-    where
-        F: Frame,
-        O: Output<F>,
-    {
-        match self.snapshot.ports.index_of(port) {
-            None => self.reason = DropReason::UnknownPort,
-            Some(port) if port == self.in_port => self.reason = DropReason::OutputToInPort,
-            Some(port) => self.output(packet, port, depth),
-        }
-    }
-
-    /// Sends the packet as it is now to `port`, or will do so when nothing else needs the frame.
-    fn output<F>(&mut self, packet: &mut Packet<F>, port: PortIndex, depth: u32)
-    where
-        F: Frame,
-        O: Output<F>,
-    {
-        if self.settle(packet, depth) {
-            packet.pending = Some(Pending::Output(port));
-        }
-    }
-
-    fn flood<F>(&mut self, packet: &mut Packet<F>, depth: u32)
-    where
-        F: Frame,
-        O: Output<F>,
-    {
-        for (port, _) in self.snapshot.ports.iter() {
-            if port != self.in_port {
-                self.output(packet, port, depth);
-            }
-        }
-    }
-
-    /// Does what is pending and brings the frame up to date. Returns false if the frame could
-    /// not be changed; the drop is then counted.
-    fn settle<F>(&mut self, packet: &mut Packet<F>, depth: u32) -> bool
-    where
-        F: Frame,
-        O: Output<F>,
-    {
-        self.flush(packet, depth);
-        if packet_words_equal(&packet.wire, &packet.key) {
-            return true;
-        }
-        match packet.write_back() {
-            Ok(()) => true,
-            Err(reason) => {
-                self.drop(reason);
-                false
-            }
-        }
-    }
-
-    /// Does what is pending, on a copy of the frame.
-    fn flush<F>(&mut self, packet: &mut Packet<F>, depth: u32)
-    where
-        F: Frame,
-        O: Output<F>,
-    {
-        let Some(pending) = packet.pending.take() else {
-            return;
-        };
-        let Some(frame) = packet.frame.duplicate() else {
-            return self.drop(DropReason::NoBuffer);
-        };
-        match pending {
-            Pending::Output(port) => self.transmit(frame, &packet.layout, port),
-            Pending::Recirculate { table, key } => {
-                let (layout, wire, seen) = (packet.layout, packet.wire, packet.seen);
-                let copy = Packet {
-                    frame,
-                    layout,
-                    wire,
-                    key,
-                    seen,
-                    pending: None,
-                };
-                self.passes(copy, table, depth + 1);
-            }
-        }
-    }
-
-    /// Hands the frame out.
-    fn transmit<F>(&mut self, frame: F, layout: &Layout, port: PortIndex)
-    where
-        F: Frame,
-        O: Output<F>,
-    {
-        let l2_bytes = 14 + 4 * usize::from(layout.vlan_tags);
-        if frame.len() > usize::from(self.snapshot.ports.port(port).mtu) + l2_bytes {
-            return self.drop(DropReason::MtuExceeded);
-        }
-        self.effects += 1;
-        self.out.send(port, frame);
-    }
-
-    /// Counts the loss of the packet, or of one copy.
-    fn drop(&mut self, reason: DropReason) {
-        self.effects += 1;
-        self.counters.drop(reason);
     }
 
     fn dec_ttl<F>(&mut self, packet: &mut Packet<F>) -> Flow {

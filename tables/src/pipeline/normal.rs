@@ -31,14 +31,17 @@ impl<O> Journey<'_, O> {
             return;
         }
         let tci = packet.tci();
-        let ingress = snapshot.ports.port(self.in_port);
-        let Some(vlan) = ingress_vlan(ingress, tci) else {
+        let Some(in_port) = self.ingress(packet) else {
+            self.reason = DropReason::NormalNoPort;
+            return;
+        };
+        let Some(vlan) = ingress_vlan(snapshot.ports.port(in_port), tci) else {
             self.reason = DropReason::NormalVlan;
             return;
         };
         let src = packet.key.field(Field::ETH_SRC) as u64;
         if src & GROUP_BIT == 0 {
-            self.macs.learn(src, vlan, self.in_port, self.now);
+            self.macs.learn(src, vlan, in_port, self.now);
         }
         self.reason = DropReason::NormalNoPort;
         let known = match dst & GROUP_BIT {
@@ -46,14 +49,14 @@ impl<O> Journey<'_, O> {
             _ => None,
         };
         match known {
-            Some(port) if port == self.in_port => {}
+            Some(port) if port == in_port => {}
             Some(port) if snapshot.ports.port(port).vlan.carries(vlan) => {
                 self.normal_output(packet, port, vlan, depth);
             }
             // A port that was taken out of the VLAN since the address was learned.
             Some(_) | None => {
                 for (port, config) in snapshot.ports.iter() {
-                    if port != self.in_port && config.vlan.carries(vlan) {
+                    if port != in_port && config.vlan.carries(vlan) {
                         self.normal_output(packet, port, vlan, depth);
                     }
                 }

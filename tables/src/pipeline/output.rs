@@ -1,0 +1,170 @@
+//! Outputs: to which port, and when the frame is copied for it.
+
+use weir_packet::{Frame, Layout};
+
+use super::{Journey, Output, Packet, Pending};
+use crate::drops::DropReason;
+use crate::extract::packet_words_equal;
+use crate::field::Field;
+use crate::port::{PortIndex, PortNo};
+
+impl<O> Journey<'_, O> {
+    /// Output to the port whose number lies in a field. It is a number of OpenFlow 1.0, in
+    /// which reserved ports begin at 0xff00.
+    pub(super) fn output_to_value<F>(&mut self, packet: &mut Packet<F>, value: u128, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        const RESERVED: u32 = 0xffff_0000;
+        let Ok(port) = u16::try_from(value) else {
+            self.reason = DropReason::UnknownPort;
+            return;
+        };
+        match PortNo(RESERVED | u32::from(port)) {
+            PortNo::IN_PORT => self.output_to_in_port(packet, depth),
+            PortNo::NORMAL => self.normal(packet, depth),
+            PortNo::FLOOD | PortNo::ALL => self.flood(packet, depth),
+            _ => self.output_to(packet, PortNo(port.into()), depth),
+        }
+    }
+
+    /// Output to a numbered port; to the packet's own it is skipped.
+    pub(super) fn output_to<F>(&mut self, packet: &mut Packet<F>, port: PortNo, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if port == packet.in_port() {
+            self.reason = DropReason::OutputToInPort;
+            return;
+        }
+        match self.snapshot.ports.index_of(port) {
+            None => self.reason = DropReason::UnknownPort,
+            Some(port) => self.output(packet, port, depth),
+        }
+    }
+
+    pub(super) fn output_to_in_port<F>(&mut self, packet: &mut Packet<F>, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        match self.ingress(packet) {
+            None => self.reason = DropReason::UnknownPort,
+            Some(port) => self.output(packet, port, depth),
+        }
+    }
+
+    /// The port that the packet came from, or says that it came from: actions may write
+    /// in_port, so that a packet can leave where it came in.
+    pub(super) fn ingress<F>(&self, packet: &Packet<F>) -> Option<PortIndex> {
+        let ports = &self.snapshot.ports;
+        let no = packet.in_port();
+        if ports.port(self.in_port).no == no {
+            Some(self.in_port)
+        } else {
+            ports.index_of(no)
+        }
+    }
+
+    /// Sends the packet as it is now to `port`, or will do so when nothing else needs the frame.
+    pub(super) fn output<F>(&mut self, packet: &mut Packet<F>, port: PortIndex, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if self.settle(packet, depth) {
+            packet.pending = Some(Pending::Output(port));
+        }
+    }
+
+    pub(super) fn flood<F>(&mut self, packet: &mut Packet<F>, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let in_port = packet.in_port();
+        for (port, config) in self.snapshot.ports.iter() {
+            if config.no != in_port {
+                self.output(packet, port, depth);
+            }
+        }
+    }
+
+    /// Does what is pending and brings the frame up to date. Returns false if the frame could
+    /// not be changed; the drop is then counted.
+    pub(super) fn settle<F>(&mut self, packet: &mut Packet<F>, depth: u32) -> bool
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        self.flush(packet, depth);
+        if packet_words_equal(&packet.wire, &packet.key) {
+            return true;
+        }
+        match packet.write_back() {
+            Ok(()) => true,
+            Err(reason) => {
+                self.drop(reason);
+                false
+            }
+        }
+    }
+
+    /// Does what is pending, on a copy of the frame.
+    pub(super) fn flush<F>(&mut self, packet: &mut Packet<F>, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let Some(pending) = packet.pending.take() else {
+            return;
+        };
+        let Some(frame) = packet.frame.duplicate() else {
+            return self.drop(DropReason::NoBuffer);
+        };
+        match pending {
+            Pending::Output(port) => self.transmit(frame, &packet.layout, port),
+            Pending::Recirculate { table, key } => {
+                let (layout, wire, seen) = (packet.layout, packet.wire, packet.seen);
+                let copy = Packet {
+                    frame,
+                    layout,
+                    wire,
+                    key,
+                    seen,
+                    pending: None,
+                };
+                self.passes(copy, table, depth + 1);
+            }
+        }
+    }
+
+    /// Hands the frame out.
+    pub(super) fn transmit<F>(&mut self, frame: F, layout: &Layout, port: PortIndex)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let l2_bytes = 14 + 4 * usize::from(layout.vlan_tags);
+        if frame.len() > usize::from(self.snapshot.ports.port(port).mtu) + l2_bytes {
+            return self.drop(DropReason::MtuExceeded);
+        }
+        self.effects += 1;
+        self.out.send(port, frame);
+    }
+
+    /// Counts the loss of the packet, or of one copy.
+    pub(super) fn drop(&mut self, reason: DropReason) {
+        self.effects += 1;
+        self.counters.drop(reason);
+    }
+}
+
+impl<F> Packet<F> {
+    /// What in_port says.
+    pub(super) fn in_port(&self) -> PortNo {
+        PortNo(self.key.field(Field::IN_PORT_OXM) as u32)
+    }
+}
