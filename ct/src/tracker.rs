@@ -227,7 +227,7 @@ impl Tracker {
         let changed = before != (visible(&hot.protocol), hot.replied);
         if alive {
             let deadline = now + self.settings.timeouts.of(&hot.protocol);
-            self.table.set_deadline(slot, deadline);
+            self.table.set_deadline(slot, deadline, now);
         }
         if changed {
             self.table.touch(slot);
@@ -285,7 +285,7 @@ impl Tracker {
             deadline,
         };
         let slot = if self.make_room(now) {
-            self.table.insert(&birth)
+            self.table.insert(&birth, now)
         } else {
             None
         };
@@ -381,8 +381,8 @@ impl Tracker {
 
     /// Checks every invariant of the table.
     #[cfg(test)]
-    pub(crate) fn check(&self) {
-        self.table.check();
+    pub(crate) fn check(&self, now: Tick) {
+        self.table.check(now);
     }
 }
 

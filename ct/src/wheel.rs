@@ -21,6 +21,8 @@ pub(crate) struct Wheel {
     links: Box<[Link]>,
     /// The turn that is looked at next.
     next: u64,
+    /// How many slots wait.
+    waiting: u32,
 }
 
 /// Where a slot waits.
@@ -44,11 +46,17 @@ impl Wheel {
             heads: vec![NONE; BUCKETS as usize].into_boxed_slice(),
             links: vec![idle; slots as usize].into_boxed_slice(),
             next: 0,
+            waiting: 0,
         }
     }
 
     /// Lets `slot`, which does not wait yet, wait for `deadline`.
-    pub(crate) fn insert(&mut self, slot: u32, deadline: Tick) {
+    pub(crate) fn insert(&mut self, slot: u32, deadline: Tick, now: Tick) {
+        if self.waiting == 0 {
+            // Nothing can be missed: the wheel need not catch up.
+            self.next = self.next.max(now.as_millis() / TURN_MILLIS);
+        }
+        self.waiting += 1;
         let turn = turn_of(deadline).clamp(self.next, self.next + BUCKETS - 1);
         let bucket = bucket_of(turn);
         let head = self.heads[bucket];

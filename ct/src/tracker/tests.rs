@@ -1,1 +1,616 @@
-//! Tests.
+//! The tracker against a model that is a plain list, and a few things a script cannot say.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use weir_packet::{ChecksumStatus, Frame, NoHeadroom, Tick, Tuple, VecFrame, text};
+
+use super::Tracker;
+use crate::entry::Entry;
+use crate::filter::{Filter, PartialTuple};
+use crate::request::{Commit, CtDrop, Outcome, Request};
+use crate::settings::{Settings, TableTooSmall, Timeouts};
+use crate::state::CtState;
+
+/// A packet of few addresses and ports, so that packets meet.
+#[derive(Clone, Copy, Debug)]
+struct Packet {
+    protocol: Protocol,
+    /// 10.0.0.SRC to 10.0.0.DST
+    src: u8,
+    dst: u8,
+    port: u16,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Protocol {
+    Udp,
+    EchoRequest,
+    EchoReply,
+    Gre,
+}
+
+impl Packet {
+    fn line(&self) -> String {
+        let Self { src, dst, port, .. } = self;
+        match self.protocol {
+            Protocol::Udp => format!("udp 10.0.0.{src}:{port} > 10.0.0.{dst}:1"),
+            Protocol::EchoRequest => {
+                format!("icmp 10.0.0.{src} > 10.0.0.{dst} echo-request id={port}")
+            }
+            Protocol::EchoReply => format!("icmp 10.0.0.{src} > 10.0.0.{dst} echo-reply id={port}"),
+            Protocol::Gre => format!("ip proto=47 10.0.0.{src} > 10.0.0.{dst} data=00000800"),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Packet(Packet, Request),
+    Pass(u64),
+    Expire(usize),
+    Flush(Filter, usize),
+    Limit(u32),
+}
+
+const SLOTS: u32 = 6;
+
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    let protocol = prop_oneof![
+        3 => Just(Protocol::Udp),
+        1 => Just(Protocol::EchoRequest),
+        1 => Just(Protocol::EchoReply),
+        1 => Just(Protocol::Gre),
+    ];
+    let packet =
+        (protocol, 1..4u8, 1..4u8, 1..3u16).prop_map(|(protocol, src, dst, port)| Packet {
+            protocol,
+            src,
+            dst,
+            port,
+        });
+    let commit = (
+        any::<bool>(),
+        any::<Option<(u32, u32)>>(),
+        any::<Option<(u128, u128)>>(),
+    )
+        .prop_map(|(force, mark, label)| Commit { force, mark, label });
+    let request =
+        (0..2u16, prop::option::weighted(0.7, commit)).prop_map(|(zone, commit)| Request {
+            zone,
+            commit,
+            seen: None,
+        });
+    let filter = (
+        prop::option::of(0..2u16),
+        prop::option::of(0..4u32),
+        prop::option::of(1..3u16),
+    )
+        .prop_map(|(zone, mark, port)| Filter {
+            zone,
+            mark: mark.map(|bits| (bits, 3)),
+            label: None,
+            original: PartialTuple {
+                src_port: port,
+                ..PartialTuple::default()
+            },
+            reply: PartialTuple::default(),
+        });
+    // Steps at which deadlines are hit exactly, just missed, and jumped over.
+    let span = prop_oneof![
+        Just(0),
+        Just(1),
+        0..200u64,
+        Just(29_999),
+        Just(30_000),
+        Just(60_000),
+        0..700_000u64,
+    ];
+    prop::collection::vec(
+        prop_oneof![
+            12 => (packet, request).prop_map(|(packet, request)| {
+                Operation::Packet(packet, request)
+            }),
+            5 => span.prop_map(Operation::Pass),
+            2 => (0..5usize).prop_map(Operation::Expire),
+            1 => (filter, 1..4usize).prop_map(|(filter, budget)| Operation::Flush(filter, budget)),
+            1 => (0..=SLOTS).prop_map(Operation::Limit),
+        ],
+        0..120,
+    )
+}
+
+/// What the tracker is to hold, oldest first.
+#[derive(Default)]
+struct Model {
+    connections: Vec<Connection>,
+    limit: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Connection {
+    zone: u16,
+    original: Tuple,
+    mark: u32,
+    label: u128,
+    replied: bool,
+    deadline: u64,
+}
+
+impl Model {
+    fn packet(
+        &mut self,
+        tuple: Tuple,
+        protocol: Protocol,
+        request: &Request,
+        now: u64,
+        timeouts: &Timeouts,
+    ) -> Result<Outcome, CtDrop> {
+        self.connections
+            .retain(|connection| connection.deadline > now);
+        let after = |wait: Duration| now + wait.as_millis() as u64;
+        let force = request.commit.is_some_and(|commit| commit.force);
+        let found = self.connections.iter().position(|connection| {
+            connection.zone == request.zone
+                && (connection.original == tuple || connection.original.reversed() == tuple)
+        });
+        let reply = found.is_some_and(|at| self.connections[at].original != tuple);
+        if let Some(at) = found
+            && !(force && reply)
+        {
+            let connection = &mut self.connections[at];
+            connection.replied |= reply;
+            connection.deadline = after(match (protocol, connection.replied) {
+                (Protocol::Udp | Protocol::Gre, false) => timeouts.udp_single,
+                (Protocol::Udp | Protocol::Gre, true) => timeouts.udp_multiple,
+                (Protocol::EchoRequest | Protocol::EchoReply, false) => timeouts.icmp_first,
+                (Protocol::EchoRequest | Protocol::EchoReply, true) => timeouts.icmp_reply,
+            });
+            let state = match (connection.replied, reply) {
+                (false, _) => CtState::NEW,
+                (true, false) => CtState::EST,
+                (true, true) => CtState::EST | CtState::RPL,
+            };
+            connection.write(request);
+            return Ok(connection.outcome(state));
+        }
+        if let Some(at) = found {
+            self.connections.remove(at);
+        }
+        if matches!(protocol, Protocol::EchoReply) {
+            return Ok(Outcome {
+                state: CtState::TRK | CtState::INV,
+                ..Outcome::default()
+            });
+        }
+        let mut connection = Connection {
+            zone: request.zone,
+            original: tuple,
+            mark: 0,
+            label: 0,
+            replied: false,
+            deadline: after(match protocol {
+                Protocol::Udp | Protocol::Gre => timeouts.udp_first,
+                Protocol::EchoRequest | Protocol::EchoReply => timeouts.icmp_first,
+            }),
+        };
+        if request.commit.is_some() {
+            if self.connections.len() == self.limit
+                && let Some(oldest) = self.connections.iter().position(|other| !other.replied)
+            {
+                self.connections.remove(oldest);
+            }
+            if self.connections.len() >= self.limit {
+                return Err(CtDrop::TableFull);
+            }
+            connection.write(request);
+            self.connections.push(connection.clone());
+        }
+        Ok(connection.outcome(CtState::NEW))
+    }
+
+    fn flush(&mut self, filter: &Filter) -> u64 {
+        let before = self.connections.len();
+        self.connections.retain(|connection| {
+            !(filter.zone.is_none_or(|zone| zone == connection.zone)
+                && filter
+                    .mark
+                    .is_none_or(|(value, mask)| connection.mark & mask == value)
+                && filter.original.matches(&connection.original))
+        });
+        (before - self.connections.len()) as u64
+    }
+}
+
+impl Connection {
+    fn write(&mut self, request: &Request) {
+        let Some(Commit { mark, label, .. }) = request.commit else {
+            return;
+        };
+        if let Some((value, mask)) = mark {
+            self.mark = self.mark & !mask | value & mask;
+        }
+        if let Some((value, mask)) = label {
+            self.label = self.label & !mask | value & mask;
+        }
+    }
+
+    fn outcome(&self, state: CtState) -> Outcome {
+        let Self {
+            mark,
+            label,
+            original,
+            ..
+        } = *self;
+        let state = CtState::TRK | state;
+        Outcome {
+            state,
+            mark,
+            label,
+            original: Some(original),
+            seen: None,
+        }
+    }
+}
+
+/// What a dump shows of a connection, and the model knows as well.
+type Known = (u16, Tuple, Tuple, u32, u128, bool, u64);
+
+fn known(entry: &Entry) -> Known {
+    let Entry {
+        zone,
+        original,
+        reply,
+        mark,
+        label,
+        replied,
+        ..
+    } = *entry;
+    (
+        zone,
+        original,
+        reply,
+        mark,
+        label,
+        replied,
+        entry.timeout_left.as_millis() as u64,
+    )
+}
+
+fn dump(tracker: &Tracker, now: Tick) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut cursor = Some(0);
+    while let Some(at) = cursor {
+        cursor = tracker.dump(at, 2, &Filter::default(), now, &mut entries);
+    }
+    entries
+}
+
+fn execute(
+    tracker: &mut Tracker,
+    line: &str,
+    request: &Request,
+    now: Tick,
+) -> Result<Outcome, CtDrop> {
+    let frame = text::frame(line);
+    let layout = weir_packet::parse(frame.head(), frame.len()).expect("no runt");
+    tracker.execute(&frame, &layout, request, now)
+}
+
+fn settings(max_connections: u32) -> Settings {
+    Settings {
+        max_connections,
+        ..Settings::default()
+    }
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_the_model(operations in operations(), secret: u64, start in 0..1_000_000u64) {
+        let timeouts = Timeouts::default();
+        let mut tracker = Tracker::new(&settings(SLOTS), secret);
+        let mut model = Model { limit: SLOTS as usize, ..Model::default() };
+        let mut now = start;
+        for operation in operations {
+            match operation {
+                Operation::Packet(packet, request) => {
+                    let line = packet.line();
+                    let frame = text::frame(&line);
+                    let layout = weir_packet::parse(frame.head(), frame.len()).expect("no runt");
+                    let tuple = Tuple::of(frame.head(), &layout).expect("it has one");
+                    let tick = Tick::from_millis(now);
+                    let there = tracker.execute(&frame, &layout, &request, tick);
+                    let there = there.map(|outcome| Outcome { seen: None, ..outcome });
+                    let wanted = model.packet(tuple, packet.protocol, &request, now, &timeouts);
+                    prop_assert_eq!(there, wanted, "{} with {:?}", line, request);
+                }
+                Operation::Pass(millis) => now += millis,
+                Operation::Expire(budget) => {
+                    let before = tracker.len();
+                    let forgotten = tracker.expire(Tick::from_millis(now), budget);
+                    prop_assert!(forgotten <= budget);
+                    prop_assert_eq!(before - tracker.len(), forgotten);
+                }
+                Operation::Flush(filter, budget) => {
+                    model.connections.retain(|connection| connection.deadline > now);
+                    // Expired ones may be flushed as well; they are no longer in the model.
+                    let expired = dump(&tracker, Tick::ZERO).len() - model.connections.len();
+                    let (mut cursor, mut flushed) = (Some(0), 0);
+                    while let Some(at) = cursor {
+                        cursor = tracker.flush(at, budget, &filter, &mut flushed);
+                    }
+                    let wanted = model.flush(&filter);
+                    prop_assert!((wanted..=wanted + expired as u64).contains(&flushed));
+                }
+                Operation::Limit(limit) => {
+                    prop_assert_eq!(tracker.reconfigure(&settings(limit)), Ok(()));
+                    model.limit = limit as usize;
+                }
+            }
+            tracker.check(Tick::from_millis(now));
+            model.connections.retain(|connection| connection.deadline > now);
+            let mut entries: Vec<_> =
+                dump(&tracker, Tick::from_millis(now)).iter().map(known).collect();
+            let mut wanted: Vec<_> = model
+                .connections
+                .iter()
+                .map(|connection| {
+                    let Connection { zone, original, mark, label, replied, deadline } = *connection;
+                    (zone, original, original.reversed(), mark, label, replied, deadline - now)
+                })
+                .collect();
+            entries.sort_unstable();
+            wanted.sort_unstable();
+            prop_assert_eq!(entries, wanted);
+            prop_assert!(tracker.len() >= model.connections.len());
+        }
+        // At the end of time everything is forgotten, and counted once.
+        let end = Tick::from_millis(now + 1_000_000_000);
+        while tracker.expire(end, 3) > 0 {}
+        prop_assert!(tracker.is_empty());
+        let counters = tracker.counters();
+        let ended = counters.expired + counters.evicted + counters.flushed + counters.forced;
+        prop_assert_eq!(counters.created, ended);
+        tracker.check(end);
+    }
+
+    /// Any bytes at all, with and without a commit, in a table of any state: no panic, and each
+    /// invalid packet is counted once.
+    #[test]
+    fn any_frame(
+        frames in prop::collection::vec(
+            (prop::collection::vec(any::<u8>(), 0..120), 0..8u8, any::<bool>()), 1..20,
+        ),
+    ) {
+        let mut tracker = Tracker::new(&settings(4), 1);
+        let mut invalid = 0;
+        for (bytes, kind, good) in frames {
+            let frame = Vouched { frame: VecFrame::from(dressed(bytes, kind)), good };
+            let Ok(layout) = weir_packet::parse(frame.head(), frame.len()) else { continue };
+            let request = Request { commit: Some(Commit::default()), ..Request::default() };
+            if let Ok(outcome) = tracker.execute(&frame, &layout, &request, Tick::ZERO) {
+                prop_assert!(outcome.state.contains(CtState::TRK));
+                invalid += u64::from(outcome.state.contains(CtState::INV));
+            }
+            tracker.check(Tick::ZERO);
+        }
+        let counted = tracker.counters().iter().filter(|(name, ..)| name.starts_with("invalid"));
+        prop_assert_eq!(counted.map(|(_, value, _)| value).sum::<u64>(), invalid);
+    }
+}
+
+/// Random bytes behind headers that get them looked at.
+fn dressed(bytes: Vec<u8>, kind: u8) -> Vec<u8> {
+    let mut frame = match kind {
+        0 => return bytes,
+        1 => text::parse("udp 10.0.0.1:1 > 10.0.0.2:2"),
+        2 => text::parse("tcp 10.0.0.1:1 > 10.0.0.2:2 S"),
+        3 => text::parse("icmp 10.0.0.1 > 10.0.0.2 unreachable code=1"),
+        4 => text::parse("icmp6 fc00::1 > fc00::2 type=1"),
+        5 => text::parse("icmp6 fc00::1 > fc00::2 neighbor-solicit target=fc00::2"),
+        6 => text::parse("sctp 10.0.0.1:1 > 10.0.0.2:2 vtag=0x5"),
+        _ => text::parse("ip proto=47 fc00::1 > fc00::2 data=00"),
+    }
+    .expect("it is right");
+    // Grow the IP packet by the random bytes.
+    let grown = bytes.len() as u16;
+    if frame[12..14] == [0x08, 0x00] {
+        let total = u16::from_be_bytes([frame[16], frame[17]]) + grown;
+        frame[16..18].copy_from_slice(&total.to_be_bytes());
+    } else {
+        let payload = u16::from_be_bytes([frame[18], frame[19]]) + grown;
+        frame[18..20].copy_from_slice(&payload.to_be_bytes());
+    }
+    frame.extend(bytes);
+    frame
+}
+
+/// A frame for which the device vouches, or which it calls bad.
+#[derive(Clone, Debug)]
+struct Vouched {
+    frame: VecFrame,
+    good: bool,
+}
+
+impl Frame for Vouched {
+    fn head(&self) -> &[u8] {
+        self.frame.head()
+    }
+
+    fn head_mut(&mut self) -> &mut [u8] {
+        self.frame.head_mut()
+    }
+
+    fn len(&self) -> usize {
+        self.frame.len()
+    }
+
+    fn tail(&self) -> impl Iterator<Item = &[u8]> {
+        self.frame.tail()
+    }
+
+    fn push_front(&mut self, count: usize) -> Result<(), NoHeadroom> {
+        self.frame.push_front(count)
+    }
+
+    fn pull_front(&mut self, count: usize) {
+        self.frame.pull_front(count);
+    }
+
+    fn duplicate(&self) -> Option<Self> {
+        self.frame.duplicate().map(|frame| Self { frame, ..*self })
+    }
+
+    fn ip_checksum_status(&self) -> ChecksumStatus {
+        if self.good {
+            ChecksumStatus::Good
+        } else {
+            ChecksumStatus::Bad
+        }
+    }
+
+    fn l4_checksum_status(&self) -> ChecksumStatus {
+        self.ip_checksum_status()
+    }
+}
+
+#[test]
+fn the_device_is_believed_about_checksums() {
+    let state = |line: &str, good| {
+        let frame = Vouched {
+            frame: text::frame(line),
+            good,
+        };
+        let layout = weir_packet::parse(frame.head(), frame.len()).expect("no runt");
+        let mut tracker = Tracker::new(&settings(1), 1);
+        let outcome = tracker.execute(&frame, &layout, &Request::default(), Tick::ZERO);
+        outcome.map(|outcome| outcome.state)
+    };
+    let (new, invalid) = (CtState::TRK | CtState::NEW, CtState::TRK | CtState::INV);
+    assert_eq!(
+        state("udp 10.0.0.1:1 > 10.0.0.2:2 bad-csum bad-ip-csum", true),
+        Ok(new)
+    );
+    assert_eq!(state("udp 10.0.0.1:1 > 10.0.0.2:2", false), Ok(invalid));
+    assert_eq!(state("udp [fc00::1]:1 > [fc00::2]:2", false), Ok(invalid));
+    // A protocol without a checksum that is looked at has none that could be bad.
+    assert_eq!(
+        state("ip proto=47 fc00::1 > fc00::2 data=00", false),
+        Ok(new)
+    );
+}
+
+#[test]
+fn seen_is_harmless_when_outdated() {
+    let mut tracker = Tracker::new(&settings(1), 1);
+    let commit = Request {
+        commit: Some(Commit::default()),
+        ..Request::default()
+    };
+    let first = "udp 10.0.0.1:1 > 10.0.0.2:2";
+    let outcome = execute(&mut tracker, first, &commit, Tick::ZERO).expect("there is room");
+    // Another connection takes the slot.
+    assert_eq!(tracker.flush(0, 9, &Filter::default(), &mut 0), None);
+    let other = "udp 10.0.0.3:1 > 10.0.0.2:2";
+    execute(&mut tracker, other, &commit, Tick::ZERO).expect("there is room");
+    let request = Request {
+        seen: outcome.seen,
+        ..Request::default()
+    };
+    let again = execute(&mut tracker, first, &request, Tick::ZERO).expect("no commit");
+    assert_eq!(
+        (again.state, again.seen),
+        (CtState::TRK | CtState::NEW, None)
+    );
+}
+
+#[test]
+fn a_version_changes_with_what_a_rule_can_see() {
+    let mut tracker = Tracker::new(&settings(1), 1);
+    let mark = |mark| Request {
+        commit: Some(Commit {
+            mark: Some((mark, u32::MAX)),
+            ..Commit::default()
+        }),
+        ..Request::default()
+    };
+    let there = "udp 10.0.0.1:1 > 10.0.0.2:2";
+    let back = "udp 10.0.0.2:2 > 10.0.0.1:1";
+    let mut last = 0;
+    let mut changes = |line: &str, request: &Request, wanted: bool| {
+        execute(&mut tracker, line, request, Tick::ZERO).expect("there is room");
+        let version = tracker.table.hot(0).version;
+        assert_eq!(version != last, wanted, "{line} {request:?}");
+        last = version;
+    };
+    changes(there, &mark(1), true);
+    changes(there, &Request::default(), true); // no longer the first
+    changes(there, &Request::default(), false);
+    changes(there, &mark(1), false);
+    changes(there, &mark(2), true);
+    changes(back, &Request::default(), true);
+    changes(back, &Request::default(), false);
+    changes(there, &Request::default(), false);
+    tracker.flush(0, 9, &Filter::default(), &mut 0);
+    assert_ne!(tracker.table.hot(0).version, last);
+}
+
+#[test]
+fn a_limit_above_the_memory_is_refused() {
+    let mut tracker = Tracker::new(&settings(10), 1);
+    let error = TableTooSmall {
+        wanted: 11,
+        sized: 10,
+    };
+    assert_eq!(tracker.reconfigure(&settings(11)), Err(error));
+    assert_eq!(tracker.reconfigure(&settings(0)), Ok(()));
+    let commit = Request {
+        commit: Some(Commit::default()),
+        ..Request::default()
+    };
+    let outcome = execute(
+        &mut tracker,
+        "udp 10.0.0.1:1 > 10.0.0.2:2",
+        &commit,
+        Tick::ZERO,
+    );
+    assert_eq!(outcome, Err(CtDrop::TableFull));
+}
+
+#[test]
+fn expiry_costs_what_its_budget_allows() {
+    let mut tracker = Tracker::new(&settings(100), 1);
+    let commit = Request {
+        commit: Some(Commit::default()),
+        ..Request::default()
+    };
+    for port in 1..=100 {
+        let line = format!("udp 10.0.0.1:{port} > 10.0.0.2:2");
+        execute(&mut tracker, &line, &commit, Tick::ZERO).expect("there is room");
+    }
+    let late = Tick::from_millis(100_000_000);
+    assert_eq!(tracker.expire(late, 0), 0);
+    assert_eq!(tracker.expire(late, 30), 30);
+    assert_eq!(tracker.len(), 70);
+    assert_eq!(tracker.expire(late, 1000), 70);
+    assert_eq!(tracker.expire(late, 1000), 0);
+}
+
+/// A table that churns at its limit for long takes no memory: what was taken at start suffices.
+#[test]
+fn churn_at_the_limit_takes_no_memory() {
+    let mut tracker = Tracker::new(&settings(64), 1);
+    let commit = Request {
+        commit: Some(Commit::default()),
+        ..Request::default()
+    };
+    for round in 0..20_000u32 {
+        let [a, b, c, d] = (0x0a00_0000 + round).to_be_bytes();
+        let line = format!("udp {a}.{b}.{c}.{d}:1 > 10.0.0.2:2");
+        let now = Tick::from_millis(u64::from(round));
+        execute(&mut tracker, &line, &commit, now).expect("an unreplied one gives way");
+    }
+    assert_eq!(tracker.len(), 64);
+    assert_eq!(tracker.counters().evicted, 20_000 - 64);
+    tracker.check(Tick::from_millis(20_000));
+}
