@@ -1,0 +1,210 @@
+//! The poll loop of an lcore: receive, process, send, account; nothing else touches its queues.
+//!
+//! Invariants
+//!   1. In the loop there is no allocation, lock, atomic read-modify-write or log, and no system
+//!      call but the sleep that [`WorkerSettings::idle_sleep`] asks for. The cycle counter is read
+//!      once per pass.
+//!   2. Frames for one port leave in the order in which they were handed in.
+//!   3. Every frame that the worker loses is counted, by port and reason.
+//!
+//! Threads: the worker owns its queues and its [`Processor`]; others read [`WorkerCounters`].
+//! Cost: two function pointers into the driver per burst; per frame what the processor takes.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use weir_packet::Tick;
+use weir_tables::port::PortIndex;
+
+use crate::batch::{Drain, MbufBatch};
+use crate::clock::{Clock, Cycles};
+use crate::lcore::StopFlag;
+use crate::queue::{RxQueue, TxQueue};
+
+mod counters;
+mod tx;
+
+pub use counters::{PortCounters, WorkerCounters};
+pub use tx::TxPorts;
+
+/// What is done with the frames.
+pub trait Processor {
+    /// Takes one burst that came in at `in_port`, in order. Frames left in `frames` are freed.
+    fn process(
+        &mut self,
+        in_port: PortIndex,
+        frames: &mut Drain<'_>,
+        now: Tick,
+        out: &mut TxPorts,
+    );
+
+    /// Work that is not about a packet: at most `budget` units of it.
+    fn housekeep(&mut self, now: Tick, budget: usize);
+
+    /// Takes over a new snapshot and answers the management thread. Called once per pass.
+    fn poll_control(&mut self, now: Tick);
+
+    /// Frames came in that could not be used and were freed: they were empty, or their headers
+    /// did not fit the first buffer. Called after the burst that they were in.
+    fn refused(&mut self, frames: usize);
+
+    /// Frames that [`Self::process`] handed out were not sent and were freed. Called after the
+    /// burst that they were in.
+    fn not_sent(&mut self, reason: NotSent, frames: usize);
+}
+
+/// Why a frame was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSent {
+    /// It is a chain of segments, which the port's device does not take.
+    Chain,
+    /// The port has no queue on this lcore.
+    NoQueue,
+    /// It is longer than the port's MTU allows.
+    Oversize,
+    /// The device's queue was full.
+    QueueFull,
+}
+
+/// How a worker runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// Passes between two calls of [`Processor::housekeep`].
+    pub housekeeping_passes: u32,
+    /// The budget of each call.
+    pub housekeeping_budget: usize,
+    /// How long to sleep after [`Self::idle_passes`] passes without a frame; zero: never, the
+    /// CPU is the worker's own.
+    pub idle_sleep: Duration,
+    /// Passes without a frame before the first sleep; then it sleeps after each.
+    pub idle_passes: u32,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            housekeeping_passes: 32,
+            housekeeping_budget: 64,
+            idle_sleep: Duration::ZERO,
+            idle_passes: 512,
+        }
+    }
+}
+
+/// The queues of one lcore at one port.
+pub struct WorkerPort {
+    /// The port's place in the snapshot.
+    pub index: PortIndex,
+    /// Receive queues that this lcore polls; may be none.
+    pub rx: Vec<RxQueue>,
+    /// The transmit queue that this lcore sends on.
+    pub tx: Option<TxQueue>,
+}
+
+/// An lcore's loop with all that it owns.
+pub struct Worker<P> {
+    processor: P,
+    rx: Vec<(PortIndex, RxQueue)>,
+    tx: TxPorts,
+    batch: MbufBatch,
+    counters: Arc<WorkerCounters>,
+    clock: Clock,
+    settings: WorkerSettings,
+}
+
+impl<P: Processor> Worker<P> {
+    /// A worker that polls and sends on the queues of `ports`. All of its memory is allocated
+    /// here.
+    pub fn new(
+        processor: P,
+        ports: Vec<WorkerPort>,
+        clock: Clock,
+        settings: WorkerSettings,
+    ) -> Self {
+        let port_count = ports.iter().map(|port| usize::from(port.index.0) + 1).max().unwrap_or(0);
+        let counters = Arc::new(WorkerCounters::new(port_count));
+        let mut rx = Vec::new();
+        let mut tx = TxPorts::new(Arc::clone(&counters));
+        for port in ports {
+            rx.extend(port.rx.into_iter().map(|queue| (port.index, queue)));
+            if let Some(queue) = port.tx {
+                tx.attach(port.index, queue);
+            }
+        }
+        Self { processor, rx, tx, batch: MbufBatch::new(), counters, clock, settings }
+    }
+
+    /// What it counts, for others to read.
+    pub fn counters(&self) -> Arc<WorkerCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Polls until `stop` is set; returns the processor. The queues are given up.
+    pub fn run(mut self, stop: &StopFlag) -> P {
+        let mut start = self.clock.cycles();
+        let mut until_housekeeping = self.settings.housekeeping_passes;
+        let mut idle_passes = 0_u32;
+        while !stop.is_set() {
+            let now = self.clock.tick_at(start);
+            self.processor.poll_control(now);
+            let came = self.pass(now);
+            until_housekeeping = until_housekeeping.saturating_sub(1);
+            if until_housekeeping == 0 {
+                until_housekeeping = self.settings.housekeeping_passes;
+                self.processor.housekeep(now, self.settings.housekeeping_budget);
+            }
+            if came > 0 {
+                idle_passes = 0;
+            } else {
+                idle_passes = idle_passes.saturating_add(1);
+                if idle_passes > self.settings.idle_passes && !self.settings.idle_sleep.is_zero() {
+                    thread::sleep(self.settings.idle_sleep);
+                }
+            }
+            let end = self.clock.cycles();
+            self.account(came, end.since(start));
+            start = end;
+        }
+        self.processor
+    }
+
+    /// Polls each queue once; returns how many frames came.
+    #[inline]
+    fn pass(&mut self, now: Tick) -> usize {
+        let mut came_in_all = 0;
+        for (in_port, queue) in &mut self.rx {
+            let came = queue.receive(&mut self.batch);
+            if came == 0 {
+                continue;
+            }
+            came_in_all += came;
+            self.batch.prefetch();
+            let mut frames = self.batch.drain();
+            self.processor.process(*in_port, &mut frames, now, &mut self.tx);
+            let refused = frames.refused();
+            drop(frames);
+            let counters = self.counters.port(*in_port);
+            counters.rx_packets.add(came as u64);
+            if refused > 0 {
+                counters.rx_refused.add(refused as u64);
+                self.processor.refused(refused);
+            }
+            self.tx.flush();
+            self.tx.report(&mut self.processor);
+        }
+        came_in_all
+    }
+
+    #[inline]
+    fn account(&self, came: usize, spent: Cycles) {
+        let counters = &self.counters;
+        counters.passes.add(1);
+        if came > 0 {
+            counters.busy_passes.add(1);
+            counters.busy_cycles.add(spent.0);
+        } else {
+            counters.idle_cycles.add(spent.0);
+        }
+    }
+}
