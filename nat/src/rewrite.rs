@@ -18,6 +18,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use weir_packet::checksum::{Checksum, Crc32c, Delta};
+use weir_packet::view::Ipv6;
 use weir_packet::{Fragment, IpPair, L3, L4, Layout, Tuple, protocol};
 
 /// Sets the IPv4 source address.
@@ -300,30 +301,20 @@ fn l4_changed(head: &mut [u8], layout: &Layout, delta: Delta) {
 /// Whether the IPv6 packet has a routing header with segments left.
 #[inline]
 fn segments_left(head: &[u8], layout: &Layout) -> bool {
-    let first = usize::from(layout.l3_offset) + 40;
+    let start = usize::from(layout.l3_offset);
+    let end = usize::from(layout.l4_offset);
     // Most packets have no extension header.
-    layout.l3 == L3::Ipv6
-        && usize::from(layout.l4_offset) > first
-        && pending_route(head, layout).unwrap_or(false)
+    layout.l3 == L3::Ipv6 && end > start + 40 && head.get(start..end).is_some_and(on_a_route)
 }
 
-/// Walks over the extension headers, which [`weir_packet::parse`] found whole up to the L4
-/// header.
 #[cold]
-fn pending_route(head: &[u8], layout: &Layout) -> Option<bool> {
-    let mut at = usize::from(layout.l3_offset) + 40;
-    let mut next = *head.get(at - 34)?;
-    while at < usize::from(layout.l4_offset) {
-        let &[inner, units, _, left] = head.get(at..)?.first_chunk()?;
-        at += match next {
-            protocol::ROUTING if left > 0 => return Some(true),
-            protocol::FRAGMENT => 8,
-            protocol::AH => (usize::from(units) + 2) * 4,
-            _ => (usize::from(units) + 1) * 8,
-        };
-        next = inner;
-    }
-    Some(false)
+fn on_a_route(headers: &[u8]) -> bool {
+    let Ok((header, rest)) = Ipv6::split(headers) else {
+        return false;
+    };
+    header
+        .extensions(rest)
+        .any(|extension| extension.segments_left().is_some_and(|left| left > 0))
 }
 
 /// Where the IPv4 header has its checksum.

@@ -257,7 +257,7 @@ fn ipv6(head: &[u8], len: usize, layout: &mut Layout) {
 }
 
 #[inline]
-const fn is_extension(next_header: u8) -> bool {
+pub(crate) const fn is_extension(next_header: u8) -> bool {
     matches!(
         next_header,
         protocol::HOP_BY_HOP
@@ -266,6 +266,19 @@ const fn is_extension(next_header: u8) -> bool {
             | protocol::AH
             | protocol::DESTINATION_OPTIONS
     )
+}
+
+/// Size in bytes of the extension header `number`, whose own length field says `units`; at
+/// least 8.
+#[inline]
+pub(crate) const fn extension_size(number: u8, units: u8) -> usize {
+    match number {
+        protocol::FRAGMENT => 8,
+        // RFC 4302 2.2: in words of four bytes, minus two.
+        protocol::AH => (units as usize + 2) * 4,
+        // RFC 8200: in words of eight bytes, not counting the first.
+        _ => (units as usize + 1) * 8,
+    }
 }
 
 /// Walks over the extension headers, up to the L4 header or a later fragment's data. `packet`
@@ -277,12 +290,7 @@ fn extensions(packet: &[u8], layout: &mut Layout) -> Option<()> {
         }
         let start = usize::from(layout.l4_offset);
         let header: &[u8; 8] = array(packet, start)?;
-        let size = match layout.protocol {
-            protocol::FRAGMENT => 8,
-            protocol::AH => (usize::from(header[1]) + 2) * 4,
-            _ => (usize::from(header[1]) + 1) * 8,
-        };
-        let end = start + size;
+        let end = start + extension_size(layout.protocol, header[1]);
         if end > packet.len() {
             return None;
         }

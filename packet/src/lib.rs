@@ -18,6 +18,7 @@ pub mod strategy;
 pub mod text;
 mod tick;
 mod tuple;
+pub mod view;
 
 pub use frame::{ChecksumStatus, Frame, NoHeadroom, SegmentedFrame, VecFrame};
 pub use layout::{Fragment, L3, L4, Layout, Malformed, parse};

@@ -199,6 +199,19 @@ fn a_first_fragment_is_changed_as_the_whole_is() {
     }
 }
 
+/// What looks like a checksum in a later fragment is data.
+#[test]
+fn a_later_fragments_data_stays() {
+    for (number, more) in [(6, ""), (17, " mf"), (1, ""), (132, "")] {
+        let line = format!("ip proto={number} 10.0.0.1 > 10.0.0.2 frag id=1 off=8{more} len=40");
+        let out = after(&line, |head, layout| set_dst(head, layout, V4.into()));
+        assert_eq!(out, line.replace("10.0.0.2", "198.51.100.7"));
+        let line = format!("ip proto={number} ::1 > ::2 frag id=1 off=8{more} len=40");
+        let out = after(&line, |head, layout| set_dst(head, layout, V6.into()));
+        assert_eq!(out, line.replace("::2", "2001:db8::7"));
+    }
+}
+
 /// One rewrite, with what it needs.
 #[derive(Clone, Copy, Debug)]
 enum Change {

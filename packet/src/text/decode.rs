@@ -1,16 +1,16 @@
 //! The description of bytes.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::encode;
 use super::packet::{
     Arp, Body, Csum, DEFAULT_WINDOW, Fragment, Ip, IpOptions, KnownTcpOptions, Packet, Payload,
-    SOURCE_LINK_LAYER, TARGET_LINK_LAYER, Tag, Tcp, TcpOptions, Transport, counting, quotes,
+    SOURCE_LINK_LAYER, TARGET_LINK_LAYER, Tcp, TcpOptions, Transport, counting, quotes,
 };
 use crate::checksum::write_l4_checksum;
 use crate::frame::{Frame, VecFrame};
-use crate::layout::{self, ETHERNET_SIZE, L3, L4, Layout, array, parse};
-use crate::tuple::IpPair;
+use crate::layout::{ETHERNET_SIZE, L3, L4, Layout, parse};
+use crate::view::{self, Chunks, Ethernet, Icmp, Ipv4, Ipv6, Sctp, TcpOption, Udp, VlanTag};
 use crate::{ether_type, protocol};
 
 /// Never fails: what cannot be described is [`Body::Hex`].
@@ -30,63 +30,55 @@ pub(super) fn packet(frame: &[u8]) -> Packet {
 /// A description that may be wrong in what it leaves out.
 fn describe(frame: &[u8]) -> Option<Packet> {
     let layout = parse(frame, frame.len()).ok()?;
-    let dst = *array(frame, 0)?;
-    let src = *array(frame, 6)?;
-    let mut tags = Vec::new();
-    for index in 0..usize::from(layout.vlan_tags) {
-        let &[t0, t1, c0, c1] = array(frame, 12 + 4 * index)?;
-        tags.push(Tag {
-            tpid: u16::from_be_bytes([t0, t1]),
-            tci: u16::from_be_bytes([c0, c1]),
-        });
-    }
+    let (ethernet, _) = Ethernet::split(frame).ok()?;
     let end = layout.l3_end as usize;
+    let l3 = frame.get(layout.l3_offset.into()..end)?;
     let body = match layout.l3 {
-        L3::Arp => Body::Arp(arp(frame, &layout)?),
-        L3::Ipv4 | L3::Ipv6 => Body::Ip(Box::new(ip(frame, &layout)?)),
-        L3::Other => {
-            let payload = Payload::of(frame.get(layout.l3_offset.into()..end)?);
-            Body::Ether(layout.ether_type, payload)
-        }
+        L3::Arp => Body::Arp(arp(l3, &layout)?),
+        L3::Ipv4 | L3::Ipv6 => Body::Ip(Box::new(ip(l3, &layout)?)),
+        L3::Other => Body::Ether(layout.ether_type, Payload::of(l3)),
     };
     Some(Packet {
-        src,
-        dst,
-        tags,
+        src: ethernet.src(),
+        dst: ethernet.dst(),
+        tags: VlanTag::all(frame, &layout).collect(),
         body,
         pad: frame.len() - end,
     })
 }
 
-fn arp(frame: &[u8], layout: &Layout) -> Option<Arp> {
-    let bytes: &[u8; 28] = array(frame, layout.l3_offset.into())?;
+fn arp(packet: &[u8], layout: &Layout) -> Option<Arp> {
+    let (arp, _) = view::Arp::split(packet).ok()?;
     Some(Arp {
         reverse: layout.ether_type == ether_type::RARP,
-        operation: u16::from_be_bytes(*array(bytes, 6)?),
-        sha: *array(bytes, 8)?,
-        spa: Ipv4Addr::from(*array::<4>(bytes, 14)?),
-        tha: *array(bytes, 18)?,
-        tpa: Ipv4Addr::from(*array::<4>(bytes, 24)?),
+        operation: arp.operation(),
+        sha: arp.sha(),
+        spa: arp.spa(),
+        tha: arp.tha(),
+        tpa: arp.tpa(),
     })
 }
 
-fn ip(frame: &[u8], layout: &Layout) -> Option<Ip> {
-    let (src, dst) = match IpPair::of(frame, layout)? {
-        IpPair::V4 { src, dst } => (IpAddr::V4(src), IpAddr::V4(dst)),
-        IpPair::V6 { src, dst } => (IpAddr::V6(src), IpAddr::V6(dst)),
-    };
-    let start = usize::from(layout.l3_offset);
-    let header = frame.get(start..layout.l4_offset.into())?;
-    let l4 = frame.get(layout.l4_offset.into()..layout.l3_end as usize)?;
-    let (options, ttl, protocol) = if layout.l3 == L3::Ipv4 {
-        ipv4_options(header, layout)?
+/// `packet` ends where its own length says.
+fn ip(packet: &[u8], layout: &Layout) -> Option<Ip> {
+    let header = if layout.l3 == L3::Ipv4 {
+        ipv4(packet)?
     } else {
-        ipv6_options(header, layout)?
+        ipv6(packet)?
     };
-    let first = layout.fragment != layout::Fragment::Later;
-    let (transport, payload) = match transport(l4, layout, protocol) {
-        Some((transport, header_size)) if first => {
-            let payload = payload(l4.get(header_size..)?, layout, &transport);
+    let IpHeader {
+        src,
+        dst,
+        options,
+        ttl,
+        protocol,
+        l4,
+    } = header;
+    let is_ipv6 = layout.l3 == L3::Ipv6;
+    let later = options.fragment.is_some_and(|fragment| fragment.offset > 0);
+    let (transport, payload) = match transport(l4, protocol, is_ipv6) {
+        Some((transport, body)) if !later => {
+            let payload = payload(body, &transport, is_ipv6);
             (transport, payload)
         }
         _ => (Transport::Other(protocol), Payload::of(l4)),
@@ -104,35 +96,37 @@ fn ip(frame: &[u8], layout: &Layout) -> Option<Ip> {
     if let Some(there) = l4_checksum(&ip.transport, l4) {
         choose_csum(
             &mut ip,
-            there?,
+            there,
             |options| &mut options.csum,
-            |packet| packet.ends_with(l4),
+            |bytes| bytes.ends_with(l4),
         );
     }
-    if layout.l3 == L3::Ipv4 {
-        let there = u16::from_be_bytes(*array(header, 10)?).into();
+    if let Ok((header, _)) = Ipv4::split(packet) {
+        let there = header.checksum().into();
+        let size = header.header_size();
         choose_csum(
             &mut ip,
             there,
             |options| &mut options.ipv4_csum,
-            |packet| packet.starts_with(header),
+            |bytes| bytes.get(..size) == packet.get(..size),
         );
     }
     Some(ip)
 }
 
 /// The checksum in an L4 header that has one.
-fn l4_checksum(transport: &Transport, l4: &[u8]) -> Option<Option<u32>> {
-    let at = match transport {
-        Transport::Tcp(_) => 16,
-        Transport::Udp { .. } => 6,
-        Transport::Icmp { .. } => 2,
-        Transport::Sctp { .. } => {
-            return Some(array(l4, 8).map(|bytes| u32::from_be_bytes(*bytes)));
-        }
-        Transport::Other(_) => return None,
-    };
-    Some(array(l4, at).map(|bytes| u16::from_be_bytes(*bytes).into()))
+fn l4_checksum(transport: &Transport, l4: &[u8]) -> Option<u32> {
+    match transport {
+        Transport::Tcp(_) => view::Tcp::split(l4)
+            .ok()
+            .map(|(tcp, _)| tcp.checksum().into()),
+        Transport::Udp { .. } => Udp::split(l4).ok().map(|(udp, _)| udp.checksum().into()),
+        Transport::Icmp { .. } => Icmp::split(l4).ok().map(|(icmp, _)| icmp.checksum().into()),
+        Transport::Sctp { .. } => Sctp::split(l4)
+            .ok()
+            .map(|(sctp, _)| u32::from_be_bytes(sctp.checksum())),
+        Transport::Other(_) => None,
+    }
 }
 
 /// Describes a checksum as the first of right, bad and this number that encodes as it should.
@@ -150,183 +144,156 @@ fn choose_csum(
     }
 }
 
-fn ipv4_options(header: &[u8], layout: &Layout) -> Option<(IpOptions, u8, u8)> {
-    let fixed: &[u8; 20] = array(header, 0)?;
-    let id = u16::from_be_bytes([fixed[4], fixed[5]]);
-    let flags = u16::from_be_bytes([fixed[6], fixed[7]]);
+/// What an IP header and its extension headers say, and what is behind them.
+struct IpHeader<'a> {
+    src: IpAddr,
+    dst: IpAddr,
+    options: IpOptions,
+    ttl: u8,
+    protocol: u8,
+    l4: &'a [u8],
+}
+
+fn ipv4(packet: &[u8]) -> Option<IpHeader<'_>> {
+    let (header, l4) = Ipv4::split(packet).ok()?;
     let mut options = IpOptions {
-        tos: fixed[1],
-        ipv4_df: flags & 0x4000 != 0,
-        ipv4_options: header.get(20..)?.to_vec(),
+        tos: header.tos(),
+        ipv4_df: header.dont_fragment(),
+        ipv4_options: header.options().to_vec(),
         ..IpOptions::default()
     };
-    if layout.fragment == layout::Fragment::No {
-        options.ipv4_id = id;
+    if header.fragment_offset() == 0 && !header.more_fragments() {
+        options.ipv4_id = header.id();
     } else {
         options.fragment = Some(Fragment {
-            id: id.into(),
-            offset: (flags & 0x1fff) << 3,
-            more: flags & 0x2000 != 0,
+            id: header.id().into(),
+            offset: header.fragment_offset(),
+            more: header.more_fragments(),
         });
     }
-    Some((options, fixed[8], fixed[9]))
+    Some(IpHeader {
+        src: header.src().into(),
+        dst: header.dst().into(),
+        options,
+        ttl: header.ttl(),
+        protocol: header.protocol(),
+        l4,
+    })
 }
 
-fn ipv6_options(header: &[u8], layout: &Layout) -> Option<(IpOptions, u8, u8)> {
-    let fixed: &[u8; 40] = array(header, 0)?;
-    let start = u32::from_be_bytes(*array(fixed, 0)?);
+fn ipv6(packet: &[u8]) -> Option<IpHeader<'_>> {
+    let (header, rest) = Ipv6::split(packet).ok()?;
     let mut options = IpOptions {
-        tos: (start >> 20) as u8,
-        ipv6_label: start & 0x000f_ffff,
+        tos: header.traffic_class(),
+        ipv6_label: header.flow_label(),
         ..IpOptions::default()
     };
-    let mut next = fixed[6];
-    let mut rest = header.get(40..)?;
-    while let &[inner, units, ..] = rest {
-        let size = match next {
-            protocol::FRAGMENT => 8,
-            protocol::AH => (usize::from(units) + 2) * 4,
-            _ => (usize::from(units) + 1) * 8,
-        };
-        let (extension, behind) = rest.split_at_checked(size)?;
-        if next == protocol::FRAGMENT {
-            let offset = u16::from_be_bytes(*array(extension, 2)?);
-            options.fragment = Some(Fragment {
-                id: u32::from_be_bytes(*array(extension, 4)?),
-                offset: offset & 0xfff8,
-                more: offset & 1 != 0,
-            });
-        } else {
-            options
-                .ipv6_extensions
-                .push((next, extension.get(2..)?.to_vec()));
+    let mut extensions = header.extensions(rest);
+    for extension in &mut extensions {
+        match extension.fragment() {
+            Some((offset, more, id)) => options.fragment = Some(Fragment { id, offset, more }),
+            None => {
+                let body = extension.bytes.get(2..)?.to_vec();
+                options.ipv6_extensions.push((extension.protocol, body));
+            }
         }
-        next = inner;
-        rest = behind;
     }
-    let protocol = if layout.fragment == layout::Fragment::Later {
-        next
-    } else {
-        layout.protocol
-    };
-    Some((options, fixed[7], protocol))
+    Some(IpHeader {
+        src: header.src().into(),
+        dst: header.dst().into(),
+        options,
+        ttl: header.hop_limit(),
+        protocol: extensions.next_header(),
+        l4: extensions.rest(),
+    })
 }
 
-/// The transport header and its size, also in a first fragment.
-fn transport(l4: &[u8], layout: &Layout, number: u8) -> Option<(Transport, usize)> {
-    let ports = || {
-        let &[s0, s1, d0, d1] = array(l4, 0)?;
-        Some((u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])))
-    };
-    match (number, layout.l3) {
+/// The transport header and what is behind it, also in a first fragment.
+fn transport(l4: &[u8], protocol: u8, is_ipv6: bool) -> Option<(Transport, &[u8])> {
+    match (protocol, is_ipv6) {
         (protocol::TCP, _) => {
-            let fixed: &[u8; 20] = array(l4, 0)?;
-            let size = usize::from(fixed[12] >> 4) * 4;
-            let options = l4.get(20..size)?;
+            let (header, body) = view::Tcp::split(l4).ok()?;
             let tcp = Tcp {
-                ports: ports()?,
-                flags: u16::from_be_bytes([fixed[12], fixed[13]]) & 0x01ff,
-                seq: u32::from_be_bytes(*array(fixed, 4)?),
-                ack: u32::from_be_bytes(*array(fixed, 8)?),
-                window: u16::from_be_bytes(*array(fixed, 14)?),
-                urgent: u16::from_be_bytes(*array(fixed, 18)?),
-                options: tcp_options(options),
+                ports: (header.src_port(), header.dst_port()),
+                flags: header.flags() & 0x01ff,
+                seq: header.sequence(),
+                ack: header.acknowledgment(),
+                window: header.window(),
+                urgent: header.urgent(),
+                options: tcp_options(&header),
             };
-            Some((Transport::Tcp(tcp), size))
+            Some((Transport::Tcp(tcp), body))
         }
         (protocol::UDP, _) => {
-            let len = u16::from_be_bytes(*array(l4, 4)?);
-            l4.get(..8)?;
-            let len = (usize::from(len) != l4.len()).then_some(len);
-            Some((
-                Transport::Udp {
-                    ports: ports()?,
-                    len,
-                },
-                8,
-            ))
+            let (header, body) = Udp::split(l4).ok()?;
+            let ports = (header.src_port(), header.dst_port());
+            let len = Some(header.size()).filter(|&size| usize::from(size) != l4.len());
+            Some((Transport::Udp { ports, len }, body))
         }
         (protocol::SCTP, _) => {
-            l4.get(..12)?;
-            let vtag = u32::from_be_bytes(*array(l4, 4)?);
+            let (header, body) = Sctp::split(l4).ok()?;
+            let ports = (header.src_port(), header.dst_port());
             Some((
                 Transport::Sctp {
-                    ports: ports()?,
-                    vtag,
+                    ports,
+                    vtag: header.verification_tag(),
                 },
-                12,
+                body,
             ))
         }
-        (protocol::ICMP, L3::Ipv4) | (protocol::ICMPV6, L3::Ipv6) => {
-            let &[icmp_type, code, _, _, r0, r1, r2, r3] = array(l4, 0)?;
-            let rest = u32::from_be_bytes([r0, r1, r2, r3]);
+        // The line's syntax has four bytes behind the header of every ICMPv6 message too.
+        (protocol::ICMP, false) | (protocol::ICMPV6, true) => {
+            let (header, body) = Icmp::split(l4).ok()?;
+            let (icmp_type, code) = (header.icmp_type(), header.code());
             Some((
                 Transport::Icmp {
                     icmp_type,
                     code,
-                    rest,
+                    rest: header.rest_of_header(),
                 },
-                8,
+                body,
             ))
         }
         (_, _) => None,
     }
 }
 
-fn tcp_options(bytes: &[u8]) -> TcpOptions {
+fn tcp_options(header: &view::Tcp<'_>) -> TcpOptions {
     let mut known = KnownTcpOptions::default();
-    let mut rest = bytes;
-    loop {
-        rest = match rest {
-            [1, more @ ..] => more,
-            [2, 4, a, b, more @ ..] => {
-                known.mss = Some(u16::from_be_bytes([*a, *b]));
-                more
-            }
-            [3, 3, shift, more @ ..] => {
-                known.window_scale = Some(*shift);
-                more
-            }
-            [4, 2, more @ ..] => {
-                known.sack_ok = true;
-                more
-            }
-            [8, 10, a, b, c, d, e, f, g, h, more @ ..] => {
-                let value = u32::from_be_bytes([*a, *b, *c, *d]);
-                let echo = u32::from_be_bytes([*e, *f, *g, *h]);
-                known.timestamps = Some((value, echo));
-                more
-            }
-            _ => break,
-        };
+    for option in header.options() {
+        match option {
+            TcpOption::Mss(mss) => known.mss = Some(mss),
+            TcpOption::WindowScale(shift) => known.window_scale = Some(shift),
+            TcpOption::SackPermitted => known.sack_ok = true,
+            TcpOption::Timestamps { value, echo } => known.timestamps = Some((value, echo)),
+            TcpOption::Sack(_) | TcpOption::Other { .. } => {}
+        }
     }
-    if encode::tcp_options(known) == bytes {
+    if encode::tcp_options(known) == header.option_bytes() {
         TcpOptions::Known(known)
     } else {
-        TcpOptions::Raw(bytes.to_vec())
+        TcpOptions::Raw(header.option_bytes().to_vec())
     }
 }
 
-fn payload(bytes: &[u8], layout: &Layout, transport: &Transport) -> Payload {
+fn payload(body: &[u8], transport: &Transport, is_ipv6: bool) -> Payload {
     let special = match transport {
-        Transport::Icmp { icmp_type, .. } => {
-            let is_ipv6 = layout.l3 == L3::Ipv6;
-            if quotes(is_ipv6, *icmp_type) {
-                quote(bytes)
-            } else if is_ipv6 && matches!(icmp_type, 135 | 136) {
-                neighbor(bytes)
-            } else {
-                None
-            }
-        }
-        Transport::Sctp { .. } => chunks(bytes),
-        Transport::Tcp(_) | Transport::Udp { .. } | Transport::Other(_) => None,
+        Transport::Icmp { icmp_type, .. } if quotes(is_ipv6, *icmp_type) => quote(body),
+        Transport::Icmp {
+            icmp_type: 135 | 136,
+            ..
+        } if is_ipv6 => neighbor(body),
+        Transport::Sctp { .. } => chunks(body),
+        Transport::Icmp { .. }
+        | Transport::Tcp(_)
+        | Transport::Udp { .. }
+        | Transport::Other(_) => None,
     };
-    special.unwrap_or_else(|| Payload::of(bytes))
+    special.unwrap_or_else(|| Payload::of(body))
 }
 
-fn neighbor(bytes: &[u8]) -> Option<Payload> {
-    let (target, options) = bytes.split_first_chunk::<16>()?;
+fn neighbor(body: &[u8]) -> Option<Payload> {
+    let (target, options) = body.split_first_chunk::<16>()?;
     let mac = match *options {
         [] => None,
         [
@@ -347,21 +314,15 @@ fn neighbor(bytes: &[u8]) -> Option<Payload> {
     })
 }
 
-fn chunks(bytes: &[u8]) -> Option<Payload> {
-    let mut chunks = Vec::new();
-    let mut rest = bytes;
-    while let &[chunk_type, flags, l0, l1, ..] = rest {
-        let len = usize::from(u16::from_be_bytes([l0, l1]));
-        chunks.push((chunk_type, flags, rest.get(4..len)?.to_vec()));
-        let (padding, more) = rest
-            .get(len..)?
-            .split_at_checked(len.next_multiple_of(4) - len)?;
-        if padding.iter().any(|&byte| byte != 0) {
-            return None;
-        }
-        rest = more;
-    }
-    (rest.is_empty() && !chunks.is_empty()).then_some(Payload::Chunks(chunks))
+fn chunks(body: &[u8]) -> Option<Payload> {
+    let mut chunks = Chunks::of(body);
+    let described: Vec<_> = (&mut chunks)
+        .map(|chunk| (chunk.chunk_type, chunk.flags, chunk.value.to_vec()))
+        .collect();
+    let payload = Payload::Chunks(described);
+    // Padding that is missing, or not zero, cannot be expressed.
+    let same = encode::payload(&payload).as_deref() == Ok(body);
+    (same && !body.is_empty()).then_some(payload)
 }
 
 /// The packet that an ICMP error quotes. If its end is missing, one is made up that counts
@@ -390,19 +351,10 @@ fn quote(bytes: &[u8]) -> Option<Payload> {
     if layout.malformed.is_some() || layout.l3_end as usize != frame.len() {
         return None;
     }
-    let packet = Box::new(ip(&frame, &layout)?);
+    let packet = Box::new(ip(frame.get(ETHERNET_SIZE..)?, &layout)?);
     let quote = Payload::Quote { packet, cut };
-    let same = encode_quote(&quote).as_deref() == Some(bytes);
+    let same = encode::payload(&quote).as_deref() == Ok(bytes);
     same.then_some(quote)
-}
-
-fn encode_quote(quote: &Payload) -> Option<Vec<u8>> {
-    let Payload::Quote { packet, cut } = quote else {
-        return None;
-    };
-    let mut bytes = encode::ip(packet).ok()?;
-    bytes.truncate(cut.unwrap_or(usize::MAX));
-    Some(bytes)
 }
 
 fn complete(

@@ -264,7 +264,7 @@ pub(super) fn tcp_options(known: KnownTcpOptions) -> Vec<u8> {
     bytes
 }
 
-fn payload(payload: &Payload) -> Result<Vec<u8>, String> {
+pub(super) fn payload(payload: &Payload) -> Result<Vec<u8>, String> {
     Ok(match payload {
         Payload::Counting { len, from } => counting(*len, *from).collect(),
         Payload::Bytes(bytes) => bytes.clone(),

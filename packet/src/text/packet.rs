@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::protocol;
+use crate::view::VlanTag;
 
 pub(super) type Mac = [u8; 6];
 
@@ -14,16 +15,10 @@ pub(super) const DEFAULT_WINDOW: u16 = 65_535;
 pub(super) struct Packet {
     pub(super) src: Mac,
     pub(super) dst: Mac,
-    pub(super) tags: Vec<Tag>,
+    pub(super) tags: Vec<VlanTag>,
     pub(super) body: Body,
     /// Zero bytes behind everything.
     pub(super) pad: usize,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Tag {
-    pub(super) tpid: u16,
-    pub(super) tci: u16,
 }
 
 #[derive(Clone, Debug, PartialEq)]

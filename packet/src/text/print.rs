@@ -19,11 +19,11 @@ impl Display for Packet {
             write!(f, "eth {} > {} ", MacText(self.src), MacText(self.dst))?;
         }
         for tag in &self.tags {
-            write!(f, "vlan {} ", tag.tci & 0x0fff)?;
-            if tag.tci >> 13 != 0 {
-                write!(f, "pcp {} ", tag.tci >> 13)?;
+            write!(f, "vlan {} ", tag.vid())?;
+            if tag.pcp() != 0 {
+                write!(f, "pcp {} ", tag.pcp())?;
             }
-            if tag.tci & 0x1000 != 0 {
+            if tag.dei() {
                 f.write_str("dei ")?;
             }
             if tag.tpid != ether_type::VLAN {

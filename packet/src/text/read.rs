@@ -5,8 +5,9 @@ mod words;
 
 use self::words::{Words, list};
 use super::TextError;
-use super::packet::{Arp, Body, DEFAULT_DST, DEFAULT_SRC, IpOptions, Packet, Payload, Tag};
+use super::packet::{Arp, Body, DEFAULT_DST, DEFAULT_SRC, IpOptions, Packet, Payload};
 use crate::ether_type;
+use crate::view::VlanTag;
 
 /// The packet that a line describes.
 pub(super) fn packet(line: &str) -> Result<Packet, TextError> {
@@ -41,7 +42,7 @@ fn front(words: &mut Words<'_>, packet: &mut Packet) -> Result<bool, TextError> 
     if !words.word("vlan") {
         return Ok(false);
     }
-    let mut tag = Tag {
+    let mut tag = VlanTag {
         tpid: ether_type::VLAN,
         tci: words.next("a VLAN id")?.number(0x0fff)?,
     };
