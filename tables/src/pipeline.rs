@@ -189,14 +189,14 @@ impl<'a, O> Journey<'a, O> {
         O: Output<F>,
     {
         if depth > MAX_DEPTH {
-            self.reason = DropReason::RecursionLimit;
+            self.drop(DropReason::RecursionLimit);
             return Flow::Exit;
         }
         let snapshot = self.snapshot;
         loop {
             self.lookups += 1;
             if self.lookups > MAX_LOOKUPS {
-                self.reason = DropReason::ResubmitLimit;
+                self.drop(DropReason::ResubmitLimit);
                 return Flow::Exit;
             }
             let rules = snapshot.table(table);
@@ -252,8 +252,8 @@ impl<'a, O> Journey<'a, O> {
             Op::InPort => self.output_to_in_port(packet, depth),
             Op::Set { dst, value, mask } => packet.key.write_bits(dst, *value, *mask),
             Op::Move { src, dst } => packet.key.move_bits(src, dst),
-            Op::PushVlan(ether_type) => self.push_vlan(packet, *ether_type, depth),
-            Op::PopVlan => self.pop_vlan(packet, depth),
+            Op::PushVlan(ether_type) => return self.push_vlan(packet, *ether_type, depth),
+            Op::PopVlan => return self.pop_vlan(packet, depth),
             Op::DecTtl => return self.dec_ttl(packet),
             Op::Resubmit { port, table: next } => {
                 let next = next.unwrap_or(table);

@@ -3,7 +3,7 @@
 
 use weir_packet::Frame;
 
-use super::{Journey, Output, Packet};
+use super::{Flow, Journey, Output, Packet};
 use crate::drops::DropReason;
 use crate::extract::{VLAN_PRESENT, copy_packet_words, packet_words};
 use crate::field::Field;
@@ -18,28 +18,34 @@ const MAX_TAGS: u8 = 2;
 pub(super) const TPID_8021Q: u16 = 0x8100;
 
 impl<O> Journey<'_, O> {
-    /// `push_vlan`: a new outer tag with VID and PCP 0.
-    pub(super) fn push_vlan<F>(&mut self, packet: &mut Packet<F>, tpid: u16, depth: u32)
+    /// `push_vlan`: a new outer tag with VID and PCP 0. A packet that cannot have one is lost:
+    /// without the tag it belongs somewhere else.
+    pub(super) fn push_vlan<F>(&mut self, packet: &mut Packet<F>, tpid: u16, depth: u32) -> Flow
     where
         F: Frame,
         O: Output<F>,
     {
-        if self.settle(packet, depth) {
-            if let Err(reason) = packet.push_tag(tpid, 0) {
-                self.drop(reason);
-            }
+        if !self.settle(packet, depth) {
+            return Flow::Exit;
         }
+        if let Err(reason) = packet.push_tag(tpid, 0) {
+            self.drop(reason);
+            return Flow::Exit;
+        }
+        Flow::Continue
     }
 
     /// `pop_vlan`: removes the outer tag, if there is one.
-    pub(super) fn pop_vlan<F>(&mut self, packet: &mut Packet<F>, depth: u32)
+    pub(super) fn pop_vlan<F>(&mut self, packet: &mut Packet<F>, depth: u32) -> Flow
     where
         F: Frame,
         O: Output<F>,
     {
-        if self.settle(packet, depth) {
-            packet.pop_tag();
+        if !self.settle(packet, depth) {
+            return Flow::Exit;
         }
+        packet.pop_tag();
+        Flow::Continue
     }
 }
 
