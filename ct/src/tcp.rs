@@ -163,29 +163,23 @@ impl Tcp {
 
     /// Judges a segment sent in `direction` and, if it is acceptable, follows it.
     pub(crate) fn update(&mut self, direction: Direction, segment: &Segment) -> Verdict {
-        let (mut sender, mut receiver) = match direction {
-            Direction::Original => (self.original, self.reply),
-            Direction::Reply => (self.reply, self.original),
-        };
         if segment.kind == SegmentKind::Syn {
-            if sender.state >= PeerState::FinWait2 && receiver.state >= PeerState::FinWait2 {
+            let states = [self.original.state, self.reply.state];
+            if states.iter().all(|&state| state >= PeerState::FinWait2) {
                 return Verdict::Reopens;
             }
-            if receiver.state == PeerState::Closed && sender.state == PeerState::SynSent {
+            if states == [PeerState::SynSent, PeerState::Closed] && direction == Direction::Original
+            {
                 // RFC 9293 3.8.1: sent again. It may as well be a new attempt from the same
                 // port, with another initial sequence number (RFC 6056): believe the latest.
                 *self = Self::open(segment);
                 return Verdict::SynAgain;
             }
         }
-        let verdict = judge(&mut sender, &mut receiver, segment);
-        if matches!(verdict, Verdict::Accepted | Verdict::Tolerated) {
-            (self.original, self.reply) = match direction {
-                Direction::Original => (sender, receiver),
-                Direction::Reply => (receiver, sender),
-            };
+        match direction {
+            Direction::Original => judge(&mut self.original, &mut self.reply, segment),
+            Direction::Reply => judge(&mut self.reply, &mut self.original, segment),
         }
-        verdict
     }
 
     /// Which timeout applies now.
@@ -219,7 +213,7 @@ impl Tcp {
     }
 }
 
-/// Judges `segment`; `sender` and `receiver` are then as they would be after it.
+/// Judges `segment` and, if it is acceptable, writes down what it changes.
 fn judge(sender: &mut End, receiver: &mut End, segment: &Segment) -> Verdict {
     let first = sender.state == PeerState::Closed;
     if first {
