@@ -2,6 +2,9 @@
 
 use std::fmt::Display;
 
+#[cfg(test)]
+mod tests;
+
 /// Whom an expectation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -57,20 +60,22 @@ impl<T: Clone + PartialEq> Expected<T> {
         self.0.iter().any(|(side, _)| *side != Side::Both)
     }
 
-    /// Expects `ovs` and `weir` of the two switches, as one list where they agree.
+    /// Expects `ovs` and `weir` of the two switches, in their orders, as one thing where they
+    /// agree.
     pub(super) fn merge(ovs: &[T], weir: &[T]) -> Self {
-        let mut left = weir.to_vec();
         let mut merged = Vec::new();
+        let mut rest = weir;
         for thing in ovs {
-            match left.iter().position(|other| other == thing) {
+            match rest.iter().position(|other| other == thing) {
                 Some(at) => {
-                    left.remove(at);
+                    merged.extend(rest[..at].iter().map(|other| (Side::Weir, other.clone())));
                     merged.push((Side::Both, thing.clone()));
+                    rest = &rest[at + 1..];
                 }
                 None => merged.push((Side::Ovs, thing.clone())),
             }
         }
-        merged.extend(left.into_iter().map(|thing| (Side::Weir, thing)));
+        merged.extend(rest.iter().map(|thing| (Side::Weir, thing.clone())));
         Self(merged)
     }
 }

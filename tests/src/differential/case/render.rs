@@ -31,7 +31,7 @@ impl Case {
         let weir_conntrack = weir.map(|outcome| outcome.conntrack.as_slice());
         let conntrack = merge(&self.conntrack, &ovs.conntrack, weir_conntrack);
         if !conntrack.0.is_empty() {
-            let _ = write!(text, "\n[conntrack]\n{}", conntrack.render(""));
+            let _ = write!(text, "\n[connections]\n{}", conntrack.render(""));
         }
         let weir_hits = weir.map(|outcome| [outcome.hits_text()]);
         let weir_hits = weir_hits.as_ref().map(<[String; 1]>::as_slice);
