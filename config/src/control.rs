@@ -22,6 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::file::NamedText;
+use crate::metrics::Sample;
 use crate::show::{
     ConnectionRow, DropRow, FdbRow, FlowRow, LcoreRow, PortRow, ReloadReport, SwitchRow,
 };
@@ -37,7 +38,7 @@ pub use client::{ClientError, Replies, call};
 #[cfg(test)]
 pub(crate) use reply::test_channel;
 pub use reply::{Abandoned, Refused, ReplySender};
-pub use server::{Incoming, Server};
+pub use server::{Asker, Incoming, Server};
 pub use socket::SocketError;
 
 /// The protocol's version. A switch answers only its own; [`Frame::Failed`] keeps its shape for
@@ -114,6 +115,8 @@ pub enum Verb {
         /// Which, as words of the command line. The first may be the bridge's name.
         filter: Vec<String>,
     },
+    /// Answered by [`Frame::Sample`].
+    Metrics,
     /// Answered by [`Frame::Lcores`].
     PmdStatsShow,
     /// Answered by [`Frame::Reloaded`].
@@ -165,6 +168,8 @@ pub enum Frame {
     Ports(Vec<PortRow>),
     /// What reload did or would do.
     Reloaded(ReloadReport),
+    /// All that Prometheus is told.
+    Sample(Box<Sample>),
     /// The switch and its ports.
     Switch(SwitchRow),
     /// The end: all went well.
@@ -251,6 +256,7 @@ impl Request {
             | Verb::AddFlows { .. }
             | Verb::DumpDrops
             | Verb::FdbShow
+            | Verb::Metrics
             | Verb::PmdStatsShow
             | Verb::Reload { .. }
             | Verb::ReplaceFlows { .. }

@@ -20,6 +20,7 @@ use weir_tables::rule::Rule;
 use crate::control::{Failure, Frame, Incoming, PolicyFiles, ReplySender, Verb};
 use crate::diagnostic::Diagnostic;
 use crate::file::{Config, NamedText};
+use crate::metrics::{Sample, TableRow};
 use crate::policy::{self, Difference, FlowSet, Policy, flow_set};
 use crate::show::ReloadReport;
 use crate::text::{Options, Spanned, Strictness, flow_text, parse_filter};
@@ -125,6 +126,7 @@ impl<D: Datapath> Management<D> {
             Verb::FdbShow => self.macs().map(Some),
             Verb::DumpPorts { port } => self.ports(port.as_deref()).map(Some),
             Verb::DumpDrops => Ok(Some(Frame::Drops(rows::drops(&self.datapath.counters())))),
+            Verb::Metrics => Ok(Some(Frame::Sample(Box::new(self.sample())))),
             Verb::PmdStatsShow => Ok(Some(Frame::Lcores(self.lcores()))),
             Verb::Show => Ok(Some(Frame::Switch(self.switch()))),
         };
@@ -305,6 +307,27 @@ impl<D: Datapath> Management<D> {
         let counters = self.datapath.counters();
         let polls = self.datapath.poll_stats();
         counters.iter().zip(polls).map(|(counters, polls)| rows::lcore(counters, polls)).collect()
+    }
+
+    fn sample(&self) -> Sample {
+        let counters = self.datapath.counters();
+        let sizes = self.policy.tables.table_sizes();
+        Sample {
+            ports: rows::ports(&self.config, &self.datapath),
+            drops: rows::drops(&counters),
+            malformed: rows::malformed(&counters),
+            tables: sizes
+                .map(|(table, flows, masks)| TableRow {
+                    table: table.0,
+                    flows: flows as u64,
+                    masks: masks as u64,
+                })
+                .collect(),
+            connections: counters.iter().map(|lcore| lcore.connections.read()).sum(),
+            max_connections: self.policy.conntrack.max_connections.into(),
+            conntrack: rows::conntrack(&counters),
+            lcores: self.lcores(),
+        }
     }
 
     fn switch(&self) -> crate::show::SwitchRow {

@@ -88,6 +88,10 @@ pub fn execute(command: Command) -> Exit {
 }
 
 fn attempt(command: Command, out: &mut dyn Write) -> Result<(), VerbError> {
-    let Call { socket, request, layout } = Call::new(command)?;
+    let Call {
+        socket,
+        request,
+        layout,
+    } = Call::new(command)?;
     print(layout, call(&socket, request)?, out)
 }

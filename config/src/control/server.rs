@@ -19,11 +19,15 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::reply::{ReplySender, channel};
 use super::socket::{BoundSocket, SocketError};
-use super::{Envelope, Failure, Frame, Limits, Request, VERSION};
+use super::{Envelope, Failure, Frame, Limits, Request, VERSION, Verb};
 use crate::file::Control;
+use crate::metrics::Sample;
 
 /// How long clients may finish when the server stops.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// Requests that [`Asker`]s may have waiting.
+const ASKERS: usize = 4;
 
 /// A request, and where its answer goes.
 pub type Incoming = (Request, ReplySender);
@@ -33,6 +37,7 @@ pub type Incoming = (Request, ReplySender);
 pub struct Server {
     shared: Arc<Shared>,
     requests: Receiver<Incoming>,
+    asker: Asker,
     wake: UnixStream,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -49,7 +54,7 @@ impl Server {
         };
         let socket = BoundSocket::bind(control)?;
         let (wake, woken) = UnixStream::pair().map_err(system("make a pipe"))?;
-        let (sender, requests) = bounded(limits.clients);
+        let (sender, requests) = bounded(limits.clients + ASKERS);
         let shared = Arc::new(Shared {
             limits,
             stopping: AtomicBool::new(false),
@@ -57,6 +62,7 @@ impl Server {
             clients: Mutex::default(),
             one_less: Condvar::new(),
         });
+        let asker = Asker(sender.clone());
         let acceptor = {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
@@ -64,12 +70,12 @@ impl Server {
                 .spawn(move || accept(&shared, &socket, &woken, &sender))
                 .map_err(system("start a thread"))?
         };
-        Ok(Self {
-            shared,
-            requests,
-            wake,
-            acceptor: Some(acceptor),
-        })
+        Ok(Self { shared, requests, asker, wake, acceptor: Some(acceptor) })
+    }
+
+    /// Lets another thread of this process ask as a client does.
+    pub fn asker(&self) -> Asker {
+        self.asker.clone()
     }
 
     /// Where requests arrive, for the one thread that answers them.
@@ -80,6 +86,27 @@ impl Server {
     /// How many clients are connected.
     pub fn clients(&self) -> usize {
         self.shared.clients().streams.len()
+    }
+}
+
+/// A client in the same process.
+#[derive(Clone, Debug)]
+pub struct Asker(Sender<Incoming>);
+
+impl Asker {
+    /// A sample of all that is counted; `None` if the management thread does not answer within
+    /// `patience`, or others ask too much.
+    pub fn sample(&self, patience: Duration) -> Option<Sample> {
+        let (sender, mut answer) = channel();
+        let request = Request {
+            bridge: None,
+            verb: Verb::Metrics,
+        };
+        self.0.try_send((request, sender)).ok()?;
+        match answer.next(patience) {
+            Frame::Sample(sample) => Some(*sample),
+            _ => None,
+        }
     }
 }
 
@@ -240,7 +267,7 @@ fn serve(shared: &Shared, stream: &UnixStream, requests: &Sender<Incoming>) -> R
         }
     };
     let (sender, mut answer) = channel();
-    // There is room: each client has at most one request there.
+    // There is room for one request of each client and those of a few askers.
     if requests.try_send((request, sender)).is_err() {
         tracing::debug!("the management thread takes no more requests");
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_packet::Tick;
+use weir_packet::{Malformed, Tick};
 use weir_tables::counters::{LcoreCounters, RuleCount};
 use weir_tables::datapath::{Datapath, PollStats};
 use weir_tables::drops::DropReason;
@@ -13,6 +13,7 @@ use weir_tables::port::PortTable;
 use weir_tables::rule::Rule;
 
 use crate::file::{Config, Device};
+use crate::metrics::CounterRow;
 use crate::show::{DropRow, FdbRow, FlowRow, LcoreRow, LinkState, PortRow};
 use crate::text::{instructions_text, match_text};
 
@@ -64,6 +65,35 @@ pub(super) fn drops(lcores: &[Arc<LcoreCounters>]) -> Vec<DropRow> {
         sentence: reason.sentence().to_owned(),
     };
     DropReason::ALL.iter().map(row).collect()
+}
+
+/// Each kind of malformed packet with the sum over all lcores.
+pub(super) fn malformed(lcores: &[Arc<LcoreCounters>]) -> Vec<CounterRow> {
+    const KINDS: [(Malformed, &str); Malformed::COUNT] = [
+        (Malformed::Runt, "runt"),
+        (Malformed::Vlan, "vlan"),
+        (Malformed::Arp, "arp"),
+        (Malformed::Ipv4, "ipv4"),
+        (Malformed::Ipv6, "ipv6"),
+        (Malformed::Ipv6Extension, "ipv6_extension"),
+        (Malformed::L4, "l4"),
+    ];
+    let row = |(kind, name): (Malformed, &str)| CounterRow {
+        name: name.to_owned(),
+        value: lcores.iter().map(|lcore| lcore.malformed[kind as usize].read()).sum(),
+        sentence: String::new(),
+    };
+    KINDS.into_iter().map(row).collect()
+}
+
+/// Each counter of the connection tracker with the sum over all lcores.
+pub(super) fn conntrack(lcores: &[Arc<LcoreCounters>]) -> Vec<CounterRow> {
+    let row = |(at, (name, _, sentence)): (usize, (&str, u64, &str))| CounterRow {
+        name: name.to_owned(),
+        value: lcores.iter().map(|lcore| lcore.conntrack[at].read()).sum(),
+        sentence: sentence.to_owned(),
+    };
+    weir_ct::Counters::default().iter().enumerate().map(row).collect()
 }
 
 pub(super) fn lcore(counters: &LcoreCounters, polls: PollStats) -> LcoreRow {

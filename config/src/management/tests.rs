@@ -212,3 +212,25 @@ fn drops_are_told_by_reason() {
         rows.iter().filter(|row| row.packets > 0).map(|row| row.reason.as_str()).collect();
     assert_eq!(counted, ["table_miss", "action_drop"]);
 }
+
+#[test]
+fn a_sample_counts_what_happened() {
+    let mut management = management("udp actions=ct(commit),output:3\ntable=4,arp actions=drop");
+    management.inject(0, A_TO_B);
+    management.inject(0, "tcp 10.0.0.1:5 > 10.0.0.2:6");
+    let now = management.datapath.now;
+    management.datapath.lcore.housekeep(now, 1);
+    let frames = management.ask(Verb::Metrics).expect("a sample");
+    let [Frame::Sample(sample)] = &frames[..] else { panic!("not a sample: {frames:?}") };
+    assert_eq!((sample.connections, sample.max_connections), (1, 5_000));
+    let value = |rows: &[crate::metrics::CounterRow], name: &str| {
+        rows.iter().find(|row| row.name == name).map(|row| row.value)
+    };
+    assert_eq!(value(&sample.conntrack, "created"), Some(1));
+    assert_eq!(value(&sample.malformed, "runt"), Some(0));
+    let dropped: Vec<_> = sample.drops.iter().filter(|row| row.packets > 0).collect();
+    assert_eq!((dropped.len(), dropped[0].reason.as_str()), (1, "table_miss"));
+    let tables: Vec<_> = sample.tables.iter().map(|row| (row.table, row.flows)).collect();
+    assert_eq!(tables, [(0, 1), (4, 1)]);
+    assert_eq!(sample.lcores[0].packets, 2);
+}

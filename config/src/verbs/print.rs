@@ -62,7 +62,9 @@ fn text(frame: &Frame, statistics: Statistics, out: &mut dyn Write) -> io::Resul
         Frame::Ports(rows) => write_ports(out, rows),
         Frame::Reloaded(report) => write_reload(out, report),
         Frame::Switch(row) => write_switch(out, row),
-        Frame::Connections(_) | Frame::Done | Frame::Failed(_) => Err(unexpected()),
+        Frame::Connections(_) | Frame::Sample(_) | Frame::Done | Frame::Failed(_) => {
+            Err(unexpected())
+        }
     }
 }
 
@@ -77,6 +79,7 @@ fn object(frame: &Frame, out: &mut dyn Write) -> io::Result<()> {
         | Frame::Lcores(_)
         | Frame::Lines(_)
         | Frame::Ports(_)
+        | Frame::Sample(_)
         | Frame::Done
         | Frame::Failed(_) => Err(unexpected()),
     }
@@ -100,6 +103,7 @@ fn json_rows(frame: &Frame, count: &mut usize, out: &mut dyn Write) -> io::Resul
         Frame::Ports(rows) => each(rows, count, out),
         Frame::Lines(_)
         | Frame::Reloaded(_)
+        | Frame::Sample(_)
         | Frame::Switch(_)
         | Frame::Done
         | Frame::Failed(_) => Err(unexpected()),

@@ -1,0 +1,275 @@
+//! From a sample to Prometheus' text.
+
+use std::collections::{BTreeMap, HashMap};
+
+use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use super::{CounterRow, Sample};
+use crate::show::{LcoreRow, LinkState, PortRow};
+
+/// Makes text of samples; remembers the last one for what is a rate.
+#[derive(Debug, Default)]
+pub(super) struct Encoder {
+    /// Busy and idle cycles of each lcore at the last scrape.
+    last: HashMap<u32, (u64, u64)>,
+}
+
+impl Encoder {
+    pub(super) fn encode(&mut self, sample: &Sample) -> String {
+        let mut series = Series(Registry::new());
+        series.gauge("weir_build_info", "weir's version.", &["version"], |put| {
+            put(&[env!("CARGO_PKG_VERSION")], 1);
+        });
+        ports(&mut series, &sample.ports);
+        let (name, help) = ("weir_dropped_packets_total", "Packets dropped, by reason.");
+        series.counter(name, help, &["reason"], |put| {
+            sample
+                .drops
+                .iter()
+                .for_each(|row| put(&[&row.reason], row.packets));
+        });
+        let (name, help) = (
+            "weir_malformed_packets_total",
+            "Malformed packets, by kind.",
+        );
+        series.counter(name, help, &["kind"], |put| {
+            sample
+                .malformed
+                .iter()
+                .for_each(|row| put(&[&row.name], row.value));
+        });
+        series.gauge(
+            "weir_flow_table_flows",
+            "Flows in a table.",
+            &["table"],
+            |put| {
+                sample
+                    .tables
+                    .iter()
+                    .for_each(|row| put(&[&row.table.to_string()], row.flows));
+            },
+        );
+        series.gauge(
+            "weir_flow_table_masks",
+            "Different masks in a table.",
+            &["table"],
+            |put| {
+                sample
+                    .tables
+                    .iter()
+                    .for_each(|row| put(&[&row.table.to_string()], row.masks));
+            },
+        );
+        series.gauge(
+            "weir_conntrack_connections",
+            "Connections tracked now.",
+            &[],
+            |put| {
+                put(&[], sample.connections);
+            },
+        );
+        let (name, help) = (
+            "weir_conntrack_max_connections",
+            "The most that can be tracked.",
+        );
+        series.gauge(name, help, &[], |put| put(&[], sample.max_connections));
+        conntrack(&mut series, &sample.conntrack);
+        self.lcores(&mut series, &sample.lcores);
+        let families = series.0.gather();
+        TextEncoder::new()
+            .encode_to_string(&families)
+            .expect("our own names are valid")
+    }
+
+    fn lcores(&mut self, series: &mut Series, rows: &[LcoreRow]) {
+        let columns: [(&str, &str, fn(&LcoreRow) -> u64); 8] = [
+            (
+                "weir_lcore_packets_total",
+                "Packets an lcore received.",
+                |row| row.packets,
+            ),
+            (
+                "weir_lcore_bytes_total",
+                "Bytes an lcore received.",
+                |row| row.bytes,
+            ),
+            (
+                "weir_lcore_passes_total",
+                "Passes through the tables.",
+                |row| row.passes,
+            ),
+            ("weir_lcore_lookups_total", "Table look-ups.", |row| {
+                row.lookups
+            }),
+            (
+                "weir_lcore_busy_polls_total",
+                "Polls that brought packets.",
+                |row| row.busy_polls,
+            ),
+            (
+                "weir_lcore_idle_polls_total",
+                "Polls that brought none.",
+                |row| row.idle_polls,
+            ),
+            (
+                "weir_lcore_busy_cycles_total",
+                "TSC cycles in busy polls.",
+                |row| row.busy_cycles,
+            ),
+            (
+                "weir_lcore_idle_cycles_total",
+                "TSC cycles in idle polls.",
+                |row| row.idle_cycles,
+            ),
+        ];
+        for (name, help, value) in columns {
+            series.counter(name, help, &["lcore"], |put| {
+                rows.iter()
+                    .for_each(|row| put(&[&row.lcore.to_string()], value(row)));
+            });
+        }
+        let (name, help) = (
+            "weir_lcore_busy_ratio",
+            "Share of cycles in busy polls since the last scrape.",
+        );
+        let ratios = GaugeVec::new(Opts::new(name, help), &["lcore"]).expect("a valid name");
+        for row in rows {
+            let now = (row.busy_cycles, row.idle_cycles);
+            let (busy, idle) = self.last.insert(row.lcore, now).unwrap_or_default();
+            let (busy, idle) = (now.0.saturating_sub(busy), now.1.saturating_sub(idle));
+            let whole = busy.saturating_add(idle);
+            let ratio = if whole == 0 {
+                0.0
+            } else {
+                busy as f64 / whole as f64
+            };
+            ratios
+                .with_label_values(&[&row.lcore.to_string()])
+                .set(ratio);
+        }
+        series
+            .0
+            .register(Box::new(ratios))
+            .expect("registered once");
+    }
+}
+
+fn ports(series: &mut Series, rows: &[PortRow]) {
+    let columns: [(&str, &str, fn(&PortRow) -> u64); 8] = [
+        ("receive_packets", "Frames received.", |row| row.rx_packets),
+        ("receive_bytes", "Bytes received.", |row| row.rx_bytes),
+        (
+            "receive_drops",
+            "Frames the device had no room for.",
+            |row| row.rx_dropped,
+        ),
+        ("receive_errors", "Frames that arrived damaged.", |row| {
+            row.rx_errors
+        }),
+        ("transmit_packets", "Frames sent.", |row| row.tx_packets),
+        ("transmit_bytes", "Bytes sent.", |row| row.tx_bytes),
+        (
+            "transmit_drops",
+            "Frames the queue had no room for.",
+            |row| row.tx_dropped,
+        ),
+        (
+            "transmit_errors",
+            "Frames the device failed to send.",
+            |row| row.tx_errors,
+        ),
+    ];
+    for (name, help, value) in columns {
+        series.counter(
+            &format!("weir_port_{name}_total"),
+            help,
+            &["port", "id"],
+            |put| {
+                rows.iter()
+                    .for_each(|row| put(&[&row.name, &row.id.to_string()], value(row)));
+            },
+        );
+    }
+    series.gauge(
+        "weir_port_up",
+        "Whether the link is up.",
+        &["port", "id"],
+        |put| {
+            for row in rows {
+                put(
+                    &[&row.name, &row.id.to_string()],
+                    u64::from(row.link == LinkState::Up),
+                );
+            }
+        },
+    );
+}
+
+fn conntrack(series: &mut Series, rows: &[CounterRow]) {
+    let by_reason = [
+        (
+            "invalid_",
+            "weir_conntrack_invalid_packets_total",
+            "Packets that are +inv, by reason.",
+        ),
+        (
+            "refused_",
+            "weir_conntrack_refused_commits_total",
+            "Commits that dropped, by reason.",
+        ),
+    ];
+    let mut reasons: BTreeMap<&str, Vec<(&str, u64)>> = BTreeMap::new();
+    for row in rows {
+        let group = by_reason
+            .iter()
+            .find_map(|(prefix, name, _)| Some((*name, row.name.strip_prefix(prefix)?)));
+        match group {
+            Some((name, reason)) => reasons.entry(name).or_default().push((reason, row.value)),
+            None => {
+                let name = format!("weir_conntrack_{}_total", row.name);
+                series.counter(&name, &row.sentence, &[], |put| put(&[], row.value));
+            }
+        }
+    }
+    for (_, name, help) in by_reason {
+        series.counter(name, help, &["reason"], |put| {
+            for (reason, value) in reasons.get(name).into_iter().flatten() {
+                put(&[reason], *value);
+            }
+        });
+    }
+}
+
+/// Series under construction. Names and label names are ours and valid, so nothing can fail but
+/// a name used twice, which a test would show.
+struct Series(Registry);
+
+impl Series {
+    fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        fill: impl FnOnce(&mut dyn FnMut(&[&str], u64)),
+    ) {
+        let vector = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name");
+        fill(&mut |values, value| vector.with_label_values(values).inc_by(value));
+        self.0.register(Box::new(vector)).expect("registered once");
+    }
+
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        fill: impl FnOnce(&mut dyn FnMut(&[&str], u64)),
+    ) {
+        let vector = IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid name");
+        fill(&mut |values, value| {
+            vector
+                .with_label_values(values)
+                .set(i64::try_from(value).unwrap_or(i64::MAX));
+        });
+        self.0.register(Box::new(vector)).expect("registered once");
+    }
+}

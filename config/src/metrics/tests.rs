@@ -1,0 +1,231 @@
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::series::Encoder;
+use super::{CounterRow, Exporter, PATIENCE, Sample, TableRow};
+use crate::control::{Frame, Limits, Server, Verb};
+use crate::file::Control;
+use crate::show::{DropRow, LcoreRow, LinkState, PortRow};
+
+fn counter(name: &str, value: u64) -> CounterRow {
+    CounterRow {
+        name: name.to_owned(),
+        value,
+        sentence: format!("Counts {name}."),
+    }
+}
+
+fn sample() -> Sample {
+    Sample {
+        ports: vec![PortRow {
+            id: 2,
+            name: "weir0".to_owned(),
+            mac: String::new(),
+            link: LinkState::Up,
+            speed_mbps: 0,
+            mtu: 1500,
+            device: String::new(),
+            driver: String::new(),
+            duration_ms: 0,
+            rx_packets: 1,
+            rx_bytes: 2,
+            rx_dropped: 3,
+            rx_errors: 4,
+            tx_packets: 5,
+            tx_bytes: 6,
+            tx_dropped: 7,
+            tx_errors: u64::MAX,
+        }],
+        drops: vec![DropRow {
+            reason: "table_miss".to_owned(),
+            packets: 8,
+            sentence: String::new(),
+        }],
+        malformed: vec![counter("truncated", 9)],
+        tables: vec![TableRow {
+            table: 1,
+            flows: 10,
+            masks: 3,
+        }],
+        connections: 11,
+        max_connections: 1000,
+        conntrack: vec![
+            counter("created", 12),
+            counter("invalid_tcp_window", 13),
+            counter("refused_table_full", 14),
+        ],
+        lcores: vec![LcoreRow {
+            lcore: 1,
+            packets: 15,
+            busy_cycles: 100,
+            idle_cycles: 300,
+            ..LcoreRow::default()
+        }],
+    }
+}
+
+#[test]
+fn every_value_is_a_series() {
+    let text = Encoder::default().encode(&sample());
+    for line in [
+        "# HELP weir_port_receive_packets_total Frames received.",
+        "# TYPE weir_port_receive_packets_total counter",
+        "weir_port_receive_packets_total{id=\"2\",port=\"weir0\"} 1",
+        "weir_port_receive_bytes_total{id=\"2\",port=\"weir0\"} 2",
+        "weir_port_receive_drops_total{id=\"2\",port=\"weir0\"} 3",
+        "weir_port_receive_errors_total{id=\"2\",port=\"weir0\"} 4",
+        "weir_port_transmit_packets_total{id=\"2\",port=\"weir0\"} 5",
+        "weir_port_transmit_bytes_total{id=\"2\",port=\"weir0\"} 6",
+        "weir_port_transmit_drops_total{id=\"2\",port=\"weir0\"} 7",
+        "weir_port_up{id=\"2\",port=\"weir0\"} 1",
+        "weir_dropped_packets_total{reason=\"table_miss\"} 8",
+        "weir_malformed_packets_total{kind=\"truncated\"} 9",
+        "weir_flow_table_flows{table=\"1\"} 10",
+        "weir_flow_table_masks{table=\"1\"} 3",
+        "weir_conntrack_connections 11",
+        "weir_conntrack_max_connections 1000",
+        "# HELP weir_conntrack_created_total Counts created.",
+        "weir_conntrack_created_total 12",
+        "weir_conntrack_invalid_packets_total{reason=\"tcp_window\"} 13",
+        "weir_conntrack_refused_commits_total{reason=\"table_full\"} 14",
+        "weir_lcore_packets_total{lcore=\"1\"} 15",
+        "weir_lcore_busy_ratio{lcore=\"1\"} 0.25",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in\n{text}"
+        );
+    }
+}
+
+#[test]
+fn the_busy_ratio_is_that_since_the_last_scrape() {
+    let mut encoder = Encoder::default();
+    let mut sample = sample();
+    encoder.encode(&sample);
+    sample.lcores[0].busy_cycles += 90;
+    sample.lcores[0].idle_cycles += 10;
+    let text = encoder.encode(&sample);
+    assert!(
+        text.contains("weir_lcore_busy_ratio{lcore=\"1\"} 0.9\n"),
+        "{text}"
+    );
+    let text = encoder.encode(&sample);
+    assert!(
+        text.contains("weir_lcore_busy_ratio{lcore=\"1\"} 0\n"),
+        "{text}"
+    );
+}
+
+/// An exporter on a port of the system's choice, behind a management thread that answers as
+/// `knows` says.
+struct Bench {
+    exporter: Exporter,
+    _server: Server,
+    _directory: tempfile::TempDir,
+}
+
+fn bench(knows: bool) -> Bench {
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("s");
+    let control = Control {
+        socket,
+        mode: 0o600,
+        owner: None,
+        group: None,
+    };
+    let server = Server::start(&control, Limits::default()).expect("it starts");
+    let requests = server.requests();
+    thread::spawn(move || {
+        for (request, reply) in requests {
+            assert_eq!(request.verb, Verb::Metrics);
+            if knows {
+                reply.one(Frame::Sample(Box::new(sample())));
+            }
+        }
+    });
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let exporter = Exporter::start(listen, server.asker()).expect("it listens");
+    Bench {
+        exporter,
+        _server: server,
+        _directory: directory,
+    }
+}
+
+fn get(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let _ = stream.write_all(request);
+    let mut text = String::new();
+    let _ = stream.read_to_string(&mut text);
+    text
+}
+
+#[test]
+fn a_scrape_is_answered() {
+    let bench = bench(true);
+    let address = bench.exporter.address();
+    let text = get(address, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    assert!(
+        head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4"),
+        "{head}"
+    );
+    assert!(
+        head.contains(&format!("Content-Length: {}\r\n", body.len())),
+        "{head}"
+    );
+    assert!(body.contains("\nweir_conntrack_connections 11\n"), "{body}");
+    let head = get(address, b"HEAD /metrics?x=y HTTP/1.0\r\n\r\n");
+    assert!(
+        head.starts_with("HTTP/1.1 200 OK") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+}
+
+#[test]
+fn what_is_not_a_scrape_is_refused() {
+    let bench = bench(true);
+    let address = bench.exporter.address();
+    let cases: [(&[u8], &str); 6] = [
+        (b"GET / HTTP/1.1\r\n\r\n", "404"),
+        (b"POST /metrics HTTP/1.1\r\n\r\n", "405"),
+        (b"\xff\xff\r\n\r\n", "400"),
+        (b"\r\n\r\n", "400"),
+        (b"GET /metrics SMTP\r\n\r\n", "400"),
+        (&[b'x'; 9000], "431"),
+    ];
+    for (request, status) in cases {
+        let text = get(address, request);
+        assert!(
+            text.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{text} is not {status}"
+        );
+    }
+    assert!(get(address, b"GET /metrics HTTP/1.1\r\n\r\n").contains("200 OK"));
+}
+
+#[test]
+fn a_silent_client_is_cut_off() {
+    let bench = bench(true);
+    let mut silent = TcpStream::connect(bench.exporter.address()).expect("it listens");
+    let start = Instant::now();
+    assert!(get(bench.exporter.address(), b"GET /metrics HTTP/1.1\r\n\r\n").contains("200 OK"));
+    assert!(start.elapsed() < PATIENCE + Duration::from_secs(1));
+    assert_eq!(silent.read(&mut [0]).expect("an end"), 0);
+}
+
+#[test]
+fn a_switch_that_does_not_answer_is_unavailable() {
+    let bench = bench(false);
+    let text = get(bench.exporter.address(), b"GET /metrics HTTP/1.1\r\n\r\n");
+    assert!(text.starts_with("HTTP/1.1 503 "), "{text}");
+}
+
+#[test]
+fn an_address_in_use_is_an_error() {
+    let bench = bench(true);
+    Exporter::start(bench.exporter.address(), bench._server.asker()).expect_err("in use");
+}
