@@ -197,28 +197,40 @@ const fn fold(sum: u64) -> u16 {
 #[inline]
 fn sum_words(bytes: &[u8]) -> u16 {
     // The sum does not depend on the byte order in which words are added (RFC 1071 2), nor on
-    // their width: added as the machine reads them, swapped once at the end.
-    let mut lanes = [0u64; 4];
+    // their width: added as the machine reads them, swapped once at the end. The lanes are as
+    // wide as that for their carries; four of them do not wait for each other.
+    let mut lanes = [0u128; 4];
     let (blocks, rest) = bytes.as_chunks::<32>();
     for block in blocks {
         let (words, _) = block.as_chunks::<8>();
         for (lane, word) in lanes.iter_mut().zip(words) {
-            let word = u64::from_ne_bytes(*word);
-            *lane += (word >> 32) + (word & 0xffff_ffff);
+            *lane += u128::from(u64::from_ne_bytes(*word));
         }
     }
     let (words, rest) = rest.as_chunks::<8>();
     for (lane, word) in lanes.iter_mut().zip(words) {
-        let word = u64::from_ne_bytes(*word);
-        *lane += (word >> 32) + (word & 0xffff_ffff);
+        *lane += u128::from(u64::from_ne_bytes(*word));
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let last = u64::from_ne_bytes(last);
-    let last = (last >> 32) + (last & 0xffff_ffff);
-    // Each lane gained less than 2^33 per block: room for 2^30 blocks.
-    let folded: u64 = lanes.iter().map(|&lane| u64::from(fold(lane))).sum();
-    u16::to_be(fold(folded + last))
+    let [a, b, c, d] = lanes;
+    let lanes = a + b + c + d;
+    let mut sum = [lanes as u64, (lanes >> 64) as u64].map(|half| u64::from(fold(half)));
+    let rest = match rest.split_first_chunk::<4>() {
+        Some((word, rest)) => {
+            sum[0] += u64::from(u32::from_ne_bytes(*word));
+            rest
+        }
+        None => rest,
+    };
+    sum[0] += u64::from(match *rest {
+        [a, b, c] => {
+            sum[1] += u64::from(u16::from_ne_bytes([c, 0]));
+            u16::from_ne_bytes([a, b])
+        }
+        [a, b] => u16::from_ne_bytes([a, b]),
+        [a] => u16::from_ne_bytes([a, 0]),
+        _ => 0,
+    });
+    u16::to_be(fold(sum[0] + sum[1]))
 }
 
 #[cfg(test)]

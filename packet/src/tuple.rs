@@ -156,13 +156,10 @@ impl IpPair {
     pub fn of(head: &[u8], layout: &Layout) -> Option<Self> {
         let start = usize::from(layout.l3_offset);
         match layout.l3 {
-            L3::Ipv4 => {
-                let &[s0, s1, s2, s3, d0, d1, d2, d3] = array(head, start + 12)?;
-                Some(Self::V4 {
-                    src: Ipv4Addr::new(s0, s1, s2, s3),
-                    dst: Ipv4Addr::new(d0, d1, d2, d3),
-                })
-            }
+            L3::Ipv4 => Some(Self::V4 {
+                src: Ipv4Addr::from(*array::<4>(head, start + 12)?),
+                dst: Ipv4Addr::from(*array::<4>(head, start + 16)?),
+            }),
             L3::Ipv6 => Some(Self::V6 {
                 src: Ipv6Addr::from(*array::<16>(head, start + 8)?),
                 dst: Ipv6Addr::from(*array::<16>(head, start + 24)?),

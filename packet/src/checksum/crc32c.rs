@@ -125,23 +125,18 @@ const fn zero_bytes() -> [u32; 32] {
 /// The product of two polynomials over GF(2), bits reversed, modulo the CRC's.
 const fn multiply(a: u32, mut b: u32) -> u32 {
     let mut product = 0;
-    let mut bit = 1 << 31;
-    while bit != 0 {
-        if a & bit != 0 {
-            product ^= b;
-        }
+    let mut bit = 32;
+    while bit > 0 {
+        bit -= 1;
+        // All ones or zeros instead of a branch that nobody could predict.
+        product ^= b & (a >> bit & 1).wrapping_neg();
         b = times_x(b);
-        bit >>= 1;
     }
     product
 }
 
 const fn times_x(a: u32) -> u32 {
-    if a & 1 != 0 {
-        (a >> 1) ^ POLYNOMIAL
-    } else {
-        a >> 1
-    }
+    (a >> 1) ^ (POLYNOMIAL & (a & 1).wrapping_neg())
 }
 
 #[cfg(test)]
