@@ -15,6 +15,8 @@ pub mod mempool;
 pub mod port;
 mod queue;
 mod segment;
+pub mod switch;
+pub mod worker;
 
 pub use batch::{BURST, Drain, MbufBatch};
 pub use mbuf::Mbuf;

@@ -172,6 +172,12 @@ impl LcoreCounters {
     /// Counts one drop.
     #[inline]
     pub fn drop(&self, reason: DropReason) {
-        self.drops[reason as usize].add(1);
+        self.drop_many(reason, 1);
+    }
+
+    /// Counts several drops.
+    #[inline]
+    pub fn drop_many(&self, reason: DropReason, packets: usize) {
+        self.drops[reason as usize].add(packets as u64);
     }
 }

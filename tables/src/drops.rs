@@ -31,12 +31,14 @@ macro_rules! reasons {
 
 reasons! {
     Runt "runt" "The frame is shorter than an Ethernet header.";
+    HeaderSplit "header_split" "The frame is empty, or its headers do not fit the first buffer.";
     TableMiss "table_miss" "No rule of a table matched.";
     ActionDrop "action_drop" "The rules that matched send the packet nowhere.";
     OutputToInPort "output_to_in_port" "The only output is the port the packet came from.";
     UnknownPort "unknown_port" "The rule's output port does not exist.";
     MtuExceeded "mtu_exceeded" "The packet is larger than the output port's MTU.";
     TxFull "tx_full" "The output queue refused the frame.";
+    TxChain "tx_chain" "The output device does not take frames of several buffers.";
     NoBuffer "no_buffer" "No memory for a copy of the packet.";
     NoHeadroom "no_headroom" "No room in front of the frame for another VLAN tag.";
     TooManyTags "too_many_tags" "The packet already has as many VLAN tags as weir handles.";

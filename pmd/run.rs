@@ -1,0 +1,114 @@
+//! `weir run`: the switch in the foreground, until a signal ends it.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use weir_config::cli::Run;
+use weir_config::control::{Limits, Server};
+use weir_config::file::{Config, Device};
+use weir_config::management::Management;
+use weir_config::policy::Policy;
+use weir_config::verbs::Exit;
+use weir_packet::Tick;
+use weir_pmd::eal::EalArgs;
+use weir_pmd::port::{DeviceName, PortConfig};
+use weir_pmd::switch::{Switch, SwitchArgs};
+use weir_pmd::worker::WorkerSettings;
+use weir_tables::classifier::HashSecret;
+
+/// Runs the switch; returns when it has stopped and nothing of it is left.
+pub(crate) fn run(arguments: Run) -> Exit {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::builder()
+                .with_default_directive(tracing::Level::INFO.into())
+                .from_env_lossy(),
+        )
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    match attempt(arguments) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            eprintln!("weir: {error}");
+            Exit::Input
+        }
+    }
+}
+
+/// What stopped the switch from running, in words for its user.
+type Failure = Box<dyn std::error::Error>;
+
+fn attempt(arguments: Run) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let file = arguments.config;
+    let mut config = match &file {
+        Some(file) => Config::load(file).map_err(text)?,
+        None => Config::embedded(),
+    };
+    if let Some(socket) = arguments.socket {
+        config.control.socket = socket;
+    }
+    config.require_devices().map_err(text)?;
+    let secret = random();
+    let mut policy = Policy::load(&config, 1, HashSecret(secret), Tick::ZERO).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    })?;
+    let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
+    let switch = Switch::start(switch_args(&config, &policy, secret), snapshot)?;
+    let server = Server::start(&config.control, Limits::default())?;
+    tracing::info!(
+        "{} runs with {} ports; socket {}",
+        config.bridge.name,
+        config.ports.len(),
+        config.control.socket.display()
+    );
+    let mut management = Management::new(config, file, policy, switch);
+    management.run(&server.requests(), || stop.load(Ordering::Relaxed));
+    tracing::info!("stopping");
+    drop(server);
+    Ok(())
+}
+
+fn switch_args(config: &Config, policy: &Policy, secret: u64) -> SwitchArgs {
+    let eal = &config.eal;
+    let ports = config.ports.iter().map(|port| {
+        let device = match port.device.clone().expect("require_devices() was asked") {
+            Device::Pci(address) => DeviceName::Pci(address),
+            Device::Vdev(arguments) => DeviceName::Vdev(arguments),
+        };
+        let name = port.name.clone();
+        (port.id, PortConfig { name, device, rx_queues: 1, tx_queues: 1, mtu: port.mtu })
+    });
+    SwitchArgs {
+        eal: EalArgs {
+            worker_cpus: vec![eal.lcore],
+            hugepages: eal.hugepages,
+            memory_mb: eal.memory_mb,
+            pci: config.uses_pci(),
+            extra: eal.args.clone(),
+        },
+        cpu: eal.lcore,
+        mbufs_per_node: eal.mbufs,
+        ports: ports.collect(),
+        worker: WorkerSettings { idle_sleep: eal.idle_sleep, ..WorkerSettings::default() },
+        conntrack: policy.conntrack.clone(),
+        secret,
+    }
+}
+
+/// A number that nobody outside can guess; from the operating system, by way of the standard
+/// library's hash keys.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+fn text(error: weir_config::diagnostic::Diagnostic) -> Failure {
+    error.to_string().into()
+}

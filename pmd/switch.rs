@@ -1,0 +1,189 @@
+//! The running switch: EAL, pools, ports and the lcore, started together and stopped together,
+//! and how the management thread reaches them.
+//!
+//! A snapshot passes from the management thread to the lcore and back by three verbs:
+//! *publish* stores the newest, *refresh* takes it up, once per pass and only when the
+//! generation tells that there is one, and *retire* hands the old one back to be freed by the
+//! management thread.
+//!
+//! Threads: the management thread owns the [`Switch`]; the lcore owns its [`SnapshotReader`] and
+//! the far end of the mailbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_ct::Settings;
+use weir_packet::Tick;
+use weir_tables::counters::LcoreCounters;
+use weir_tables::datapath::{Datapath, LcoreGone, PollStats, PortStats, PortStatus};
+use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
+use weir_tables::port::{PortIndex, PortNo};
+use weir_tables::snapshot::Snapshot;
+
+use crate::clock::Clock;
+use crate::eal::{Eal, EalArgs, EalError};
+use crate::lcore::{LcoreError, StopFlag, spawn};
+use crate::mempool::Mempools;
+use crate::port::{Port, PortConfig, PortError};
+use crate::worker::{Worker, WorkerCounters, WorkerPort, WorkerSettings};
+
+mod forward;
+mod mailbox;
+mod publish;
+
+use forward::Forward;
+use mailbox::Mailbox;
+use publish::Publisher;
+
+/// How long the lcore may take to answer a question.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a switch is started with.
+#[derive(Clone, Debug)]
+pub struct SwitchArgs {
+    /// DPDK's environment.
+    pub eal: EalArgs,
+    /// The CPU of the lcore that forwards.
+    pub cpu: u16,
+    /// Packet buffers per NUMA node.
+    pub mbufs_per_node: u32,
+    /// The ports, in the order of the snapshot's port table.
+    pub ports: Vec<(PortNo, PortConfig)>,
+    /// How the lcore polls.
+    pub worker: WorkerSettings,
+    /// For the connections.
+    pub conntrack: Settings,
+    /// Seeds the hashes of all tables.
+    pub secret: u64,
+}
+
+/// Why a switch did not start. Nothing of it is left then.
+#[derive(Debug, thiserror::Error)]
+pub enum SwitchError {
+    /// DPDK did not start.
+    #[error(transparent)]
+    Eal(#[from] EalError),
+    /// A port did not start.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The lcore did not start.
+    #[error(transparent)]
+    Lcore(#[from] LcoreError),
+}
+
+/// A switch that runs.
+pub struct Switch {
+    clock: Clock,
+    publisher: Publisher,
+    mailbox: Mailbox,
+    counters: Arc<LcoreCounters>,
+    polls: Arc<WorkerCounters>,
+    ports: Vec<(PortNo, Port)>,
+    stop: StopFlag,
+    /// `None` once it has been stopped.
+    worker: Option<crate::lcore::Lcore<()>>,
+}
+
+impl Switch {
+    /// Starts EAL, every port, and the lcore, which obeys `snapshot`.
+    ///
+    /// # Errors
+    /// [`SwitchError`] names what did not start.
+    pub fn start(args: SwitchArgs, snapshot: Arc<Snapshot>) -> Result<Self, SwitchError> {
+        let eal = Eal::start(&args.eal)?;
+        if eal.management_shares_cpu() {
+            tracing::warn!("there is no CPU but the lcore's: the management thread shares it");
+        }
+        let clock = Clock::start(&eal);
+        let mut mempools = Mempools::new(eal.clone(), args.mbufs_per_node);
+        let mut ports = Vec::new();
+        let mut queues = Vec::new();
+        for (index, (no, config)) in (0..).map(PortIndex).zip(args.ports) {
+            let started = Port::start(&eal, &mut mempools, &config)?;
+            let tx = started.tx.into_iter().next();
+            queues.push(WorkerPort { index, rx: started.rx, tx });
+            ports.push((no, started.port));
+        }
+        let (publisher, reader) = publish::pair(&snapshot);
+        let (mailbox, inbox) = mailbox::pair();
+        let lcore = Lcore::new(0, snapshot, &args.conntrack, args.secret);
+        let counters = lcore.counters();
+        let forward = Forward::new(lcore, reader, inbox);
+        let worker = Worker::new(forward, queues, clock, args.worker);
+        let polls = worker.counters();
+        let stop = StopFlag::new();
+        let told = stop.clone();
+        let worker = spawn(&eal, args.cpu, move || drop(worker.run(&told)))?;
+        let worker = Some(worker);
+        Ok(Self { clock, publisher, mailbox, counters, polls, ports, stop, worker })
+    }
+}
+
+impl Drop for Switch {
+    /// Stops the lcore, then the ports.
+    fn drop(&mut self) {
+        self.stop.set();
+        if let Some(worker) = self.worker.take() {
+            worker.join();
+        }
+    }
+}
+
+impl Datapath for Switch {
+    fn now(&self) -> Tick {
+        self.clock.tick_at(self.clock.cycles())
+    }
+
+    fn counters(&self) -> Vec<Arc<LcoreCounters>> {
+        vec![Arc::clone(&self.counters)]
+    }
+
+    fn poll_stats(&self) -> Vec<PollStats> {
+        let polls = &self.polls;
+        let (passes, busy) = (polls.passes.read(), polls.busy_passes.read());
+        vec![PollStats {
+            lcore: self.worker.as_ref().map_or(0, |worker| u32::from(worker.cpu())),
+            busy_polls: busy,
+            idle_polls: passes.saturating_sub(busy),
+            busy_cycles: polls.busy_cycles.read(),
+            idle_cycles: polls.idle_cycles.read(),
+        }]
+    }
+
+    fn publish(&mut self, snapshot: Arc<Snapshot>) {
+        self.publisher.publish(snapshot);
+    }
+
+    fn oldest_generation(&self) -> u64 {
+        self.publisher.oldest_generation()
+    }
+
+    fn ask(&mut self, _lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone> {
+        self.mailbox.ask(request, PATIENCE)
+    }
+
+    fn ports(&self) -> Vec<PortStatus> {
+        let status = |(index, (no, port)): (PortIndex, &(PortNo, Port))| {
+            let (link, stats, ours) = (port.link(), port.stats(), self.polls.port(index));
+            let refused = ours.tx_full.read() + ours.tx_oversize.read() + ours.tx_chain.read();
+            PortStatus {
+                no: *no,
+                mac: port.mac(),
+                link_up: link.up,
+                speed_mbps: link.speed_mbps.unwrap_or(0),
+                driver: port.driver().to_owned(),
+                stats: PortStats {
+                    rx_packets: stats.rx_packets,
+                    rx_bytes: stats.rx_bytes,
+                    rx_dropped: stats.rx_missed + stats.rx_no_mbuf,
+                    rx_errors: stats.rx_errors,
+                    tx_packets: stats.tx_packets,
+                    tx_bytes: stats.tx_bytes,
+                    tx_dropped: refused,
+                    tx_errors: stats.tx_errors,
+                },
+            }
+        };
+        (0..).map(PortIndex).zip(&self.ports).map(status).collect()
+    }
+}
