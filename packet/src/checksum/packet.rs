@@ -20,7 +20,9 @@ pub fn ipv4_header_checksum_ok(head: &[u8], layout: &Layout) -> bool {
 ///
 /// UDP without a checksum is right over IPv4 and wrong over IPv6 (RFC 8200 8.1). The L4 packet
 /// ends where the IP packet does, for UDP where its own length says (RFC 768); a length that
-/// does not fit is wrong. Padding is not looked at.
+/// does not fit is wrong. Padding is not looked at. As in Open vSwitch, a packet whose IPv6
+/// routing header has segments left is held against the address it goes to next, so it is
+/// found wrong.
 ///
 /// Cost: reads the whole L4 packet.
 #[inline]

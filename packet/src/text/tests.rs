@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
-use crate::layout;
+use crate::{layout, strategy};
 
 /// Lines as [`describe`] prints them.
 const CANONICAL: &[&str] = &[
@@ -188,6 +188,15 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         let described = describe(&bytes);
+        prop_assert_eq!(parse(&described), Ok(bytes), "{}", described);
+    }
+
+    /// What the strategies make is never beyond the syntax, and its description means the same.
+    #[test]
+    fn well_formed_packets_are_described_in_words(line in strategy::line()) {
+        let bytes = parse(&line).unwrap();
+        let described = describe(&bytes);
+        prop_assert!(!described.starts_with("hex"), "{}", described);
         prop_assert_eq!(parse(&described), Ok(bytes), "{}", described);
     }
 
