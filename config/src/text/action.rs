@@ -257,12 +257,9 @@ impl List<'_> {
 }
 
 /// `tok` is called `name` and lacks what it needs.
-pub(super) fn lacks(tok: Tok<'_>, name: &str, missing: Option<&str>) -> Fault {
-    let fault = tok.fault(format!("{name} lacks its prerequisite"));
-    match missing {
-        Some(missing) => fault.hint(format!("the match must have {missing}")),
-        None => fault,
-    }
+pub(super) fn lacks(tok: Tok<'_>, name: &str, missing: &str) -> Fault {
+    tok.fault(format!("{name} needs {missing}"))
+        .hint("the match does not say that")
 }
 
 /// Whether an action may be in the action set.

@@ -108,7 +108,7 @@ impl Context {
         self.nw_proto.filter(|_| self.is_ip())
     }
 
-    /// Whether the match wants packets that ct() found invalid.
+    /// Whether the match wants packets that `ct()` found invalid.
     pub(super) fn invalid(&self) -> bool {
         self.ct_state.0 & INV != 0
     }
@@ -135,12 +135,18 @@ impl Context {
     }
 }
 
+/// What a match must say for a packet to have a VLAN tag.
+pub(super) const A_TAG: &str = "a VLAN tag, such as dl_vlan=5 or vlan_tci=0x1000/0x1000";
+
+/// What a match must say for a packet to have L4 ports.
+pub(super) const PORTS: &str = "tcp, udp or sctp (or tcp6, ...), and no later fragment";
+
 fn wanted(prerequisite: Prerequisite) -> &'static str {
     use Prerequisite as P;
     match prerequisite {
         P::None => "nothing",
         P::Ethernet => "eth",
-        P::VlanVid => "a VLAN tag, such as dl_vlan or vlan_tci=0x1000/0x1000",
+        P::VlanVid => A_TAG,
         P::Mpls => "mpls or mplsm",
         P::Ipv4 => "ip",
         P::Ipv6 => "ipv6",

@@ -3,7 +3,8 @@
 use weir_tables::field::{Field, Masking, Prerequisite};
 use weir_tables::matching::Match;
 
-use super::context::Context;
+use super::action::lacks;
+use super::context::{Context, PORTS};
 use super::error::Fault;
 use super::names;
 use super::number;
@@ -24,8 +25,6 @@ struct Term<'a> {
     mask: u128,
     /// Whether the rest of the field stays as it is.
     part: bool,
-    /// Whether the author named the field, rather than a shorthand.
-    named: bool,
     key: Tok<'a>,
     whole: Tok<'a>,
 }
@@ -58,59 +57,57 @@ impl<'a> MatchBuilder<'a> {
         if pair.form == Form::Parenthesised || pair.value.is_empty() {
             return Err(pair.whole.fault(format!("{} needs a value", key.text)));
         }
-        let from = self.terms.len();
         self.field(pair, field, ports)?;
-        for term in &mut self.terms[from..] {
-            term.named = true;
-        }
         Ok(true)
     }
 
     /// The match, if the prerequisites of each field are met.
     pub(super) fn finish(mut self) -> Result<Match, Fault> {
-        let arp = Context::of(&self.build()).is_arp();
+        self.resolve_arp_operations();
+        self.resolve_icmp_ports()?;
+        let matches = self.build();
+        let context = Context::of(&matches);
+        for term in self.terms.iter().filter(|term| term.mask != 0) {
+            if let Some(missing) = missing(term.field, &context) {
+                return Err(lacks(term.key, term.key.text, missing));
+            }
+        }
+        Ok(matches)
+    }
+
+    /// In ARP, `nw_proto` is the operation: old dumps write it so.
+    fn resolve_arp_operations(&mut self) {
+        if !Context::of(&self.build()).is_arp() {
+            return;
+        }
         for term in &mut self.terms {
-            // Old dumps write the operation of ARP so.
-            if arp && term.field == Field::NW_PROTO {
+            if matches!(term.key.text, "nw_proto" | "ip_proto") {
                 term.field = Field::ARP_OP;
                 term.mask = if term.mask == 0 { 0 } else { 0xffff };
             }
         }
-        let mut matches = self.build();
-        let context = Context::of(&matches);
+    }
+
+    /// A port of ICMP is its type or code.
+    fn resolve_icmp_ports(&mut self) -> Result<(), Fault> {
+        if !Context::of(&self.build()).is_icmp() {
+            return Ok(());
+        }
         for term in &mut self.terms {
-            // A port of ICMP is its type or code.
-            let icmp = match (context.is_icmp(), term.key.text) {
-                (true, "tp_src") => Field::ICMP_TYPE,
-                (true, "tp_dst") => Field::ICMP_CODE,
+            let field = match term.key.text {
+                "tp_src" => Field::ICMP_TYPE,
+                "tp_dst" => Field::ICMP_CODE,
                 _ => continue,
             };
             if term.mask != 0 && (term.mask != 0xffff || term.value > 0xff) {
-                let fault = term
-                    .whole
-                    .fault(format!("{} of ICMP out of range", term.key.text));
-                return Err(fault.hint("it is a type or a code: expected 0 to 255"));
+                let message = format!("{} of ICMP out of range", term.key.text);
+                let hint = "it is a type or a code: expected 0 to 255";
+                return Err(term.whole.fault(message).hint(hint));
             }
-            term.field = icmp;
+            term.field = field;
             term.mask &= 0xff;
         }
-        if context.is_icmp() {
-            matches = self.build();
-        }
-        let context = Context::of(&matches);
-        for term in self
-            .terms
-            .iter()
-            .filter(|term| term.named && term.mask != 0)
-        {
-            if let Some(missing) = missing(term.field, &context) {
-                let fault = term
-                    .key
-                    .fault(format!("{} lacks its prerequisite", term.key.text));
-                return Err(fault.hint(format!("the match must have {missing}")));
-            }
-        }
-        Ok(matches)
+        Ok(())
     }
 
     fn push(&mut self, pair: &Pair<'a>, field: Field, value: u128, mask: u128) {
@@ -120,7 +117,6 @@ impl<'a> MatchBuilder<'a> {
             value,
             mask,
             part: false,
-            named: false,
             key,
             whole,
         });
@@ -133,7 +129,10 @@ impl<'a> MatchBuilder<'a> {
         let max = u128::MAX >> (128 - u32::from(sub.width));
         let number = number::integer(tok)?;
         if number > max {
-            let fault = tok.fault(format!("value does not fit into {} bits", sub.width));
+            let fault = tok.fault(format!(
+                "value does not fit into {}",
+                value::bits(sub.width)
+            ));
             return Err(fault.hint(format!("expected at most {max:#x}")));
         }
         let (value, mask) = (number << sub.start, max << sub.start);
@@ -145,7 +144,7 @@ impl<'a> MatchBuilder<'a> {
         let from = self.terms.len();
         self.known(pair, sub.field, value, mask)?;
         for term in &mut self.terms[from..] {
-            (term.part, term.named) = (true, true);
+            term.part = true;
         }
         Ok(())
     }
@@ -156,7 +155,7 @@ impl<'a> MatchBuilder<'a> {
             self.push(pair, Field::VLAN_TCI, 0, 0x1fff);
             return Ok(());
         }
-        let (value, mask) = value::masked(field, pair.value, ports)?;
+        let (value, mask) = value::masked(field, pair.key.text, pair.value, ports)?;
         self.known(pair, field, value, mask)
     }
 
@@ -252,10 +251,7 @@ fn missing(field: Field, context: &Context) -> Option<&'static str> {
         | Field::UDP_SRC
         | Field::UDP_DST
         | Field::SCTP_SRC
-        | Field::SCTP_DST => (
-            &[P::Tcp, P::Udp, P::Sctp],
-            "tcp, udp or sctp (or tcp6, ...), and no later fragment",
-        ),
+        | Field::SCTP_DST => (&[P::Tcp, P::Udp, P::Sctp], PORTS),
         Field::ICMP_TYPE | Field::ICMP_CODE | Field::ICMPV6_TYPE | Field::ICMPV6_CODE => {
             (&[P::Icmpv4, P::Icmpv6], "icmp or icmp6")
         }

@@ -1,1 +1,5 @@
-//! Flow text against itself.
+//! Flow text against itself: what is printed reads back, and nothing panics.
+
+mod cases;
+mod generate;
+mod properties;

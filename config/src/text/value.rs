@@ -89,9 +89,15 @@ pub(super) fn subfield(tok: Tok<'_>) -> Result<Subfield, Fault> {
     })
 }
 
-/// The value of `field`, and the bits of it that count.
+/// `3 bits`
+pub(super) fn bits(count: u16) -> String {
+    format!("{count} bit{}", if count == 1 { "" } else { "s" })
+}
+
+/// The value of `field`, which the text calls `name`, and the bits of it that count.
 pub(super) fn masked(
     field: Field,
+    name: &str,
     tok: Tok<'_>,
     ports: &dyn PortNames,
 ) -> Result<(u128, u128), Fault> {
@@ -100,10 +106,10 @@ pub(super) fn masked(
         return Ok((0, 0));
     }
     if tok.is_empty() {
-        return Err(tok.fault(format!("{} needs a value", info.name)));
+        return Err(tok.fault(format!("{name} needs a value")));
     }
     let (value, mask) = match info.format {
-        Format::Dec | Format::Hex => number(field, tok)?,
+        Format::Dec | Format::Hex => number(field, name, tok)?,
         Format::Ethernet => ethernet(tok)?,
         Format::Ipv4 => ipv4(tok)?,
         Format::Ipv6 => ipv6(tok)?,
@@ -116,7 +122,7 @@ pub(super) fn masked(
     };
     let exact = mask & ones(field) == exact_mask(field);
     if info.masking == Masking::Exact && mask != 0 && !exact {
-        return Err(tok.fault(format!("{} takes no mask", info.name)));
+        return Err(tok.fault(format!("{name} takes no mask")));
     }
     Ok((value & mask, mask))
 }
@@ -134,42 +140,31 @@ fn port_value(field: Field, port: PortNo) -> u128 {
     u128::from(port.0) & ones(field)
 }
 
-fn number(field: Field, tok: Tok<'_>) -> Result<(u128, u128), Fault> {
+fn number(field: Field, name: &str, tok: Tok<'_>) -> Result<(u128, u128), Fault> {
     let info = field.info();
     let (value_tok, mask_tok) = match tok.split_once("/") {
         Some((value, mask)) => (value, Some(mask)),
         None => (tok, None),
     };
     let max = writable_in_text(field);
-    let expected = || {
-        let range = if max > 0xffff {
-            format!("expected at most {max:#x}")
-        } else {
-            format!("expected 0 to {max}")
-        };
-        match info.masking {
-            Masking::Bitwise => format!("{range}, or value/mask"),
-            Masking::Exact => range,
-        }
+    let range = match max {
+        0..=0xffff => format!("expected 0 to {max}"),
+        _ => format!("expected at most {max:#x}"),
     };
-    let check = |tok: Tok<'_>, what: String| {
-        let value = integer(tok).map_err(|fault| {
-            if fault.hint.is_empty() {
-                fault.hint(expected())
-            } else {
-                fault
-            }
-        })?;
-        if value > max {
-            Err(tok.fault(what).hint(expected()))
-        } else {
-            Ok(value)
-        }
+    let check = |tok: Tok<'_>, what: String, expected: String| match integer(tok) {
+        Ok(value) if value <= max => Ok(value),
+        Ok(_) => Err(tok.fault(what).hint(expected)),
+        Err(fault) if fault.hint.is_empty() => Err(fault.hint(expected)),
+        Err(fault) => Err(fault),
     };
-    let value = check(value_tok, format!("{} out of range", info.name))?;
+    let expected = match info.masking {
+        Masking::Bitwise => format!("{range}, or value/mask"),
+        Masking::Exact => range.clone(),
+    };
+    let value = check(value_tok, format!("{name} out of range"), expected)?;
     let mask = match mask_tok {
         None => max.max(ones(field)),
-        Some(tok) => check(tok, format!("mask has bits beyond those of {}", info.name))?,
+        Some(tok) => check(tok, format!("mask has bits beyond those of {name}"), range)?,
     };
     Ok((value, mask))
 }

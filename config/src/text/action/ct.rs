@@ -97,7 +97,7 @@ impl ActionReader<'_> {
         if self.context.ip_protocol() == Some(protocol) {
             Ok(alg)
         } else {
-            Err(lacks(tok, &format!("alg={}", tok.text), Some(name)))
+            Err(lacks(tok, &format!("alg={}", tok.text), name))
         }
     }
 

@@ -84,7 +84,7 @@ impl ActionReader<'_> {
             return Err(fault.hint("such as resubmit(,5)"));
         }
         if with_ct && let Some(missing) = self.missing(Prerequisite::Ct) {
-            return Err(lacks(ct, "ct", Some(missing)));
+            return Err(lacks(ct, "ct", missing));
         }
         Ok(Action::Resubmit {
             port,

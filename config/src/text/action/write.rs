@@ -5,6 +5,7 @@ use weir_tables::field::{Access, Field, Prerequisite};
 
 use super::{ActionReader, Within, lacks};
 use crate::text::address;
+use crate::text::context::{A_TAG, PORTS};
 use crate::text::error::Fault;
 use crate::text::names;
 use crate::text::number;
@@ -69,7 +70,7 @@ impl ActionReader<'_> {
             "strip_vlan" | "pop_vlan" => {
                 pair.bare()?;
                 if self.context.tags == 0 && within == Within::Apply {
-                    return Err(lacks(pair.whole, key, self.missing(Prerequisite::VlanVid)));
+                    return Err(lacks(pair.whole, key, A_TAG));
                 }
                 self.context.tags = self.context.tags.saturating_sub(1);
                 out.push(Action::PopVlan);
@@ -83,7 +84,7 @@ impl ActionReader<'_> {
                     return Err(fault.hint("write dec_ttl"));
                 }
                 if !self.context.is_ip() && within == Within::Apply {
-                    return Err(lacks(pair.whole, key, self.missing(Prerequisite::Ip)));
+                    return Err(lacks(pair.whole, key, "ip or ipv6"));
                 }
                 out.push(Action::DecTtl);
             }
@@ -104,8 +105,7 @@ impl ActionReader<'_> {
         value: u128,
         out: &mut Vec<Action>,
     ) -> Result<(), Fault> {
-        let missing = self.missing(field.info().prerequisite);
-        if missing.is_some() {
+        if let Some(missing) = self.missing(field.info().prerequisite) {
             return Err(lacks(pair.whole, pair.key.text, missing));
         }
         out.push(Action::SetField {
@@ -139,7 +139,7 @@ impl ActionReader<'_> {
             );
         };
         self.writable(dst_tok, field, within)?;
-        let (value, mask) = value::masked(field, value_tok, self.ports)?;
+        let (value, mask) = value::masked(field, field.name(), value_tok, self.ports)?;
         let whole = mask == value::ones(field) || mask == value::writable(field);
         match field {
             Field::VLAN_VID if value & 0x1000 == 0 => {
@@ -178,7 +178,10 @@ impl ActionReader<'_> {
         let value = number::integer(value_tok)?;
         let max = u128::MAX >> (128 - u32::from(dst.width));
         if value > max {
-            let fault = value_tok.fault(format!("value does not fit into {} bits", dst.width));
+            let fault = value_tok.fault(format!(
+                "value does not fit into {}",
+                value::bits(dst.width)
+            ));
             return Err(fault.hint(format!("expected at most {max:#x}")));
         }
         let (value, mask) = (value << dst.start, max << dst.start);
@@ -211,7 +214,7 @@ impl ActionReader<'_> {
         match self.missing(field.info().prerequisite) {
             // The tag's number is 0 without a tag.
             Some(_) if field == Field::VLAN_VID => Ok(()),
-            Some(missing) => Err(lacks(tok, field.name(), Some(missing))),
+            Some(missing) => Err(lacks(tok, field.name(), missing)),
             None => Ok(()),
         }
     }
@@ -246,7 +249,7 @@ impl ActionReader<'_> {
             _ => info.prerequisite,
         };
         match self.missing(prerequisite) {
-            Some(missing) => Err(lacks(tok, name, Some(missing))),
+            Some(missing) => Err(lacks(tok, name, missing)),
             None => Ok(()),
         }
     }
@@ -262,7 +265,7 @@ impl ActionReader<'_> {
             return Ok(());
         }
         if key.starts_with("set_") {
-            return Err(lacks(pair.whole, key, self.missing(Prerequisite::VlanVid)));
+            return Err(lacks(pair.whole, key, A_TAG));
         }
         out.push(Action::PushVlan(0x8100));
         self.context.tags = 1;
@@ -290,11 +293,7 @@ impl ActionReader<'_> {
             Some(6) => Ok(tcp),
             Some(17) => Ok(udp),
             Some(132) => Ok(sctp),
-            _ => Err(lacks(
-                pair.whole,
-                pair.key.text,
-                Some("tcp, udp or sctp (or tcp6, ...)"),
-            )),
+            _ => Err(lacks(pair.whole, pair.key.text, PORTS)),
         }
     }
 }
@@ -330,7 +329,7 @@ fn arrow<'a>(pair: &Pair<'a>) -> Result<(Tok<'a>, Tok<'a>), Fault> {
         None => Err(pair
             .whole
             .fault("missing ->")
-            .hint(format!("{}:VALUE->FIELD", pair.key.text))),
+            .hint(format!("such as {}:1->reg0[]", pair.key.text))),
     }
 }
 

@@ -173,7 +173,8 @@ impl Printer<'_, '_, '_> {
         match field {
             Field::IPV6_LABEL if mask == 0xf_ffff => write!(self.f, "{value:#07x}"),
             Field::IPV6_LABEL => write!(self.f, "{value:#07x}/{mask:#07x}"),
-            // As a zone of ct() is written, though not as the field's value is.
+            Field::NSH_FLAGS if mask != 0xff => write!(self.f, "{value:#04x}/{mask:#04x}"),
+            // As a zone of `ct()` is written, though not as the field's value is.
             Field::CT_ZONE if mask == 0xffff => write!(self.f, "{value}"),
             // Unlike as a value to write, a single flag is shown with its sign.
             Field::TUN_FLAGS => self.f.write_str(if value == 0 { "-oam" } else { "+oam" }),
