@@ -170,6 +170,7 @@ impl Traffic {
             self.connections
         );
         order::visits(self, direction)
+            .into_iter()
             .zip(self.frame_sizes(direction))
             .map(move |(connection, size)| {
                 frame::frame(

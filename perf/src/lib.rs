@@ -2,3 +2,13 @@
 #![forbid(unsafe_code)]
 
 pub mod captures;
+pub mod compare;
+pub mod contender;
+pub mod daemon;
+pub mod failure;
+pub mod machine;
+pub mod processor;
+pub mod rate;
+pub mod report;
+pub mod scenario;
+pub mod telemetry;

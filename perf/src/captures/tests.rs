@@ -119,7 +119,7 @@ fn frames_are_whole_and_carry_the_tuple() {
 #[test]
 fn each_connection_is_visited_once_in_another_order_each_way() {
     let traffic = Traffic::udp(1000);
-    let [forward, reply] = BOTH.map(|way| order::visits(&traffic, way).collect::<Vec<_>>());
+    let [forward, reply] = BOTH.map(|way| order::visits(&traffic, way));
     for visits in [&forward, &reply] {
         let mut sorted = visits.clone();
         sorted.sort_unstable();
@@ -181,7 +181,9 @@ fn zipf_prefers_the_first_ranks() {
         ..Traffic::udp(1000)
     };
     let mut counts = vec![0u32; 1000];
-    order::visits(&traffic, Direction::Forward).for_each(|at| counts[at as usize] += 1);
+    for connection in order::visits(&traffic, Direction::Forward) {
+        counts[connection as usize] += 1;
+    }
     counts.sort_unstable_by(|a, b| b.cmp(a));
     // The harmonic number of 1000 is 7.485: rank 1 has 13.4 %, rank 2 half of that.
     assert!((12_500..14_300).contains(&counts[0]), "{}", counts[0]);
@@ -209,5 +211,27 @@ fn imix_has_its_shares() {
             (expected - 300..expected + 300).contains(&count),
             "{counts:?}"
         );
+    }
+}
+
+#[test]
+fn a_reply_comes_for_what_was_sent_and_for_nothing_else() {
+    for order in [
+        Order::Shuffled,
+        Order::Zipf {
+            frames: 3000,
+            exponent: 1.0,
+        },
+    ] {
+        let traffic = Traffic {
+            order,
+            ..Traffic::udp(1000)
+        };
+        let [forward, reply] = BOTH.map(|way| {
+            let mut visits = order::visits(&traffic, way);
+            visits.sort_unstable();
+            visits
+        });
+        assert_eq!(forward, reply);
     }
 }

@@ -1,0 +1,174 @@
+//! The programs that are compared, behind one interface: start, look at counters, stop.
+//!
+//! Each polls two `net_pcap` devices that play a capture over and over (`infinite_rx`) and
+//! throw away what is sent to them, on one core and with the same memory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::captures::Direction;
+use crate::failure::Failure;
+use crate::scenario::Scenario;
+
+mod ovs;
+mod testpmd;
+mod weir;
+
+pub use ovs::Ovs;
+pub use testpmd::{ForwardMode, Testpmd};
+pub use weir::Weir;
+
+/// A program that forwards.
+pub trait Contender {
+    /// What it is called in tables.
+    fn name(&self) -> String;
+
+    /// Whether it can do what `scenario` asks.
+    fn can(&self, scenario: &Scenario) -> bool;
+
+    /// Starts it on `job`; returns when it forwards.
+    ///
+    /// # Errors
+    /// If it does not start.
+    fn start(&self, job: &Job<'_>) -> Result<Box<dyn Running>, Failure>;
+}
+
+/// A contender at work; dropping it stops it.
+pub trait Running {
+    /// Its process.
+    fn process(&self) -> u32;
+
+    /// Name and version, as it says itself.
+    fn version(&self) -> &str;
+
+    /// What the two ports have received and sent.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    fn ports(&mut self) -> Result<[PortCount; 2], Failure>;
+
+    /// What its rules have counted.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    fn evidence(&mut self) -> Result<Evidence, Failure>;
+}
+
+/// What a contender is to do, and where.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// Policy and traffic.
+    pub scenario: &'a Scenario,
+    /// The capture that port 1 plays.
+    pub forward: PathBuf,
+    /// The capture that port 2 plays.
+    pub reply: PathBuf,
+    /// Which cores and memory it gets.
+    pub placement: &'a Placement,
+    /// For its files; empty and its own.
+    pub dir: &'a Path,
+}
+
+impl Job<'_> {
+    /// Arguments of the `net_pcap` device that plays `direction`.
+    fn device_arguments(&self, direction: Direction) -> String {
+        let capture = match direction {
+            Direction::Forward => &self.forward,
+            Direction::Reply => &self.reply,
+        };
+        format!("rx_pcap={},infinite_rx=1", capture.display())
+    }
+
+    fn buffers(&self) -> u32 {
+        buffers(self.scenario)
+    }
+
+    fn memory_mb(&self) -> u32 {
+        memory_mb(self.buffers())
+    }
+
+    /// A name under which DPDK keeps its runtime files, which nobody else uses.
+    fn file_prefix(&self, contender: &str) -> String {
+        format!("weir-perf-{}-{contender}", std::process::id())
+    }
+
+    /// EAL arguments for memory that leave no files behind.
+    fn memory_arguments(&self, mb: u32) -> Vec<String> {
+        match self.placement.memory {
+            Memory::HugePages => vec!["--in-memory".to_owned()],
+            Memory::OrdinaryPages => {
+                vec!["--no-huge".to_owned(), "-m".to_owned(), mb.to_string()]
+            }
+        }
+    }
+}
+
+/// Which cores and memory a contender gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The core that forwards.
+    pub worker_cpu: u16,
+    /// The core for all else.
+    pub main_cpu: u16,
+    /// What packet buffers lie in.
+    pub memory: Memory,
+}
+
+/// What packet buffers lie in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// Huge pages.
+    HugePages,
+    /// Pages of 4 kB (`--no-huge`).
+    OrdinaryPages,
+}
+
+/// What a port has received and sent, in frames since it was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortCount {
+    /// Frames received.
+    pub received: u64,
+    /// Frames sent.
+    pub sent: u64,
+}
+
+/// What a contender's rules have counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Packets by cookie.
+    pub rules: BTreeMap<u64, u64>,
+    /// How many connections are tracked; `None`: it does not say.
+    pub connections: Option<u64>,
+}
+
+/// Packet buffers for `scenario`: each device keeps its whole capture in them.
+fn buffers(scenario: &Scenario) -> u32 {
+    const SPARE: u32 = 16_384;
+    2 * scenario.traffic.frames_per_turn() + SPARE
+}
+
+/// MB of memory for so many packet buffers (2 kB of data, headroom and header each) and the
+/// rest.
+fn memory_mb(buffers: u32) -> u32 {
+    const BUFFER_SIZE: u64 = 2_560;
+    const REST_MB: u32 = 256;
+    (u64::from(buffers) * BUFFER_SIZE).div_ceil(1 << 20) as u32 + REST_MB
+}
+
+/// MB of memory that any contender needs for `scenario`.
+pub fn most_memory_mb(scenario: &Scenario) -> u32 {
+    memory_mb(buffers(scenario)).max(ovs::MEMORY_MB)
+}
+
+/// Where a program is, looking into the administrator's folders too.
+fn find(program: &str, package: &'static str) -> Result<PathBuf, Failure> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':')
+        .chain(["/usr/sbin", "/sbin"])
+        .map(|dir| Path::new(dir).join(program))
+        .find(|file| file.is_file())
+        .ok_or_else(|| Failure::Absent {
+            program: program.to_owned(),
+            package,
+        })
+}

@@ -1,0 +1,270 @@
+//! Open vSwitch with DPDK, as Debian packages it: its own database, sockets and settings in a
+//! directory of its own, so that an installed switch is neither needed nor touched.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::captures::Direction;
+use crate::daemon::Daemon;
+use crate::failure::{Failure, output_of};
+use crate::scenario::Scenario;
+use crate::telemetry::Telemetry;
+
+use super::{Contender, Evidence, Job, Memory, PortCount, Running, find};
+
+/// `ovs-vswitchd` with the userspace datapath and DPDK ports.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ovs;
+
+/// Where Debian puts the daemon that is linked with DPDK.
+const DAEMON: &str = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk";
+const PACKAGE: &str = "openvswitch-switch-dpdk";
+const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+
+/// Open vSwitch takes this many packet buffers for its ports together, and no more.
+const BUFFERS: u32 = 262_144;
+/// What it takes for them and for itself.
+pub(super) const MEMORY_MB: u32 = 1_024;
+
+impl Contender for Ovs {
+    fn name(&self) -> String {
+        "OVS-DPDK".to_owned()
+    }
+
+    fn can(&self, scenario: &Scenario) -> bool {
+        // A port that keeps its capture in buffers has to leave some for packets.
+        2 * scenario.traffic.frames_per_turn() < BUFFERS / 10 * 9
+    }
+
+    fn start(&self, job: &Job<'_>) -> Result<Box<dyn Running>, Failure> {
+        if !Path::new(DAEMON).is_file() {
+            return Err(Failure::Absent {
+                program: DAEMON.to_owned(),
+                package: PACKAGE,
+            });
+        }
+        let database = Database::start(job.dir)?;
+        let prefix = job.file_prefix("ovs");
+        database.vsctl(&initial_settings(job, &prefix))?;
+        let control = job.dir.join("vswitchd.ctl");
+        // It makes the bridge's socket in its run directory.
+        let mut daemon = Daemon::start_with(
+            Path::new(DAEMON),
+            job.dir,
+            &[("OVS_RUNDIR", job.dir)],
+            &[
+                "--no-chdir".to_owned(),
+                format!("--unixctl={}", control.display()),
+                database.remote(),
+            ],
+        )?;
+        let path = Telemetry::path(&prefix);
+        daemon.wait_until("in control", || control.exists().then_some(()))?;
+        database.vsctl(&bridge(job))?;
+        let mut switch = RunningOvs {
+            telemetry: daemon.wait_until("in DPDK", || Telemetry::connect(&path).ok())?,
+            daemon,
+            control,
+            version: String::new(),
+            database,
+        };
+        switch.version = switch.say_version()?;
+        switch.load(job)?;
+        Ok(Box::new(switch))
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+fn initial_settings(job: &Job<'_>, prefix: &str) -> Vec<String> {
+    let place = job.placement;
+    let eal = job.memory_arguments(MEMORY_MB).join(" ");
+    let mut arguments = words("--no-wait set Open_vSwitch . other_config:dpdk-init=true");
+    arguments.extend([
+        format!("other_config:pmd-cpu-mask={:#x}", 1u64 << place.worker_cpu),
+        format!("other_config:dpdk-lcore-mask={:#x}", 1u64 << place.main_cpu),
+        format!("other_config:dpdk-extra=\"--no-pci --file-prefix={prefix} {eal}\""),
+    ]);
+    if place.memory == Memory::OrdinaryPages {
+        // Otherwise it asks for huge pages by socket, which excludes -m.
+        arguments.push("other_config:dpdk-socket-mem=\"\"".to_owned());
+    }
+    arguments
+}
+
+fn bridge(job: &Job<'_>) -> Vec<String> {
+    let mut arguments = words(
+        "--timeout=30 add-br br0 -- set bridge br0 datapath_type=netdev fail-mode=secure \
+         protocols=OpenFlow13",
+    );
+    for (number, direction) in [(1, Direction::Forward), (2, Direction::Reply)] {
+        let device = job.device_arguments(direction);
+        arguments.extend(words(&format!(
+            "-- add-port br0 p{number} -- set interface p{number} type=dpdk \
+             ofport_request={number}"
+        )));
+        arguments.push(format!(
+            "options:dpdk-devargs=\"net_pcap{number},{device}\""
+        ));
+    }
+    arguments
+}
+
+/// The configuration database.
+struct Database {
+    dir: PathBuf,
+    _daemon: Daemon,
+}
+
+impl Database {
+    fn start(dir: &Path) -> Result<Self, Failure> {
+        let file = dir.join("conf.db");
+        let socket = dir.join("db.sock");
+        output_of(
+            Command::new(find("ovsdb-tool", PACKAGE)?)
+                .arg("create")
+                .args([&file, &PathBuf::from(SCHEMA)]),
+        )?;
+        let mut daemon = Daemon::start(
+            &find("ovsdb-server", PACKAGE)?,
+            dir,
+            &[
+                "--no-chdir".to_owned(),
+                format!("--unixctl={}", dir.join("ovsdb.ctl").display()),
+                format!("--remote=punix:{}", socket.display()),
+                file.display().to_string(),
+            ],
+        )?;
+        daemon.wait_until("listening", || socket.exists().then_some(()))?;
+        let database = Self {
+            dir: dir.to_owned(),
+            _daemon: daemon,
+        };
+        database.vsctl(&words("--no-wait init"))?;
+        Ok(database)
+    }
+
+    fn remote(&self) -> String {
+        format!("unix:{}", self.dir.join("db.sock").display())
+    }
+
+    fn vsctl(&self, arguments: &[String]) -> Result<String, Failure> {
+        let mut command = Command::new(find("ovs-vsctl", PACKAGE)?);
+        output_of(
+            command
+                .arg(format!("--db={}", self.remote()))
+                .args(arguments),
+        )
+    }
+}
+
+/// Fields are dropped in order: the switch before its database.
+struct RunningOvs {
+    daemon: Daemon,
+    telemetry: Telemetry,
+    control: PathBuf,
+    version: String,
+    database: Database,
+}
+
+impl RunningOvs {
+    fn appctl(&self, words: &[&str]) -> Result<String, Failure> {
+        let program = find("ovs-appctl", PACKAGE)?;
+        output_of(
+            Command::new(program)
+                .arg("-t")
+                .arg(&self.control)
+                .args(words),
+        )
+    }
+
+    fn ofctl(&self, verb: &str, argument: Option<&Path>) -> Result<String, Failure> {
+        let bridge = format!("unix:{}", self.bridge_socket().display());
+        let mut command = Command::new(find("ovs-ofctl", PACKAGE)?);
+        command.args(["-O", "OpenFlow13", verb, &bridge]);
+        output_of(command.args(argument))
+            .map_err(|failure| self.daemon.failure(&failure.to_string()))
+    }
+
+    fn bridge_socket(&self) -> PathBuf {
+        self.database.dir.join("br0.mgmt")
+    }
+
+    fn say_version(&self) -> Result<String, Failure> {
+        // "ovs-vswitchd (Open vSwitch) 3.1.0\nDPDK 22.11.3"
+        let text = self.appctl(&["version"])?;
+        let line = text.lines().next().unwrap_or_default();
+        Ok(line.replace("ovs-vswitchd (Open vSwitch)", "Open vSwitch"))
+    }
+
+    fn load(&mut self, job: &Job<'_>) -> Result<(), Failure> {
+        for number in [1, 2] {
+            let error = words(&format!("get interface p{number} error"));
+            let error = self.database.vsctl(&error)?;
+            if error.trim() != "[]" {
+                return Err(self
+                    .daemon
+                    .failure(&format!("port {number}: {}", error.trim())));
+            }
+        }
+        let flows = job.dir.join("policy.flows");
+        let text = job.scenario.policy.flows(job.scenario.traffic.family);
+        std::fs::write(&flows, text).map_err(Failure::path(&flows))?;
+        let socket = self.bridge_socket();
+        self.daemon
+            .wait_until("with a bridge", || socket.exists().then_some(()))?;
+        self.ofctl("add-flows", Some(&flows))?;
+        Ok(())
+    }
+}
+
+impl Running for RunningOvs {
+    fn process(&self) -> u32 {
+        self.daemon.id()
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn ports(&mut self) -> Result<[PortCount; 2], Failure> {
+        Ok([self.telemetry.port(0)?, self.telemetry.port(1)?])
+    }
+
+    fn evidence(&mut self) -> Result<Evidence, Failure> {
+        // Counters reach the rules when the revalidators have made a round.
+        self.appctl(&["revalidator/wait"])?;
+        let dump = self.ofctl("dump-flows", None)?;
+        let connections = self.appctl(&["dpctl/ct-get-nconns"])?;
+        Ok(Evidence {
+            rules: dump.lines().filter_map(rule_count).collect(),
+            connections: connections.trim().parse().ok(),
+        })
+    }
+}
+
+/// Cookie and packets of a line of `dump-flows`.
+fn rule_count(line: &str) -> Option<(u64, u64)> {
+    let value = |key: &str| {
+        let rest = &line[line.find(key)? + key.len()..];
+        rest.split(',').next()
+    };
+    let cookie = u64::from_str_radix(value("cookie=0x")?, 16).ok()?;
+    Some((cookie, value("n_packets=")?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn dumped_flows_are_read() {
+        let line = " cookie=0x1f, duration=6.605s, table=0, n_packets=6473056, n_bytes=1, \
+                    priority=100,ip actions=ct(table=1)";
+        assert_eq!(super::rule_count(line), Some((31, 6_473_056)));
+        assert_eq!(
+            super::rule_count("OFPST_FLOW reply (OF1.3) (xid=0x2):"),
+            None
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! DPDK's own forwarder, which only moves frames: the ceiling.
+
+use crate::captures::Direction;
+use crate::daemon::Daemon;
+use crate::failure::Failure;
+use crate::scenario::{Scenario, policy};
+use crate::telemetry::Telemetry;
+
+use super::{Contender, Evidence, Job, PortCount, Running, find};
+
+/// `dpdk-testpmd` in one of its modes.
+#[derive(Clone, Copy, Debug)]
+pub struct Testpmd(pub ForwardMode);
+
+/// What testpmd does with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardMode {
+    /// Nothing.
+    Io,
+    /// It swaps source and destination address.
+    MacSwap,
+}
+
+impl ForwardMode {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Io => "io",
+            Self::MacSwap => "macswap",
+        }
+    }
+}
+
+impl Contender for Testpmd {
+    fn name(&self) -> String {
+        format!("testpmd {}", self.0.name())
+    }
+
+    fn can(&self, scenario: &Scenario) -> bool {
+        match self.0 {
+            // It is the ceiling of whatever is done besides.
+            ForwardMode::Io => true,
+            ForwardMode::MacSwap => scenario.policy.name == policy::L2_REWRITE.name,
+        }
+    }
+
+    fn start(&self, job: &Job<'_>) -> Result<Box<dyn Running>, Failure> {
+        let prefix = job.file_prefix("testpmd");
+        let (worker, main) = (job.placement.worker_cpu, job.placement.main_cpu);
+        let mut arguments = vec![
+            format!("--lcores={main},{worker}"),
+            format!("--main-lcore={main}"),
+            "--no-pci".to_owned(),
+            format!("--file-prefix={prefix}"),
+            format!(
+                "--vdev=net_pcap0,{}",
+                job.device_arguments(Direction::Forward)
+            ),
+            format!(
+                "--vdev=net_pcap1,{}",
+                job.device_arguments(Direction::Reply)
+            ),
+        ];
+        arguments.extend(job.memory_arguments(job.memory_mb()));
+        arguments.extend([
+            "--".to_owned(),
+            format!("--forward-mode={}", self.0.name()),
+            "--nb-cores=1".to_owned(),
+            "--no-flush-rx".to_owned(),
+            format!("--total-num-mbufs={}", job.buffers()),
+        ]);
+        let mut daemon = Daemon::start(&find("dpdk-testpmd", "dpdk")?, job.dir, &arguments)?;
+        let path = Telemetry::path(&prefix);
+        let telemetry = daemon.wait_until("forwarding", || {
+            let mut telemetry = Telemetry::connect(&path).ok()?;
+            (telemetry.port(1).ok()?.sent > 0).then_some(telemetry)
+        })?;
+        Ok(Box::new(RunningTestpmd { daemon, telemetry }))
+    }
+}
+
+struct RunningTestpmd {
+    daemon: Daemon,
+    telemetry: Telemetry,
+}
+
+impl Running for RunningTestpmd {
+    fn process(&self) -> u32 {
+        self.daemon.id()
+    }
+
+    fn version(&self) -> &str {
+        &self.telemetry.version
+    }
+
+    fn ports(&mut self) -> Result<[PortCount; 2], Failure> {
+        Ok([self.telemetry.port(0)?, self.telemetry.port(1)?])
+    }
+
+    fn evidence(&mut self) -> Result<Evidence, Failure> {
+        Ok(Evidence::default())
+    }
+}

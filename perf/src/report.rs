@@ -1,0 +1,171 @@
+//! Results as text, and kept in a folder.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use crate::compare::{Row, Spread};
+use crate::failure::Failure;
+use crate::machine::{self, Machine};
+
+/// A Markdown table whose columns are aligned for those who read it as it is.
+pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count());
+        cells
+            .chain([heading[column].chars().count()])
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        // The first column is text, the others are figures.
+        let padded = cells
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, &width))| {
+                if column == 0 {
+                    format!("{cell:<width$}")
+                } else {
+                    format!("{cell:>width$}")
+                }
+            });
+        format!("| {} |\n", padded.collect::<Vec<_>>().join(" | "))
+    };
+    let mut text = line(heading.to_vec());
+    let rule = widths.iter().enumerate().map(|(column, &width)| {
+        let dashes = "-".repeat(width + 1);
+        if column == 0 {
+            format!("{dashes}-")
+        } else {
+            format!("{dashes}:")
+        }
+    });
+    text.push_str(&format!("|{}|\n", rule.collect::<Vec<_>>().join("|")));
+    for row in rows {
+        text.push_str(&line(row.iter().map(String::as_str).collect()));
+    }
+    text
+}
+
+/// The rates, each beside `base` in the same scenario.
+pub fn rates(rows: &[Row], base: &str, tsc_hz: f64) -> String {
+    let ratio = format!("times {base}");
+    let heading = [
+        "scenario",
+        "program",
+        "Mpps",
+        "least to greatest",
+        "cycles/packet",
+        &ratio,
+    ];
+    let cells = rows.iter().map(|row| {
+        let mut cells = vec![row.scenario.clone(), row.contender.clone()];
+        let Some(Spread {
+            least,
+            median,
+            greatest,
+        }) = row.mpps()
+        else {
+            cells.extend(["none", "", "", ""].map(str::to_owned));
+            return cells;
+        };
+        cells.push(format!("{median:.2}"));
+        cells.push(format!("{least:.2} to {greatest:.2}"));
+        cells.push(format!("{:.0}", tsc_hz / (median * 1e6)));
+        let other = rows.iter().find(|other| {
+            other.scenario == row.scenario && other.contender == base && row.contender != base
+        });
+        let times = other.and_then(|other| row.times(other));
+        cells.push(times.map_or(String::new(), |times| format!("{:.2}", times.median)));
+        cells
+    });
+    let mut text = table(&heading, &cells.collect::<Vec<_>>());
+    for row in rows {
+        for refusal in &row.refusals {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n{}, {}: {refusal}\n", row.scenario, row.contender);
+        }
+    }
+    text
+}
+
+/// Every measurement, as CSV.
+pub fn csv(rows: &[Row], tsc_hz: f64) -> String {
+    let mut text =
+        "scenario,program,version,round,mpps,cycles_per_packet,on_cpu_share\n".to_owned();
+    for row in rows {
+        for (round, measured) in &row.rounds {
+            let cycles = measured.cycles_per_packet(tsc_hz);
+            let _ = writeln!(
+                text,
+                "{},{},{},{round},{:.4},{cycles:.1},{:.4}",
+                row.scenario, row.contender, measured.version, measured.mpps, measured.on_cpu
+            );
+        }
+    }
+    text
+}
+
+/// Programs and versions that took part.
+pub fn versions(rows: &[Row]) -> Vec<String> {
+    let mut versions: Vec<String> = rows
+        .iter()
+        .filter_map(|row| {
+            let (_, measured) = row.rounds.first()?;
+            Some(format!("{}: {}", row.contender, measured.version))
+        })
+        .collect();
+    versions.sort_unstable();
+    versions.dedup();
+    versions
+}
+
+/// What is kept of a run.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// The machine.
+    pub machine: &'a Machine,
+    /// What was typed.
+    pub command: &'a str,
+    /// Circumstances that a reader has to know, a sentence each.
+    pub notes: &'a [String],
+    /// The tables.
+    pub results: &'a str,
+    /// Files beside the README: name and content.
+    pub files: &'a [(&'a str, String)],
+}
+
+impl Run<'_> {
+    /// Writes `DIR/README.md` and the files.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn keep(&self, dir: &Path) -> Result<(), Failure> {
+        fs::create_dir_all(dir).map_err(Failure::path(dir))?;
+        let Self {
+            machine,
+            command,
+            notes,
+            results,
+            files,
+        } = self;
+        let mut text = format!("# {}, commit {}\n\n", machine::today(), machine::commit());
+        let _ = write!(text, "```\n{command}\n```\n\n{machine}");
+        for note in *notes {
+            let _ = writeln!(text, "* {note}");
+        }
+        let _ = write!(text, "\n{results}");
+        let readme = dir.join("README.md");
+        fs::write(&readme, text).map_err(Failure::path(&readme))?;
+        for (name, content) in *files {
+            let path = dir.join(name);
+            fs::write(&path, content).map_err(Failure::path(&path))?;
+        }
+        Ok(())
+    }
+}
