@@ -60,7 +60,11 @@ fn ipv4_addresses_under_every_protocol() {
                 "10.0.0.2",
                 "10.0.0.1",
             ),
-            ("load:1->NXM_OF_IP_SRC[31],load:7->NXM_OF_IP_DST[8..15]", "138.0.0.1", "10.0.7.2"),
+            (
+                "load:1->NXM_OF_IP_SRC[31],load:7->NXM_OF_IP_DST[8..15]",
+                "138.0.0.1",
+                "10.0.7.2",
+            ),
         ] {
             let before = with("10.0.0.1", "10.0.0.2");
             check(&format!("ip | {actions} | {before} | {}", with(src, dst)));
@@ -83,7 +87,11 @@ fn ipv6_addresses_under_every_protocol() {
     ] {
         let with = |src: &str, dst: &str| packet.replace("FROM", src).replace("TO", dst);
         for (actions, src, dst) in [
-            ("set_field:2001:db8::99->ipv6_src", "2001:db8::99", "2001:db8::2"),
+            (
+                "set_field:2001:db8::99->ipv6_src",
+                "2001:db8::99",
+                "2001:db8::2",
+            ),
             ("set_field:::->ipv6_dst", "2001:db8::1", "::"),
             (
                 "load:0xffff->NXM_NX_IPV6_DST[112..127]",

@@ -1,4 +1,12 @@
 //! Whole-switch tests: flows as text, packets as text, and at the end all counters.
 
+mod changes;
+mod ct;
+mod drops;
 mod fields;
+mod normal;
+mod order;
+mod random;
+mod refused;
 mod tables;
+mod vlan;

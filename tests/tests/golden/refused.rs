@@ -1,0 +1,66 @@
+//! What weir reads and does not execute yet is refused when it is loaded, by name.
+
+use weir_tests::switch::Switch;
+
+fn refusal(flow: &str) -> String {
+    let mut sw = Switch::builder().empty();
+    let error = sw.change_flows(flow).expect_err(flow);
+    assert_eq!(sw.flows(), [""; 0], "{flow}");
+    error
+}
+
+#[test]
+fn unsupported_actions_are_named() {
+    for (flow, what) in [
+        ("actions=group:1", "group"),
+        ("actions=CONTROLLER:65535", "CONTROLLER"),
+        ("actions=LOCAL", "output to LOCAL"),
+        ("conj_id=1 actions=output:1", "field conj_id"),
+        ("actions=conjunction(1,1/2)", "conjunction"),
+        ("actions=set_field:1->tun_id,output:1", "field tun_id"),
+        ("actions=set_tunnel:1,output:1", "field tun_id"),
+        (
+            "actions=load:1->NXM_NX_TUN_IPV4_DST[],output:1",
+            "field tun_dst",
+        ),
+        ("actions=clear_actions", "clear_actions"),
+        ("actions=write_actions(output:1)", "write_actions"),
+        ("ip actions=ct(commit,nat(src=1.2.3.4)),output:1", "nat"),
+        ("tcp actions=ct(commit,alg=ftp),output:1", "ct(alg=...)"),
+        (
+            "ip,ct_state=+trk-inv actions=resubmit(,1,ct)",
+            "resubmit(...,ct)",
+        ),
+    ] {
+        let expected = format!("flow 1: {what} is not supported yet");
+        assert_eq!(refusal(flow), expected, "{flow}");
+    }
+}
+
+#[test]
+fn unsupported_matches_are_named() {
+    for (flow, what) in [
+        ("tun_id=1 actions=drop", "field tun_id"),
+        ("tun_src=1.2.3.4 actions=drop", "field tun_src"),
+        ("mpls,mpls_label=3 actions=drop", "field mpls_label"),
+        ("in_port=LOCAL actions=drop", "in_port=LOCAL"),
+        ("idle_timeout=5 actions=drop", "idle_timeout"),
+        ("hard_timeout=5 actions=drop", "hard_timeout"),
+        ("send_flow_rem actions=drop", "send_flow_rem"),
+    ] {
+        let expected = format!("flow 1: {what} is not supported yet");
+        assert_eq!(refusal(flow), expected, "{flow}");
+    }
+}
+
+#[test]
+fn the_flow_that_is_refused_is_told_and_none_is_added() {
+    let error = refusal("udp actions=output:1\ntcp actions=group:1\nip actions=drop");
+    assert_eq!(error, "flow 2: group is not supported yet");
+}
+
+#[test]
+fn wrong_text_is_refused_at_its_place() {
+    let error = refusal("udp actions=output:1\ntcp,tp_dst=70000 actions=drop");
+    assert!(error.starts_with("flows:2:12: "), "{error}");
+}
