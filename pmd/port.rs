@@ -20,9 +20,11 @@ mod device;
 mod driver;
 mod error;
 mod setup;
+mod tap;
 
 pub(crate) use device::Device;
 pub use error::{PortError, PortErrorCause};
+use tap::Tap;
 
 /// A device that DPDK can attach.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub struct StartedPort {
 pub struct Port {
     device: Arc<Device>,
     facts: Facts,
+    /// Where the driver does not know the state of its own link.
+    tap: Option<Tap>,
 }
 
 /// What was found out, or decided, when a port was started.
@@ -174,8 +178,13 @@ impl Port {
         let mut speed = 0;
         // SAFETY: the device is open; `speed` is written to during the call.
         let up = unsafe { ffi::weir_link(self.device.id(), &raw mut speed) };
+        let up = match self.tap {
+            // SAFETY: the device is open: `self` holds it.
+            Some(tap) => unsafe { tap.is_up() },
+            None => up == 1,
+        };
         Link {
-            up: up == 1,
+            up,
             speed_mbps: (speed != 0 && speed != u32::MAX).then_some(speed),
         }
     }

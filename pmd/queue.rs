@@ -106,7 +106,7 @@ impl TxQueue {
     }
 
     /// The longest frame that the port sends, in bytes without FCS: its MTU, the Ethernet header
-    /// and one VLAN tag.
+    /// and two VLAN tags.
     pub fn max_frame_bytes(&self) -> usize {
         self.device.max_frame_bytes()
     }

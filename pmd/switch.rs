@@ -6,7 +6,7 @@
 //! generation tells that there is one, and *retire* hands the old one back to be freed by the
 //! management thread.
 //!
-//! Threads: the management thread owns the [`Switch`]; the lcore owns its [`SnapshotReader`] and
+//! Threads: the management thread owns the [`Switch`]; the lcore owns its `SnapshotReader` and
 //! the far end of the mailbox.
 
 use std::sync::Arc;
@@ -101,7 +101,11 @@ impl Switch {
         for (index, (no, config)) in (0..).map(PortIndex).zip(args.ports) {
             let started = Port::start(&eal, &mut mempools, &config)?;
             let tx = started.tx.into_iter().next();
-            queues.push(WorkerPort { index, rx: started.rx, tx });
+            queues.push(WorkerPort {
+                index,
+                rx: started.rx,
+                tx,
+            });
             ports.push((no, started.port));
         }
         let (publisher, reader) = publish::pair(&snapshot);
@@ -115,7 +119,16 @@ impl Switch {
         let told = stop.clone();
         let worker = spawn(&eal, args.cpu, move || drop(worker.run(&told)))?;
         let worker = Some(worker);
-        Ok(Self { clock, publisher, mailbox, counters, polls, ports, stop, worker })
+        Ok(Self {
+            clock,
+            publisher,
+            mailbox,
+            counters,
+            polls,
+            ports,
+            stop,
+            worker,
+        })
     }
 }
 
@@ -142,7 +155,10 @@ impl Datapath for Switch {
         let polls = &self.polls;
         let (passes, busy) = (polls.passes.read(), polls.busy_passes.read());
         vec![PollStats {
-            lcore: self.worker.as_ref().map_or(0, |worker| u32::from(worker.cpu())),
+            lcore: self
+                .worker
+                .as_ref()
+                .map_or(0, |worker| u32::from(worker.cpu())),
             busy_polls: busy,
             idle_polls: passes.saturating_sub(busy),
             busy_cycles: polls.busy_cycles.read(),

@@ -31,13 +31,7 @@ pub use tx::TxPorts;
 /// What is done with the frames.
 pub trait Processor {
     /// Takes one burst that came in at `in_port`, in order. Frames left in `frames` are freed.
-    fn process(
-        &mut self,
-        in_port: PortIndex,
-        frames: &mut Drain<'_>,
-        now: Tick,
-        out: &mut TxPorts,
-    );
+    fn process(&mut self, in_port: PortIndex, frames: &mut Drain<'_>, now: Tick, out: &mut TxPorts);
 
     /// Work that is not about a packet: at most `budget` units of it.
     fn housekeep(&mut self, now: Tick, budget: usize);
@@ -122,7 +116,11 @@ impl<P: Processor> Worker<P> {
         clock: Clock,
         settings: WorkerSettings,
     ) -> Self {
-        let port_count = ports.iter().map(|port| usize::from(port.index.0) + 1).max().unwrap_or(0);
+        let port_count = ports
+            .iter()
+            .map(|port| usize::from(port.index.0) + 1)
+            .max()
+            .unwrap_or(0);
         let counters = Arc::new(WorkerCounters::new(port_count));
         let mut rx = Vec::new();
         let mut tx = TxPorts::new(Arc::clone(&counters));
@@ -132,7 +130,15 @@ impl<P: Processor> Worker<P> {
                 tx.attach(port.index, queue);
             }
         }
-        Self { processor, rx, tx, batch: MbufBatch::new(), counters, clock, settings }
+        Self {
+            processor,
+            rx,
+            tx,
+            batch: MbufBatch::new(),
+            counters,
+            clock,
+            settings,
+        }
     }
 
     /// What it counts, for others to read.
@@ -152,7 +158,8 @@ impl<P: Processor> Worker<P> {
             until_housekeeping = until_housekeeping.saturating_sub(1);
             if until_housekeeping == 0 {
                 until_housekeeping = self.settings.housekeeping_passes;
-                self.processor.housekeep(now, self.settings.housekeeping_budget);
+                self.processor
+                    .housekeep(now, self.settings.housekeeping_budget);
             }
             if came > 0 {
                 idle_passes = 0;
@@ -181,7 +188,8 @@ impl<P: Processor> Worker<P> {
             came_in_all += came;
             self.batch.prefetch();
             let mut frames = self.batch.drain();
-            self.processor.process(*in_port, &mut frames, now, &mut self.tx);
+            self.processor
+                .process(*in_port, &mut frames, now, &mut self.tx);
             let refused = frames.refused();
             drop(frames);
             let counters = self.counters.port(*in_port);

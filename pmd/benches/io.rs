@@ -27,17 +27,26 @@ const MEMORY_MB: u32 = 1_024;
 
 fn main() {
     // Cargo adds `--bench`.
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let mut arguments = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench");
     let Some(capture) = arguments.next() else {
         println!("io: no capture given, nothing measured");
         return;
     };
-    let seconds = arguments.next().map_or(5, |text| text.parse().expect("SECONDS is a number"));
+    let seconds = arguments
+        .next()
+        .map_or(5, |text| text.parse().expect("SECONDS is a number"));
     let cpus = sched_getaffinity(Pid::from_raw(0)).expect("the process has an affinity");
-    let cpu = (0..1_024_u16).rev().find(|&cpu| cpus.is_set(usize::from(cpu)) == Ok(true));
+    let cpu = (0..1_024_u16)
+        .rev()
+        .find(|&cpu| cpus.is_set(usize::from(cpu)) == Ok(true));
     let cpu = cpu.expect("the process has a CPU");
-    let args =
-        EalArgs { worker_cpus: vec![cpu], memory_mb: MEMORY_MB, ..EalArgs::default() };
+    let args = EalArgs {
+        worker_cpus: vec![cpu],
+        memory_mb: MEMORY_MB,
+        ..EalArgs::default()
+    };
     let eal = Eal::start(&args).expect("DPDK starts");
     by_hand(&eal, cpu, &capture, seconds);
     with_a_worker(&eal, cpu, &capture, seconds);
@@ -45,7 +54,7 @@ fn main() {
 
 /// Receive a burst, send it, as testpmd does.
 fn by_hand(eal: &Eal, cpu: u16, capture: &str, seconds: u64) {
-    let mut pools = Mempools::new(eal.clone(), 262_143);
+    let mut pools = Mempools::new(eal.clone(), 131_071);
     let [mut one, mut two] = ports(eal, &mut pools, capture);
     let stop = StopFlag::new();
     let flag = stop.clone();
@@ -54,7 +63,10 @@ fn by_hand(eal: &Eal, cpu: u16, capture: &str, seconds: u64) {
         let mut batch: MbufBatch = MbufBatch::new();
         let (mut sent, start) = (0_u64, clock.cycles());
         while !flag.is_set() {
-            for (rx, tx) in [(&mut one.rx[0], &mut two.tx[0]), (&mut two.rx[0], &mut one.tx[0])] {
+            for (rx, tx) in [
+                (&mut one.rx[0], &mut two.tx[0]),
+                (&mut two.rx[0], &mut one.tx[0]),
+            ] {
                 rx.receive(&mut batch);
                 if !batch.is_empty() {
                     sent += tx.send(&mut batch) as u64;
@@ -73,13 +85,20 @@ fn by_hand(eal: &Eal, cpu: u16, capture: &str, seconds: u64) {
 
 /// The switch's own loop.
 fn with_a_worker(eal: &Eal, cpu: u16, capture: &str, seconds: u64) {
-    let mut pools = Mempools::new(eal.clone(), 262_143);
+    let mut pools = Mempools::new(eal.clone(), 131_071);
     let ports = ports(eal, &mut pools, capture);
     let (handles, ports): (Vec<_>, Vec<_>) = (0..)
         .zip(ports)
         .map(|(at, mut port)| {
             let index = PortIndex(at);
-            (port.port, WorkerPort { index, rx: port.rx, tx: port.tx.pop() })
+            (
+                port.port,
+                WorkerPort {
+                    index,
+                    rx: port.rx,
+                    tx: port.tx.pop(),
+                },
+            )
         })
         .unzip();
     let clock = Clock::start(eal);
@@ -93,7 +112,11 @@ fn with_a_worker(eal: &Eal, cpu: u16, capture: &str, seconds: u64) {
     lcore.join();
     drop(handles);
     let counters = Arc::clone(&counters);
-    let sent = counters.ports().iter().map(|port| port.tx_packets.read()).sum();
+    let sent = counters
+        .ports()
+        .iter()
+        .map(|port| port.tx_packets.read())
+        .sum();
     let cycles = counters.busy_cycles.read();
     let duration = clock.duration(weir_pmd::clock::Cycles(cycles));
     report("worker that forwards", sent, duration, cycles);

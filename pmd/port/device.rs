@@ -101,9 +101,9 @@ impl Device {
         self.sends_chains
     }
 
-    /// The longest frame to be sent, without FCS.
+    /// The longest frame to be sent, without FCS: as many VLAN tags as weir handles do not count.
     pub(crate) const fn max_frame_bytes(&self) -> usize {
-        self.mtu as usize + ETHERNET_BYTES + VLAN_TAG_BYTES
+        self.mtu as usize + ETHERNET_BYTES + VLAN_TAGS_BYTES
     }
 }
 
@@ -120,7 +120,7 @@ impl Drop for Device {
 }
 
 const ETHERNET_BYTES: usize = 14;
-const VLAN_TAG_BYTES: usize = 4;
+const VLAN_TAGS_BYTES: usize = 2 * 4;
 
 fn close(name: &str, id: u16) {
     // SAFETY: the port is open and stopped; it is not used again.

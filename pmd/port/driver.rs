@@ -11,6 +11,8 @@ pub(super) struct Driver {
     /// Its declared receive checksum offload is a loop over the payload on the polling CPU. weir
     /// does that itself, only for frames that need it.
     pub(super) checksums_in_software: bool,
+    /// It asks the kernel for its link by a name that may belong to another namespace by now.
+    pub(super) is_tap: bool,
     /// Its receive queue holds as many buffers as it has descriptors and hands all of them to
     /// the kernel with each frame: it wants as many as a frame has segments.
     pub(super) one_frame_ring: bool,
@@ -24,6 +26,7 @@ impl Driver {
     const AS_DECLARED: Self = Self {
         carries_chains: false,
         checksums_in_software: false,
+        is_tap: false,
         one_frame_ring: false,
         pairs_queues: false,
         rss: true,
@@ -48,6 +51,7 @@ impl Driver {
             // over the queues in its own way.
             "net_tap" => Self {
                 checksums_in_software: true,
+                is_tap: true,
                 one_frame_ring: true,
                 pairs_queues: true,
                 rss: false,

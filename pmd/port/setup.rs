@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::device::Device;
 use super::driver::Driver;
 use super::error::PortErrorCause;
+use super::tap::Tap;
 use super::{Facts, Port, PortConfig, Spread, StartedPort};
 use crate::eal::Eal;
 use crate::mempool::{BUFFER_BYTES, Mempools};
@@ -71,6 +72,7 @@ pub(super) fn start(
         spread: plan.spread,
         verifies_checksums: plan.rx_offloads & ffi::WEIR_RX_CHECKSUM != 0,
     };
+    let tap = plan.is_tap.then(|| Tap::find(info.if_index)).flatten();
     let device = Arc::new(device);
     let queues = |count| (0..count).map(|queue| (Arc::clone(&device), queue));
     Ok(StartedPort {
@@ -83,7 +85,7 @@ pub(super) fn start(
         tx: queues(plan.tx_queues)
             .map(|(d, q)| unsafe { TxQueue::new(d, q) })
             .collect(),
-        port: Port { device, facts },
+        port: Port { device, facts, tap },
     })
 }
 
@@ -97,6 +99,7 @@ struct Plan {
     rx_offloads: u64,
     tx_offloads: u64,
     sends_chains: bool,
+    is_tap: bool,
     spread: Spread,
     rss_fields: u64,
     rss_key_bytes: u8,
@@ -168,6 +171,7 @@ impl Plan {
             rx_offloads,
             tx_offloads,
             sends_chains: gathers || driver.carries_chains,
+            is_tap: driver.is_tap,
             spread,
             rss_fields,
             rss_key_bytes,

@@ -24,7 +24,12 @@ pub(super) struct Forward {
 impl Forward {
     pub(super) fn new(lcore: Lcore, snapshots: SnapshotReader, inbox: Inbox) -> Self {
         let counters = lcore.counters();
-        Self { lcore, counters, snapshots, inbox }
+        Self {
+            lcore,
+            counters,
+            snapshots,
+            inbox,
+        }
     }
 }
 

@@ -37,8 +37,21 @@ pub(super) fn pair() -> (Mailbox, Inbox) {
     let (questions, to_lcore) = bounded(1);
     // One answer that nobody waited for, and the one waited for.
     let (from_lcore, answers) = bounded(2);
-    let mailbox = Mailbox { asked: Arc::clone(&asked), number: 0, questions, answers };
-    (mailbox, Inbox { asked, taken: 0, questions: to_lcore, answers: from_lcore })
+    let mailbox = Mailbox {
+        asked: Arc::clone(&asked),
+        number: 0,
+        questions,
+        answers,
+    };
+    (
+        mailbox,
+        Inbox {
+            asked,
+            taken: 0,
+            questions: to_lcore,
+            answers: from_lcore,
+        },
+    )
 }
 
 impl Mailbox {

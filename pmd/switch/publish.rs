@@ -51,8 +51,18 @@ pub(super) fn pair(first: &Arc<Snapshot>) -> (Publisher, SnapshotReader) {
         obeyed: AtomicU64::new(obeyed),
     });
     let (sender, retired) = bounded(RETIRED);
-    let publisher = Publisher { shared: Arc::clone(&shared), retired };
-    (publisher, SnapshotReader { shared, retired: sender, obeyed })
+    let publisher = Publisher {
+        shared: Arc::clone(&shared),
+        retired,
+    };
+    (
+        publisher,
+        SnapshotReader {
+            shared,
+            retired: sender,
+            obeyed,
+        },
+    )
 }
 
 impl Publisher {
@@ -79,7 +89,8 @@ impl SnapshotReader {
     /// The newest snapshot, if it is another than the one obeyed.
     #[inline]
     pub(super) fn newer(&self) -> Option<Arc<Snapshot>> {
-        if self.shared.published.load(Ordering::Acquire) == self.obeyed {
+        // What is obeyed may be newer: `newest` is stored before its generation is.
+        if self.shared.published.load(Ordering::Acquire) <= self.obeyed {
             return None;
         }
         Some(self.shared.newest.load_full())

@@ -78,7 +78,7 @@ fn a_jumbo_frame_passes_as_a_chain() {
     with_pools(&dpdk, |pools| {
         let mut ring = start(&dpdk, pools, "net_ring2", 9_000).unwrap();
         assert_eq!(ring.port.mtu(), 9_000);
-        assert_eq!(ring.tx[0].max_frame_bytes(), 9_018);
+        assert_eq!(ring.tx[0].max_frame_bytes(), 9_022);
         assert!(ring.tx[0].sends_chains());
         let jumbo = pattern(9_014, 5);
         let frame = pools
@@ -177,11 +177,8 @@ fn a_tap_receives_what_the_kernel_sends() {
     let dpdk = dpdk();
     with_pools(&dpdk, |pools| {
         let mut tap = start(&dpdk, pools, "net_tap1,iface=weirtest1", 1_500).unwrap();
-        // Bringing the interface up makes the kernel look for IPv6 neighbours, or a packet sent
-        // through it does.
-        let _ = std::process::Command::new("ip")
-            .args(["addr", "add", "198.51.100.1/24", "dev", "weirtest1"])
-            .status();
+        // A packet for a neighbour makes the kernel ask for it.
+        ip(&["addr", "add", "198.51.100.1/24", "dev", "weirtest1"]);
         let socket = std::net::UdpSocket::bind("198.51.100.1:0").unwrap();
         let _ = socket.send_to(b"x", "198.51.100.2:9");
         let mut seen = false;
@@ -193,6 +190,63 @@ fn a_tap_receives_what_the_kernel_sends() {
         });
         assert!(tap.port.stats().rx_packets > 0);
     });
+}
+
+#[test]
+fn a_taps_link_is_known_in_another_namespace() {
+    if !can_make_taps("a_taps_link_is_known_in_another_namespace") {
+        return;
+    }
+    let dpdk = dpdk();
+    with_pools(&dpdk, |pools| {
+        let tap = start(&dpdk, pools, "net_tap3,iface=weirtest3", 1_500).unwrap();
+        assert!(tap.port.link().up);
+        let namespace = Namespace::new("weirtest-ns");
+        ip(&["link", "set", "weirtest3", "netns", namespace.0]);
+        // The kernel takes an interface down when it moves it.
+        assert!(!tap.port.link().up);
+        ip(&["-n", namespace.0, "link", "set", "weirtest3", "up"]);
+        assert!(tap.port.link().up);
+        drop(tap);
+        let left = std::process::Command::new("ip")
+            .args(["-n", namespace.0, "link", "show", "weirtest3"])
+            .output()
+            .unwrap();
+        assert!(!left.status.success());
+    });
+}
+
+/// A network namespace, gone when it is dropped.
+struct Namespace(&'static str);
+
+impl Namespace {
+    fn new(name: &'static str) -> Self {
+        // From a test that was killed.
+        let _ = std::process::Command::new("ip")
+            .args(["netns", "del", name])
+            .output();
+        ip(&["netns", "add", name]);
+        Self(name)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        ip(&["netns", "del", self.0]);
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    let output = std::process::Command::new("ip")
+        .args(arguments)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "ip {}: {error}",
+        arguments.join(" ")
+    );
 }
 
 #[test]

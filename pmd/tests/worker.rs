@@ -93,12 +93,16 @@ struct Bench {
 /// Three rings. A worker gets the receive side of the first and the transmit sides of the
 /// others; the test keeps the other ends.
 fn rings(dpdk: &Dpdk, pools: &mut Mempools, base: u32) -> Bench {
-    let mut ring = |number: u32, mtu| {
-        start(dpdk, pools, &format!("net_ring{}", base + number), mtu).unwrap()
-    };
+    let mut ring =
+        |number: u32, mtu| start(dpdk, pools, &format!("net_ring{}", base + number), mtu).unwrap();
     let (input, out, narrow) = (ring(0, 9_000), ring(1, 9_000), ring(2, 1_500));
     let pool = pools.for_node(None).unwrap().clone();
-    Bench { input, out, narrow, pool }
+    Bench {
+        input,
+        out,
+        narrow,
+        pool,
+    }
 }
 
 /// Runs a worker over the bench's rings until `done` frames were processed.
@@ -108,11 +112,22 @@ fn run(
     settings: WorkerSettings,
     done: u64,
 ) -> (LastByte, Arc<WorkerCounters>) {
-    let processor = LastByte { lost: Vec::with_capacity(64), ..LastByte::default() };
+    let processor = LastByte {
+        lost: Vec::with_capacity(64),
+        ..LastByte::default()
+    };
     let seen = Arc::clone(&processor.seen);
     let ports = vec![
-        WorkerPort { index: IN, rx: std::mem::take(&mut bench.input.rx), tx: None },
-        WorkerPort { index: PortIndex(u16::from(OUT)), rx: Vec::new(), tx: bench.out.tx.pop() },
+        WorkerPort {
+            index: IN,
+            rx: std::mem::take(&mut bench.input.rx),
+            tx: None,
+        },
+        WorkerPort {
+            index: PortIndex(u16::from(OUT)),
+            rx: Vec::new(),
+            tx: bench.out.tx.pop(),
+        },
         WorkerPort {
             index: PortIndex(u16::from(NARROW)),
             rx: Vec::new(),
@@ -126,7 +141,11 @@ fn run(
     let lcore = lcore::spawn(&dpdk.eal, last_cpu(), move || worker.run(&flag)).unwrap();
     let end = Instant::now() + Duration::from_secs(20);
     while seen.load(Ordering::Acquire) < done {
-        assert!(Instant::now() < end, "{} of {done} frames", seen.load(Ordering::Acquire));
+        assert!(
+            Instant::now() < end,
+            "{} of {done} frames",
+            seen.load(Ordering::Acquire)
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
     stop.set();
@@ -153,27 +172,37 @@ fn every_frame_is_sent_or_counted() {
         let mut bench = rings(&dpdk, pools, 20);
         let frames = [
             to(OUT, 60),
-            to(NARROW, 1_518),
-            to(NARROW, 1_519),
+            to(NARROW, 1_522),
+            to(NARROW, 1_523),
             to(ABSENT, 60),
-            to(OUT, 9_018),
-            to(OUT, 9_019),
+            to(OUT, 9_022),
+            to(OUT, 9_023),
             to(OUT, 61),
             to(0, 60),
         ];
         let pool = &bench.pool;
-        send(&mut bench.input.tx[0], frames.iter().map(|bytes| pool.frame(bytes).unwrap()));
+        send(
+            &mut bench.input.tx[0],
+            frames.iter().map(|bytes| pool.frame(bytes).unwrap()),
+        );
         let mut empty = pool.frame(&[0; 60]).unwrap();
         empty.pull_front(60);
         send(&mut bench.input.tx[0], [empty]);
 
         let (processor, counters) = run(&dpdk, &mut bench, SETTINGS, frames.len() as u64);
         let came = |port: &mut StartedPort| receive(&mut port.rx[0]);
-        assert_eq!(came(&mut bench.out), [to(OUT, 60), to(OUT, 9_018), to(OUT, 61)]);
-        assert_eq!(came(&mut bench.narrow), [to(NARROW, 1_518)]);
+        assert_eq!(
+            came(&mut bench.out),
+            [to(OUT, 60), to(OUT, 9_022), to(OUT, 61)]
+        );
+        assert_eq!(came(&mut bench.narrow), [to(NARROW, 1_522)]);
         assert_eq!(processor.refused, 1);
         processor.lost.iter().for_each(|&(reason, count)| {
-            assert_eq!(count, if reason == NotSent::QueueFull { 0 } else { 2 }, "{reason:?}");
+            assert_eq!(
+                count,
+                if reason == NotSent::QueueFull { 0 } else { 2 },
+                "{reason:?}"
+            );
         });
         assert_eq!(processor.lost.len(), 2);
         let read = |at: u8| {
@@ -203,11 +232,16 @@ fn what_a_full_queue_refuses_is_freed_and_counted() {
         // Fill the output's ring, which nobody empties, but for ten places.
         let mut filler: MbufBatch<1_013> = MbufBatch::new();
         while !filler.is_full() {
-            filler.push(bench.pool.frame(&to(OUT, 60)).unwrap()).unwrap();
+            filler
+                .push(bench.pool.frame(&to(OUT, 60)).unwrap())
+                .unwrap();
         }
         assert_eq!(bench.out.tx[0].send(&mut filler), 1_013);
         let pool = &bench.pool;
-        send(&mut bench.input.tx[0], (0..32).map(|_| pool.frame(&to(OUT, 60)).unwrap()));
+        send(
+            &mut bench.input.tx[0],
+            (0..32).map(|_| pool.frame(&to(OUT, 60)).unwrap()),
+        );
         let (processor, counters) = run(&dpdk, &mut bench, SETTINGS, 32);
         assert_eq!(processor.lost, [(NotSent::QueueFull, 22)]);
         let port = counters.port(PortIndex(u16::from(OUT)));
@@ -230,8 +264,16 @@ fn the_loop_allocates_nothing_and_keeps_house() {
         let mut bench = rings(&dpdk, pools, 40);
         let pool = &bench.pool;
         for _ in 0..20 {
-            let frames = [to(OUT, 60), to(NARROW, 60), to(NARROW, 2_000), to(ABSENT, 60)];
-            send(&mut bench.input.tx[0], frames.iter().map(|bytes| pool.frame(bytes).unwrap()));
+            let frames = [
+                to(OUT, 60),
+                to(NARROW, 60),
+                to(NARROW, 2_000),
+                to(ABSENT, 60),
+            ];
+            send(
+                &mut bench.input.tx[0],
+                frames.iter().map(|bytes| pool.frame(bytes).unwrap()),
+            );
         }
         let (processor, counters) = run(&dpdk, &mut bench, SETTINGS, 80);
         let (before, after) = processor.allocations.unwrap();
@@ -259,7 +301,11 @@ fn an_idle_worker_sleeps_if_it_is_told_to() {
         };
         let worker = Worker::new(
             LastByte::default(),
-            vec![WorkerPort { index: IN, rx: std::mem::take(&mut bench.input.rx), tx: None }],
+            vec![WorkerPort {
+                index: IN,
+                rx: std::mem::take(&mut bench.input.rx),
+                tx: None,
+            }],
             Clock::start(&dpdk.eal),
             settings,
         );
@@ -281,7 +327,9 @@ fn an_lcore_runs_on_its_cpu_only() {
     let cpu = last_cpu();
     let lcore = lcore::spawn(&dpdk.eal, cpu, || {
         let set = sched_getaffinity(Pid::from_raw(0)).unwrap();
-        (0..64).filter(|&cpu| set.is_set(cpu) == Ok(true)).collect::<Vec<_>>()
+        (0..64)
+            .filter(|&cpu| set.is_set(cpu) == Ok(true))
+            .collect::<Vec<_>>()
     })
     .unwrap();
     assert_eq!(lcore.cpu(), cpu);
@@ -292,7 +340,10 @@ fn an_lcore_runs_on_its_cpu_only() {
 fn an_lcore_on_a_cpu_that_is_not_there_is_an_error() {
     let dpdk = dpdk();
     let error = lcore::spawn(&dpdk.eal, 1_000, || ()).err().unwrap();
-    assert!(matches!(error, LcoreError::Pin { cpu: 1_000, .. }), "{error}");
+    assert!(
+        matches!(error, LcoreError::Pin { cpu: 1_000, .. }),
+        "{error}"
+    );
 }
 
 #[test]
@@ -342,7 +393,10 @@ fn panics_on_an_lcore() {
 /// The last CPU that this process may use.
 fn last_cpu() -> u16 {
     let set = sched_getaffinity(Pid::from_raw(0)).unwrap();
-    let cpu = (0..1_024).rev().find(|&cpu| set.is_set(cpu) == Ok(true)).unwrap();
+    let cpu = (0..1_024)
+        .rev()
+        .find(|&cpu| set.is_set(cpu) == Ok(true))
+        .unwrap();
     u16::try_from(cpu).unwrap()
 }
 

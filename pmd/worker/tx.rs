@@ -45,7 +45,12 @@ struct Lost {
 
 impl TxPorts {
     pub(super) fn new(counters: Arc<WorkerCounters>) -> Self {
-        Self { ports: Vec::new(), waiting: Vec::new(), lost: Lost::default(), counters }
+        Self {
+            ports: Vec::new(),
+            waiting: Vec::new(),
+            lost: Lost::default(),
+            counters,
+        }
     }
 
     pub(super) fn attach(&mut self, index: PortIndex, queue: TxQueue) {

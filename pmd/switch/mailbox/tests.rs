@@ -33,7 +33,9 @@ fn each_question_gets_its_own_answer() {
         }
     });
     for want in 1..=3 {
-        let answer = mailbox.ask(LcoreRequest::ShowMacs, Duration::from_secs(10)).unwrap();
+        let answer = mailbox
+            .ask(LcoreRequest::ShowMacs, Duration::from_secs(10))
+            .unwrap();
         assert_eq!(count(&answer), want);
     }
     lcore.join().expect("the lcore answers");
@@ -54,7 +56,9 @@ fn a_late_answer_is_not_taken_for_the_next_question() {
             });
         }
     });
-    let answer = mailbox.ask(LcoreRequest::ShowMacs, Duration::from_secs(10)).unwrap();
+    let answer = mailbox
+        .ask(LcoreRequest::ShowMacs, Duration::from_secs(10))
+        .unwrap();
     assert_eq!(count(&answer), 2);
     lcore.join().expect("the lcore answers");
 }

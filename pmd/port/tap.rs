@@ -1,0 +1,55 @@
+//! Whether the kernel's side of a TAP is up, also when it was moved to another network namespace.
+//!
+//! The driver asks by the interface's name, in the namespace that the switch started in; for an
+//! interface that left it, the answer is always "down". The TAP's own file descriptor is not
+//! tied to a namespace: it is writable while the interface is up (Linux 5.1, `tun_chr_poll`).
+
+use std::fs;
+use std::os::fd::{BorrowedFd, RawFd};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// A queue of a TAP that the driver has open. Valid while the device is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tap(RawFd);
+
+impl Tap {
+    /// Finds the driver's descriptor of the TAP with this interface index, which is still in
+    /// this namespace.
+    pub(super) fn find(if_index: u32) -> Option<Self> {
+        let name = interface_name(if_index)?;
+        let descriptors = fs::read_dir("/proc/self/fdinfo").ok()?;
+        descriptors.flatten().find_map(|entry| {
+            let info = fs::read_to_string(entry.path()).ok()?;
+            let attached = info.lines().filter_map(|line| line.strip_prefix("iff:"));
+            let is_ours = attached.map(str::trim).any(|interface| interface == name);
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            is_ours.then_some(Self(number))
+        })
+    }
+
+    /// Whether the interface is up.
+    ///
+    /// # Safety
+    /// The device that it was found for is still open.
+    pub(super) unsafe fn is_up(self) -> bool {
+        // SAFETY: the caller's; the driver closes its queues with the device.
+        let queue = unsafe { BorrowedFd::borrow_raw(self.0) };
+        let mut waiting = [PollFd::new(queue, PollFlags::POLLOUT)];
+        poll(&mut waiting, PollTimeout::ZERO).is_ok()
+            && waiting[0]
+                .revents()
+                .is_some_and(|events| events.contains(PollFlags::POLLOUT))
+    }
+}
+
+fn interface_name(if_index: u32) -> Option<String> {
+    let wanted = if_index.to_string();
+    fs::read_dir("/sys/class/net")
+        .ok()?
+        .flatten()
+        .find_map(|entry| {
+            let index = fs::read_to_string(entry.path().join("ifindex")).ok()?;
+            (index.trim() == wanted).then(|| entry.file_name().to_str().map(str::to_owned))?
+        })
+}
