@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use support::*;
 use weir_packet::{Frame, Tick};
 use weir_pmd::clock::Clock;
+use weir_pmd::eal::{Eal, EalArgs, EalError};
 use weir_pmd::lcore::{self, LcoreError, StopFlag};
 use weir_pmd::mempool::{Mempool, Mempools};
 use weir_pmd::port::StartedPort;
@@ -319,6 +320,13 @@ fn an_idle_worker_sleeps_if_it_is_told_to() {
         let passes = counters.passes.read();
         assert!((3..=3 + 21).contains(&passes), "{passes} passes in 400 ms");
     });
+}
+
+#[test]
+fn dpdk_starts_once_per_process() {
+    let _dpdk = dpdk();
+    let again = Eal::start(&EalArgs::default()).err().unwrap();
+    assert_eq!(again, EalError::Again);
 }
 
 #[test]
