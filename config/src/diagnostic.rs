@@ -72,6 +72,15 @@ impl Diagnostic {
         }
     }
 
+    /// All of `errors`, each on lines of its own.
+    pub fn list(errors: &[Self]) -> String {
+        errors
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
     /// The same with a hint beside the caret.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

@@ -9,6 +9,7 @@ pub mod file;
 pub mod management;
 pub mod metrics;
 pub mod policy;
+pub mod replay;
 pub mod show;
 pub mod text;
 pub mod verbs;

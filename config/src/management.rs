@@ -26,7 +26,7 @@ use crate::show::ReloadReport;
 use crate::text::{Options, Spanned, Strictness, flow_text, parse_filter};
 
 mod connections;
-mod rows;
+pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -60,7 +60,13 @@ impl<D: Datapath> Management<D> {
         policy: Policy,
         datapath: D,
     ) -> Self {
-        Self { config, file, policy, datapath, dumps: Vec::new() }
+        Self {
+            config,
+            file,
+            policy,
+            datapath,
+            dumps: Vec::new(),
+        }
     }
 
     /// The datapath.
@@ -93,7 +99,9 @@ impl<D: Datapath> Management<D> {
     pub fn look_after(&mut self) {
         let datapath = &mut self.datapath;
         self.dumps.retain_mut(|dump| dump.go_on(datapath));
-        self.policy.tables.reclaim(self.datapath.oldest_generation());
+        self.policy
+            .tables
+            .reclaim(self.datapath.oldest_generation());
     }
 
     /// Answers one request.
@@ -105,12 +113,18 @@ impl<D: Datapath> Management<D> {
                     Err(failure) => reply.fail(failure),
                 };
             }
-            Verb::DumpConntrack { more, statistics, json, filter } => {
+            Verb::DumpConntrack {
+                more,
+                statistics,
+                json,
+                filter,
+            } => {
                 return match parse_connections(&filter) {
                     Ok(filter) => {
                         let style = weir_ct::DumpStyle { statistics, more };
                         let lcores = self.datapath.counters().len();
-                        self.dumps.push(ConnectionDump::new(reply, filter, style, json, lcores));
+                        self.dumps
+                            .push(ConnectionDump::new(reply, filter, style, json, lcores));
                     }
                     Err(failure) => reply.fail(failure),
                 };
@@ -121,7 +135,11 @@ impl<D: Datapath> Management<D> {
                 self.delete_flows(strict, matching.as_deref().unwrap_or_default())
             }
             Verb::ReplaceFlows { file } => self.replace_flows(&file),
-            Verb::Reload { files, dry_run, exact } => self.reload(files, dry_run, exact).map(Some),
+            Verb::Reload {
+                files,
+                dry_run,
+                exact,
+            } => self.reload(files, dry_run, exact).map(Some),
             Verb::FlushConntrack { filter } => self.flush_connections(&filter),
             Verb::FdbShow => self.macs().map(Some),
             Verb::DumpPorts { port } => self.ports(port.as_deref()).map(Some),
@@ -138,13 +156,16 @@ impl<D: Datapath> Management<D> {
     }
 
     fn add_flow(&mut self, text: &str) -> Result<Option<Frame>, Failure> {
-        let file = NamedText { name: "flow".to_owned(), text: text.to_owned() };
+        let file = NamedText {
+            name: "flow".to_owned(),
+            text: text.to_owned(),
+        };
         self.add_flows(&file)
     }
 
     fn read(&self, file: &NamedText) -> Result<Vec<Spanned<FlowMod>>, Failure> {
         let names = policy::port_numbers(&self.config.ports);
-        policy::read_flow_text(&file.name, &file.text, &names).map_err(all_of)
+        policy::read_flow_text(&file.name, &file.text, &names).map_err(|errors| all_of(&errors))
     }
 
     fn add_flows(&mut self, file: &NamedText) -> Result<Option<Frame>, Failure> {
@@ -156,7 +177,11 @@ impl<D: Datapath> Management<D> {
     }
 
     fn delete_flows(&mut self, strict: bool, text: &str) -> Result<Option<Frame>, Failure> {
-        let strictness = if strict { Strictness::Strict } else { Strictness::Loose };
+        let strictness = if strict {
+            Strictness::Strict
+        } else {
+            Strictness::Loose
+        };
         let filter = self.filter(text, strictness)?;
         self.apply(&[filter])?;
         Ok(None)
@@ -196,7 +221,7 @@ impl<D: Datapath> Management<D> {
             let message = format!("not supported yet: changing {sections} without a restart");
             return Err(Failure::input(message));
         }
-        let flows = policy::read_flows(&config, &texts).map_err(all_of)?;
+        let flows = policy::read_flows(&config, &texts).map_err(|errors| all_of(&errors))?;
         let wanted = self.as_set(&flows)?;
         let current = flow_set(&self.policy.tables);
         let difference = if exact {
@@ -210,7 +235,10 @@ impl<D: Datapath> Management<D> {
             self.config = config;
         }
         let lines = |flows: &[FlowMod]| -> Vec<String> {
-            flows.iter().map(|flow| flow_text(flow).to_string()).collect()
+            flows
+                .iter()
+                .map(|flow| flow_text(flow).to_string())
+                .collect()
         };
         Ok(Frame::Reloaded(ReloadReport {
             dry_run,
@@ -243,7 +271,11 @@ impl<D: Datapath> Management<D> {
 
     fn filter(&self, text: &str, strictness: Strictness) -> Result<FlowMod, Failure> {
         let names = policy::port_numbers(&self.config.ports);
-        let options = Options { name: "match", ports: &names, ..Options::default() };
+        let options = Options {
+            name: "match",
+            ports: &names,
+            ..Options::default()
+        };
         parse_filter(text, strictness, &options).map_err(Failure::input)
     }
 
@@ -260,7 +292,9 @@ impl<D: Datapath> Management<D> {
         let mut rules = rules.into_iter();
         Ok(std::iter::from_fn(move || {
             let chunk = rules.by_ref().take(FLOWS_PER_FRAME);
-            let rows: Vec<_> = chunk.map(|(count, rule)| rows::flow(&rule, count, now)).collect();
+            let rows: Vec<_> = chunk
+                .map(|(count, rule)| rows::flow(&rule, count, now))
+                .collect();
             (!rows.is_empty()).then_some(Frame::Flows(rows))
         }))
     }
@@ -270,8 +304,11 @@ impl<D: Datapath> Management<D> {
         for lcore in 0..self.datapath.counters().len() {
             let mut cursor = Some(0);
             while let Some(at) = cursor {
-                let request =
-                    LcoreRequest::FlushConnections { cursor: at, budget: SLICE, filter };
+                let request = LcoreRequest::FlushConnections {
+                    cursor: at,
+                    budget: SLICE,
+                    filter,
+                };
                 cursor = match self.datapath.ask(lcore, request).map_err(gone)? {
                     LcoreAnswer::Flushed { next, .. } => next,
                     other => unreachable!("an lcore answers what it was asked, not {other:?}"),
@@ -284,7 +321,11 @@ impl<D: Datapath> Management<D> {
     fn macs(&mut self) -> Result<Frame, Failure> {
         let mut macs = Vec::new();
         for lcore in 0..self.datapath.counters().len() {
-            match self.datapath.ask(lcore, LcoreRequest::ShowMacs).map_err(gone)? {
+            match self
+                .datapath
+                .ask(lcore, LcoreRequest::ShowMacs)
+                .map_err(gone)?
+            {
                 LcoreAnswer::Macs(entries) => macs.extend(entries),
                 other => unreachable!("an lcore answers what it was asked, not {other:?}"),
             }
@@ -306,7 +347,11 @@ impl<D: Datapath> Management<D> {
     fn lcores(&self) -> Vec<crate::show::LcoreRow> {
         let counters = self.datapath.counters();
         let polls = self.datapath.poll_stats();
-        counters.iter().zip(polls).map(|(counters, polls)| rows::lcore(counters, polls)).collect()
+        counters
+            .iter()
+            .zip(polls)
+            .map(|(counters, polls)| rows::lcore(counters, polls))
+            .collect()
     }
 
     fn sample(&self) -> Sample {
@@ -345,13 +390,17 @@ fn parse_connections(words: &[String]) -> Result<Filter, Failure> {
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     Filter::parse(&words).map_err(|error| {
         let word = words.get(error.argument).copied().unwrap_or_default();
-        Failure::input(Diagnostic::at("filter", word, error.span.clone(), error.message))
+        Failure::input(Diagnostic::at(
+            "filter",
+            word,
+            error.span.clone(),
+            error.message,
+        ))
     })
 }
 
-fn all_of(errors: Vec<Diagnostic>) -> Failure {
-    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    Failure::input(lines.join("\n"))
+fn all_of(errors: &[Diagnostic]) -> Failure {
+    Failure::input(Diagnostic::list(errors))
 }
 
 fn gone(error: LcoreGone) -> Failure {

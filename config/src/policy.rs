@@ -61,7 +61,12 @@ impl Policy {
         apply(&mut tables, &flows, now).map_err(|error| vec![error])?;
         let loaded = flow_set(&tables);
         let ports = Arc::new(port_table(&config.ports));
-        Ok(Self { tables, ports, conntrack: settings(&config.conntrack), loaded })
+        Ok(Self {
+            tables,
+            ports,
+            conntrack: settings(&config.conntrack),
+            loaded,
+        })
     }
 }
 
@@ -91,7 +96,11 @@ pub fn read_flows(
             Err(wrong) => errors.extend(wrong),
         }
     }
-    if errors.is_empty() { Ok(flows) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(flows)
+    } else {
+        Err(errors)
+    }
 }
 
 /// Reads the flow text called `name` and checks that all of it can be executed.
@@ -103,13 +112,21 @@ pub fn read_flow_text(
     text: &str,
     ports: &dyn PortNames,
 ) -> Result<Vec<Spanned<FlowMod>>, Vec<Diagnostic>> {
-    let options = Options { name, ports, ..Options::default() };
+    let options = Options {
+        name,
+        ports,
+        ..Options::default()
+    };
     let flows = parse_flow_file(text, &options)?;
     let errors: Vec<_> = flows
         .iter()
         .filter_map(|flow| Some(flow.error(FlowTables::check(&flow.value).err()?.to_string())))
         .collect();
-    if errors.is_empty() { Ok(flows) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(flows)
+    } else {
+        Err(errors)
+    }
 }
 
 /// Applies `flows` as one bundle.
@@ -122,13 +139,22 @@ pub fn apply(
     now: Tick,
 ) -> Result<weir_tables::flow_tables::Applied, Diagnostic> {
     let mods: Vec<_> = flows.iter().map(|flow| flow.value.clone()).collect();
-    tables.apply(&mods, now).map_err(|(at, error)| flows[at].error(error.to_string()))
+    tables
+        .apply(&mods, now)
+        .map_err(|(at, error)| flows[at].error(error.to_string()))
 }
 
 /// All flows of `tables`.
 pub fn flow_set(tables: &FlowTables) -> FlowSet {
-    let all = FlowMod { command: Command::Delete, ..FlowMod::default() };
-    tables.select(&all).iter().map(|rule| keyed(rule.flow_mod())).collect()
+    let all = FlowMod {
+        command: Command::Delete,
+        ..FlowMod::default()
+    };
+    tables
+        .select(&all)
+        .iter()
+        .map(|rule| keyed(rule.flow_mod()))
+        .collect()
 }
 
 fn keyed(flow: FlowMod) -> (FlowKey, FlowMod) {
@@ -142,8 +168,16 @@ fn keyed(flow: FlowMod) -> (FlowKey, FlowMod) {
 
 fn normal_for_all() -> FlowMod {
     let apply = vec![Action::Output(PortNo::NORMAL)];
-    let instructions = Instructions { apply, ..Instructions::default() };
-    FlowMod { table: Some(TableId(0)), priority: 0, instructions, ..FlowMod::default() }
+    let instructions = Instructions {
+        apply,
+        ..Instructions::default()
+    };
+    FlowMod {
+        table: Some(TableId(0)),
+        priority: 0,
+        instructions,
+        ..FlowMod::default()
+    }
 }
 
 /// The ports as the datapath knows them.
@@ -163,7 +197,10 @@ pub fn port_table(ports: &[Port]) -> PortTable {
 
 /// Finds a port's number by its name.
 pub fn port_numbers(ports: &[Port]) -> impl PortNames + use<> {
-    let numbers: BTreeMap<_, _> = ports.iter().map(|port| (port.name.clone(), port.id)).collect();
+    let numbers: BTreeMap<_, _> = ports
+        .iter()
+        .map(|port| (port.name.clone(), port.id))
+        .collect();
     move |name: &str| numbers.get(name).copied()
 }
 
@@ -214,7 +251,9 @@ impl Difference {
             }
         }
         let gone = current.iter().filter(|(key, _)| !wanted.contains_key(key));
-        difference.deleted.extend(gone.map(|(_, flow)| flow.clone()));
+        difference
+            .deleted
+            .extend(gone.map(|(_, flow)| flow.clone()));
         difference
     }
 
@@ -254,15 +293,30 @@ impl Difference {
             let (key, _) = keyed(flow.clone());
             let keeps_statistics = current.get(&key).is_some_and(|now| {
                 let settings = |flow: &FlowMod| {
-                    (flow.idle_timeout, flow.hard_timeout, flow.importance, flow.flags)
+                    (
+                        flow.idle_timeout,
+                        flow.hard_timeout,
+                        flow.importance,
+                        flow.flags,
+                    )
                 };
                 settings(now) == settings(flow)
             });
-            let command = if keeps_statistics { Command::ModifyStrict } else { Command::Add };
-            FlowMod { command, ..flow.clone() }
+            let command = if keeps_statistics {
+                Command::ModifyStrict
+            } else {
+                Command::Add
+            };
+            FlowMod {
+                command,
+                ..flow.clone()
+            }
         };
         let deleted = self.deleted.iter().map(delete);
         let modified = self.modified.iter().map(modify);
-        deleted.chain(modified).chain(self.added.iter().cloned()).collect()
+        deleted
+            .chain(modified)
+            .chain(self.added.iter().cloned())
+            .collect()
     }
 }

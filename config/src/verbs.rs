@@ -7,9 +7,11 @@ use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use crate::cli::Command;
-use crate::control::{ClientError, FailureKind, call};
+use crate::control::{self, ClientError, FailureKind};
 use crate::diagnostic::Diagnostic;
+use crate::replay::{self, ReplayError};
 
+mod offline;
 mod print;
 mod request;
 #[cfg(test)]
@@ -42,8 +44,11 @@ impl From<Exit> for ExitCode {
 #[derive(Debug, thiserror::Error)]
 pub enum VerbError {
     /// Text is wrong.
+    #[error("{}", Diagnostic::list(.0))]
+    Text(Vec<Diagnostic>),
+    /// A replay failed.
     #[error(transparent)]
-    Text(#[from] Diagnostic),
+    Replay(#[from] ReplayError),
     /// The switch said no, or said nothing.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -52,11 +57,17 @@ pub enum VerbError {
     Output(#[from] io::Error),
 }
 
+impl From<Diagnostic> for VerbError {
+    fn from(error: Diagnostic) -> Self {
+        Self::Text(vec![error])
+    }
+}
+
 impl VerbError {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Text(_) => Exit::Input,
+            Self::Text(_) | Self::Replay(_) => Exit::Input,
             Self::Client(ClientError::Failed(failure)) if failure.kind == FailureKind::Input => {
                 Exit::Input
             }
@@ -78,20 +89,28 @@ pub fn execute(command: Command) -> Exit {
             let exit = error.exit();
             // What was printed before the failure is still worth reading, and comes first.
             let _ = out.flush();
-            if exit != Exit::Done {
-                // There is nowhere to complain of standard error itself.
-                let _ = writeln!(io::stderr(), "weir: {error}");
-            }
+            // There is nowhere to complain of standard error itself.
+            let _ = match &error {
+                // Begins with FILE:LINE:COLUMN, where editors look for it.
+                VerbError::Text(_) | VerbError::Client(ClientError::Failed(_)) => {
+                    writeln!(io::stderr(), "{error}")
+                }
+                _ if exit == Exit::Done => Ok(()),
+                _ => writeln!(io::stderr(), "weir: {error}"),
+            };
             exit
         }
     }
 }
 
 fn attempt(command: Command, out: &mut dyn Write) -> Result<(), VerbError> {
-    let Call {
-        socket,
-        request,
-        layout,
-    } = Call::new(command)?;
-    print(layout, call(&socket, request)?, out)
+    match command {
+        Command::Check(args) => offline::check(&args.config, out),
+        Command::ParseFlows(args) => offline::parse_flows(&args.file, out),
+        Command::Replay(args) => Ok(writeln!(out, "{}", replay::run(&args)?)?),
+        online => {
+            let call = Call::new(online)?;
+            print(call.layout, control::call(&call.socket, call.request)?, out)
+        }
+    }
 }

@@ -70,7 +70,13 @@ impl Server {
                 .spawn(move || accept(&shared, &socket, &woken, &sender))
                 .map_err(system("start a thread"))?
         };
-        Ok(Self { shared, requests, asker, wake, acceptor: Some(acceptor) })
+        Ok(Self {
+            shared,
+            requests,
+            asker,
+            wake,
+            acceptor: Some(acceptor),
+        })
     }
 
     /// Lets another thread of this process ask as a client does.

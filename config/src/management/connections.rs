@@ -35,13 +35,24 @@ impl ConnectionDump {
         lcores: usize,
     ) -> Self {
         let reply = Some(reply);
-        Self { reply, filter, style, json, lcore: 0, lcores, cursor: 0, waiting: None }
+        Self {
+            reply,
+            filter,
+            style,
+            json,
+            lcore: 0,
+            lcores,
+            cursor: 0,
+            waiting: None,
+        }
     }
 
     /// Goes on for a turn; false when it is over.
     pub(super) fn go_on(&mut self, datapath: &mut impl Datapath) -> bool {
         for _ in 0..SLICES_PER_TURN {
-            let Some(reply) = &self.reply else { return false };
+            let Some(reply) = &self.reply else {
+                return false;
+            };
             if let Some(frame) = self.waiting.take() {
                 match reply.offer(frame) {
                     Ok(()) => {}
@@ -59,7 +70,11 @@ impl ConnectionDump {
                 return false;
             }
             let (cursor, budget, filter) = (self.cursor, SLICE, self.filter);
-            let request = LcoreRequest::DumpConnections { cursor, budget, filter };
+            let request = LcoreRequest::DumpConnections {
+                cursor,
+                budget,
+                filter,
+            };
             match datapath.ask(self.lcore, request) {
                 Ok(LcoreAnswer::Connections { entries, next }) => {
                     (self.lcore, self.cursor) = match next {

@@ -18,7 +18,7 @@ use crate::show::{DropRow, FdbRow, FlowRow, LcoreRow, LinkState, PortRow};
 use crate::text::{instructions_text, match_text};
 
 /// A rule with what it counted.
-pub(super) fn flow(rule: &Rule, count: RuleCount, now: Tick) -> FlowRow {
+pub(crate) fn flow(rule: &Rule, count: RuleCount, now: Tick) -> FlowRow {
     let duration = now.since(rule.created);
     let millis = |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     FlowRow {
@@ -42,7 +42,11 @@ pub(super) fn flow(rule: &Rule, count: RuleCount, now: Tick) -> FlowRow {
 /// Those flags that a dump shows.
 fn flag_names(flags: FlowFlags) -> Vec<String> {
     let FlowFlags {
-        send_flow_rem, check_overlap, reset_counts, no_packet_counts, no_byte_counts
+        send_flow_rem,
+        check_overlap,
+        reset_counts,
+        no_packet_counts,
+        no_byte_counts,
     } = flags;
     [
         (send_flow_rem, "send_flow_rem"),
@@ -52,13 +56,19 @@ fn flag_names(flags: FlowFlags) -> Vec<String> {
         (no_byte_counts, "no_byte_counts"),
     ]
     .into_iter()
-    .filter_map(|(set, name)| set.then(|| name.to_owned()))
+    .filter(|(set, _)| *set)
+    .map(|(_, name)| name.to_owned())
     .collect()
 }
 
 /// Each reason with the sum over all lcores.
-pub(super) fn drops(lcores: &[Arc<LcoreCounters>]) -> Vec<DropRow> {
-    let sum = |reason: DropReason| lcores.iter().map(|one| one.drops[reason as usize].read()).sum();
+pub(crate) fn drops(lcores: &[Arc<LcoreCounters>]) -> Vec<DropRow> {
+    let sum = |reason: DropReason| {
+        lcores
+            .iter()
+            .map(|one| one.drops[reason as usize].read())
+            .sum()
+    };
     let row = |reason: &DropReason| DropRow {
         reason: reason.name().to_owned(),
         packets: sum(*reason),
@@ -80,7 +90,10 @@ pub(super) fn malformed(lcores: &[Arc<LcoreCounters>]) -> Vec<CounterRow> {
     ];
     let row = |(kind, name): (Malformed, &str)| CounterRow {
         name: name.to_owned(),
-        value: lcores.iter().map(|lcore| lcore.malformed[kind as usize].read()).sum(),
+        value: lcores
+            .iter()
+            .map(|lcore| lcore.malformed[kind as usize].read())
+            .sum(),
         sentence: String::new(),
     };
     KINDS.into_iter().map(row).collect()
@@ -93,7 +106,11 @@ pub(super) fn conntrack(lcores: &[Arc<LcoreCounters>]) -> Vec<CounterRow> {
         value: lcores.iter().map(|lcore| lcore.conntrack[at].read()).sum(),
         sentence: sentence.to_owned(),
     };
-    weir_ct::Counters::default().iter().enumerate().map(row).collect()
+    weir_ct::Counters::default()
+        .iter()
+        .enumerate()
+        .map(row)
+        .collect()
 }
 
 pub(super) fn lcore(counters: &LcoreCounters, polls: PollStats) -> LcoreRow {
@@ -111,8 +128,11 @@ pub(super) fn lcore(counters: &LcoreCounters, polls: PollStats) -> LcoreRow {
 }
 
 pub(super) fn ports(config: &Config, datapath: &impl Datapath) -> Vec<PortRow> {
-    let status: HashMap<_, _> =
-        datapath.ports().into_iter().map(|status| (status.no, status)).collect();
+    let status: HashMap<_, _> = datapath
+        .ports()
+        .into_iter()
+        .map(|status| (status.no, status))
+        .collect();
     let duration_ms = datapath.now().as_millis();
     let row = |port: &crate::file::Port| {
         let status = status.get(&port.id)?;
@@ -120,7 +140,11 @@ pub(super) fn ports(config: &Config, datapath: &impl Datapath) -> Vec<PortRow> {
             id: port.id.0,
             name: port.name.clone(),
             mac: mac_text(&status.mac),
-            link: if status.link_up { LinkState::Up } else { LinkState::Down },
+            link: if status.link_up {
+                LinkState::Up
+            } else {
+                LinkState::Down
+            },
             speed_mbps: status.speed_mbps,
             mtu: port.mtu,
             device: match &port.device {

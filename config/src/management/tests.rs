@@ -38,7 +38,10 @@ impl Datapath for OneLcore {
     }
 
     fn poll_stats(&self) -> Vec<PollStats> {
-        vec![PollStats { lcore: 1, ..PollStats::default() }]
+        vec![PollStats {
+            lcore: 1,
+            ..PollStats::default()
+        }]
     }
 
     fn publish(&mut self, snapshot: Arc<Snapshot>) {
@@ -60,13 +63,20 @@ impl Datapath for OneLcore {
 
 fn management(flows: &str) -> Management<OneLcore> {
     let mut config = Config::embedded();
-    let text = NamedText { name: "test.flows".to_owned(), text: flows.to_owned() };
+    let text = NamedText {
+        name: "test.flows".to_owned(),
+        text: flows.to_owned(),
+    };
     config.bridge.flows = vec![FlowSource::Embedded(text)];
     config.conntrack.max_connections = 5_000;
     let mut policy = Policy::load(&config, 1, HashSecret(1), Tick::ZERO).expect("right flows");
     let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
     let lcore = Lcore::new(0, snapshot, &policy.conntrack, 1);
-    let datapath = OneLcore { lcore, sent: Vec::new(), now: Tick::ZERO };
+    let datapath = OneLcore {
+        lcore,
+        sent: Vec::new(),
+        now: Tick::ZERO,
+    };
     Management::new(config, None, policy, datapath)
 }
 
@@ -76,8 +86,16 @@ impl Management<OneLcore> {
         let frame = text::frame(packet);
         let datapath = &mut self.datapath;
         let mut out = Sent(&mut datapath.sent);
-        datapath.lcore.process(PortIndex(port), std::iter::once(frame), datapath.now, &mut out);
-        std::mem::take(&mut datapath.sent).into_iter().map(|port| port.0).collect()
+        datapath.lcore.process(
+            PortIndex(port),
+            std::iter::once(frame),
+            datapath.now,
+            &mut out,
+        );
+        std::mem::take(&mut datapath.sent)
+            .into_iter()
+            .map(|port| port.0)
+            .collect()
     }
 
     /// All frames of the answer to `verb`.
@@ -98,7 +116,9 @@ impl Management<OneLcore> {
     }
 
     fn flow_lines(&mut self) -> Vec<String> {
-        let frames = self.ask(Verb::DumpFlows { matching: None }).expect("a dump");
+        let frames = self
+            .ask(Verb::DumpFlows { matching: None })
+            .expect("a dump");
         let rows = frames.into_iter().flat_map(|frame| match frame {
             Frame::Flows(rows) => rows,
             other => panic!("not flows: {other:?}"),
@@ -108,7 +128,10 @@ impl Management<OneLcore> {
 }
 
 fn add(text: &str) -> Verb {
-    let file = NamedText { name: "more.flows".to_owned(), text: text.to_owned() };
+    let file = NamedText {
+        name: "more.flows".to_owned(),
+        text: text.to_owned(),
+    };
     Verb::AddFlows { file }
 }
 
@@ -118,9 +141,18 @@ const A_TO_B: &str = "udp 10.0.0.1:5 > 10.0.0.2:6";
 fn an_added_flow_is_obeyed_by_the_next_packet() {
     let mut management = management("arp actions=drop");
     assert!(management.inject(0, A_TO_B).is_empty());
-    management.ask(Verb::AddFlow { flow: "udp actions=output:weir1".into() }).unwrap();
+    management
+        .ask(Verb::AddFlow {
+            flow: "udp actions=output:weir1".into(),
+        })
+        .unwrap();
     assert_eq!(management.inject(0, A_TO_B), [1]);
-    management.ask(Verb::DelFlows { strict: false, matching: Some("udp".into()) }).unwrap();
+    management
+        .ask(Verb::DelFlows {
+            strict: false,
+            matching: Some("udp".into()),
+        })
+        .unwrap();
     assert!(management.inject(0, A_TO_B).is_empty());
     assert_eq!(management.flow_lines(), ["arp actions=drop"]);
 }
@@ -128,9 +160,15 @@ fn an_added_flow_is_obeyed_by_the_next_packet() {
 #[test]
 fn a_file_with_one_wrong_line_changes_nothing_and_says_where() {
     let mut management = management("arp actions=drop");
-    let failure = management.ask(add("udp actions=drop\ntcp actions=group:1\n")).unwrap_err();
+    let failure = management
+        .ask(add("udp actions=drop\ntcp actions=group:1\n"))
+        .unwrap_err();
     assert_eq!(failure.kind, FailureKind::Input);
-    assert!(failure.message.starts_with("more.flows:2:1: group is not supported yet\n"));
+    assert!(
+        failure
+            .message
+            .starts_with("more.flows:2:1: group is not supported yet\n")
+    );
     assert_eq!(management.flow_lines(), ["arp actions=drop"]);
 }
 
@@ -139,25 +177,45 @@ fn counts_survive_a_replacement_that_keeps_the_flow() {
     let mut management = management("udp actions=output:3\narp actions=drop");
     management.inject(0, A_TO_B);
     let text = "udp actions=output:3\nicmp actions=drop".to_owned();
-    let file = NamedText { name: "new.flows".into(), text };
+    let file = NamedText {
+        name: "new.flows".into(),
+        text,
+    };
     management.ask(Verb::ReplaceFlows { file }).unwrap();
     management.inject(0, A_TO_B);
-    let frames = management.ask(Verb::DumpFlows { matching: Some("udp".into()) }).unwrap();
-    let [Frame::Flows(rows)] = &frames[..] else { panic!("one frame of flows") };
+    let frames = management
+        .ask(Verb::DumpFlows {
+            matching: Some("udp".into()),
+        })
+        .unwrap();
+    let [Frame::Flows(rows)] = &frames[..] else {
+        panic!("one frame of flows")
+    };
     assert_eq!((rows[0].n_packets, rows.len()), (2, 1));
-    assert_eq!(management.flow_lines(), ["udp actions=output:3", "icmp actions=drop"]);
+    assert_eq!(
+        management.flow_lines(),
+        ["udp actions=output:3", "icmp actions=drop"]
+    );
 }
 
 #[test]
 fn reload_of_the_files_shows_what_was_changed_by_hand_and_keeps_it() {
     let mut management = management("arp actions=drop");
     management.ask(add("udp actions=drop")).unwrap();
-    let reload = |dry_run, exact| Verb::Reload { files: None, dry_run, exact };
+    let reload = |dry_run, exact| Verb::Reload {
+        files: None,
+        dry_run,
+        exact,
+    };
     let kept = management.ask(reload(true, false)).unwrap();
-    let [Frame::Reloaded(report)] = &kept[..] else { panic!("one report") };
+    let [Frame::Reloaded(report)] = &kept[..] else {
+        panic!("one report")
+    };
     assert_eq!(report.kept, ["udp actions=drop"]);
     let gone = management.ask(reload(false, true)).unwrap();
-    let [Frame::Reloaded(report)] = &gone[..] else { panic!("one report") };
+    let [Frame::Reloaded(report)] = &gone[..] else {
+        panic!("one report")
+    };
     assert_eq!(report.deleted, ["udp actions=drop"]);
     assert_eq!(management.flow_lines(), ["arp actions=drop"]);
 }
@@ -166,11 +224,24 @@ fn reload_of_the_files_shows_what_was_changed_by_hand_and_keeps_it() {
 fn reload_refuses_what_needs_a_restart() {
     let mut management = management("arp actions=drop");
     let config = "[[port]]\nname = \"other\"\nid = 9\nvdev = \"net_tap0\"\n";
-    let config = NamedText { name: "new.toml".into(), text: config.into() };
-    let files = Some(PolicyFiles { config, flows: Vec::new() });
-    let failure = management.ask(Verb::Reload { files, dry_run: false, exact: false });
+    let config = NamedText {
+        name: "new.toml".into(),
+        text: config.into(),
+    };
+    let files = Some(PolicyFiles {
+        config,
+        flows: Vec::new(),
+    });
+    let failure = management.ask(Verb::Reload {
+        files,
+        dry_run: false,
+        exact: false,
+    });
     let message = failure.unwrap_err().message;
-    assert!(message.contains("[[port]]") && message.contains("restart"), "{message}");
+    assert!(
+        message.contains("[[port]]") && message.contains("restart"),
+        "{message}"
+    );
     assert_eq!(management.flow_lines(), ["arp actions=drop"]);
 }
 
@@ -195,10 +266,18 @@ fn a_long_dump_reaches_a_slow_reader_whole() {
     };
     assert_eq!(count(management.ask(dump(&[])).unwrap()), 3_000);
     assert_eq!(count(management.ask(dump(&["zone=6"])).unwrap()), 0);
-    management.ask(Verb::FlushConntrack { filter: vec!["zone=5".into()] }).unwrap();
+    management
+        .ask(Verb::FlushConntrack {
+            filter: vec!["zone=5".into()],
+        })
+        .unwrap();
     assert_eq!(count(management.ask(dump(&["zone=5"])).unwrap()), 0);
     let failure = management.ask(dump(&["zone=x"])).unwrap_err();
-    assert!(failure.message.contains("failed to parse zone"), "{}", failure.message);
+    assert!(
+        failure.message.contains("failed to parse zone"),
+        "{}",
+        failure.message
+    );
 }
 
 #[test]
@@ -207,9 +286,14 @@ fn drops_are_told_by_reason() {
     management.inject(0, A_TO_B);
     management.inject(1, A_TO_B);
     let frames = management.ask(Verb::DumpDrops).unwrap();
-    let [Frame::Drops(rows)] = &frames[..] else { panic!("one frame of drops") };
-    let counted: Vec<_> =
-        rows.iter().filter(|row| row.packets > 0).map(|row| row.reason.as_str()).collect();
+    let [Frame::Drops(rows)] = &frames[..] else {
+        panic!("one frame of drops")
+    };
+    let counted: Vec<_> = rows
+        .iter()
+        .filter(|row| row.packets > 0)
+        .map(|row| row.reason.as_str())
+        .collect();
     assert_eq!(counted, ["table_miss", "action_drop"]);
 }
 
@@ -221,16 +305,27 @@ fn a_sample_counts_what_happened() {
     let now = management.datapath.now;
     management.datapath.lcore.housekeep(now, 1);
     let frames = management.ask(Verb::Metrics).expect("a sample");
-    let [Frame::Sample(sample)] = &frames[..] else { panic!("not a sample: {frames:?}") };
+    let [Frame::Sample(sample)] = &frames[..] else {
+        panic!("not a sample: {frames:?}")
+    };
     assert_eq!((sample.connections, sample.max_connections), (1, 5_000));
     let value = |rows: &[crate::metrics::CounterRow], name: &str| {
-        rows.iter().find(|row| row.name == name).map(|row| row.value)
+        rows.iter()
+            .find(|row| row.name == name)
+            .map(|row| row.value)
     };
     assert_eq!(value(&sample.conntrack, "created"), Some(1));
     assert_eq!(value(&sample.malformed, "runt"), Some(0));
     let dropped: Vec<_> = sample.drops.iter().filter(|row| row.packets > 0).collect();
-    assert_eq!((dropped.len(), dropped[0].reason.as_str()), (1, "table_miss"));
-    let tables: Vec<_> = sample.tables.iter().map(|row| (row.table, row.flows)).collect();
+    assert_eq!(
+        (dropped.len(), dropped[0].reason.as_str()),
+        (1, "table_miss")
+    );
+    let tables: Vec<_> = sample
+        .tables
+        .iter()
+        .map(|row| (row.table, row.flows))
+        .collect();
     assert_eq!(tables, [(0, 1), (4, 1)]);
     assert_eq!(sample.lcores[0].packets, 2);
 }

@@ -82,7 +82,7 @@ impl Encoder {
     }
 
     fn lcores(&mut self, series: &mut Series, rows: &[LcoreRow]) {
-        let columns: [(&str, &str, fn(&LcoreRow) -> u64); 8] = [
+        let columns: [Column<LcoreRow>; 8] = [
             (
                 "weir_lcore_packets_total",
                 "Packets an lcore received.",
@@ -155,7 +155,7 @@ impl Encoder {
 }
 
 fn ports(series: &mut Series, rows: &[PortRow]) {
-    let columns: [(&str, &str, fn(&PortRow) -> u64); 8] = [
+    let columns: [Column<PortRow>; 8] = [
         ("receive_packets", "Frames received.", |row| row.rx_packets),
         ("receive_bytes", "Bytes received.", |row| row.rx_bytes),
         (
@@ -239,6 +239,9 @@ fn conntrack(series: &mut Series, rows: &[CounterRow]) {
         });
     }
 }
+
+/// A series made of one number of each row: name, help, number.
+type Column<Row> = (&'static str, &'static str, fn(&Row) -> u64);
 
 /// Series under construction. Names and label names are ours and valid, so nothing can fail but
 /// a name used twice, which a test would show.

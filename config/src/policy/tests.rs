@@ -2,7 +2,10 @@ use super::*;
 
 fn config(flows: &str) -> Config {
     let mut config = Config::embedded();
-    let text = NamedText { name: "test.flows".to_owned(), text: flows.to_owned() };
+    let text = NamedText {
+        name: "test.flows".to_owned(),
+        text: flows.to_owned(),
+    };
     config.bridge.flows = vec![crate::file::FlowSource::Embedded(text)];
     config
 }
@@ -16,7 +19,10 @@ fn set(flows: &str) -> FlowSet {
 }
 
 fn texts(flows: &[FlowMod]) -> Vec<String> {
-    flows.iter().map(|flow| crate::text::flow_text(flow).to_string()).collect()
+    flows
+        .iter()
+        .map(|flow| crate::text::flow_text(flow).to_string())
+        .collect()
 }
 
 #[test]
@@ -32,12 +38,16 @@ fn standalone_starts_with_a_normal_that_everybody_sees() {
     config.bridge.fail_mode = FailMode::Standalone;
     let policy = Policy::load(&config, 1, HashSecret(1), Tick::ZERO).unwrap();
     let flows: Vec<_> = policy.loaded.values().cloned().collect();
-    assert_eq!(texts(&flows), ["priority=5,arp actions=drop", "priority=0 actions=NORMAL"]);
+    assert_eq!(
+        texts(&flows),
+        ["priority=5,arp actions=drop", "priority=0 actions=NORMAL"]
+    );
 }
 
 #[test]
 fn what_cannot_be_executed_is_refused_with_its_place() {
-    let errors = load("arp actions=drop\n\nip actions=group:7\n  in_port=1 actions=bogus").unwrap_err();
+    let errors =
+        load("arp actions=drop\n\nip actions=group:7\n  in_port=1 actions=bogus").unwrap_err();
     let message = errors[0].to_string();
     assert!(message.starts_with("test.flows:"), "{message}");
     let errors = load("arp actions=drop\n\n ip actions=group:7\n").unwrap_err();
@@ -67,7 +77,10 @@ fn reload_changes_only_what_changed_in_the_files() {
     assert_eq!(texts(&difference.added), ["udp actions=drop"]);
     assert_eq!(texts(&difference.modified), ["in_port=2 actions=drop"]);
     assert_eq!(texts(&difference.deleted), ["priority=7,ip actions=drop"]);
-    assert_eq!(texts(&difference.kept), ["in_port=3 actions=NORMAL", "ipv6 actions=drop"]);
+    assert_eq!(
+        texts(&difference.kept),
+        ["in_port=3 actions=NORMAL", "ipv6 actions=drop"]
+    );
 }
 
 #[test]
@@ -78,7 +91,9 @@ fn exact_leads_to_what_is_wanted_whatever_there_is() {
     let mut tables = FlowTables::new(1, HashSecret(1));
     let start: Vec<_> = current.values().cloned().collect();
     tables.apply(&start, Tick::ZERO).unwrap();
-    tables.apply(&difference.bundle(&current), Tick::ZERO).unwrap();
+    tables
+        .apply(&difference.bundle(&current), Tick::ZERO)
+        .unwrap();
     assert_eq!(flow_set(&tables), wanted);
     assert!(difference.kept.is_empty());
 }

@@ -5,6 +5,7 @@ use clap::Parser;
 use super::{Call, Exit, Layout, VerbError, print};
 use crate::cli::Cli;
 use crate::control::{ClientError, Failure, Frame, Verb};
+use crate::file::Config;
 use crate::show::{DropRow, FlowRow, Statistics};
 
 fn call(line: &str) -> Call {
@@ -169,4 +170,71 @@ fn flows_are_read_from_the_statistics_choice() {
             statistics: Statistics::Omitted
         }
     );
+}
+
+fn output(line: &str) -> Result<String, VerbError> {
+    let cli = Cli::try_parse_from(line.split(' ')).expect("a command line");
+    let mut out = Vec::new();
+    super::attempt(cli.command, &mut out)?;
+    Ok(String::from_utf8(out).expect("text"))
+}
+
+#[test]
+fn every_example_checks_and_what_is_printed_is_a_configuration() {
+    for name in ["complete", "stateful-firewall"] {
+        let text = output(&format!("weir check ../examples/{name}.toml")).expect("it is right");
+        let config = Config::parse("printed.toml", &text).expect("it reads back");
+        config.require_devices().expect("both have one");
+        assert!(text.contains("\n# table 0: 3 flows with "), "{text}");
+    }
+}
+
+#[test]
+fn a_wrong_flow_file_fails_the_check() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let toml =
+        "[[port]]\nname = \"a\"\nid = 1\nvdev = \"net_null0\"\n[bridge]\nflows = [\"a.flows\"]\n";
+    std::fs::write(at("a.toml"), toml).expect("written");
+    std::fs::write(
+        at("a.flows"),
+        "actions=drop\nactions=output:b\narp actions=group:7\n",
+    )
+    .expect("written");
+    let error = output(&format!("weir check {}", at("a.toml"))).expect_err("wrong");
+    assert_eq!(error.exit(), Exit::Input);
+    assert!(
+        error
+            .to_string()
+            .starts_with(&format!("{}:2:16: ", at("a.flows"))),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_port_without_device_fails_the_check() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("a.toml").display().to_string();
+    std::fs::write(&path, "[[port]]\nname = \"a\"\nid = 1\n").expect("written");
+    let error = output(&format!("weir check {path}")).expect_err("wrong");
+    assert!(
+        error
+            .to_string()
+            .starts_with(&format!("{path}:1:1: port a has no device\n"))
+    );
+}
+
+#[test]
+fn parsed_flows_print_canonically() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("a.flows").display().to_string();
+    std::fs::write(&path, "# all\n priority=5 arp action=normal\n").expect("written");
+    let text = output(&format!("weir parse-flows {path}")).expect("right");
+    assert_eq!(text, "priority=5,arp actions=NORMAL\n");
+    std::fs::write(&path, "actions=drop\nactions=fly\nactions=swim\n").expect("written");
+    let error = output(&format!("weir parse-flows {path}"))
+        .expect_err("wrong")
+        .to_string();
+    assert!(error.starts_with(&format!("{path}:2:9: ")), "{error}");
+    assert!(error.contains(&format!("\n{path}:3:9: ")), "{error}");
 }

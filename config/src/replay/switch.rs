@@ -1,0 +1,117 @@
+//! The lcore's own code, without an lcore.
+
+use std::sync::Arc;
+
+use weir_ct::{DumpStyle, Filter};
+use weir_packet::{Frame, Tick, VecFrame};
+use weir_tables::classifier::HashSecret;
+use weir_tables::flow_mod::{Command, FlowMod};
+use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
+use weir_tables::pipeline::Output;
+use weir_tables::port::{PortIndex, PortNo, PortTable};
+
+use super::ReplaySwitch;
+use crate::diagnostic::Diagnostic;
+use crate::file::Config;
+use crate::management::rows;
+use crate::policy::Policy;
+use crate::show::{DropRow, FlowRow};
+
+/// A switch whose ports are the caller's functions and whose time is the caller's.
+pub struct OfflineSwitch {
+    policy: Policy,
+    lcore: Lcore,
+}
+
+impl OfflineSwitch {
+    /// A switch that runs `config` from `now` on; `seed` feeds every random choice.
+    ///
+    /// # Errors
+    /// All that is wrong with the flow files.
+    pub fn new(config: &Config, seed: u64, now: Tick) -> Result<Self, Vec<Diagnostic>> {
+        let mut policy = Policy::load(config, 1, HashSecret(seed), now)?;
+        let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
+        let lcore = Lcore::new(0, snapshot, &policy.conntrack, seed);
+        Ok(Self { policy, lcore })
+    }
+
+    /// The flows with what they counted, as `dump-flows` has them.
+    pub fn flows(&self, now: Tick) -> Vec<FlowRow> {
+        let all = FlowMod {
+            command: Command::Delete,
+            ..FlowMod::default()
+        };
+        let tables = &self.policy.tables;
+        tables
+            .select(&all)
+            .iter()
+            .map(|rule| rows::flow(rule, tables.count(rule), now))
+            .collect()
+    }
+
+    /// The connections as `dump-conntrack` prints them, sorted, so that the order says nothing
+    /// of hashes.
+    pub fn connections(&mut self, style: DumpStyle, now: Tick) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut cursor = Some(0);
+        while let Some(at) = cursor {
+            let filter = Filter::default();
+            let request = LcoreRequest::DumpConnections {
+                cursor: at,
+                budget: 1 << 16,
+                filter,
+            };
+            cursor = match self.lcore.answer(request, now) {
+                LcoreAnswer::Connections { entries, next } => {
+                    lines.extend(entries.iter().map(|entry| entry.display(style).to_string()));
+                    next
+                }
+                LcoreAnswer::Flushed { .. } | LcoreAnswer::Macs(_) | LcoreAnswer::Configured(_) => {
+                    unreachable!("an lcore answers what it was asked")
+                }
+            };
+        }
+        lines.sort_unstable();
+        lines
+    }
+
+    /// Drops by reason, as `dump-drops` has them.
+    pub fn drops(&self) -> Vec<DropRow> {
+        rows::drops(&[self.lcore.counters()])
+    }
+}
+
+impl ReplaySwitch for OfflineSwitch {
+    fn advance(&mut self, now: Tick) {
+        self.lcore.housekeep(now, usize::MAX);
+    }
+
+    fn inject(
+        &mut self,
+        port: PortNo,
+        frame: &[u8],
+        now: Tick,
+        out: &mut dyn FnMut(PortNo, &[u8]),
+    ) {
+        let Some(index) = self.policy.ports.index_of(port) else {
+            return;
+        };
+        let mut sent = Sent {
+            ports: &self.policy.ports,
+            out,
+        };
+        self.lcore
+            .process(index, std::iter::once(VecFrame::new(frame)), now, &mut sent);
+    }
+}
+
+struct Sent<'a> {
+    ports: &'a PortTable,
+    out: &'a mut dyn FnMut(PortNo, &[u8]),
+}
+
+impl Output<VecFrame> for Sent<'_> {
+    fn send(&mut self, port: PortIndex, frame: VecFrame) {
+        (self.out)(self.ports.port(port).no, frame.head());
+    }
+}
