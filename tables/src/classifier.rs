@@ -59,11 +59,23 @@ impl Classifier {
 
     /// The rule of highest priority that matches `key`. If several of one priority match, any.
     pub fn lookup(&self, key: &FlowKey) -> Option<&Arc<Rule>> {
+        self.search(key, |_| {})
+    }
+
+    /// The same; adds to `consulted` the bits of `key` that decided. Every key that agrees
+    /// with this one in these bits has the same rule.
+    pub fn lookup_consulting(&self, key: &FlowKey, consulted: &mut FlowKey) -> Option<&Arc<Rule>> {
+        self.search(key, |shape| shape.add_to(consulted))
+    }
+
+    #[inline]
+    fn search(&self, key: &FlowKey, mut visit: impl FnMut(&MaskShape)) -> Option<&Arc<Rule>> {
         let mut best: Option<&Arc<Rule>> = None;
         for subtable in &self.subtables {
             if best.is_some_and(|best| best.priority >= subtable.best_priority) {
                 break;
             }
+            visit(&subtable.shape);
             if let Some(rule) = subtable.find(self.secret, key)
                 && best.is_none_or(|best| rule.priority > best.priority)
             {

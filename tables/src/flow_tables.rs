@@ -16,6 +16,7 @@ use std::sync::Arc;
 use weir_packet::Tick;
 
 use crate::action::{Action, Instructions, TableId};
+use crate::changes::ChangeLog;
 use crate::classifier::{HashSecret, RuleSet};
 use crate::counters::{RuleCount, RuleCounters};
 use crate::field::Field;
@@ -24,6 +25,7 @@ use crate::matching::Match;
 use crate::port::{PortNo, PortTable};
 use crate::program::{Program, Unsupported, is_executed};
 use crate::rule::Rule;
+use crate::slot_table::SlotTable;
 use crate::snapshot::Snapshot;
 
 mod slots;
@@ -50,6 +52,8 @@ pub struct FlowTables {
     secret: HashSecret,
     tables: Vec<RuleSet>,
     slots: Slots,
+    by_slot: SlotTable,
+    changes: ChangeLog,
     counters: Vec<RuleCounters>,
     generation: u64,
     sequence: u64,
@@ -89,6 +93,8 @@ impl FlowTables {
             secret,
             tables,
             slots: Slots::default(),
+            by_slot: SlotTable::default(),
+            changes: ChangeLog::default(),
             counters: vec![RuleCounters::default(); lcores],
             generation: 0,
             sequence: 0,
@@ -110,6 +116,8 @@ impl FlowTables {
             generation: self.generation,
             tables,
             ports: Arc::clone(ports),
+            rules: self.by_slot.clone(),
+            changes: self.changes.clone(),
             counters: self.counters.clone().into(),
         }
     }
@@ -310,7 +318,7 @@ impl FlowTables {
     }
 
     fn delete(&mut self, rule: &Arc<Rule>, journal: &mut Journal) {
-        if let Some(removed) = self.tables[usize::from(rule.table.0)].remove(rule) {
+        if let Some(removed) = self.take_out(rule) {
             journal.undo.push(Undo::Insert(Arc::clone(&removed)));
             journal.removed.push(removed);
             journal.applied.deleted += 1;
@@ -318,7 +326,7 @@ impl FlowTables {
     }
 
     fn put(&mut self, rule: &Arc<Rule>, journal: &mut Journal) -> Option<Arc<Rule>> {
-        let replaced = self.tables[usize::from(rule.table.0)].insert(Arc::clone(rule));
+        let replaced = self.put_in(rule);
         journal.undo.push(match &replaced {
             None => Undo::Remove(Arc::clone(rule)),
             Some(before) => Undo::Insert(Arc::clone(before)),
@@ -330,20 +338,37 @@ impl FlowTables {
         for step in journal.undo.into_iter().rev() {
             match step {
                 Undo::Remove(rule) => {
-                    self.tables[usize::from(rule.table.0)].remove(&rule);
+                    self.take_out(&rule);
                     self.slots.retire(rule.id, self.generation);
                 }
                 Undo::Insert(before) => {
-                    let table = &mut self.tables[usize::from(before.table.0)];
-                    let id = before.id;
-                    if let Some(after) = table.insert(before)
-                        && after.id != id
+                    if let Some(after) = self.put_in(&before)
+                        && after.id != before.id
                     {
                         self.slots.retire(after.id, self.generation);
                     }
                 }
             }
         }
+    }
+
+    /// Puts `rule` in its table and slot, for the next snapshot.
+    fn put_in(&mut self, rule: &Arc<Rule>) -> Option<Arc<Rule>> {
+        let replaced = self.tables[usize::from(rule.table.0)].insert(Arc::clone(rule));
+        if let Some(before) = &replaced {
+            self.by_slot.remove(before.id.slot);
+        }
+        self.by_slot.insert(rule);
+        self.changes.note(rule, self.generation + 1);
+        replaced
+    }
+
+    /// Takes `rule` out of its table and slot, for the next snapshot.
+    fn take_out(&mut self, rule: &Rule) -> Option<Arc<Rule>> {
+        let removed = self.tables[usize::from(rule.table.0)].remove(rule)?;
+        self.by_slot.remove(removed.id.slot);
+        self.changes.note(&removed, self.generation + 1);
+        Some(removed)
     }
 
     /// The seed of the tables' hashes.

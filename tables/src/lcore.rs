@@ -11,6 +11,7 @@ use std::sync::Arc;
 use weir_ct::{Entry, Filter, Settings, Tracker};
 use weir_packet::{Frame, Tick, parse};
 
+use crate::cache::{CacheStats, MegaflowSettings, Megaflows};
 use crate::classifier::HashSecret;
 use crate::counters::LcoreCounters;
 use crate::drops::DropReason;
@@ -77,6 +78,9 @@ pub struct Lcore {
     counters: Arc<LcoreCounters>,
     tracker: Tracker,
     macs: MacTable,
+    megaflows: Option<Megaflows>,
+    /// Seeds the tables' hashes.
+    secret: u64,
 }
 
 impl Lcore {
@@ -88,7 +92,23 @@ impl Lcore {
             counters: Arc::default(),
             tracker: Tracker::new(settings, secret),
             macs: MacTable::new(HashSecret(secret)),
+            megaflows: None,
+            secret,
         }
+    }
+
+    /// The same with a megaflow cache.
+    #[must_use]
+    pub fn with_megaflows(mut self, settings: MegaflowSettings) -> Self {
+        self.megaflows = Some(Megaflows::new(settings, HashSecret(self.secret)));
+        self
+    }
+
+    /// What the megaflow cache counted; zeros without one.
+    pub fn megaflow_stats(&self) -> CacheStats {
+        self.megaflows
+            .as_ref()
+            .map_or_else(CacheStats::default, Megaflows::stats)
     }
 
     /// The counters, for those who read them.
@@ -143,6 +163,7 @@ impl Lcore {
                 counters,
                 tracker,
                 macs,
+                self.megaflows.as_mut(),
                 out,
                 in_port,
                 now,

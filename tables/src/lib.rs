@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod cache;
+pub mod changes;
 pub mod classifier;
 pub mod counters;
 pub mod datapath;
@@ -24,4 +26,5 @@ pub mod pipeline;
 pub mod port;
 pub mod program;
 pub mod rule;
+pub mod slot_table;
 pub mod snapshot;

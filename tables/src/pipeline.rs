@@ -17,9 +17,10 @@
 //! Cost: one look-up per table passed; no allocation.
 
 use weir_ct::{Commit, Request, Seen, Tracker};
-use weir_packet::{Frame, Layout, Tick};
+use weir_packet::{Fragment, Frame, Layout, Tick};
 
 use crate::action::TableId;
+use crate::cache::{Megaflows, PathId, Record, Step};
 use crate::counters::{LcoreCounters, RuleCounters};
 use crate::drops::DropReason;
 use crate::extract::packet_words;
@@ -28,6 +29,7 @@ use crate::key::FlowKey;
 use crate::mac_table::MacTable;
 use crate::port::{PortIndex, PortNo};
 use crate::program::{CommitOp, CtOp, Op, Zone};
+use crate::rule::Rule;
 use crate::snapshot::Snapshot;
 
 mod key_access;
@@ -57,10 +59,13 @@ pub(crate) struct Journey<'a, O> {
     pub counters: &'a LcoreCounters,
     pub tracker: &'a mut Tracker,
     pub macs: &'a mut MacTable,
+    pub megaflows: Option<&'a mut Megaflows>,
     pub out: &'a mut O,
     pub in_port: PortIndex,
     pub now: Tick,
     lookups: u32,
+    /// The notes of the pass that walks the tables, if it is to be remembered.
+    record: Option<Record>,
     /// Outputs attempted, and drops counted.
     effects: u32,
     /// Why the packet will have been dropped if nothing else happens.
@@ -81,6 +86,7 @@ struct Packet<F> {
 }
 
 /// What will happen to the frame next.
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation per packet")]
 enum Pending {
     Output(PortIndex),
     Recirculate { table: TableId, key: FlowKey },
@@ -97,6 +103,15 @@ enum Flow {
     Exit,
 }
 
+impl<F> Packet<F> {
+    /// Whether the key says all that the tables could find out about the packet: not what lies
+    /// behind a second tag, nor what is wrong with a header.
+    fn is_cacheable(&self) -> bool {
+        let layout = &self.layout;
+        layout.malformed.is_none() && layout.fragment == Fragment::No && layout.vlan_tags < 2
+    }
+}
+
 impl<'a, O> Journey<'a, O> {
     #[expect(
         clippy::too_many_arguments,
@@ -108,6 +123,7 @@ impl<'a, O> Journey<'a, O> {
         counters: &'a LcoreCounters,
         tracker: &'a mut Tracker,
         macs: &'a mut MacTable,
+        megaflows: Option<&'a mut Megaflows>,
         out: &'a mut O,
         in_port: PortIndex,
         now: Tick,
@@ -118,10 +134,12 @@ impl<'a, O> Journey<'a, O> {
             counters,
             tracker,
             macs,
+            megaflows,
             out,
             in_port,
             now,
             lookups: 0,
+            record: None,
             effects: 0,
             reason: DropReason::ActionDrop,
         }
@@ -160,7 +178,7 @@ impl<'a, O> Journey<'a, O> {
     {
         loop {
             self.counters.passes.add(1);
-            self.walk(&mut packet, table, None, depth);
+            self.pass(&mut packet, table, depth);
             match packet.pending.take() {
                 None => return,
                 Some(Pending::Output(port)) => {
@@ -173,6 +191,71 @@ impl<'a, O> Journey<'a, O> {
                 }
             }
         }
+    }
+
+    /// One pass: as the cache remembers it, or else by walking the tables.
+    fn pass<F>(&mut self, packet: &mut Packet<F>, table: TableId, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        // The fork of a pass may begin while that pass is being noted.
+        let outer = self.record.take();
+        let remembered = match &mut self.megaflows {
+            Some(megaflows) if packet.is_cacheable() && depth <= MAX_DEPTH => {
+                Some(megaflows.lookup(self.in_port, table, &packet.key, self.snapshot))
+            }
+            _ => None,
+        };
+        match remembered {
+            Some(Some(path)) => self.replay(packet, path, table, depth),
+            Some(None) => {
+                let start = packet.key;
+                self.record = Some(Record::new(table));
+                self.walk(packet, table, None, depth);
+                if let (Some(record), Some(megaflows)) = (&self.record, &mut self.megaflows) {
+                    megaflows.install(self.in_port, &start, record, self.snapshot.generation);
+                }
+            }
+            None => {
+                self.walk(packet, table, None, depth);
+            }
+        }
+        self.record = outer;
+    }
+
+    /// Takes the steps that the cache remembers.
+    fn replay<F>(&mut self, packet: &mut Packet<F>, path: PathId, table: TableId, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let snapshot = self.snapshot;
+        for at in 0.. {
+            let step = self
+                .megaflows
+                .as_ref()
+                .and_then(|megaflows| megaflows.step(path, at));
+            match step {
+                None => break,
+                Some(Step::Missed) => self.reason = DropReason::TableMiss,
+                Some(Step::Matched { slot }) => self.matched(packet, slot),
+                Some(Step::Run { slot, op }) => {
+                    let rule = snapshot.rules.rule(slot);
+                    let op = rule.and_then(|rule| rule.program.ops.get(usize::from(op)));
+                    let op = op.expect("a path whose rules changed is not taken");
+                    if self.step(packet, op, table, depth) == Flow::Exit {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts for the rule at `slot`.
+    fn matched<F: Frame>(&mut self, packet: &Packet<F>, slot: u32) {
+        self.reason = DropReason::ActionDrop;
+        self.rule_counters.count(slot, packet.frame.len(), self.now);
     }
 
     /// Looks the packet up in `table` and does what the rule says. `lookup_port` stands in for
@@ -189,51 +272,72 @@ impl<'a, O> Journey<'a, O> {
         O: Output<F>,
     {
         if depth > MAX_DEPTH {
-            self.drop(DropReason::RecursionLimit);
-            return Flow::Exit;
+            return self.give_up(DropReason::RecursionLimit);
         }
-        let snapshot = self.snapshot;
         loop {
             self.lookups += 1;
             if self.lookups > MAX_LOOKUPS {
-                self.drop(DropReason::ResubmitLimit);
-                return Flow::Exit;
+                return self.give_up(DropReason::ResubmitLimit);
             }
-            let rules = snapshot.table(table);
-            let rule = match lookup_port.take() {
-                None => rules.and_then(|rules| rules.lookup(&packet.key)),
-                Some(port) => {
-                    let mut key = packet.key;
-                    key.set_field(Field::IN_PORT_OXM, u128::from(port.0));
-                    rules.and_then(|rules| rules.lookup(&key))
-                }
-            };
-            let Some(rule) = rule else {
+            let Some(rule) = self.look_up(packet, table, lookup_port.take()) else {
                 self.reason = DropReason::TableMiss;
                 return Flow::Continue;
             };
-            self.reason = DropReason::ActionDrop;
-            self.rule_counters
-                .count(rule.id.slot, packet.frame.len(), self.now);
+            let slot = rule.id.slot;
+            self.matched(packet, slot);
             let program = &*rule.program;
-            for op in &program.ops {
+            for (at, op) in program.ops.iter().enumerate() {
+                if let (Some(record), false) = (&mut self.record, op.is_jump()) {
+                    record.run(slot, at, op);
+                }
                 match self.step(packet, op, table, depth) {
                     Flow::Continue => {}
                     Flow::EndList => return Flow::Continue,
-                    Flow::Exit => return Flow::Exit,
+                    Flow::Exit => {
+                        // Something else than the rules ended this: no example for others.
+                        if let (Some(record), false) = (&mut self.record, op.is_jump()) {
+                            record.complete &= matches!(op, Op::Exit);
+                        }
+                        return Flow::Exit;
+                    }
                 }
-            }
-            if let Some((value, mask)) = program.write_metadata {
-                let slot = Field::METADATA.info().slot.expect("metadata is in the key");
-                packet
-                    .key
-                    .write_masked(slot, u128::from(value), u128::from(mask));
             }
             match program.goto_table {
                 Some(next) => table = next,
                 None => return Flow::Continue,
             }
         }
+    }
+
+    /// The rule of `table` for the packet; the look-up is noted.
+    fn look_up<F>(
+        &mut self,
+        packet: &Packet<F>,
+        table: TableId,
+        port: Option<PortNo>,
+    ) -> Option<&'a Rule> {
+        let mut key = &packet.key;
+        let replaced;
+        if let Some(port) = port {
+            let mut other = packet.key;
+            other.set_field(Field::IN_PORT_OXM, u128::from(port.0));
+            replaced = other;
+            key = &replaced;
+        }
+        let rules = self.snapshot.table(table);
+        let Some(record) = &mut self.record else {
+            return rules?.lookup(key).map(|rule| &**rule);
+        };
+        record.tables.insert(table);
+        if port.is_some() {
+            record.written.set_field(Field::IN_PORT_OXM, u128::MAX);
+        }
+        let rule = rules.and_then(|rules| rules.lookup_consulting(key, &mut record.consulted));
+        record.steps.push(match rule {
+            Some(rule) => Step::Matched { slot: rule.id.slot },
+            None => Step::Missed,
+        });
+        rule.map(|rule| &**rule)
     }
 
     fn step<F>(&mut self, packet: &mut Packet<F>, op: &Op, table: TableId, depth: u32) -> Flow
@@ -270,6 +374,15 @@ impl<'a, O> Journey<'a, O> {
             Op::Exit => return Flow::Exit,
         }
         Flow::Continue
+    }
+
+    /// Ends the journey at a limit.
+    fn give_up(&mut self, reason: DropReason) -> Flow {
+        self.drop(reason);
+        if let Some(record) = &mut self.record {
+            record.complete = false;
+        }
+        Flow::Exit
     }
 
     fn dec_ttl<F>(&mut self, packet: &mut Packet<F>) -> Flow {

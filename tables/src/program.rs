@@ -16,8 +16,6 @@ mod tests;
 pub struct Program {
     /// The apply list.
     pub(crate) ops: Box<[Op]>,
-    /// Value and mask of `write_metadata`.
-    pub(crate) write_metadata: Option<(u64, u64)>,
     /// Where the packet goes on.
     pub(crate) goto_table: Option<TableId>,
 }
@@ -51,6 +49,13 @@ pub(crate) enum Op {
     Ct(Box<CtOp>),
     CtClear,
     Exit,
+}
+
+impl Op {
+    /// Whether it only says where to look next.
+    pub(crate) const fn is_jump(&self) -> bool {
+        matches!(self, Self::Resubmit { .. })
+    }
 }
 
 /// `ct(...)`
@@ -111,9 +116,18 @@ impl Program {
         if !instructions.write_actions.is_empty() {
             return Err(Unsupported("write_actions".into()));
         }
+        let mut ops = compile_list(&instructions.apply)?.into_vec();
+        // Write-Metadata comes behind the list, so it is as good as an action at its end.
+        if let Some((value, mask)) = instructions.write_metadata {
+            let dst = writable(Subfield::whole(Field::METADATA))?;
+            ops.push(Op::Set {
+                dst,
+                value: value.into(),
+                mask: mask.into(),
+            });
+        }
         Ok(Self {
-            ops: compile_list(&instructions.apply)?,
-            write_metadata: instructions.write_metadata,
+            ops: ops.into(),
             goto_table: instructions.goto_table,
         })
     }

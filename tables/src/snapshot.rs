@@ -7,9 +7,11 @@
 use std::sync::Arc;
 
 use crate::action::TableId;
+use crate::changes::ChangeLog;
 use crate::classifier::Classifier;
 use crate::counters::RuleCounters;
 use crate::port::PortTable;
+use crate::slot_table::SlotTable;
 
 /// One version of the policy.
 #[derive(Debug)]
@@ -20,6 +22,10 @@ pub struct Snapshot {
     pub tables: Vec<Option<Arc<Classifier>>>,
     /// The ports.
     pub ports: Arc<PortTable>,
+    /// The rules, by slot.
+    pub rules: SlotTable,
+    /// What changed lately.
+    pub changes: ChangeLog,
     /// Where each lcore counts for the rules.
     pub counters: Arc<[RuleCounters]>,
 }

@@ -43,6 +43,28 @@ impl MaskShape {
         Bits(self.bitmap).zip(self.masks.iter().copied())
     }
 
+    /// How many words count.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.masks.len()
+    }
+
+    /// The bits that count, less those in `other`.
+    pub fn without(&self, other: &FlowKey) -> FlowKey {
+        let mut mask = FlowKey::ZERO;
+        for (at, word) in self.pairs() {
+            mask.words_mut()[at] = word & !other.words()[at];
+        }
+        mask
+    }
+
+    /// Adds the bits that count to `mask`.
+    pub fn add_to(&self, mask: &mut FlowKey) {
+        for (at, word) in self.pairs() {
+            mask.words_mut()[at] |= word;
+        }
+    }
+
     /// The words of `key` that count.
     pub fn select(&self, key: &FlowKey) -> Box<[u64]> {
         self.pairs()
@@ -55,12 +77,6 @@ impl MaskShape {
         self.pairs()
             .zip(values)
             .all(|((at, mask), value)| key.words()[at] & mask == *value)
-    }
-
-    /// Whether every bit that counts here counts in `other`.
-    pub fn is_within(&self, other: &FlowKey) -> bool {
-        self.pairs()
-            .all(|(at, mask)| mask & !other.words()[at] == 0)
     }
 
     /// The hash of the masked words of `key`.

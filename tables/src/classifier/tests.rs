@@ -188,3 +188,26 @@ fn an_equal_mask_shares_its_shape() {
         &set.shape(first.matches().mask())
     ));
 }
+
+proptest! {
+    #[test]
+    fn bits_that_were_not_consulted_do_not_decide(
+        rules in prop::collection::vec(listed(), 1..40),
+        key in key(),
+        flips in prop::collection::vec((0..48usize, any::<u64>()), 1..20),
+    ) {
+        let mut set = RuleSet::new(SECRET);
+        for candidate in &rules {
+            set.insert(rule(&set, candidate, 0));
+        }
+        let classifier = set.classifier();
+        let mut consulted = FlowKey::ZERO;
+        let found = classifier.lookup_consulting(&key, &mut consulted);
+        let mut other = key;
+        for (at, bits) in flips {
+            other.words_mut()[at] ^= bits & !consulted.words()[at];
+        }
+        let again = classifier.lookup(&other);
+        prop_assert_eq!(found.map(Arc::as_ptr), again.map(Arc::as_ptr));
+    }
+}

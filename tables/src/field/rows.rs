@@ -71,8 +71,8 @@ registry! {
     CT_IPV6_DST: "ct_ipv6_dst", [], 128, Bitwise, Ipv6, CtIpv6, ReadOnly, ["NXM_NX_CT_IPV6_DST"], Slot::at(word::CT_V6_DST, 0, 128);
     CT_TP_SRC: "ct_tp_src", [], 16, Bitwise, Dec, CtPorts, ReadOnly, ["NXM_NX_CT_TP_SRC"], Slot::at(word::CT_MARK, 16, 16);
     CT_TP_DST: "ct_tp_dst", [], 16, Bitwise, Dec, CtPorts, ReadOnly, ["NXM_NX_CT_TP_DST"], Slot::at(word::CT_MARK, 0, 16);
-    REG0: "reg0", [], 32, Bitwise, Hex, None, ReadWrite, ["NXM_NX_REG0"], Slot::at(word::REG + 0, 32, 32);
-    REG1: "reg1", [], 32, Bitwise, Hex, None, ReadWrite, ["NXM_NX_REG1"], Slot::at(word::REG + 0, 0, 32);
+    REG0: "reg0", [], 32, Bitwise, Hex, None, ReadWrite, ["NXM_NX_REG0"], Slot::at(word::REG, 32, 32);
+    REG1: "reg1", [], 32, Bitwise, Hex, None, ReadWrite, ["NXM_NX_REG1"], Slot::at(word::REG, 0, 32);
     REG2: "reg2", [], 32, Bitwise, Hex, None, ReadWrite, ["NXM_NX_REG2"], Slot::at(word::REG + 1, 32, 32);
     REG3: "reg3", [], 32, Bitwise, Hex, None, ReadWrite, ["NXM_NX_REG3"], Slot::at(word::REG + 1, 0, 32);
     REG4: "reg4", [], 32, Bitwise, Hex, None, ReadWrite, ["NXM_NX_REG4"], Slot::at(word::REG + 2, 32, 32);
@@ -103,7 +103,7 @@ registry! {
     REG29: "reg29", [], 32, Bitwise, Hex, None, ReadWrite, ["NXOXM_ET_REG29"], Slot::at(word::REG + 14, 0, 32);
     REG30: "reg30", [], 32, Bitwise, Hex, None, ReadWrite, ["NXOXM_ET_REG30"], Slot::at(word::REG + 15, 32, 32);
     REG31: "reg31", [], 32, Bitwise, Hex, None, ReadWrite, ["NXOXM_ET_REG31"], Slot::at(word::REG + 15, 0, 32);
-    XREG0: "xreg0", [], 64, Bitwise, Hex, None, ReadWrite, ["OXM_OF_PKT_REG0"], Slot::at(word::REG + 0, 0, 64);
+    XREG0: "xreg0", [], 64, Bitwise, Hex, None, ReadWrite, ["OXM_OF_PKT_REG0"], Slot::at(word::REG, 0, 64);
     XREG1: "xreg1", [], 64, Bitwise, Hex, None, ReadWrite, ["OXM_OF_PKT_REG1"], Slot::at(word::REG + 1, 0, 64);
     XREG2: "xreg2", [], 64, Bitwise, Hex, None, ReadWrite, ["OXM_OF_PKT_REG2"], Slot::at(word::REG + 2, 0, 64);
     XREG3: "xreg3", [], 64, Bitwise, Hex, None, ReadWrite, ["OXM_OF_PKT_REG3"], Slot::at(word::REG + 3, 0, 64);
@@ -119,7 +119,7 @@ registry! {
     XREG13: "xreg13", [], 64, Bitwise, Hex, None, ReadWrite, ["OXM_OF_PKT_REG13"], Slot::at(word::REG + 13, 0, 64);
     XREG14: "xreg14", [], 64, Bitwise, Hex, None, ReadWrite, ["OXM_OF_PKT_REG14"], Slot::at(word::REG + 14, 0, 64);
     XREG15: "xreg15", [], 64, Bitwise, Hex, None, ReadWrite, ["OXM_OF_PKT_REG15"], Slot::at(word::REG + 15, 0, 64);
-    XXREG0: "xxreg0", [], 128, Bitwise, Hex, None, ReadWrite, ["NXM_NX_XXREG0"], Slot::at(word::REG + 0, 0, 128);
+    XXREG0: "xxreg0", [], 128, Bitwise, Hex, None, ReadWrite, ["NXM_NX_XXREG0"], Slot::at(word::REG, 0, 128);
     XXREG1: "xxreg1", [], 128, Bitwise, Hex, None, ReadWrite, ["NXM_NX_XXREG1"], Slot::at(word::REG + 2, 0, 128);
     XXREG2: "xxreg2", [], 128, Bitwise, Hex, None, ReadWrite, ["NXM_NX_XXREG2"], Slot::at(word::REG + 4, 0, 128);
     XXREG3: "xxreg3", [], 128, Bitwise, Hex, None, ReadWrite, ["NXM_NX_XXREG3"], Slot::at(word::REG + 6, 0, 128);

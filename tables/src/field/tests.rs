@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::key::{FlowKey, WORDS};
+use crate::program::is_executed;
 
 /// Fields that share bits of the key because Open vSwitch lets them.
 const OVERLAYS: [&[Field]; 9] = [
@@ -181,7 +182,7 @@ proptest! {
         }
         let before = key;
         key.set_field(field, value);
-        let mask = field.info().slot.map_or(0, |slot| slot.ones());
+        let mask = field.info().slot.map_or(0, Slot::ones);
         prop_assert_eq!(key.field(field), value & mask);
         for other in Field::all().filter(|&other| !share_bits(field, other)) {
             prop_assert_eq!(key.field(other), before.field(other), "{:?}", other);
@@ -230,7 +231,7 @@ fn documentation() -> String {
             prerequisite,
             access,
             wire_names,
-            slot,
+            slot: _,
         } = field.info();
         let code = |names: &[&str]| {
             names
@@ -248,7 +249,7 @@ fn documentation() -> String {
             prerequisite_text(*prerequisite),
             access_text(*access),
             code(wire_names),
-            if slot.is_some() { "yes" } else { "no" },
+            if is_executed(field) { "yes" } else { "no" },
         );
     }
     out

@@ -37,6 +37,17 @@ impl FlowKey {
         }
     }
 
+    /// Sets all of `bits`, in a mask.
+    pub(crate) fn write_bits_anyway(&mut self, bits: &Bits) {
+        self.write_masked(bits.slot, u128::MAX, bits.ones() << bits.start);
+    }
+
+    /// Sets every bit that tells of a connection, in a mask.
+    pub(crate) fn set_ct_ones(&mut self) {
+        let words = self.words_mut();
+        words[usize::from(word::CT_STATE)..usize::from(word::CT_V6_DST) + 2].fill(u64::MAX);
+    }
+
     /// Copies `src` to `dst`, if the packet has both fields.
     pub(crate) fn move_bits(&mut self, src: &Bits, dst: &Bits) {
         if self.satisfies(src.prerequisite) {
