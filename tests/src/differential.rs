@@ -17,8 +17,10 @@ mod expectation;
 mod outcome;
 mod ovs;
 mod unixctl;
+mod weir;
 
 pub use case::{Case, CaseError, Packet, PortSpec, port_name};
 pub use expectation::{Expected, Side};
 pub use outcome::{Outcome, SentFrame};
 pub use ovs::{Ovs, OvsError};
+pub use weir::run_weir;
