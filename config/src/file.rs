@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use weir_ct::Settings;
 use weir_tables::port::PortNo;
 
 use crate::diagnostic::Diagnostic;
@@ -27,8 +28,6 @@ mod raw;
 mod tests;
 mod timeouts;
 mod validate;
-
-pub use timeouts::Timeouts;
 
 /// The socket on which `weir` listens and to which its verbs connect, unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/weir/weir.sock";
@@ -42,8 +41,8 @@ pub struct Config {
     pub ports: Vec<Port>,
     /// `[bridge]`
     pub bridge: Bridge,
-    /// `[conntrack]`
-    pub conntrack: Conntrack,
+    /// `[conntrack]`; at most 100,000,000 connections, timeouts in whole seconds, 1 to 4,294,967,295.
+    pub conntrack: Settings,
     /// `[control]`
     pub control: Control,
     /// `[metrics] listen`: where Prometheus may ask; `None`: nowhere.
@@ -141,17 +140,6 @@ pub enum FailMode {
     Secure,
     /// A visible `priority=0 actions=NORMAL`.
     Standalone,
-}
-
-/// `[conntrack]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conntrack {
-    /// Connections over all lcores, 1 to 100,000,000.
-    pub max_connections: u32,
-    /// Whether a TCP connection may be picked up without its handshake.
-    pub tcp_loose: bool,
-    /// `[conntrack.timeouts]`
-    pub timeouts: Timeouts,
 }
 
 /// `[control]`

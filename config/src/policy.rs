@@ -14,7 +14,7 @@ use weir_tables::flow_tables::FlowTables;
 use weir_tables::port::{PortConfig, PortNo, PortTable, VlanMode};
 
 use crate::diagnostic::Diagnostic;
-use crate::file::{Config, Conntrack, FailMode, NamedText, Port, Vlans};
+use crate::file::{Config, FailMode, NamedText, Port, Vlans};
 use crate::text::{Options, PortNames, Spanned, match_text, parse_flow_file};
 
 #[cfg(test)]
@@ -64,7 +64,7 @@ impl Policy {
         Ok(Self {
             tables,
             ports,
-            conntrack: settings(&config.conntrack),
+            conntrack: config.conntrack.clone(),
             loaded,
         })
     }
@@ -202,28 +202,6 @@ pub fn port_numbers(ports: &[Port]) -> impl PortNames + use<> {
         .map(|port| (port.name.clone(), port.id))
         .collect();
     move |name: &str| numbers.get(name).copied()
-}
-
-/// The tracker's settings.
-pub fn settings(conntrack: &Conntrack) -> Settings {
-    let timeouts = &conntrack.timeouts;
-    Settings {
-        max_connections: conntrack.max_connections,
-        tcp_loose: conntrack.tcp_loose,
-        timeouts: weir_ct::Timeouts {
-            tcp_syn_sent: timeouts.tcp_syn_sent,
-            tcp_syn_recv: timeouts.tcp_syn_recv,
-            tcp_established: timeouts.tcp_established,
-            tcp_fin_wait: timeouts.tcp_fin_wait,
-            tcp_time_wait: timeouts.tcp_time_wait,
-            tcp_close: timeouts.tcp_close,
-            udp_first: timeouts.udp_first,
-            udp_single: timeouts.udp_single,
-            udp_multiple: timeouts.udp_multiple,
-            icmp_first: timeouts.icmp_first,
-            icmp_reply: timeouts.icmp_reply,
-        },
-    }
 }
 
 /// How to get from one set of flows to another.

@@ -60,6 +60,18 @@ pub struct ReloadReport {
     pub kept: Vec<String>,
 }
 
+/// A time as Open vSwitch prints it: without decimals if it is whole seconds.
+struct Milliseconds(u64);
+
+impl std::fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.0 / 1000, self.0 % 1000) {
+            (seconds, 0) => write!(f, "{seconds}s"),
+            (seconds, millis) => write!(f, "{seconds}.{millis:03}s"),
+        }
+    }
+}
+
 /// Prints drops as `dump-drops` does.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::raw;
-use super::{Config, Device, FailMode, FlowSource, Port, Vlans};
+use super::{Config, Device, FailMode, FlowSource, Port, Vlans, timeouts};
 
 pub(super) fn to_toml(config: &Config) -> String {
     let eal = &config.eal;
@@ -44,10 +44,7 @@ pub(super) fn to_toml(config: &Config) -> String {
             max_connections: typed(config.conntrack.max_connections.into()),
             tcp_loose: Some(config.conntrack.tcp_loose),
             timeouts: Some(
-                config
-                    .conntrack
-                    .timeouts
-                    .iter()
+                timeouts::all(&config.conntrack.timeouts)
                     .map(|(name, timeout)| {
                         let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
                         (placeless(name.to_owned()), placeless(seconds))

@@ -3,11 +3,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use weir_ct::{Settings, Timeouts};
 use weir_tables::port::PortNo;
 
-use super::{
-    Bridge, Config, Conntrack, Control, Device, Eal, FailMode, FlowSource, Port, Timeouts, Vlans,
-};
+use super::{Bridge, Config, Control, Device, Eal, FailMode, FlowSource, Port, Vlans, timeouts};
 
 /// What is wrong with `text`, as the user reads it.
 fn complaint(text: &str) -> String {
@@ -61,7 +60,7 @@ fn defaults_are_those_of_the_documentation() {
             flows: vec![],
             fail_mode: FailMode::Secure,
         },
-        conntrack: Conntrack {
+        conntrack: Settings {
             max_connections: 1_000_000,
             tcp_loose: true,
             timeouts: Timeouts::default(),
@@ -228,13 +227,13 @@ prop_compose! {
     fn conntrack()(
         max_connections in 1_u32..=100_000_000,
         tcp_loose in any::<bool>(),
-        seconds in prop::collection::vec(1..=u32::MAX, Timeouts::NAMES.len()),
-    ) -> Conntrack {
-        let mut timeouts = Timeouts::default();
-        for (name, seconds) in Timeouts::NAMES.iter().zip(seconds) {
-            *timeouts.by_name_mut(name).expect("it is one") = Duration::from_secs(seconds.into());
+        seconds in prop::collection::vec(1..=u32::MAX, timeouts::NAMES.len()),
+    ) -> Settings {
+        let mut set = Timeouts::default();
+        for (name, seconds) in timeouts::NAMES.iter().zip(seconds) {
+            *timeouts::by_name(&mut set, name).expect("it is one") = Duration::from_secs(seconds.into());
         }
-        Conntrack { max_connections, tcp_loose, timeouts }
+        Settings { max_connections, tcp_loose, timeouts: set }
     }
 }
 

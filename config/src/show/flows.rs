@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
+use super::Milliseconds;
+
 /// The line before a dump of flows.
 pub const FLOWS_HEADER: &str = "OFPST_FLOW reply (OF1.3) (xid=0x2):";
 
@@ -64,8 +66,10 @@ impl FlowRow {
             put(format_args!("cookie={:#x}, ", self.cookie));
         }
         if shown {
-            let ms = self.duration_ms;
-            put(format_args!("duration={}.{:03}s, ", ms / 1000, ms % 1000));
+            put(format_args!(
+                "duration={}, ",
+                Milliseconds(self.duration_ms)
+            ));
         }
         if shown || self.table != 0 {
             put(format_args!("table={}, ", self.table));

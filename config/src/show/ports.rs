@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+use super::Milliseconds;
+
 /// The switch, as `show` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwitchRow {
@@ -144,8 +146,11 @@ pub fn write_ports(out: &mut dyn Write, ports: &[PortRow]) -> io::Result<()> {
             "           tx pkts={}, bytes={}, drop={}, errs={}, coll=?",
             port.tx_packets, port.tx_bytes, port.tx_dropped, port.tx_errors
         )?;
-        let ms = port.duration_ms;
-        writeln!(out, "           duration={}.{:03}s", ms / 1000, ms % 1000)?;
+        writeln!(
+            out,
+            "           duration={}",
+            Milliseconds(port.duration_ms)
+        )?;
     }
     Ok(())
 }

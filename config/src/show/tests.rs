@@ -1,9 +1,16 @@
 use proptest::prelude::*;
+use weir_packet::Tick;
+use weir_tables::classifier::HashSecret;
+use weir_tables::counters::RuleCount;
+use weir_tables::flow_mod::{Command, FlowMod};
+use weir_tables::flow_tables::FlowTables;
 
 use super::{
     DropRow, FDB_HEADER, FdbRow, FlowRow, LcoreRow, LinkState, PortRow, ReloadReport, Statistics,
     SwitchRow, write_drops, write_fdb, write_lcores, write_ports, write_reload, write_switch,
 };
+use crate::management::rows;
+use crate::text::{FlowStatistics, Options, flow_line, flow_text, parse_flow_file};
 
 fn text(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> String {
     let mut out = Vec::new();
@@ -245,5 +252,50 @@ proptest! {
         let row = FlowRow { cookie, duration_ms, n_packets, matches, ..FlowRow::default() };
         let json = serde_json::to_string(&row).expect("it is plain data");
         prop_assert_eq!(serde_json::from_str::<FlowRow>(&json).expect("it reads back"), row);
+    }
+}
+
+/// The row that travels and the canonical text must not drift apart.
+#[test]
+fn rows_print_as_flow_text_does() {
+    let text = "\
+table=3,cookie=0xbeef,priority=7,importance=4,ip,nw_src=10.0.0.0/8 actions=drop
+arp actions=NORMAL
+priority=0 actions=output:2
+table=1,check_overlap,no_packet_counts,no_byte_counts,ct_state=+new+trk,tcp actions=ct(commit)
+";
+    let flows = parse_flow_file(text, &Options::default()).expect("right flows");
+    let mods: Vec<_> = flows.into_iter().map(|flow| flow.value).collect();
+    let mut tables = FlowTables::new(1, HashSecret(1));
+    let (created, now) = (Tick::from_millis(1_000), Tick::from_millis(4_321));
+    tables.apply(&mods, created).expect("all can be executed");
+    let rules = tables.select(&FlowMod {
+        command: Command::Delete,
+        ..FlowMod::default()
+    });
+    assert_eq!(rules.len(), 4);
+    for rule in rules {
+        let row = rows::flow(
+            &rule,
+            RuleCount {
+                packets: 5,
+                bytes: 490,
+                last_used: None,
+            },
+            now,
+        );
+        let flow = rule.flow_mod();
+        assert_eq!(row.line(Statistics::Omitted), flow_text(&flow).to_string());
+        let statistics = FlowStatistics {
+            duration: now.since(created),
+            packets: 5,
+            bytes: 490,
+            idle_age: now.since(created),
+            hard_age: now.since(created),
+        };
+        assert_eq!(
+            row.line(Statistics::Shown),
+            flow_line(&flow, statistics).to_string()
+        );
     }
 }

@@ -96,8 +96,8 @@ fn flows_print_under_one_heading() {
         printed(layout, frames),
         "\
 OFPST_FLOW reply (OF1.3) (xid=0x2):
- cookie=0x0, duration=0.000s, table=0, n_packets=0, n_bytes=0, idle_age=0, priority=1 actions=drop
- cookie=0x0, duration=0.000s, table=1, n_packets=0, n_bytes=0, idle_age=0, priority=1 actions=drop
+ cookie=0x0, duration=0s, table=0, n_packets=0, n_bytes=0, idle_age=0, priority=1 actions=drop
+ cookie=0x0, duration=0s, table=1, n_packets=0, n_bytes=0, idle_age=0, priority=1 actions=drop
 "
     );
     assert_eq!(

@@ -1,0 +1,237 @@
+//! `[[port]]`
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::ops::Range;
+
+use toml::Spanned;
+use weir_tables::port::PortNo;
+
+use super::super::raw::{self, Typed};
+use super::super::{Device, Port, Vlans};
+use super::Validator;
+use crate::diagnostic::Diagnostic;
+
+impl Validator<'_> {
+    pub(super) fn ports(
+        &self,
+        raw: Vec<Spanned<raw::Port>>,
+        without_device: &mut Vec<Diagnostic>,
+    ) -> Result<Vec<Port>, Diagnostic> {
+        if raw.is_empty() {
+            return Err(Diagnostic::file(
+                self.name,
+                "no [[port]]: a switch needs at least one",
+            ));
+        }
+        let mut names = Seen::default();
+        let mut ids = Seen::default();
+        let mut devices = Seen::default();
+        raw.into_iter()
+            .map(|port| {
+                let place = port.span();
+                let raw = port.into_inner();
+                self.only_supported_port_keys(&raw)?;
+                let name = raw
+                    .name
+                    .ok_or_else(|| self.missing(&place, "port", "name"))?;
+                let id = raw.id.ok_or_else(|| self.missing(&place, "port", "id"))?;
+                let (name_span, id_span) = (name.span(), id.span());
+                let name = self.port_name(name)?;
+                let range = 1..=i64::from(PortNo::MAX.0);
+                let id = PortNo(self.integer("id", Some(id), range, 0)?);
+                let device = self.device(raw.vdev, raw.pci)?;
+                self.unique(&mut names, name.clone(), name_span, "port name")?;
+                self.unique(&mut ids, id, id_span, "port number")?;
+                let device = match device {
+                    Some((device, span)) => {
+                        let key = match &device {
+                            Device::Pci(address) => address.clone(),
+                            Device::Vdev(vdev) => vdev.split(',').next().unwrap_or("").to_owned(),
+                        };
+                        self.unique(&mut devices, key, span, "device")?;
+                        Some(device)
+                    }
+                    None => {
+                        let message = format!("port {name} has no device");
+                        let hint = "expected vdev = \"...\" or pci = \"...\"";
+                        without_device.push(self.at(place, message).with_hint(hint));
+                        None
+                    }
+                };
+                Ok(Port {
+                    name,
+                    id,
+                    device,
+                    mtu: self.integer("mtu", raw.mtu, 68..=9000, 1500)?,
+                    vlans: self.vlans(raw.tag, raw.trunks)?,
+                })
+            })
+            .collect()
+    }
+
+    fn only_supported_port_keys(&self, raw: &raw::Port) -> Result<(), Diagnostic> {
+        if let Some(local) = raw.local.as_ref().filter(|local| *local.get_ref()) {
+            return Err(self.not_yet(local.span(), "local = true"));
+        }
+        if let Some(kind) = &raw.kind {
+            const KINDS: [&str; 3] = ["geneve", "gre", "vxlan"];
+            let name = kind.get_ref().as_str();
+            return Err(if KINDS.contains(&name) {
+                self.not_yet(kind.span(), &format!("{name} ports"))
+            } else {
+                self.unknown_word(kind, "kind", &KINDS)
+            });
+        }
+        let tunnel_keys = [
+            ("over", raw.over.as_ref().map(Spanned::span)),
+            ("local_ip", raw.local_ip.as_ref().map(Spanned::span)),
+            ("remote_ip", raw.remote_ip.as_ref().map(Spanned::span)),
+            ("key", raw.key.as_ref().map(Spanned::span)),
+        ];
+        for (key, span) in tunnel_keys {
+            if let Some(span) = span {
+                return Err(self.not_yet(span, &format!("tunnel ports ({key})")));
+            }
+        }
+        match &raw.queues {
+            Some(queues) if *queues.get_ref() > 1 => {
+                Err(self.not_yet(queues.span(), "more than one queue"))
+            }
+            queues => self
+                .integer("queues", queues.clone(), 1..=1, 1)
+                .map(|_: u16| ()),
+        }
+    }
+
+    fn port_name(&self, name: Spanned<String>) -> Result<String, Diagnostic> {
+        let span = name.span();
+        let name = name.into_inner();
+        self.plain_name(&name, span.clone())?;
+        if name.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(self.at(span, "a port's name may not be a number"));
+        }
+        let reserved = [
+            "IN_PORT",
+            "TABLE",
+            "NORMAL",
+            "FLOOD",
+            "ALL",
+            "CONTROLLER",
+            "LOCAL",
+        ];
+        if reserved
+            .iter()
+            .chain(&["ANY", "NONE"])
+            .any(|word| name.eq_ignore_ascii_case(word))
+        {
+            return Err(self.at(span, format!("{name} is a reserved port of OpenFlow")));
+        }
+        Ok(name)
+    }
+
+    fn device(
+        &self,
+        vdev: Typed<String>,
+        pci: Typed<String>,
+    ) -> Result<Option<(Device, Range<usize>)>, Diagnostic> {
+        match (vdev, pci) {
+            (None, None) => Ok(None),
+            (Some(_), Some(pci)) => {
+                Err(self.at(pci.span(), "a port has either vdev or pci, not both"))
+            }
+            (Some(vdev), None) => {
+                let span = vdev.span();
+                let vdev = vdev.into_inner();
+                let name = vdev.split(',').next().unwrap_or("");
+                if name.is_empty() || vdev.chars().any(|c| c.is_control() || c.is_whitespace()) {
+                    let hint = "expected NAME[,KEY=VALUE...], such as net_tap0,iface=vm1";
+                    return Err(self.at(span, "not a virtual device").with_hint(hint));
+                }
+                Ok(Some((Device::Vdev(vdev), span)))
+            }
+            (None, Some(pci)) => {
+                let span = pci.span();
+                let address = pci_address(pci.get_ref()).ok_or_else(|| {
+                    self.at(span.clone(), "not a PCI address")
+                        .with_hint("expected DOMAIN:BUS:DEVICE.FUNCTION, such as 0000:3b:00.0")
+                })?;
+                Ok(Some((Device::Pci(address), span)))
+            }
+        }
+    }
+
+    fn vlans(
+        &self,
+        tag: Typed<i64>,
+        trunks: Typed<Vec<Spanned<i64>>>,
+    ) -> Result<Vlans, Diagnostic> {
+        match (tag, trunks) {
+            (None, None) => Ok(Vlans::All),
+            (Some(_), Some(trunks)) => {
+                Err(self.at(trunks.span(), "a port has either tag or trunks, not both"))
+            }
+            (tag @ Some(_), None) => Ok(Vlans::Access(self.integer("tag", tag, 0..=4095, 0)?)),
+            (None, Some(trunks)) => {
+                let mut vlans = trunks
+                    .into_inner()
+                    .into_iter()
+                    .map(|vlan| self.integer("VLAN", Some(vlan), 0..=4095, 0))
+                    .collect::<Result<Vec<u16>, _>>()?;
+                vlans.sort_unstable();
+                vlans.dedup();
+                Ok(if vlans.is_empty() {
+                    Vlans::All
+                } else {
+                    Vlans::Trunk(vlans)
+                })
+            }
+        }
+    }
+
+    fn unique<T: Eq + Hash>(
+        &self,
+        seen: &mut Seen<T>,
+        value: T,
+        span: Range<usize>,
+        what: &str,
+    ) -> Result<(), Diagnostic> {
+        let here = self.at(span, format!("{what} used twice"));
+        match seen.0.insert(value, here.line) {
+            None => Ok(()),
+            Some(line) => Err(here.with_hint(format!("first in line {line}"))),
+        }
+    }
+
+    fn missing(&self, place: &Range<usize>, table: &str, key: &str) -> Diagnostic {
+        self.at(place.clone(), format!("{table} without {key}"))
+    }
+}
+
+/// Values that may occur once, with the line of their first use.
+struct Seen<T>(HashMap<T, usize>);
+
+impl<T> Default for Seen<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+/// `[DDDD:]BB:DD.F` with its domain and in lower case; `None` if it is something else.
+fn pci_address(text: &str) -> Option<String> {
+    let hex = |part: &str, size: usize| {
+        part.len() == size && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let (rest, function) = text.rsplit_once('.')?;
+    let parts: Vec<&str> = rest.split(':').collect();
+    let (domain, bus, device) = match parts[..] {
+        [bus, device] => ("0000", bus, device),
+        [domain, bus, device] => (domain, bus, device),
+        _ => return None,
+    };
+    // PCI: 5 bits of device, 3 bits of function.
+    let function = function.parse::<u8>().ok().filter(|number| *number <= 7)?;
+    let in_range = u8::from_str_radix(device, 16).is_ok_and(|number| number <= 0x1f);
+    (hex(domain, 4) && hex(bus, 2) && hex(device, 2) && in_range)
+        .then(|| format!("{domain}:{bus}:{device}.{function}").to_ascii_lowercase())
+}
