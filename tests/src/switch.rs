@@ -30,6 +30,7 @@ use weir_config::text::{
 };
 use weir_ct::{DumpStyle, Entry, Filter, Settings};
 use weir_packet::{Tick, VecFrame, text};
+use weir_tables::cache::MegaflowSettings;
 use weir_tables::counters::LcoreCounters;
 use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::flow_tables::{Applied, FlowTables};
@@ -85,7 +86,10 @@ impl Switch {
 
     fn new(ports: Arc<PortTable>, settings: &Settings, secret: u64) -> Self {
         let mut tables = FlowTables::new(1, weir_tables::classifier::HashSecret(secret));
-        let lcore = Lcore::new(0, Arc::new(tables.snapshot(&ports)), settings, secret);
+        let mut lcore = Lcore::new(0, Arc::new(tables.snapshot(&ports)), settings, secret);
+        if caches() {
+            lcore = lcore.with_megaflows(MegaflowSettings::default());
+        }
         let sent = SentFrames {
             ports: ports.iter().map(|_| Vec::new()).collect(),
             burst: Vec::new(),
@@ -347,4 +351,9 @@ impl Switch {
         };
         self.tables.select(&all)
     }
+}
+
+/// Whether switches have caches: the environment's `WEIR_CACHE=off` runs every test without.
+fn caches() -> bool {
+    std::env::var_os("WEIR_CACHE").is_none_or(|value| value != "off")
 }

@@ -3,9 +3,11 @@
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::{Malformed, VecFrame, parse};
 use weir_tables::action::{Action, TableId};
+use weir_tables::counters::Counter;
 use weir_tables::drops::DropReason;
 
 use super::Switch;
+use crate::routed::has_routing_header;
 
 /// The kinds of malformed packets, as the counters have them.
 const MALFORMED: [(Malformed, &str); Malformed::COUNT] = [
@@ -54,12 +56,13 @@ impl Received {
     }
 }
 
-/// Whether every checksum that the frame has is right.
+/// Whether every checksum that the frame has is right, as far as it can be told.
 fn checksums_right(frame: &VecFrame) -> bool {
     match parse(frame.bytes(), frame.bytes().len()) {
         Err(_) => true,
         Ok(layout) => {
-            ipv4_header_checksum_ok(frame.bytes(), &layout) && l4_checksum_ok(frame, &layout)
+            ipv4_header_checksum_ok(frame.bytes(), &layout)
+                && (has_routing_header(frame.bytes(), &layout) || l4_checksum_ok(frame, &layout))
         }
     }
 }
@@ -82,7 +85,7 @@ impl Switch {
             bytes: counters.bytes.read(),
             lookups: counters.lookups.read(),
             passes: counters.passes.read(),
-            drops: counters.drops.iter().map(|drops| drops.read()).collect(),
+            drops: counters.drops.iter().map(Counter::read).collect(),
             table0,
             hits,
         }

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Runs each fuzz target for SECONDS (default 600), prints executions per second, and stops at
+# the first finding. `run.sh SECONDS TARGET...` runs only these.
+#
+# A finding lies in artifacts/TARGET; once understood, it becomes regressions/TARGET/NAME,
+# which `make test` replays for ever.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+seconds=${1:-600}
+shift || true
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || targets=(packet_parse flow_text toml replay)
+
+# libFuzzer's instrumentation on the pinned toolchain. The crates under test forbid unsafe
+# code, so a sanitizer would watch only the libraries.
+host=$(rustc -vV | sed -n 's/^host: //p')
+export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
+bins=()
+for target in "${targets[@]}"; do bins+=(--bin "$target"); done
+# With a target named, build scripts and macros stay without instrumentation.
+cargo build --release --quiet --target "$host" "${bins[@]}"
+built=${CARGO_TARGET_DIR:-target}
+RUSTFLAGS='' cargo run --release --quiet --bin make_corpus corpus
+
+for target in "${targets[@]}"; do
+  mkdir -p "corpus/$target" "artifacts/$target"
+  log="artifacts/$target.log"
+  if ! "$built/$host/release/$target" "corpus/$target" "regressions/$target" \
+    -max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=2048 \
+    -artifact_prefix="artifacts/$target/" -print_final_stats=1 >"$log" 2>&1; then
+    tail -n 40 "$log"
+    echo "$target: a finding, in tests/fuzz/artifacts/$target" >&2
+    exit 1
+  fi
+  total=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+  rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
+  echo "$target: $total executions in $seconds s, $rate per second, no finding"
+done

@@ -1,0 +1,105 @@
+//! Bytes as a frame.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use weir_ct::{Commit, Request, Settings, Tracker};
+use weir_nat::rewrite;
+use weir_packet::checksum::{
+    ipv4_header_checksum_ok, l4_checksum_ok, write_ipv4_header_checksum, write_l4_checksum,
+};
+use weir_packet::{Frame, Layout, SegmentedFrame, Tick, VecFrame, parse, text};
+
+use crate::routed::has_routing_header;
+
+/// A frame is parsed, described, tracked and rewritten; it does not matter how it lies in
+/// memory, checksums that were right stay right, and its layout stays what it was.
+///
+/// # Panics
+/// If one of these fails.
+pub fn packet_parse(bytes: &[u8]) {
+    let described = text::describe(bytes);
+    assert_eq!(text::parse(&described).as_deref(), Ok(bytes), "{described}");
+    let Ok(layout) = parse(bytes, bytes.len()) else {
+        assert!(bytes.len() < 14, "only a runt has no layout");
+        return;
+    };
+    headers_lie_within(bytes, &layout);
+    segments_do_not_matter(bytes, &layout);
+
+    let mut frame = VecFrame::new(bytes);
+    rewrites_keep_checksums(&mut frame, &layout);
+    let mut frame = VecFrame::new(bytes);
+    write_ipv4_header_checksum(frame.head_mut(), &layout);
+    write_l4_checksum(&mut frame, &layout);
+    assert!(ipv4_header_checksum_ok(frame.head(), &layout));
+    rewrites_keep_checksums(&mut frame, &layout);
+
+    let settings = Settings {
+        max_connections: 4,
+        ..Settings::default()
+    };
+    let mut tracker = Tracker::new(&settings, 0);
+    let commit = Request {
+        commit: Some(Commit::default()),
+        ..Request::default()
+    };
+    for _ in 0..2 {
+        let outcome = tracker.execute(&frame, &layout, &commit, Tick::ZERO);
+        assert!(
+            outcome.is_ok(),
+            "four connections are enough for one packet: {outcome:?}"
+        );
+    }
+    assert!(tracker.len() <= 1);
+}
+
+fn headers_lie_within(bytes: &[u8], layout: &Layout) {
+    assert!(usize::from(layout.l3_offset) <= bytes.len());
+    assert!(layout.l3_end as usize <= bytes.len());
+    assert!(usize::from(layout.l4_offset) <= bytes.len());
+    assert!(layout.vlan_tags <= 2);
+}
+
+/// A frame whose headers lie in its first segment is the same frame in one piece.
+fn segments_do_not_matter(bytes: &[u8], layout: &Layout) {
+    let head_size = usize::from(layout.l4_offset).max(14) + 60;
+    let cut = SegmentedFrame::new(bytes, head_size, &[7, 0, 1]);
+    let of_cut = parse(cut.head(), cut.len());
+    assert_eq!(of_cut.as_ref(), Ok(layout));
+    let whole = VecFrame::new(bytes);
+    assert_eq!(l4_checksum_ok(&cut, layout), l4_checksum_ok(&whole, layout));
+}
+
+fn rewrites_keep_checksums(frame: &mut VecFrame, layout: &Layout) {
+    let right = |frame: &VecFrame| {
+        [
+            ipv4_header_checksum_ok(frame.head(), layout),
+            l4_checksum_ok(frame, layout),
+        ]
+    };
+    let before = right(frame);
+    let head = frame.head_mut();
+    rewrite::set_ipv4_src(head, layout, Ipv4Addr::new(198, 51, 100, 7));
+    rewrite::set_ipv4_dst(head, layout, Ipv4Addr::BROADCAST);
+    rewrite::set_ipv4_tos(head, layout, 0xb8);
+    rewrite::set_ipv4_ttl(head, layout, 7);
+    rewrite::set_ipv6_src(head, layout, Ipv6Addr::LOCALHOST);
+    if !has_routing_header(head, layout) {
+        rewrite::set_ipv6_dst(head, layout, Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7));
+    }
+    rewrite::set_ipv6_traffic_class(head, layout, 0xb8);
+    rewrite::set_ipv6_flow_label(head, layout, 0xf_ffff);
+    rewrite::set_ipv6_hop_limit(head, layout, 7);
+    rewrite::set_src_port(head, layout, 40_000);
+    rewrite::set_dst_port(head, layout, 0);
+    rewrite::set_icmp_type(head, layout, 8);
+    rewrite::set_icmp_code(head, layout, 3);
+    assert_eq!(right(frame), before);
+    let after = parse(frame.head(), frame.len());
+    assert_eq!(
+        after.as_ref(),
+        Ok(layout),
+        "{}",
+        text::describe(frame.head())
+    );
+}

@@ -1,0 +1,106 @@
+//! What a fuzz target begins with: the cases that the switch is tested with anyway.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
+use pcap_file::{DataLink, TsResolution};
+
+use super::replay::join;
+use crate::differential::Case;
+
+/// Inputs for the target called `name`.
+///
+/// # Panics
+/// If the files of the tests cannot be read.
+pub fn seeds(name: &str) -> Vec<Vec<u8>> {
+    let cases = Case::read_all(&tests("differential/cases")).expect("cases that can be read");
+    let texts = |folder: &str, ending: &str| -> Vec<Vec<u8>> {
+        let entries = fs::read_dir(tests(folder)).expect("a folder").flatten();
+        entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|found| found == ending))
+            .map(|path| fs::read(path).expect("a file"))
+            .collect()
+    };
+    match name {
+        "packet_parse" => cases
+            .into_iter()
+            .flat_map(|case| case.packets)
+            .map(|packet| packet.frame)
+            .collect(),
+        "flow_text" => {
+            let lines = cases
+                .into_iter()
+                .flat_map(|case| case.flows)
+                .map(String::into_bytes);
+            lines
+                .chain(texts("../config/tests/seeds", "flows"))
+                .collect()
+        }
+        "toml" => cases
+            .iter()
+            .map(|case| toml(case).into_bytes())
+            .chain(texts("../examples", "toml"))
+            .collect(),
+        "replay" => cases.iter().map(replay).collect(),
+        other => panic!("there is no target {other}"),
+    }
+}
+
+fn tests(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+}
+
+fn toml(case: &Case) -> String {
+    let mut toml = String::new();
+    for port in case.ports.iter().filter(|port| !port.is_local()) {
+        let _infallible = writeln!(
+            toml,
+            "[[port]]\nname = \"{}\"\nid = {}\nvdev = \"net_null{}\"",
+            port.name(),
+            port.number,
+            port.number
+        );
+        for (key, value) in &port.settings {
+            let value = if key == "trunks" {
+                format!("[{value}]")
+            } else {
+                value.clone()
+            };
+            let _infallible = writeln!(toml, "{key} = {value}");
+        }
+    }
+    toml + &case.config
+}
+
+fn replay(case: &Case) -> Vec<u8> {
+    let first = case.ports.first().map(|port| port.number.clone());
+    let mut flows = case.flows.join("\n");
+    flows.push('\n');
+    join(
+        &toml(case),
+        &flows,
+        &capture(case, |port| Some(port) == first.as_ref()),
+        &capture(case, |port| Some(port) != first.as_ref()),
+    )
+}
+
+/// The packets of the ports that `wanted` names.
+fn capture(case: &Case, wanted: impl Fn(&String) -> bool) -> Vec<u8> {
+    let header = PcapHeader {
+        datalink: DataLink::ETHERNET,
+        ts_resolution: TsResolution::NanoSecond,
+        ..PcapHeader::default()
+    };
+    let mut writer = PcapWriter::with_header(Vec::new(), header).expect("memory can be written");
+    for packet in case.packets.iter().filter(|packet| wanted(&packet.port)) {
+        let time = Duration::from_secs(1_000_000_000) + Duration::from_millis(packet.time_ms);
+        let size = u32::try_from(packet.frame.len()).expect("a frame is small");
+        let packet = PcapPacket::new(time, size, &packet.frame);
+        writer.write_packet(&packet).expect("memory can be written");
+    }
+    writer.into_writer()
+}
