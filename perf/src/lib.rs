@@ -7,6 +7,7 @@ pub mod contender;
 pub mod daemon;
 pub mod failure;
 pub mod machine;
+pub mod micro;
 pub mod processor;
 pub mod rate;
 pub mod report;

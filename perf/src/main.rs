@@ -1,17 +1,20 @@
 //! `cargo run --release -p weir-perf -- COMMAND`
 
-use std::path::PathBuf;
+use std::alloc::System;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use weir_perf::captures::Direction;
 use weir_perf::compare::{Rounds, compare};
 use weir_perf::contender::{Contender, ForwardMode, Memory, Ovs, Placement, Testpmd, Weir};
 use weir_perf::failure::Failure;
 use weir_perf::machine::{Machine, today};
+use weir_perf::micro::{self, Meter};
 use weir_perf::rate::{Noise, Plan};
-use weir_perf::report::{Run, csv, rates, versions};
+use weir_perf::report::{Run, rates, rates_csv, stages, stages_csv, versions};
 use weir_perf::scenario::Scenario;
 
 /// What weir costs, and what others cost on the same machine.
@@ -32,6 +35,9 @@ enum Command {
     #[command(after_help = "Example:\n  \
         weir-perf compare --programs testpmd-io,ovs,weir --scenarios port-to-port-1k,firewall-10k")]
     Compare(Compare),
+
+    /// Measure what each stage of the packet path costs, without devices.
+    Micro(Micro),
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +93,13 @@ struct Compare {
     keep: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct Micro {
+    /// Keep the results in DIR/DATE-MACHINE.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Program {
     /// testpmd that only moves frames.
@@ -107,6 +120,9 @@ enum Pages {
     Ordinary,
 }
 
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
 /// How often a disturbed run is tried again.
 const RETRIES: usize = 4;
 
@@ -114,6 +130,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Captures(captures) => write_captures(&captures),
         Command::Compare(options) => run_compare(&options),
+        Command::Micro(options) => run_micro(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -197,17 +214,52 @@ fn run_compare(options: &Compare) -> Result<(), Failure> {
                     .to_owned(),
             );
         }
-        let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
-        let run = Run {
-            machine: &machine,
-            command: &format!("weir-perf {command}"),
-            notes: &notes,
-            results: &results,
-            files: &[("rates.csv", csv(&rows, machine.tsc_hz))],
-        };
-        run.keep(&dir.join(format!("{}-{}", today(), machine.slug())))?;
+        let csv = rates_csv(&rows, machine.tsc_hz);
+        keep(dir, "rates", &machine, &notes, &results, csv)?;
     }
     Ok(())
+}
+
+fn run_micro(options: &Micro) -> Result<(), Failure> {
+    let machine = Machine::this();
+    println!("{machine}");
+    let meter = Meter::new(|| {
+        let stats = ALLOCATOR.stats();
+        (stats.allocations + stats.reallocations) as u64
+    });
+    let lines = micro::all(&meter, |line| {
+        eprintln!(
+            "{}, {}: {:.1} cycles",
+            line.what, line.with, line.cost.cycles.median
+        );
+    })?;
+    let results = stages(&lines);
+    println!("{results}");
+    if let Some(dir) = &options.keep {
+        keep(dir, "stages", &machine, &[], &results, stages_csv(&lines))?;
+    }
+    Ok(())
+}
+
+/// Keeps results in a folder that is named after the day and the machine.
+fn keep(
+    dir: &Path,
+    kind: &str,
+    machine: &Machine,
+    notes: &[String],
+    results: &str,
+    csv: String,
+) -> Result<(), Failure> {
+    let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let run = Run {
+        machine,
+        command: &format!("weir-perf {command}"),
+        notes,
+        results,
+        files: &[(&format!("{kind}.csv"), csv)],
+    };
+    let dir = dir.join(format!("{}-{}", today(), machine.slug()));
+    run.keep(&dir, &format!("{kind}.md"))
 }
 
 fn contender(program: Program, options: &Compare) -> Box<dyn Contender> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::compare::{Row, Spread};
 use crate::failure::Failure;
 use crate::machine::{self, Machine};
+use crate::micro::Line;
 
 /// A Markdown table whose columns are aligned for those who read it as it is.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
@@ -95,7 +96,7 @@ pub fn rates(rows: &[Row], base: &str, tsc_hz: f64) -> String {
 }
 
 /// Every measurement, as CSV.
-pub fn csv(rows: &[Row], tsc_hz: f64) -> String {
+pub fn rates_csv(rows: &[Row], tsc_hz: f64) -> String {
     let mut text =
         "scenario,program,version,round,mpps,cycles_per_packet,on_cpu_share\n".to_owned();
     for row in rows {
@@ -107,6 +108,66 @@ pub fn csv(rows: &[Row], tsc_hz: f64) -> String {
                 row.scenario, row.contender, measured.version, measured.mpps, measured.on_cpu
             );
         }
+    }
+    text
+}
+
+/// What stages of the packet path cost.
+pub fn stages(lines: &[Line]) -> String {
+    let heading = [
+        "stage",
+        "with",
+        "cycles/packet",
+        "least",
+        "above copy",
+        "allocations/packet",
+    ];
+    let cells = lines.iter().map(|line| {
+        let Spread { least, median, .. } = line.cost.cycles;
+        let above = line
+            .copy
+            .map_or(String::new(), |copy| format!("{:.1}", median - copy));
+        let allocations = line.cost.allocations;
+        let allocations = if allocations == 0.0 {
+            "0".to_owned()
+        } else {
+            format!("{allocations:.6}")
+        };
+        let figures = [
+            format!("{median:.1}"),
+            format!("{least:.1}"),
+            above,
+            allocations,
+        ];
+        [line.what.clone(), line.with.clone()]
+            .into_iter()
+            .chain(figures)
+            .collect()
+    });
+    table(&heading, &cells.collect::<Vec<_>>())
+}
+
+/// The same, as CSV.
+pub fn stages_csv(lines: &[Line]) -> String {
+    let mut text = "stage,with,least,median,greatest,copy,allocations_per_packet\n".to_owned();
+    for Line {
+        what,
+        with,
+        cost,
+        copy,
+    } in lines
+    {
+        let Spread {
+            least,
+            median,
+            greatest,
+        } = cost.cycles;
+        let copy = copy.map_or(String::new(), |copy| format!("{copy:.2}"));
+        let _ = writeln!(
+            text,
+            "\"{what}\",\"{with}\",{least:.2},{median:.2},{greatest:.2},{copy},{}",
+            cost.allocations
+        );
     }
     text
 }
@@ -136,16 +197,16 @@ pub struct Run<'a> {
     pub notes: &'a [String],
     /// The tables.
     pub results: &'a str,
-    /// Files beside the README: name and content.
+    /// Files beside the page: name and content.
     pub files: &'a [(&'a str, String)],
 }
 
 impl Run<'_> {
-    /// Writes `DIR/README.md` and the files.
+    /// Writes the page called `page`, and the files, into `dir`.
     ///
     /// # Errors
     /// If they cannot be written.
-    pub fn keep(&self, dir: &Path) -> Result<(), Failure> {
+    pub fn keep(&self, dir: &Path, page: &str) -> Result<(), Failure> {
         fs::create_dir_all(dir).map_err(Failure::path(dir))?;
         let Self {
             machine,
@@ -160,8 +221,8 @@ impl Run<'_> {
             let _ = writeln!(text, "* {note}");
         }
         let _ = write!(text, "\n{results}");
-        let readme = dir.join("README.md");
-        fs::write(&readme, text).map_err(Failure::path(&readme))?;
+        let page = dir.join(page);
+        fs::write(&page, text).map_err(Failure::path(&page))?;
         for (name, content) in *files {
             let path = dir.join(name);
             fs::write(&path, content).map_err(Failure::path(&path))?;

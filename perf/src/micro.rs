@@ -1,0 +1,271 @@
+//! What each stage of the packet path costs, without devices: cycles and allocations per packet.
+//!
+//! Frames are copied from a capture in memory into a burst of buffers that is used over and
+//! over, as `net_pcap` does; the line "copy" is that alone, and each line says what it takes
+//! above it.
+
+use std::sync::Arc;
+
+use weir_config::policy::{apply, read_flow_text};
+use weir_ct::{Commit, Request, Settings, Tracker};
+use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
+use weir_packet::{Frame, Tick, Tuple, VecFrame, parse};
+use weir_tables::classifier::HashSecret;
+use weir_tables::field::Field;
+use weir_tables::flow_tables::FlowTables;
+use weir_tables::key::FlowKey;
+use weir_tables::port::PortNo;
+
+use crate::captures::{Direction, Traffic};
+use crate::failure::Failure;
+use crate::scenario::Scenario;
+
+mod forwarder;
+mod meter;
+mod store;
+
+pub use forwarder::Forwarder;
+pub use meter::{Cost, Meter};
+pub use store::{BURST, Store, load};
+
+/// One line of the results.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// What was measured.
+    pub what: String,
+    /// How many connections or rules it was measured with.
+    pub with: String,
+    /// What it costs.
+    pub cost: Cost,
+    /// What of it is the copying, in cycles per packet; `None` if nothing is copied.
+    pub copy: Option<f64>,
+}
+
+/// Where the hashes of what is measured begin.
+const SECRET: u64 = 0x5eed;
+
+/// Sizes of the connection tables.
+const CONNECTIONS: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
+
+/// Measures everything; tells `progress` about each line.
+///
+/// # Errors
+/// If the pipeline does not do what its scenario says.
+pub fn all(meter: &Meter, mut progress: impl FnMut(&Line)) -> Result<Vec<Line>, Failure> {
+    let mut lines = Vec::new();
+    let mut add = |line: Line| {
+        progress(&line);
+        lines.push(line);
+    };
+    for connections in CONNECTIONS {
+        let with = |count: u32| format!("{count} connections");
+        let traffic = Traffic::udp(connections);
+        let copy = copied(meter, &traffic, |_| {});
+        let base = copy.cycles.median;
+        let mut stage = |what: &str, cost: Cost| {
+            let copy = Some(base);
+            add(Line {
+                what: what.to_owned(),
+                with: with(connections),
+                cost,
+                copy,
+            });
+        };
+        stage("copy", copy);
+        if connections == CONNECTIONS[0] {
+            stage(
+                "parse",
+                copied(meter, &traffic, |frame| {
+                    let _ = std::hint::black_box(parse(frame.head(), frame.len()));
+                }),
+            );
+            stage(
+                "parse, tuple",
+                copied(meter, &traffic, |frame| {
+                    let layout = parse(frame.head(), frame.len()).unwrap_or_default();
+                    std::hint::black_box(Tuple::of(frame.head(), &layout));
+                }),
+            );
+            stage(
+                "parse, verify checksums",
+                copied(meter, &traffic, |frame| {
+                    let layout = parse(frame.head(), frame.len()).unwrap_or_default();
+                    let ip = ipv4_header_checksum_ok(frame.head(), &layout);
+                    std::hint::black_box(ip && l4_checksum_ok(frame, &layout));
+                }),
+            );
+        }
+        stage("parse, ct() established", ct_established(meter, &traffic)?);
+        stage("parse, ct(commit) new", ct_new(meter, &traffic));
+        for policy in ["port-to-port", "firewall", "nine-tables"] {
+            let scenario = Scenario::named(&format!("{policy}-{connections}"));
+            let scenario = scenario.expect("a policy and a number");
+            stage(&format!("pipeline: {policy}"), pipeline(meter, &scenario)?);
+        }
+    }
+    for (rules, masks) in [
+        (1, 1),
+        (100, 1),
+        (10_000, 1),
+        (100, 10),
+        (10_000, 10),
+        (10_000, 30),
+    ] {
+        let with = format!("{rules} rules, {masks} masks");
+        let cost = classify(meter, rules, masks);
+        add(Line {
+            what: "classify".to_owned(),
+            with,
+            cost,
+            copy: None,
+        });
+    }
+    Ok(lines)
+}
+
+/// What `stage` costs on each frame of `traffic`, copied into a burst that is used again.
+fn copied(meter: &Meter, traffic: &Traffic, mut stage: impl FnMut(&VecFrame)) -> Cost {
+    let store = Store::new(traffic, Direction::Forward);
+    let mut burst = store.burst();
+    meter.measure(store.len(), || {
+        for chunk in store.chunks() {
+            let len = load(&mut burst, chunk);
+            burst[..len].iter().for_each(&mut stage);
+        }
+    })
+}
+
+fn settings(connections: u32) -> Settings {
+    Settings {
+        max_connections: connections * 2,
+        ..Settings::default()
+    }
+}
+
+/// Both directions of established connections, through a tracker alone.
+fn ct_established(meter: &Meter, traffic: &Traffic) -> Result<Cost, Failure> {
+    let mut tracker = Tracker::new(&settings(traffic.connections), SECRET);
+    let now = Tick::from_millis(1);
+    let commit = Request {
+        commit: Some(Commit::default()),
+        ..Request::default()
+    };
+    for direction in [Direction::Forward, Direction::Reply] {
+        track(&mut tracker, &Store::new(traffic, direction), &commit, now);
+    }
+    let stores = [Direction::Forward, Direction::Reply].map(|way| Store::new(traffic, way));
+    let cost = meter.measure(2 * stores[0].len(), || {
+        for store in &stores {
+            track(&mut tracker, store, &Request::default(), now);
+        }
+    });
+    if tracker.len() != traffic.connections as usize {
+        return Err(Failure::Unproven(format!(
+            "{} connections are tracked",
+            tracker.len()
+        )));
+    }
+    Ok(cost)
+}
+
+/// The first packet of each connection, through a tracker alone.
+fn ct_new(meter: &Meter, traffic: &Traffic) -> Cost {
+    let store = Store::new(traffic, Direction::Forward);
+    let now = Tick::from_millis(1);
+    let commit = Request {
+        commit: Some(Commit::default()),
+        ..Request::default()
+    };
+    meter.measure_with(
+        store.len(),
+        || {
+            // Filled once and emptied, so that its memory is there.
+            let mut tracker = Tracker::new(&settings(traffic.connections), SECRET);
+            track(&mut tracker, &store, &commit, now);
+            let mut flushed = 0;
+            let all = weir_ct::Filter::default();
+            let mut cursor = Some(0);
+            while let Some(at) = cursor {
+                cursor = tracker.flush(at, usize::MAX, &all, &mut flushed);
+            }
+            tracker
+        },
+        |tracker| track(tracker, &store, &commit, now),
+    )
+}
+
+fn track(tracker: &mut Tracker, store: &Store, request: &Request, now: Tick) {
+    let mut burst = store.burst();
+    for chunk in store.chunks() {
+        let len = load(&mut burst, chunk);
+        for frame in &burst[..len] {
+            let layout = parse(frame.head(), frame.len()).unwrap_or_default();
+            let _ = std::hint::black_box(tracker.execute(frame, &layout, request, now));
+        }
+    }
+}
+
+/// Both directions through everything that an lcore does with a frame.
+fn pipeline(meter: &Meter, scenario: &Scenario) -> Result<Cost, Failure> {
+    let mut forwarder = Forwarder::new(scenario)?;
+    forwarder.one_way(Direction::Forward);
+    forwarder.one_way(Direction::Reply);
+    let mut sent = 0;
+    let mut packets = 0;
+    let dropped = forwarder.drops();
+    let cost = meter.measure(forwarder.packets_per_turn(), || {
+        sent += forwarder.turn();
+        packets += forwarder.packets_per_turn();
+    });
+    if sent != packets || forwarder.drops() != dropped {
+        let message = format!("{}: of {packets} frames {sent} were sent", scenario.name);
+        return Err(Failure::Unproven(message));
+    }
+    Ok(cost)
+}
+
+/// A look-up in one table; every key finds a rule.
+fn classify(meter: &Meter, rules: u32, masks: u32) -> Cost {
+    let mut tables = FlowTables::new(1, HashSecret(SECRET));
+    let text: String = (0..rules)
+        .map(|number| format!("{}\n", classify_rule(number, masks)))
+        .collect();
+    let ports = |_: &str| None::<PortNo>;
+    let flows = read_flow_text("rules", &text, &ports).expect("it is right");
+    apply(&mut tables, &flows, Tick::ZERO).expect("it can be executed");
+    let snapshot = tables.snapshot(&Arc::default());
+    let table = snapshot
+        .table(weir_tables::action::TableId(0))
+        .expect("it has rules");
+    assert_eq!(table.masks(), masks as usize);
+    let mut draws = fastrand::Rng::with_seed(1);
+    let keys: Vec<FlowKey> = (0..1_000)
+        .map(|_| classify_key(draws.u32(..rules)))
+        .collect();
+    assert!(keys.iter().all(|key| table.lookup(key).is_some()));
+    meter.measure(keys.len() as u64, || {
+        for key in &keys {
+            std::hint::black_box(table.lookup(key));
+        }
+    })
+}
+
+/// Rule `number` is the only one for its destination; which bits of the source it looks at, and
+/// so its mask, is one of `masks` ways.
+fn classify_rule(number: u32, masks: u32) -> String {
+    let destination = std::net::Ipv4Addr::from_bits(0x0a00_0000 + number);
+    let prefix = 1 + number % masks;
+    format!("ip,nw_dst={destination},nw_src=128.0.0.0/{prefix},actions=output:1")
+}
+
+fn classify_key(number: u32) -> FlowKey {
+    let mut key = FlowKey::ZERO;
+    let mut set = |name: &str, value: u32| {
+        let field = Field::by_name(name).expect("a field");
+        key.set_field(field, value.into());
+    };
+    set("eth_type", 0x0800);
+    set("ip_dst", 0x0a00_0000 + number);
+    set("ip_src", 0x8000_0000);
+    key
+}

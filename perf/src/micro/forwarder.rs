@@ -1,0 +1,171 @@
+//! Everything that an lcore does with frames, between two ports that are memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_config::policy::{apply, read_flow_text};
+use weir_ct::Settings;
+use weir_packet::{Tick, VecFrame};
+use weir_tables::classifier::HashSecret;
+use weir_tables::counters::Counter;
+use weir_tables::flow_tables::FlowTables;
+use weir_tables::lcore::Lcore;
+use weir_tables::pipeline::Output;
+use weir_tables::port::{PortConfig, PortIndex, PortNo, PortTable, VlanMode};
+
+use super::SECRET;
+use super::store::{BURST, Store, load};
+use crate::captures::Direction;
+use crate::failure::Failure;
+use crate::scenario::Scenario;
+
+/// Bursts between two calls of housekeeping, and the budget of each: those of the poll loop.
+const HOUSEKEEPING_BURSTS: u32 = 32;
+const HOUSEKEEPING_BUDGET: usize = 64;
+/// Bursts until the clock moves by a millisecond.
+const BURSTS_PER_TICK: u32 = 512;
+
+/// An lcore with a policy, and the traffic that it gets.
+pub struct Forwarder {
+    driver: Driver,
+    stores: [Store; 2],
+}
+
+/// An lcore and what drives it.
+struct Driver {
+    lcore: Lcore,
+    /// Buffers that are used again for each burst.
+    burst: Vec<VecFrame>,
+    frame_size: usize,
+    sink: Sink,
+    bursts: u32,
+    now: Tick,
+}
+
+/// Takes frames that were sent, and keeps their memory.
+struct Sink {
+    frames: Vec<VecFrame>,
+}
+
+impl Output<VecFrame> for Sink {
+    #[inline]
+    fn send(&mut self, _port: PortIndex, frame: VecFrame) {
+        self.frames.push(frame);
+    }
+}
+
+impl Forwarder {
+    /// An lcore that does what `scenario` says.
+    ///
+    /// # Errors
+    /// If the policy cannot be loaded.
+    pub fn new(scenario: &Scenario) -> Result<Self, Failure> {
+        let traffic = &scenario.traffic;
+        let port = |number: u32| PortConfig {
+            no: PortNo(number),
+            name: format!("p{number}"),
+            mtu: 1500,
+            vlan: VlanMode::TrunkAll,
+        };
+        let ports = Arc::new(PortTable::new(vec![port(1), port(2)]));
+        let names = |_: &str| None::<PortNo>;
+        let text = scenario.policy.flows(traffic.family);
+        let flows = read_flow_text(&scenario.name, &text, &names).map_err(|errors| {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Failure::Program(lines.join("\n"))
+        })?;
+        let mut tables = FlowTables::new(1, HashSecret(SECRET));
+        apply(&mut tables, &flows, Tick::ZERO)
+            .map_err(|error| Failure::Program(error.to_string()))?;
+        let settings = Settings {
+            max_connections: traffic.connections * 2,
+            ..Settings::default()
+        };
+        let snapshot = Arc::new(tables.snapshot(&ports));
+        let stores = [Direction::Forward, Direction::Reply].map(|way| Store::new(traffic, way));
+        let driver = Driver {
+            lcore: Lcore::new(0, snapshot, &settings, SECRET),
+            burst: stores[0].burst(),
+            frame_size: stores[0].frame_size(),
+            sink: Sink {
+                frames: Vec::with_capacity(BURST),
+            },
+            bursts: 0,
+            now: Tick::from_millis(1),
+        };
+        Ok(Self { driver, stores })
+    }
+
+    /// How many packets a turn has.
+    pub fn packets_per_turn(&self) -> u64 {
+        self.stores.iter().map(Store::len).sum()
+    }
+
+    /// Packets dropped so far.
+    pub fn drops(&self) -> u64 {
+        self.driver
+            .lcore
+            .counters()
+            .drops
+            .iter()
+            .map(Counter::read)
+            .sum()
+    }
+
+    /// Sends one turn of both captures through the lcore, burst by burst in turn; returns how
+    /// many frames it sent.
+    pub fn turn(&mut self) -> u64 {
+        let Self {
+            driver,
+            stores: [forward, reply],
+        } = self;
+        let bursts = forward.chunks().zip(reply.chunks());
+        let sent = bursts.map(|(forth, back)| {
+            driver.burst(Direction::Forward, forth) + driver.burst(Direction::Reply, back)
+        });
+        sent.sum()
+    }
+
+    /// Sends one turn of one capture through the lcore; returns how many frames it sent.
+    pub fn one_way(&mut self, direction: Direction) -> u64 {
+        let Self {
+            driver,
+            stores: [forward, reply],
+        } = self;
+        let store = match direction {
+            Direction::Forward => forward,
+            Direction::Reply => reply,
+        };
+        store
+            .chunks()
+            .map(|chunk| driver.burst(direction, chunk))
+            .sum()
+    }
+}
+
+impl Driver {
+    /// One burst; returns how many frames were sent.
+    fn burst(&mut self, direction: Direction, chunk: std::slice::ChunksExact<'_, u8>) -> u64 {
+        let port = match direction {
+            Direction::Forward => PortIndex(0),
+            Direction::Reply => PortIndex(1),
+        };
+        let len = load(&mut self.burst, chunk);
+        self.lcore
+            .process(port, self.burst.drain(..len), self.now, &mut self.sink);
+        let sent = self.sink.frames.len() as u64;
+        self.burst.append(&mut self.sink.frames);
+        // Frames that were dropped are gone.
+        while self.burst.len() < BURST {
+            self.burst.push(VecFrame::from(vec![0; self.frame_size]));
+        }
+        self.bursts += 1;
+        if self.bursts.is_multiple_of(HOUSEKEEPING_BURSTS) {
+            self.lcore.housekeep(self.now, HOUSEKEEPING_BUDGET);
+        }
+        if self.bursts.is_multiple_of(BURSTS_PER_TICK) {
+            self.now = self.now + Duration::from_millis(1);
+        }
+        sent
+    }
+}
