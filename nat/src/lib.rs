@@ -1,10 +1,22 @@
-//! Address translation: what `nat(...)` asks for, and rewriting headers with their checksums
-//! kept right.
+//! Address translation: what `nat(...)` asks for, which addresses and ports a connection gets,
+//! and rewriting headers with their checksums kept right.
+//!
+//! ```text
+//! NatSpec --Choice--> the replies' tuple --> Translation --rewrite--> the packet
+//!            ^
+//!            +-- Leases: which ports are taken
+//! ```
 #![forbid(unsafe_code)]
 
+mod choice;
+mod leases;
 mod range;
 pub mod rewrite;
 mod spec;
+mod translation;
 
+pub use choice::{Choice, Connections, End, OtherVersion};
+pub use leases::{Leases, NoRoom, Pool};
 pub use range::{BadRange, NatRange};
 pub use spec::{NatFlags, NatKind, NatSpec, PortChoice};
+pub use translation::Translation;

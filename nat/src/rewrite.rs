@@ -15,8 +15,11 @@
 //! Cost: constant, but SCTP's ports: proportional to the logarithm of the packet's length. No
 //! payload is read, so the head alone is enough.
 
+mod quote;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub use quote::set_quoted_tuple;
 use weir_packet::checksum::{Checksum, Crc32c, Delta};
 use weir_packet::view::Ipv6;
 use weir_packet::{Fragment, IpPair, L3, L4, Layout, Tuple, protocol};
@@ -251,7 +254,8 @@ fn set_sctp_port(head: &mut [u8], layout: &Layout, field: usize, port: u16) {
     };
     let behind = layout.l3_end.saturating_sub(start as u32 + 4);
     let change = Crc32c::change(before, after, behind);
-    if let Some(crc) = head.get_mut(start + 8..start + 12) {
+    // A quoted packet may end in the middle of it.
+    if let Some(crc) = within(head, layout).get_mut(start + 8..) {
         for (byte, change) in crc.iter_mut().zip(change) {
             *byte ^= change;
         }
