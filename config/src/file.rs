@@ -1,6 +1,6 @@
 //! The configuration file (TOML).
 //!
-//! Reading has two stages. [`raw`] is what was typed, each value with its place; [`validate`]
+//! Reading has two stages. `raw` is what was typed, each value with its place; `validate`
 //! turns it into [`Config`], which holds only what can run. A key that this version knows but
 //! does not execute is refused at its place, so no setting is silently without effect.
 //!
