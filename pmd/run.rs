@@ -9,6 +9,7 @@ use weir_config::cli::Run;
 use weir_config::control::{Limits, Server};
 use weir_config::file::{Config, Device};
 use weir_config::management::Management;
+use weir_config::metrics::Exporter;
 use weir_config::policy::Policy;
 use weir_config::verbs::Exit;
 use weir_packet::Tick;
@@ -56,13 +57,20 @@ fn attempt(arguments: Run) -> Result<(), Failure> {
     }
     config.require_devices().map_err(text)?;
     let secret = random();
-    let mut policy = Policy::load(&config, 1, HashSecret(secret), Tick::ZERO).map_err(|errors| {
-        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    })?;
+    let mut policy =
+        Policy::load(&config, 1, HashSecret(secret), Tick::ZERO).map_err(|errors| {
+            let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        })?;
     let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
     let switch = Switch::start(switch_args(&config, &policy, secret), snapshot)?;
     let server = Server::start(&config.control, Limits::default())?;
+    let metrics = config
+        .metrics
+        .map(|listen| Exporter::start(listen, server.asker()));
+    let metrics = metrics
+        .transpose()
+        .map_err(|error| format!("metrics: {error}"))?;
     tracing::info!(
         "{} runs with {} ports; socket {}",
         config.bridge.name,
@@ -72,6 +80,7 @@ fn attempt(arguments: Run) -> Result<(), Failure> {
     let mut management = Management::new(config, file, policy, switch);
     management.run(&server.requests(), || stop.load(Ordering::Relaxed));
     tracing::info!("stopping");
+    drop(metrics);
     drop(server);
     Ok(())
 }
@@ -84,7 +93,16 @@ fn switch_args(config: &Config, policy: &Policy, secret: u64) -> SwitchArgs {
             Device::Vdev(arguments) => DeviceName::Vdev(arguments),
         };
         let name = port.name.clone();
-        (port.id, PortConfig { name, device, rx_queues: 1, tx_queues: 1, mtu: port.mtu })
+        (
+            port.id,
+            PortConfig {
+                name,
+                device,
+                rx_queues: 1,
+                tx_queues: 1,
+                mtu: port.mtu,
+            },
+        )
     });
     SwitchArgs {
         eal: EalArgs {
@@ -97,7 +115,10 @@ fn switch_args(config: &Config, policy: &Policy, secret: u64) -> SwitchArgs {
         cpu: eal.lcore,
         mbufs_per_node: eal.mbufs,
         ports: ports.collect(),
-        worker: WorkerSettings { idle_sleep: eal.idle_sleep, ..WorkerSettings::default() },
+        worker: WorkerSettings {
+            idle_sleep: eal.idle_sleep,
+            ..WorkerSettings::default()
+        },
         conntrack: policy.conntrack.clone(),
         secret,
     }

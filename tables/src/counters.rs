@@ -135,7 +135,7 @@ pub struct LcoreCounters {
     pub bytes: Counter,
     /// Bursts that were not empty.
     pub bursts: Counter,
-    /// Look-ups in all tables.
+    /// Look-ups in all tables, done or remembered.
     pub lookups: Counter,
     /// Passes through the tables: one for each packet, one for each recirculation.
     pub passes: Counter,

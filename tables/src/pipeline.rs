@@ -238,6 +238,7 @@ impl<'a, O> Journey<'a, O> {
                 .and_then(|megaflows| megaflows.step(path, at));
             match step {
                 None => break,
+                Some(Step::Missed | Step::Matched { .. }) if self.is_exhausted() => break,
                 Some(Step::Missed) => self.reason = DropReason::TableMiss,
                 Some(Step::Matched { slot }) => self.matched(packet, slot),
                 Some(Step::Run { slot, op }) => {
@@ -275,9 +276,8 @@ impl<'a, O> Journey<'a, O> {
             return self.give_up(DropReason::RecursionLimit);
         }
         loop {
-            self.lookups += 1;
-            if self.lookups > MAX_LOOKUPS {
-                return self.give_up(DropReason::ResubmitLimit);
+            if self.is_exhausted() {
+                return Flow::Exit;
             }
             let Some(rule) = self.look_up(packet, table, lookup_port.take()) else {
                 self.reason = DropReason::TableMiss;
@@ -374,6 +374,16 @@ impl<'a, O> Journey<'a, O> {
             Op::Exit => return Flow::Exit,
         }
         Flow::Continue
+    }
+
+    /// Counts a look-up, done or remembered. Returns true if it was one too many.
+    fn is_exhausted(&mut self) -> bool {
+        self.lookups += 1;
+        let exhausted = self.lookups > MAX_LOOKUPS;
+        if exhausted {
+            self.give_up(DropReason::ResubmitLimit);
+        }
+        exhausted
     }
 
     /// Ends the journey at a limit.
