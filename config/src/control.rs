@@ -37,7 +37,7 @@ mod tests;
 pub use client::{ClientError, Replies, call};
 #[cfg(test)]
 pub(crate) use reply::test_channel;
-pub use reply::{Abandoned, Refused, ReplySender};
+pub use reply::{Refused, ReplySender};
 pub use server::{Asker, Incoming, Server};
 pub use socket::SocketError;
 

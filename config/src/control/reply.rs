@@ -35,10 +35,6 @@ impl std::fmt::Debug for Part {
     }
 }
 
-/// The client is gone; nobody waits for the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Abandoned;
-
 /// A frame that was not sent.
 #[derive(Debug, PartialEq)]
 pub enum Refused {
