@@ -1,0 +1,326 @@
+//! The megaflow cache: what one pass through the tables does with all packets that agree in
+//! the bits that decided.
+//!
+//! Tuple space search: the entries of one input port, first table and mask form a subtable.
+//! All entries lie in one fixed array of sets; a new entry takes the place in its set that was
+//! not used for the longest time. So nothing grows, and a flood evicts only what it collides
+//! with.
+//!
+//! Invariants
+//!   1. An entry is used only if its generation is the snapshot's, or if no change since then
+//!      may concern it; its generation then advances.
+//!   2. A port has at most `masks_per_port` subtables, so that what one tenant sends does not
+//!      lengthen another's search. What finds no place is not cached: the tables answer.
+//!
+//! Threads: each lcore has its own.
+//! Cost: one hash per subtable visited, subtables by hits. Memory is taken at start, but for
+//! the lists of masks.
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::{FixedState, SeedableRandomState};
+use hashbrown::HashMap;
+
+use super::paths::{PathId, Paths, Step};
+use super::record::Record;
+use crate::action::TableId;
+use crate::changes::Known;
+use crate::classifier::{HashSecret, MaskShape};
+use crate::key::FlowKey;
+use crate::port::PortIndex;
+use crate::snapshot::Snapshot;
+
+#[cfg(test)]
+mod tests;
+
+/// Words of a key that an entry can hold; a pass that consulted more is not cached.
+const KEY_WORDS: usize = 13;
+/// Places of a set.
+const WAYS: usize = 4;
+/// Hits between two rankings of a port's subtables.
+const RANKING_HITS: u32 = 1 << 16;
+
+/// How large the cache is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MegaflowSettings {
+    /// Entries; rounded up to a power of two.
+    pub entries: usize,
+    /// Masks that packets of one input port may make.
+    pub masks_per_port: usize,
+}
+
+impl Default for MegaflowSettings {
+    fn default() -> Self {
+        Self {
+            entries: 65_536,
+            masks_per_port: 64,
+        }
+    }
+}
+
+/// What the cache counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStats {
+    /// Passes answered.
+    pub hits: u64,
+    /// Passes not answered.
+    pub misses: u64,
+    /// Entries that a change of policy may concern, and that were not used.
+    pub stale: u64,
+    /// Passes that could not be cached: too many masks or words.
+    pub refused: u64,
+}
+
+/// The cache of one lcore.
+#[derive(Debug)]
+pub(crate) struct Megaflows {
+    hasher: SeedableRandomState,
+    settings: MegaflowSettings,
+    sets: Box<[[Entry; WAYS]]>,
+    subtables: HashMap<(PortIndex, TableId), Vec<Subtable>, FixedState>,
+    /// Subtables of each port.
+    masks: HashMap<PortIndex, usize, FixedState>,
+    next_subtable: u32,
+    paths: Paths,
+    clock: u32,
+    stats: CacheStats,
+}
+
+/// The masks under which passes are remembered that began at one table with packets of one
+/// port.
+#[derive(Debug)]
+struct Subtable {
+    /// Tells its entries from others in the same set; never 0.
+    id: u32,
+    shape: MaskShape,
+    hits: u32,
+}
+
+/// 128 bytes: two cache lines.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+struct Entry {
+    /// 0: the place is empty.
+    subtable: u32,
+    hash: u32,
+    path: PathId,
+    used: u32,
+    generation: u64,
+    values: [u64; KEY_WORDS],
+}
+
+const _: () = assert!(size_of::<Entry>() == 128);
+
+impl Entry {
+    const EMPTY: Self = Self {
+        subtable: 0,
+        hash: 0,
+        path: PathId::FIRST,
+        used: 0,
+        generation: 0,
+        values: [0; KEY_WORDS],
+    };
+}
+
+impl Megaflows {
+    pub(crate) fn new(settings: MegaflowSettings, secret: HashSecret) -> Self {
+        let sets = settings.entries.div_ceil(WAYS).next_power_of_two();
+        let shared = foldhash::SharedSeed::global_fixed();
+        Self {
+            hasher: SeedableRandomState::with_seed(secret.0, shared),
+            settings,
+            sets: vec![[const { Entry::EMPTY }; WAYS]; sets].into(),
+            subtables: HashMap::default(),
+            masks: HashMap::default(),
+            next_subtable: 1,
+            paths: Paths::new(),
+            clock: 0,
+            stats: CacheStats::default(),
+        }
+    }
+
+    pub(crate) const fn stats(&self) -> CacheStats {
+        self.stats
+    }
+
+    /// The path of packets like `key` that came in at `port` and begin at `table`.
+    pub(crate) fn lookup(
+        &mut self,
+        port: PortIndex,
+        table: TableId,
+        key: &FlowKey,
+        snapshot: &Snapshot,
+    ) -> Option<PathId> {
+        let found = self.find(port, table, key, snapshot);
+        match found {
+            Some(_) => self.stats.hits += 1,
+            None => self.stats.misses += 1,
+        }
+        found
+    }
+
+    fn find(
+        &mut self,
+        port: PortIndex,
+        table: TableId,
+        key: &FlowKey,
+        snapshot: &Snapshot,
+    ) -> Option<PathId> {
+        let subtables = self.subtables.get_mut(&(port, table))?;
+        for (at, subtable) in subtables.iter_mut().enumerate() {
+            let hash = hash(&self.hasher, subtable.id, &subtable.shape, key);
+            let set = &mut self.sets[hash as usize & (self.sets.len() - 1)];
+            let Some(entry) = set.iter_mut().find(|entry| entry.is(subtable, hash, key)) else {
+                continue;
+            };
+            if entry.generation != snapshot.generation {
+                let (tables, written) = self.paths.facts(entry.path);
+                let mask = subtable.shape.without(written);
+                let known = Known {
+                    tables,
+                    key,
+                    mask: &mask,
+                };
+                if snapshot.changes.concerns(entry.generation, known) {
+                    *entry = Entry::EMPTY;
+                    self.stats.stale += 1;
+                    return None;
+                }
+                entry.generation = snapshot.generation;
+            }
+            self.clock = self.clock.wrapping_add(1);
+            entry.used = self.clock;
+            let path = entry.path;
+            subtable.hits += 1;
+            if subtable.hits == RANKING_HITS {
+                rank(subtables);
+            } else if at > 0 && subtables[at].hits > subtables[at - 1].hits {
+                subtables.swap(at, at - 1);
+            }
+            return Some(path);
+        }
+        None
+    }
+
+    /// The step of `path` at `at`; `None` behind its end.
+    #[inline]
+    pub(crate) fn step(&self, path: PathId, at: usize) -> Option<Step> {
+        self.paths.step(path, at)
+    }
+
+    /// Remembers a pass of a packet from `port` that began with `key`.
+    pub(crate) fn install(
+        &mut self,
+        port: PortIndex,
+        key: &FlowKey,
+        record: &Record,
+        generation: u64,
+    ) {
+        if !record.complete {
+            return;
+        }
+        let shape = MaskShape::new(&record.consulted);
+        if shape.len() > KEY_WORDS {
+            self.stats.refused += 1;
+            return;
+        }
+        let Some(path) = self.intern(record) else {
+            self.stats.refused += 1;
+            return;
+        };
+        let Some(subtable) = self.subtable(port, record.table, &shape) else {
+            self.stats.refused += 1;
+            return;
+        };
+        let mut values = [0; KEY_WORDS];
+        for (value, (at, mask)) in values.iter_mut().zip(shape.pairs()) {
+            *value = key.words()[at] & mask;
+        }
+        let hash = hash(&self.hasher, subtable, &shape, key);
+        self.clock = self.clock.wrapping_add(1);
+        let (clock, sets) = (self.clock, self.sets.len());
+        let set = &mut self.sets[hash as usize & (sets - 1)];
+        let idle = |entry: &Entry| match entry.subtable {
+            0 => u32::MAX,
+            _ => clock.wrapping_sub(entry.used),
+        };
+        let oldest = (0..WAYS)
+            .max_by_key(|&at| idle(&set[at]))
+            .expect("a set has places");
+        set[oldest] = Entry {
+            subtable,
+            hash,
+            path,
+            used: clock,
+            generation,
+            values,
+        };
+    }
+
+    /// The path that was recorded. If there is no room for it, everything is forgotten first.
+    fn intern(&mut self, record: &Record) -> Option<PathId> {
+        let Record {
+            steps,
+            tables,
+            written,
+            ..
+        } = record;
+        if let Some(path) = self.paths.intern(steps, tables, written) {
+            return Some(path);
+        }
+        for set in &mut self.sets {
+            set.fill(Entry::EMPTY);
+        }
+        self.paths.clear();
+        self.paths.intern(steps, tables, written)
+    }
+
+    /// The id of the subtable of `shape`, which is made if the port may have another.
+    fn subtable(&mut self, port: PortIndex, table: TableId, shape: &MaskShape) -> Option<u32> {
+        let subtables = self.subtables.entry((port, table)).or_default();
+        if let Some(known) = subtables.iter().find(|subtable| subtable.shape == *shape) {
+            return Some(known.id);
+        }
+        let masks = self.masks.entry(port).or_default();
+        if *masks >= self.settings.masks_per_port {
+            return None;
+        }
+        *masks += 1;
+        let id = self.next_subtable;
+        self.next_subtable += 1;
+        subtables.push(Subtable {
+            id,
+            shape: shape.clone(),
+            hits: 0,
+        });
+        Some(id)
+    }
+}
+
+impl Entry {
+    fn is(&self, subtable: &Subtable, hash: u32, key: &FlowKey) -> bool {
+        self.hash == hash
+            && self.subtable == subtable.id
+            && subtable
+                .shape
+                .covers(&self.values[..subtable.shape.len()], key)
+    }
+}
+
+fn hash(hasher: &SeedableRandomState, subtable: u32, shape: &MaskShape, key: &FlowKey) -> u32 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write_u32(subtable);
+    for (at, mask) in shape.pairs() {
+        hasher.write_u64(key.words()[at] & mask);
+    }
+    let hash = hasher.finish();
+    (hash ^ hash >> 32) as u32
+}
+
+/// Puts the subtables in the order of their hits, and lets what was count half.
+fn rank(subtables: &mut [Subtable]) {
+    subtables.sort_by_key(|subtable| std::cmp::Reverse(subtable.hits));
+    for subtable in subtables {
+        subtable.hits /= 2;
+    }
+}

@@ -1,0 +1,145 @@
+//! Interned paths: which rules a pass matched and which of their actions it ran, in order.
+//!
+//! Many megaflows take one path. A step names a rule by its slot, never by pointer, and is
+//! looked up in the snapshot that the lcore obeys when it is taken.
+//!
+//! Cost: interning hashes the steps once; nothing is ever moved. When the room is used up,
+//! everything is forgotten at once.
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use crate::changes::TableSet;
+use crate::key::FlowKey;
+
+/// One step of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The rule at `slot` matched and is counted.
+    Matched { slot: u32 },
+    /// A table was looked up and had no rule.
+    Missed,
+    /// The rule at `slot` runs its action number `op`.
+    Run { slot: u32, op: u16 },
+}
+
+/// Steps in all paths together.
+const STEPS: usize = 1 << 16;
+/// Paths in all.
+const PATHS: usize = 1 << 12;
+
+/// Names a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PathId(u32);
+
+impl PathId {
+    /// The first there is, if there is any.
+    pub(super) const FIRST: Self = Self(0);
+}
+
+#[derive(Debug)]
+struct Path {
+    start: u32,
+    len: u32,
+    /// The tables passed.
+    tables: TableSet,
+    /// The bits of the key that its actions write.
+    written: FlowKey,
+}
+
+/// All paths.
+#[derive(Debug)]
+pub(super) struct Paths {
+    steps: Vec<Step>,
+    paths: Vec<Path>,
+    index: HashTable<PathId>,
+}
+
+impl Paths {
+    pub(super) fn new() -> Self {
+        Self {
+            steps: Vec::with_capacity(STEPS),
+            paths: Vec::with_capacity(PATHS),
+            index: HashTable::with_capacity(PATHS),
+        }
+    }
+
+    /// The path with these steps, through `tables`, writing `written`; `None` if there is no
+    /// room for it.
+    pub(super) fn intern(
+        &mut self,
+        steps: &[Step],
+        tables: &TableSet,
+        written: &FlowKey,
+    ) -> Option<PathId> {
+        let hash = hash(steps);
+        let same = |id: &PathId| {
+            let path = &self.paths[id.0 as usize];
+            &self.steps[path.range()] == steps && path.tables == *tables && path.written == *written
+        };
+        if let Some(id) = self.index.find(hash, same) {
+            return Some(*id);
+        }
+        if self.paths.len() == PATHS || self.steps.len() + steps.len() > STEPS {
+            return None;
+        }
+        let id = PathId(u32::try_from(self.paths.len()).ok()?);
+        let (start, len) = (
+            u32::try_from(self.steps.len()).ok()?,
+            u32::try_from(steps.len()).ok()?,
+        );
+        self.steps.extend_from_slice(steps);
+        self.paths.push(Path {
+            start,
+            len,
+            tables: *tables,
+            written: *written,
+        });
+        let (paths, all) = (&self.paths, &self.steps);
+        let hash_of = |id: &PathId| self::hash(&all[paths[id.0 as usize].range()]);
+        self.index.insert_unique(hash, id, hash_of);
+        Some(id)
+    }
+
+    /// The step of a path at `at`; `None` behind its end.
+    #[inline]
+    pub(super) fn step(&self, id: PathId, at: usize) -> Option<Step> {
+        self.steps[self.paths[id.0 as usize].range()]
+            .get(at)
+            .copied()
+    }
+
+    /// The tables that a path passes, and the bits that its actions write.
+    pub(super) fn facts(&self, id: PathId) -> (&TableSet, &FlowKey) {
+        let path = &self.paths[id.0 as usize];
+        (&path.tables, &path.written)
+    }
+
+    /// Forgets all paths.
+    pub(super) fn clear(&mut self) {
+        self.steps.clear();
+        self.paths.clear();
+        self.index.clear();
+    }
+}
+
+impl Path {
+    #[inline]
+    const fn range(&self) -> std::ops::Range<usize> {
+        self.start as usize..(self.start + self.len) as usize
+    }
+}
+
+fn hash(steps: &[Step]) -> u64 {
+    let mut hasher = FixedState::default().build_hasher();
+    for step in steps {
+        hasher.write_u64(match *step {
+            Step::Matched { slot } => u64::from(slot) << 32 | 0xffff_fffe,
+            Step::Missed => u64::MAX,
+            Step::Run { slot, op } => u64::from(slot) << 32 | u64::from(op),
+        });
+    }
+    hasher.finish()
+}

@@ -1,0 +1,132 @@
+//! What is noted during a walk through the tables, so that it can be done again without.
+//!
+//! Invariant: two packets that agree in the bits of `consulted` take the same steps.
+
+use smallvec::SmallVec;
+
+use super::paths::Step;
+use crate::action::TableId;
+use crate::changes::TableSet;
+use crate::field::{Field, Prerequisite};
+use crate::key::FlowKey;
+use crate::program::{Bits, Op};
+
+/// The notes of one pass.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub table: TableId,
+    pub steps: SmallVec<[Step; 32]>,
+    pub tables: TableSet,
+    /// The bits of the key that decided.
+    pub consulted: FlowKey,
+    /// The bits of the key that actions wrote.
+    pub written: FlowKey,
+    /// Whether the walk went as far as the rules said; a pass cut short by something else
+    /// is no example.
+    pub complete: bool,
+}
+
+impl Record {
+    pub(crate) fn new(table: TableId) -> Self {
+        Self {
+            table,
+            steps: SmallVec::new(),
+            tables: TableSet::default(),
+            consulted: FlowKey::ZERO,
+            written: FlowKey::ZERO,
+            complete: true,
+        }
+    }
+
+    /// Notes that `op`, action number `at` of the rule at `slot`, is about to run.
+    ///
+    /// What an action does outside of the key (an output, ct) depends on the packet when it is
+    /// done again; here counts only what the key, and so later look-ups, depend on.
+    pub(crate) fn run(&mut self, slot: u32, at: usize, op: &Op) {
+        match u16::try_from(at) {
+            Ok(at) => self.steps.push(Step::Run { slot, op: at }),
+            Err(_) => self.complete = false,
+        }
+        match op {
+            Op::Set { dst, .. } => {
+                self.consult(dst.prerequisite);
+                self.write(dst);
+            }
+            Op::Move { src, dst } => {
+                self.consult(src.prerequisite);
+                self.consult(dst.prerequisite);
+                self.consulted.write_bits_anyway(src);
+                self.write(dst);
+            }
+            Op::DecTtl => {
+                self.consult(Prerequisite::Ip);
+                self.all_of(Field::NW_TTL);
+                self.written.set_field(Field::NW_TTL, u128::MAX);
+            }
+            // Which tag there is shows in what is left.
+            Op::PushVlan(_) | Op::PopVlan => {
+                self.all_of(Field::VLAN_TCI);
+                self.all_of(Field::ETH_TYPE);
+                self.written.set_field(Field::VLAN_TCI, u128::MAX);
+                self.written.set_field(Field::ETH_TYPE, u128::MAX);
+            }
+            // The rest of the list sees an untracked packet.
+            Op::Ct(_) | Op::CtClear => self.written.set_ct_ones(),
+            Op::Output(_)
+            | Op::OutputField(_)
+            | Op::Normal
+            | Op::Flood
+            | Op::InPort
+            | Op::Resubmit { .. }
+            | Op::Exit => {}
+        }
+    }
+
+    fn write(&mut self, bits: &Bits) {
+        self.written.write_bits_anyway(bits);
+        // A write to a part of the tag may add one.
+        if matches!(
+            bits.field,
+            Field::DL_VLAN | Field::DL_VLAN_PCP | Field::VLAN_PCP
+        ) {
+            self.written.set_field(Field::VLAN_TCI, u128::MAX);
+        }
+    }
+
+    /// Notes the bits by which a packet is found to have a field.
+    fn consult(&mut self, prerequisite: Prerequisite) {
+        let fields: &[Field] = match prerequisite {
+            Prerequisite::None | Prerequisite::Ethernet => &[],
+            Prerequisite::VlanVid => &[Field::VLAN_TCI],
+            Prerequisite::Mpls
+            | Prerequisite::Nsh
+            | Prerequisite::Ipv4
+            | Prerequisite::Ipv6
+            | Prerequisite::Ip
+            | Prerequisite::Arp => &[Field::ETH_TYPE],
+            Prerequisite::Tcp
+            | Prerequisite::Udp
+            | Prerequisite::Sctp
+            | Prerequisite::Icmpv4
+            | Prerequisite::Icmpv6 => &[Field::ETH_TYPE, Field::NW_PROTO, Field::IP_FRAG],
+            Prerequisite::Nd | Prerequisite::NdSolicit | Prerequisite::NdAdvert => &[
+                Field::ETH_TYPE,
+                Field::NW_PROTO,
+                Field::IP_FRAG,
+                Field::ICMPV6_TYPE,
+                Field::ICMPV6_CODE,
+            ],
+            Prerequisite::Ct
+            | Prerequisite::CtPorts
+            | Prerequisite::CtIpv4
+            | Prerequisite::CtIpv6 => &[Field::ETH_TYPE, Field::CT_NW_PROTO],
+        };
+        for field in fields {
+            self.all_of(*field);
+        }
+    }
+
+    fn all_of(&mut self, field: Field) {
+        self.consulted.set_field(field, u128::MAX);
+    }
+}

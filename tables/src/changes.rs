@@ -1,0 +1,106 @@
+//! What changed between snapshots, so that a cache can keep what a change cannot concern.
+//!
+//! The log is bounded: of older changes only their having been remains, and who needs to know
+//! them has to assume the worst.
+//!
+//! Threads: written by the management thread, read by lcores as part of a snapshot.
+//! Cost: a check visits the changes since the entry was last checked, each once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::action::TableId;
+use crate::classifier::MaskShape;
+use crate::key::FlowKey;
+use crate::rule::Rule;
+
+#[cfg(test)]
+mod tests;
+
+/// Changes that are remembered.
+const CAPACITY: usize = 256;
+
+/// A set of tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableSet([u64; 4]);
+
+impl TableSet {
+    /// Adds `table`.
+    pub const fn insert(&mut self, table: TableId) {
+        self.0[table.0 as usize / 64] |= 1 << (table.0 % 64);
+    }
+
+    /// Whether `table` is in the set.
+    pub const fn contains(&self, table: TableId) -> bool {
+        self.0[table.0 as usize / 64] & 1 << (table.0 % 64) != 0
+    }
+}
+
+/// A rule that came, went, or acts differently.
+#[derive(Clone, Debug)]
+struct Change {
+    /// The first snapshot with the change.
+    generation: u64,
+    table: TableId,
+    shape: Arc<MaskShape>,
+    values: Box<[u64]>,
+}
+
+/// The latest changes, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct ChangeLog {
+    changes: VecDeque<Arc<Change>>,
+    /// The newest generation of which a change was forgotten.
+    forgotten: u64,
+}
+
+/// What a cache knows of the packets that an entry stands for.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The tables that were passed.
+    pub tables: &'a TableSet,
+    /// The key's bits, as the pass began.
+    pub key: &'a FlowKey,
+    /// Which of them are known, and were not written by an action.
+    pub mask: &'a FlowKey,
+}
+
+impl ChangeLog {
+    /// Notes that `rule` came, went, or acts differently from snapshot `generation` on.
+    pub(crate) fn note(&mut self, rule: &Rule, generation: u64) {
+        if self.changes.len() == CAPACITY
+            && let Some(oldest) = self.changes.pop_front()
+        {
+            self.forgotten = oldest.generation;
+        }
+        self.changes.push_back(Arc::new(Change {
+            generation,
+            table: rule.table,
+            shape: Arc::clone(&rule.shape),
+            values: rule.values.clone(),
+        }));
+    }
+
+    /// Whether any change after snapshot `generation` may concern packets of which `known` is
+    /// known.
+    pub fn concerns(&self, generation: u64, known: Known<'_>) -> bool {
+        if generation < self.forgotten {
+            return true;
+        }
+        let newer = self
+            .changes
+            .iter()
+            .rev()
+            .take_while(|change| change.generation > generation);
+        newer.into_iter().any(|change| {
+            known.tables.contains(change.table)
+                && change
+                    .shape
+                    .pairs()
+                    .zip(&change.values)
+                    .all(|((at, mask), value)| {
+                        (known.key.words()[at] ^ value) & mask & known.mask.words()[at] == 0
+                    })
+        })
+    }
+}
