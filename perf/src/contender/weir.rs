@@ -67,11 +67,10 @@ fn configuration(job: &Job<'_>) -> String {
         ..
     } = job;
     let huge = placement.memory == Memory::HugePages;
-    let eal = if huge { "\"--in-memory\"" } else { "" };
     // Twice as many as there will be: none is refused because of a bound on the search.
     let connections = scenario.traffic.connections.saturating_mul(2).max(1_000);
     let mut text = format!(
-        "[eal]\nlcores = [{}]\nhugepages = {huge}\nmemory_mb = {}\nmbufs = {}\nargs = [{eal}]\n\n\
+        "[eal]\nlcores = [{}]\nhugepages = {huge}\nmemory_mb = {}\nmbufs = {}\n\n\
          [bridge]\nflows = [\"policy.flows\"]\n\n[conntrack]\nmax_connections = {connections}\n\n\
          [control]\nsocket = \"{}\"\n",
         placement.worker_cpu,
