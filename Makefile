@@ -4,14 +4,15 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help run test build check fuzz bench clean
+.PHONY: help run test build check fuzz bench compare clean
 
 help:
 	@echo "make run    build weir and run it between the namespaces 'left' and 'right'"
 	@echo "make test   formatting, clippy, rustdoc and all tests"
 	@echo "make build  the release binary, target/release/weir"
 	@echo "make fuzz   each fuzz target for SECONDS (default 600)"
-	@echo "make bench  forwarding rate and allocations per packet"
+	@echo "make bench  forwarding rate, cycles and allocations per packet"
+	@echo "make compare  the same beside testpmd and Open vSwitch"
 
 build:
 	@.ci/install run
@@ -37,9 +38,14 @@ SECONDS ?= 600
 fuzz:
 	@tests/fuzz/run.sh $(SECONDS)
 
-bench:
-	@.ci/install test
-	$(CARGO) run --release -p weir-perf
+# Figures are refused while other programs use the worker's core; BENCH=--noisy takes them all the
+# same, BENCH='--keep perf/runs' keeps them. Both want free huge pages:
+#   echo 1024 > /proc/sys/vm/nr_hugepages
+BENCH ?=
+bench compare:
+	@.ci/install bench
+	$(CARGO) build --release --bin weir
+	$(CARGO) run --release -p weir-perf -- $@ $(BENCH)
 
 clean:
 	$(CARGO) clean

@@ -8,14 +8,19 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use weir_perf::captures::Direction;
-use weir_perf::compare::{Rounds, compare};
-use weir_perf::contender::{Contender, ForwardMode, Memory, Ovs, Placement, Testpmd, Weir};
+use weir_perf::compare::{Rounds, Row, compare, make_dir};
+use weir_perf::contender::{
+    Contender, ForwardMode, Memory, Ovs, Placement, Testpmd, Weir, most_memory_mb,
+};
 use weir_perf::failure::Failure;
 use weir_perf::machine::{Machine, today};
-use weir_perf::micro::{self, Meter};
+use weir_perf::micro::{self, Line, Meter};
 use weir_perf::rate::{Noise, Plan};
-use weir_perf::report::{Run, rates, rates_csv, stages, stages_csv, versions};
+use weir_perf::report::{self, Run, rates_csv, stages, stages_csv, versions};
 use weir_perf::scenario::Scenario;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// What weir costs, and what others cost on the same machine.
 #[derive(Debug, Parser)]
@@ -27,6 +32,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure weir: forwarding rates beside testpmd's, allocations, and the cost of each stage.
+    #[command(after_help = "Example:\n  weir-perf bench --keep perf/runs")]
+    Bench(Bench),
+
     /// Write the captures of a scenario.
     #[command(after_help = "Example:\n  weir-perf captures firewall-10k --out /tmp/captures")]
     Captures(Captures),
@@ -37,7 +46,22 @@ enum Command {
     Compare(Compare),
 
     /// Measure what each stage of the packet path costs, without devices.
-    Micro(Micro),
+    #[command(after_help = "Example:\n  weir-perf stages")]
+    Stages(Stages),
+}
+
+#[derive(Debug, Args)]
+struct Bench {
+    /// What is measured: POLICY-CONNECTIONS[-ipv6][-tcp], separated by commas.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_parser = scenario,
+        default_value = "port-to-port-1k,port-to-port-100k,firewall-1k,firewall-10k,firewall-100k"
+    )]
+    scenarios: Vec<Scenario>,
+    #[command(flatten)]
+    runs: Runs,
 }
 
 #[derive(Debug, Args)]
@@ -57,12 +81,31 @@ struct Compare {
         long,
         value_delimiter = ',',
         value_parser = scenario,
-        default_value = "port-to-port-1k,firewall-1k,firewall-10k,firewall-100k"
+        default_value = "port-to-port-10k,l2-rewrite-10k,firewall-1k,firewall-10k,firewall-100k,\
+            nine-tables-10k"
     )]
     scenarios: Vec<Scenario>,
     /// Which programs take part.
-    #[arg(long, value_delimiter = ',', default_value = "testpmd-io,ovs,weir")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "testpmd-io,testpmd-macswap,ovs,weir"
+    )]
     programs: Vec<Program>,
+    #[command(flatten)]
+    runs: Runs,
+}
+
+#[derive(Debug, Args)]
+struct Stages {
+    /// Keep the results in DIR/DATE-MACHINE.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+/// How programs are run.
+#[derive(Debug, Args)]
+struct Runs {
     /// The weir program.
     #[arg(long, value_name = "PATH", default_value = "target/release/weir")]
     weir: PathBuf,
@@ -93,13 +136,6 @@ struct Compare {
     keep: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
-struct Micro {
-    /// Keep the results in DIR/DATE-MACHINE.
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Program {
     /// testpmd that only moves frames.
@@ -120,17 +156,15 @@ enum Pages {
     Ordinary,
 }
 
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
 /// How often a disturbed run is tried again.
 const RETRIES: usize = 4;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Captures(captures) => write_captures(&captures),
+        Command::Bench(options) => bench(&options),
+        Command::Captures(options) => write_captures(&options),
         Command::Compare(options) => run_compare(&options),
-        Command::Micro(options) => run_micro(&options),
+        Command::Stages(options) => run_stages(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -146,7 +180,7 @@ fn scenario(name: &str) -> Result<Scenario, String> {
 }
 
 fn write_captures(options: &Captures) -> Result<(), Failure> {
-    weir_perf::compare::make_dir(&options.out)?;
+    make_dir(&options.out)?;
     for (direction, name) in [(Direction::Forward, "forward"), (Direction::Reply, "reply")] {
         let path = options.out.join(format!("{name}.pcap"));
         options
@@ -158,119 +192,189 @@ fn write_captures(options: &Captures) -> Result<(), Failure> {
     Ok(())
 }
 
+fn bench(options: &Bench) -> Result<(), Failure> {
+    let machine = Machine::this();
+    println!("{machine}");
+    let meter = meter();
+    let programs = [Program::TestpmdIo, Program::Weir];
+    let rows = options.runs.rows(&options.scenarios, &programs, &machine)?;
+    let allocations = options
+        .scenarios
+        .iter()
+        .map(|scenario| Ok(micro::pipeline(&meter, scenario)?.allocations));
+    let allocations = allocations.collect::<Result<Vec<f64>, Failure>>()?;
+    let ceiling = Testpmd(ForwardMode::Io).name();
+    let rates = report::bench(&rows, WEIR, &ceiling, &allocations, machine.tsc_hz);
+    println!("{rates}");
+    let lines = stage_lines(&meter)?;
+    println!("{}", stages(&lines));
+
+    if let Some(dir) = &options.runs.keep {
+        let notes = options.runs.notes(&rows, &options.scenarios, &machine);
+        let files = [
+            ("rates.csv", rates_csv(&rows, machine.tsc_hz)),
+            ("stages.csv", stages_csv(&lines)),
+        ];
+        let results = format!("{rates}\n{}", stages(&lines));
+        keep(dir, "README.md", &machine, &notes, &results, &files)?;
+    }
+    Ok(())
+}
+
 fn run_compare(options: &Compare) -> Result<(), Failure> {
     let machine = Machine::this();
     println!("{machine}");
-    let contenders: Vec<Box<dyn Contender>> = options
-        .programs
-        .iter()
-        .map(|&program| contender(program, options))
-        .collect();
-    let placement = |scenario: &Scenario| Placement {
-        worker_cpu: options.worker_cpu,
-        main_cpu: options.main_cpu,
-        memory: match options.memory {
-            Some(Pages::Huge) => Memory::HugePages,
-            Some(Pages::Ordinary) => Memory::OrdinaryPages,
-            None => machine.memory_for(weir_perf::contender::most_memory_mb(scenario)),
-        },
-    };
-    let rounds = Rounds {
-        count: options.rounds,
-        retries: RETRIES,
-        plan: Plan {
-            warm_up: Duration::from_secs_f64(options.warm_up),
-            interval: Duration::from_secs_f64(options.seconds),
-            noise: if options.noisy {
-                Noise::Tolerated
-            } else {
-                Noise::Refused
-            },
-        },
-    };
-    let rows = compare(&options.scenarios, &contenders, placement, rounds, |line| {
-        eprintln!("{line}");
-    })?;
-    let results = rates(&rows, "OVS-DPDK", machine.tsc_hz);
+    let rows = options
+        .runs
+        .rows(&options.scenarios, &options.programs, &machine)?;
+    let results = report::rates(&rows, &Ovs.name(), machine.tsc_hz);
     println!("{results}");
+    if let Some(dir) = &options.runs.keep {
+        let notes = options.runs.notes(&rows, &options.scenarios, &machine);
+        let files = [("compare.csv", rates_csv(&rows, machine.tsc_hz))];
+        keep(dir, "compare.md", &machine, &notes, &results, &files)?;
+    }
+    Ok(())
+}
 
+fn run_stages(options: &Stages) -> Result<(), Failure> {
+    let machine = Machine::this();
+    println!("{machine}");
+    let lines = stage_lines(&meter())?;
+    let results = stages(&lines);
+    println!("{results}");
     if let Some(dir) = &options.keep {
-        let mut notes = versions(&rows);
+        let files = [("stages.csv", stages_csv(&lines))];
+        keep(dir, "stages.md", &machine, &[], &results, &files)?;
+    }
+    Ok(())
+}
+
+fn meter() -> Meter {
+    Meter::new(|| {
+        let stats = ALLOCATOR.stats();
+        (stats.allocations + stats.reallocations) as u64
+    })
+}
+
+fn stage_lines(meter: &Meter) -> Result<Vec<Line>, Failure> {
+    micro::all(meter, |line| {
+        eprintln!(
+            "{}, {}: {:.1} cycles",
+            line.what, line.with, line.cost.cycles.median
+        );
+    })
+}
+
+/// Keeps results in a folder that is named after the day and the machine.
+fn keep(
+    dir: &Path,
+    page: &str,
+    machine: &Machine,
+    notes: &[String],
+    results: &str,
+    files: &[(&str, String)],
+) -> Result<(), Failure> {
+    let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let command = format!("weir-perf {command}");
+    let run = Run {
+        machine,
+        command: &command,
+        notes,
+        results,
+        files,
+    };
+    run.keep(&dir.join(format!("{}-{}", today(), machine.slug())), page)
+}
+
+/// What weir is called in tables.
+const WEIR: &str = "weir";
+
+impl Runs {
+    fn rows(
+        &self,
+        scenarios: &[Scenario],
+        programs: &[Program],
+        machine: &Machine,
+    ) -> Result<Vec<Row>, Failure> {
+        let contenders: Vec<Box<dyn Contender>> = programs
+            .iter()
+            .map(|&program| self.contender(program))
+            .collect();
+        let rounds = Rounds {
+            count: self.rounds,
+            retries: RETRIES,
+            plan: Plan {
+                warm_up: Duration::from_secs_f64(self.warm_up),
+                interval: Duration::from_secs_f64(self.seconds),
+                noise: if self.noisy {
+                    Noise::Tolerated
+                } else {
+                    Noise::Refused
+                },
+            },
+        };
+        let placement = |scenario: &Scenario| self.placement(scenario, machine);
+        compare(scenarios, &contenders, placement, rounds, |line| {
+            eprintln!("{line}");
+        })
+    }
+
+    fn placement(&self, scenario: &Scenario, machine: &Machine) -> Placement {
+        Placement {
+            worker_cpu: self.worker_cpu,
+            main_cpu: self.main_cpu,
+            memory: match self.memory {
+                Some(Pages::Huge) => Memory::HugePages,
+                Some(Pages::Ordinary) => Memory::OrdinaryPages,
+                None => machine.memory_for(most_memory_mb(scenario)),
+            },
+        }
+    }
+
+    fn contender(&self, program: Program) -> Box<dyn Contender> {
+        match program {
+            Program::TestpmdIo => Box::new(Testpmd(ForwardMode::Io)),
+            Program::TestpmdMacswap => Box::new(Testpmd(ForwardMode::MacSwap)),
+            Program::Ovs => Box::new(Ovs),
+            Program::Weir => Box::new(Weir {
+                name: WEIR.to_owned(),
+                // The program runs elsewhere than where it was named.
+                program: std::path::absolute(&self.weir).unwrap_or_else(|_| self.weir.clone()),
+            }),
+        }
+    }
+
+    /// Circumstances that a reader has to know.
+    fn notes(&self, rows: &[Row], scenarios: &[Scenario], machine: &Machine) -> Vec<String> {
+        let mut notes = versions(rows);
+        let Self {
+            warm_up,
+            seconds,
+            worker_cpu,
+            main_cpu,
+            ..
+        } = self;
         notes.push(format!(
-            "each run: {} s of warm-up, {} s measured; worker on CPU {}, all else on CPU {}; {}",
-            options.warm_up,
-            options.seconds,
-            options.worker_cpu,
-            options.main_cpu,
-            match placement(&options.scenarios[0]).memory {
-                Memory::HugePages => "packet buffers in huge pages",
-                Memory::OrdinaryPages => "packet buffers in ordinary pages",
-            }
+            "each run: {warm_up} s of warm-up or more, {seconds} s measured; worker on CPU \
+             {worker_cpu}, all else on CPU {main_cpu}"
         ));
-        if options.noisy {
+        let ordinary = scenarios
+            .iter()
+            .filter(|scenario| self.placement(scenario, machine).memory == Memory::OrdinaryPages);
+        let names: Vec<&str> = ordinary.map(|scenario| scenario.name.as_str()).collect();
+        notes.push(if names.is_empty() {
+            "packet buffers in huge pages".to_owned()
+        } else {
+            format!("packet buffers in ordinary pages for {}", names.join(", "))
+        });
+        if self.noisy {
             notes.push(
                 "others used the machine meanwhile: rates are per second of the worker's \
                  processor time, and its caches were not its own"
                     .to_owned(),
             );
         }
-        let csv = rates_csv(&rows, machine.tsc_hz);
-        keep(dir, "rates", &machine, &notes, &results, csv)?;
-    }
-    Ok(())
-}
-
-fn run_micro(options: &Micro) -> Result<(), Failure> {
-    let machine = Machine::this();
-    println!("{machine}");
-    let meter = Meter::new(|| {
-        let stats = ALLOCATOR.stats();
-        (stats.allocations + stats.reallocations) as u64
-    });
-    let lines = micro::all(&meter, |line| {
-        eprintln!(
-            "{}, {}: {:.1} cycles",
-            line.what, line.with, line.cost.cycles.median
-        );
-    })?;
-    let results = stages(&lines);
-    println!("{results}");
-    if let Some(dir) = &options.keep {
-        keep(dir, "stages", &machine, &[], &results, stages_csv(&lines))?;
-    }
-    Ok(())
-}
-
-/// Keeps results in a folder that is named after the day and the machine.
-fn keep(
-    dir: &Path,
-    kind: &str,
-    machine: &Machine,
-    notes: &[String],
-    results: &str,
-    csv: String,
-) -> Result<(), Failure> {
-    let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
-    let run = Run {
-        machine,
-        command: &format!("weir-perf {command}"),
-        notes,
-        results,
-        files: &[(&format!("{kind}.csv"), csv)],
-    };
-    let dir = dir.join(format!("{}-{}", today(), machine.slug()));
-    run.keep(&dir, &format!("{kind}.md"))
-}
-
-fn contender(program: Program, options: &Compare) -> Box<dyn Contender> {
-    match program {
-        Program::TestpmdIo => Box::new(Testpmd(ForwardMode::Io)),
-        Program::TestpmdMacswap => Box::new(Testpmd(ForwardMode::MacSwap)),
-        Program::Ovs => Box::new(Ovs),
-        Program::Weir => Box::new(Weir {
-            name: "weir".to_owned(),
-            // The program runs elsewhere than where it was named.
-            program: std::path::absolute(&options.weir).unwrap_or_else(|_| options.weir.clone()),
-        }),
+        notes
     }
 }

@@ -205,8 +205,14 @@ fn track(tracker: &mut Tracker, store: &Store, request: &Request, now: Tick) {
     }
 }
 
-/// Both directions through everything that an lcore does with a frame.
-fn pipeline(meter: &Meter, scenario: &Scenario) -> Result<Cost, Failure> {
+/// Both directions of `scenario` through everything that an lcore does with a frame.
+///
+/// # Errors
+/// If not all frames are sent once the connections are open.
+///
+/// # Panics
+/// If the frames are not all of one size.
+pub fn pipeline(meter: &Meter, scenario: &Scenario) -> Result<Cost, Failure> {
     let mut forwarder = Forwarder::new(scenario)?;
     forwarder.one_way(Direction::Forward);
     forwarder.one_way(Direction::Reply);

@@ -86,6 +86,61 @@ pub fn rates(rows: &[Row], base: &str, tsc_hz: f64) -> String {
         cells
     });
     let mut text = table(&heading, &cells.collect::<Vec<_>>());
+    text.push_str(&refusals(rows));
+    text
+}
+
+/// What a switch does in each scenario: its rate, what a packet costs it above the ceiling, and
+/// allocations per packet of its packet path.
+pub fn bench(rows: &[Row], switch: &str, ceiling: &str, allocations: &[f64], hz: f64) -> String {
+    let heading = [
+        "scenario",
+        "Mpps",
+        "least to greatest",
+        "cycles/packet",
+        "ceiling Mpps",
+        "above ceiling",
+        "allocations/packet",
+    ];
+    let row = |scenario: &str, program: &str| {
+        rows.iter()
+            .find(|row| row.scenario == scenario && row.contender == program)
+    };
+    let switches = rows.iter().filter(|row| row.contender == switch);
+    let cells = switches.zip(allocations).map(|(mine, &allocations)| {
+        let rate = mine.mpps();
+        let top = row(&mine.scenario, ceiling).and_then(Row::mpps);
+        let cycles = |spread: Spread| hz / (spread.median * 1e6);
+        let or_none = |text: Option<String>| text.unwrap_or("none".to_owned());
+        vec![
+            mine.scenario.clone(),
+            or_none(rate.map(|rate| format!("{:.2}", rate.median))),
+            or_none(rate.map(|rate| format!("{:.2} to {:.2}", rate.least, rate.greatest))),
+            or_none(rate.map(|rate| format!("{:.0}", cycles(rate)))),
+            or_none(top.map(|top| format!("{:.2}", top.median))),
+            or_none(
+                rate.zip(top)
+                    .map(|(rate, top)| format!("{:.0}", cycles(rate) - cycles(top))),
+            ),
+            per_packet(allocations),
+        ]
+    });
+    let mut text = table(&heading, &cells.collect::<Vec<_>>());
+    text.push_str(&refusals(rows));
+    text
+}
+
+fn per_packet(allocations: f64) -> String {
+    if allocations == 0.0 {
+        "0".to_owned()
+    } else {
+        format!("{allocations:.6}")
+    }
+}
+
+/// Why there are no figures, a line each.
+fn refusals(rows: &[Row]) -> String {
+    let mut text = String::new();
     for row in rows {
         for refusal in &row.refusals {
             // Writing to a String cannot fail.
@@ -127,12 +182,7 @@ pub fn stages(lines: &[Line]) -> String {
         let above = line
             .copy
             .map_or(String::new(), |copy| format!("{:.1}", median - copy));
-        let allocations = line.cost.allocations;
-        let allocations = if allocations == 0.0 {
-            "0".to_owned()
-        } else {
-            format!("{allocations:.6}")
-        };
+        let allocations = per_packet(line.cost.allocations);
         let figures = [
             format!("{median:.1}"),
             format!("{least:.1}"),

@@ -68,7 +68,7 @@ impl Contender for Testpmd {
             "--no-flush-rx".to_owned(),
             format!("--total-num-mbufs={}", job.buffers()),
         ]);
-        let mut daemon = Daemon::start(&find("dpdk-testpmd", "dpdk")?, job.dir, &arguments)?;
+        let mut daemon = Daemon::start(&find("dpdk-testpmd", "dpdk-dev")?, job.dir, &arguments)?;
         let path = Telemetry::path(&prefix);
         let telemetry = daemon.wait_until("forwarding", || {
             let mut telemetry = Telemetry::connect(&path).ok()?;
