@@ -9,6 +9,9 @@ use crate::failure::Failure;
 use crate::machine::{self, Machine};
 use crate::micro::Line;
 
+#[cfg(test)]
+mod tests;
+
 /// A Markdown table whose columns are aligned for those who read it as it is.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
