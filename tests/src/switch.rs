@@ -19,6 +19,8 @@
 //!   2. Every packet hits a rule of table 0 or is a miss there.
 //!   3. Nobody makes a wrong checksum of a right one.
 //!   4. A test has looked at every packet that was sent.
+//!   5. Caches are not seen: an lcore without any, which gets the same packets, sends the same
+//!      and counts the same.
 //!
 //! It runs [`Lcore`], the code of the poll loop; only devices and threads are missing.
 
@@ -30,11 +32,13 @@ use weir_config::text::{
 };
 use weir_ct::{DumpStyle, Entry, Filter, Settings};
 use weir_packet::{Tick, VecFrame, text};
-use weir_tables::cache::MegaflowSettings;
-use weir_tables::counters::LcoreCounters;
+use weir_tables::cache::{CacheStats, MegaflowSettings};
+use weir_tables::classifier::HashSecret;
+use weir_tables::counters::{LcoreCounters, RuleCount};
 use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::flow_tables::{Applied, FlowTables};
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
+use weir_tables::mac_table::MacEntry;
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortIndex, PortNo, PortTable};
 use weir_tables::rule::Rule;
@@ -48,25 +52,102 @@ pub use builder::Builder;
 pub struct Switch {
     tables: FlowTables,
     ports: Arc<PortTable>,
-    lcore: Lcore,
-    counters: Arc<LcoreCounters>,
+    /// The lcore that tests see, with caches.
+    lcore: Half,
+    /// The same without.
+    plain: Half,
     now: Tick,
-    sent: SentFrames,
+    /// Frames sent and not yet looked at, by port index.
+    sent: Vec<Vec<VecFrame>>,
     /// Whether [`Switch::sent`] was promised to be called for every packet sent.
     every_packet_is_looked_at: bool,
 }
 
-/// Frames sent and not yet looked at, by port index.
-#[derive(Default)]
-struct SentFrames {
-    ports: Vec<Vec<VecFrame>>,
-    /// Since the last look, over all ports, in order.
-    burst: Vec<(PortIndex, VecFrame)>,
+/// An lcore and what it tells.
+struct Half {
+    /// Its place in the flow tables' counters.
+    index: usize,
+    lcore: Lcore,
+    counters: Arc<LcoreCounters>,
+    /// What the last burst sent, in order.
+    burst: Burst,
 }
 
-impl Output<VecFrame> for SentFrames {
+#[derive(Default)]
+struct Burst(Vec<(PortIndex, VecFrame)>);
+
+impl Output<VecFrame> for Burst {
     fn send(&mut self, port: PortIndex, frame: VecFrame) {
-        self.burst.push((port, frame));
+        self.0.push((port, frame));
+    }
+}
+
+impl Half {
+    fn new(index: usize, lcore: Lcore) -> Self {
+        let counters = lcore.counters();
+        Self {
+            index,
+            lcore,
+            counters,
+            burst: Burst::default(),
+        }
+    }
+
+    fn process(&mut self, in_port: PortIndex, frames: Vec<VecFrame>, now: Tick) {
+        self.burst.0.clear();
+        self.lcore
+            .process(in_port, frames.into_iter(), now, &mut self.burst);
+    }
+
+    /// What `rule` counted here.
+    fn count(&self, rule: &Rule) -> RuleCount {
+        self.lcore.snapshot().counters[self.index].read(rule.id.slot)
+    }
+
+    fn connections(&mut self, now: Tick) -> Vec<Entry> {
+        let filter = Filter::default();
+        let (mut all, mut cursor) = (Vec::new(), 0);
+        loop {
+            let request = LcoreRequest::DumpConnections {
+                cursor,
+                budget: 1024,
+                filter,
+            };
+            let LcoreAnswer::Connections { entries, next } = self.lcore.answer(request, now) else {
+                panic!("a dump is answered with connections");
+            };
+            all.extend(entries);
+            match next {
+                Some(next) => cursor = next,
+                None => return all,
+            }
+        }
+    }
+
+    fn flush(&mut self, filter: Filter, now: Tick) -> u64 {
+        let (mut flushed, mut cursor) = (0, 0);
+        loop {
+            let request = LcoreRequest::FlushConnections {
+                cursor,
+                budget: 1024,
+                filter,
+            };
+            let LcoreAnswer::Flushed { connections, next } = self.lcore.answer(request, now) else {
+                panic!("a flush is answered with a number");
+            };
+            flushed += connections;
+            match next {
+                Some(next) => cursor = next,
+                None => return flushed,
+            }
+        }
+    }
+
+    fn macs(&mut self, now: Tick) -> Vec<MacEntry> {
+        match self.lcore.answer(LcoreRequest::ShowMacs, now) {
+            LcoreAnswer::Macs(entries) => entries,
+            other => panic!("a question for MAC addresses is answered with {other:?}"),
+        }
     }
 }
 
@@ -84,24 +165,23 @@ impl Switch {
         Builder::default()
     }
 
-    fn new(ports: Arc<PortTable>, settings: &Settings, secret: u64) -> Self {
-        let mut tables = FlowTables::new(1, weir_tables::classifier::HashSecret(secret));
-        let mut lcore = Lcore::new(0, Arc::new(tables.snapshot(&ports)), settings, secret);
-        if caches() {
-            lcore = lcore.with_megaflows(MegaflowSettings::default());
-        }
-        let sent = SentFrames {
-            ports: ports.iter().map(|_| Vec::new()).collect(),
-            burst: Vec::new(),
-        };
+    fn new(
+        ports: Arc<PortTable>,
+        settings: &Settings,
+        caches: MegaflowSettings,
+        secret: u64,
+    ) -> Self {
+        let mut tables = FlowTables::new(2, HashSecret(secret));
+        let snapshot = Arc::new(tables.snapshot(&ports));
+        let lcore = |index| Lcore::new(index, Arc::clone(&snapshot), settings, secret);
         Self {
             tables,
-            counters: lcore.counters(),
+            lcore: Half::new(0, lcore(0).with_megaflows(caches)),
+            plain: Half::new(1, lcore(1)),
+            sent: ports.iter().map(|_| Vec::new()).collect(),
             ports,
-            lcore,
             // Not zero: a time that was never set must not look like now.
             now: Tick::from_millis(1_000_000),
-            sent,
             every_packet_is_looked_at: true,
         }
     }
@@ -132,14 +212,15 @@ impl Switch {
     #[track_caller]
     pub fn inject_frames(&mut self, port: u32, frames: Vec<VecFrame>) {
         let in_port = self.index(port);
-        let before = self.balance();
+        let before = self.balance(&self.lcore);
         let received = account::Received::of(&frames);
-        self.lcore
-            .process(in_port, frames.into_iter(), self.now, &mut self.sent);
-        let after = self.balance();
+        self.plain.process(in_port, frames.clone(), self.now);
+        self.lcore.process(in_port, frames, self.now);
+        let after = self.balance(&self.lcore);
         self.check_burst(&received, &before, &after);
-        for (port, frame) in self.sent.burst.drain(..) {
-            self.sent.ports[usize::from(port.0)].push(frame);
+        self.check_caches(&after);
+        for (port, frame) in self.lcore.burst.0.drain(..) {
+            self.sent[usize::from(port.0)].push(frame);
         }
     }
 
@@ -155,7 +236,7 @@ impl Switch {
     /// As [`Switch::sent`], as frames.
     pub fn sent_frames(&mut self, port: u32) -> Vec<VecFrame> {
         let index = self.index(port);
-        std::mem::take(&mut self.sent.ports[usize::from(index.0)])
+        std::mem::take(&mut self.sent[usize::from(index.0)])
     }
 
     /// Everything sent since the last look, as `PORT: PACKET`, by port and then in order.
@@ -185,7 +266,9 @@ impl Switch {
 
     /// What the lcore does between bursts, with as much budget as it takes.
     fn housekeep(&mut self) {
-        self.lcore.housekeep(self.now, usize::MAX);
+        for half in [&mut self.lcore, &mut self.plain] {
+            half.lcore.housekeep(self.now, usize::MAX);
+        }
     }
 
     /// Changes flows: one per line, all of them or none; a line may begin with `delete` and the
@@ -215,7 +298,9 @@ impl Switch {
             .map_err(|(at, error)| format!("flow {}: {error}", at + 1))?;
         let snapshot = Arc::new(self.tables.snapshot(&self.ports));
         let generation = snapshot.generation;
-        drop(self.lcore.refresh(snapshot));
+        for half in [&mut self.lcore, &mut self.plain] {
+            drop(half.lcore.refresh(Arc::clone(&snapshot)));
+        }
         self.tables.reclaim(generation);
         Ok(applied)
     }
@@ -237,7 +322,7 @@ impl Switch {
     }
 
     fn flow_line(&self, rule: &Rule) -> String {
-        let count = self.tables.count(rule);
+        let count = self.lcore.count(rule);
         let used = count.last_used.unwrap_or(rule.created);
         let statistics = FlowStatistics {
             duration: self.now.since(rule.created),
@@ -276,24 +361,7 @@ impl Switch {
 
     /// All connections.
     pub fn connections(&mut self) -> Vec<Entry> {
-        let filter = Filter::default();
-        let (mut all, mut cursor) = (Vec::new(), 0);
-        loop {
-            let request = LcoreRequest::DumpConnections {
-                cursor,
-                budget: 1024,
-                filter,
-            };
-            let LcoreAnswer::Connections { entries, next } = self.lcore.answer(request, self.now)
-            else {
-                panic!("a dump is answered with connections");
-            };
-            all.extend(entries);
-            match next {
-                Some(next) => cursor = next,
-                None => return all,
-            }
-        }
+        self.lcore.connections(self.now)
     }
 
     /// Forgets the connections that `flush-conntrack ARGUMENTS` would; returns how many.
@@ -302,30 +370,13 @@ impl Switch {
     /// If the arguments are wrong.
     pub fn flush_conntrack(&mut self, arguments: &[&str]) -> u64 {
         let filter = Filter::parse(arguments).unwrap_or_else(|error| panic!("{error}"));
-        let (mut flushed, mut cursor) = (0, 0);
-        loop {
-            let request = LcoreRequest::FlushConnections {
-                cursor,
-                budget: 1024,
-                filter,
-            };
-            let LcoreAnswer::Flushed { connections, next } = self.lcore.answer(request, self.now)
-            else {
-                panic!("a flush is answered with a number");
-            };
-            flushed += connections;
-            match next {
-                Some(next) => cursor = next,
-                None => return flushed,
-            }
-        }
+        self.plain.flush(filter, self.now);
+        self.lcore.flush(filter, self.now)
     }
 
     /// What NORMAL has learned: `PORT VLAN MAC AGE`, sorted.
     pub fn macs(&mut self) -> Vec<String> {
-        let LcoreAnswer::Macs(entries) = self.lcore.answer(LcoreRequest::ShowMacs, self.now) else {
-            panic!("a question for MAC addresses is answered with them");
-        };
+        let entries = self.lcore.macs(self.now);
         let mut lines: Vec<String> = entries
             .iter()
             .map(|entry| {
@@ -336,6 +387,11 @@ impl Switch {
             .collect();
         lines.sort();
         lines
+    }
+
+    /// What the megaflow cache counted.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.lcore.lcore.megaflow_stats()
     }
 
     fn index(&self, port: u32) -> PortIndex {
@@ -351,9 +407,4 @@ impl Switch {
         };
         self.tables.select(&all)
     }
-}
-
-/// Whether switches have caches: the environment's `WEIR_CACHE=off` runs every test without.
-fn caches() -> bool {
-    std::env::var_os("WEIR_CACHE").is_none_or(|value| value != "off")
 }

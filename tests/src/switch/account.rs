@@ -3,10 +3,10 @@
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::{Malformed, VecFrame, parse};
 use weir_tables::action::{Action, TableId};
-use weir_tables::counters::Counter;
+use weir_tables::counters::{Counter, RuleCount};
 use weir_tables::drops::DropReason;
 
-use super::Switch;
+use super::{Half, Switch};
 use crate::routed::has_routing_header;
 
 /// The kinds of malformed packets, as the counters have them.
@@ -30,12 +30,16 @@ pub(super) struct Received {
 }
 
 /// What the counters said at one time.
+#[derive(Debug, PartialEq)]
 pub(super) struct Balance {
     packets: u64,
     bytes: u64,
     lookups: u64,
     passes: u64,
     drops: Vec<u64>,
+    malformed: Vec<u64>,
+    /// What each rule counted.
+    rules: Vec<RuleCount>,
     /// Packets and bytes of the rules of table 0.
     table0: (u64, u64),
     /// Packets of all rules.
@@ -68,24 +72,28 @@ fn checksums_right(frame: &VecFrame) -> bool {
 }
 
 impl Switch {
-    pub(super) fn balance(&self) -> Balance {
+    pub(super) fn balance(&self, half: &Half) -> Balance {
         let mut table0 = (0, 0);
         let mut hits = 0;
+        let mut rules = Vec::new();
         for rule in self.rules() {
-            let count = self.tables.count(&rule);
+            let count = half.count(&rule);
+            rules.push(count);
             hits += count.packets;
             if rule.table == TableId(0) {
                 table0.0 += count.packets;
                 table0.1 += count.bytes;
             }
         }
-        let counters = &self.counters;
+        let counters = &half.counters;
         Balance {
             packets: counters.packets.read(),
             bytes: counters.bytes.read(),
             lookups: counters.lookups.read(),
             passes: counters.passes.read(),
             drops: counters.drops.iter().map(Counter::read).collect(),
+            malformed: counters.malformed.iter().map(Counter::read).collect(),
+            rules,
             table0,
             hits,
         }
@@ -109,7 +117,7 @@ impl Switch {
     /// Holds the counters against what happened during one burst.
     #[track_caller]
     pub(super) fn check_burst(&self, received: &Received, before: &Balance, after: &Balance) {
-        let sent = &self.sent.burst;
+        let sent = &self.lcore.burst.0;
         let drops: Vec<u64> = before
             .drops
             .iter()
@@ -171,6 +179,31 @@ impl Switch {
         }
     }
 
+    /// Holds the lcore with caches, whose counters are `cached`, against the one without.
+    #[track_caller]
+    pub(super) fn check_caches(&self, cached: &Balance) {
+        assert_eq!(
+            self.described(&self.lcore),
+            self.described(&self.plain),
+            "the caches are seen in what was sent"
+        );
+        assert_eq!(
+            *cached,
+            self.balance(&self.plain),
+            "the caches are seen in the counters"
+        );
+    }
+
+    /// What the last burst sent.
+    fn described(&self, half: &Half) -> Vec<String> {
+        let sent = half.burst.0.iter();
+        sent.map(|(port, frame)| {
+            let port = self.ports.port(*port).no;
+            format!("{port}: {}", weir_packet::text::describe(frame.bytes()))
+        })
+        .collect()
+    }
+
     /// The whole state: connections, what the tracker counted, drops, and malformed packets if
     /// there were any.
     ///
@@ -180,12 +213,22 @@ impl Switch {
     pub fn state(&mut self) -> String {
         self.housekeep();
         let connections = self.connections();
+        assert_eq!(
+            connections,
+            self.plain.connections(self.now),
+            "caches and connections"
+        );
+        assert_eq!(
+            self.lcore.macs(self.now),
+            self.plain.macs(self.now),
+            "caches and addresses"
+        );
         let replied = connections.iter().filter(|entry| entry.replied).count() as u64;
         let new = connections.len() as u64 - replied;
         let names = weir_ct::Counters::default();
         let counted = names
             .iter()
-            .zip(&self.counters.conntrack)
+            .zip(&self.lcore.counters.conntrack)
             .map(|((name, ..), cell)| (name, cell.read()))
             .filter(|(name, value)| *name != "created" || *value != new + replied);
         let ct: Vec<_> = [("new", new), ("replied", replied)]
@@ -194,11 +237,16 @@ impl Switch {
             .collect();
         let drops: Vec<_> = DropReason::ALL
             .iter()
-            .map(|reason| (reason.name(), self.counters.drops[*reason as usize].read()))
+            .map(|reason| {
+                (
+                    reason.name(),
+                    self.lcore.counters.drops[*reason as usize].read(),
+                )
+            })
             .collect();
         let malformed: Vec<_> = MALFORMED
             .iter()
-            .map(|(kind, name)| (*name, self.counters.malformed[*kind as usize].read()))
+            .map(|(kind, name)| (*name, self.lcore.counters.malformed[*kind as usize].read()))
             .collect();
         let mut state = format!("ct: {}; drops: {}", list(&ct), list(&drops));
         if malformed.iter().any(|(_, value)| *value != 0) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use weir_ct::{Settings, Timeouts};
+use weir_tables::cache::MegaflowSettings;
 use weir_tables::port::{PortConfig, PortNo, PortTable, VlanMode};
 
 use super::Switch;
@@ -11,6 +12,7 @@ use super::Switch;
 pub struct Builder {
     ports: Vec<PortConfig>,
     settings: Settings,
+    caches: MegaflowSettings,
     secret: u64,
 }
 
@@ -27,6 +29,10 @@ impl Default for Builder {
             settings: Settings {
                 max_connections: 256,
                 ..Settings::default()
+            },
+            caches: MegaflowSettings {
+                entries: 256,
+                masks_per_port: 64,
             },
             secret: 0x5eed,
         }
@@ -93,6 +99,13 @@ impl Builder {
         self
     }
 
+    /// Other caches; nothing that a test sees may depend on them.
+    #[must_use]
+    pub fn caches(mut self, caches: MegaflowSettings) -> Self {
+        self.caches = caches;
+        self
+    }
+
     /// Another secret for the hashes; nothing that a test sees may depend on it.
     #[must_use]
     pub fn secret(mut self, secret: u64) -> Self {
@@ -116,7 +129,7 @@ impl Builder {
     /// The switch without flows.
     pub fn empty(self) -> Switch {
         let ports = Arc::new(PortTable::new(self.ports));
-        Switch::new(ports, &self.settings, self.secret)
+        Switch::new(ports, &self.settings, self.caches, self.secret)
     }
 
     fn port(&mut self, no: u32) -> &mut PortConfig {

@@ -1,5 +1,6 @@
 //! Whole-switch tests: flows as text, packets as text, and at the end all counters.
 
+mod cache;
 mod changes;
 mod ct;
 mod drops;

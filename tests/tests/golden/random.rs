@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use weir_packet::{VecFrame, text};
+use weir_tables::cache::MegaflowSettings;
 use weir_tests::switch::Switch;
 
 /// What a rule may match, and what is then known of the packet.
@@ -192,12 +193,15 @@ fn rule() -> impl Strategy<Value = String> {
     ];
     (
         0..4_u8,
-        0..8_u16,
-        prop::sample::select(MATCHES),
+        0..4_usize,
+        0..MATCHES.len(),
         prop::collection::vec(action, 0..6),
         prop::option::weighted(0.2, 1..3_u8),
     )
-        .prop_map(|(table, priority, matches, actions, goto)| {
+        .prop_map(|(table, level, number, actions, goto)| {
+            let matches = MATCHES[number];
+            // Between rules of one priority that both match, OpenFlow leaves the choice open.
+            let priority = level * MATCHES.len() + number;
             let actions: Vec<&str> = actions
                 .iter()
                 .filter_map(|choice| choice.action(matches))
@@ -273,25 +277,70 @@ fn arrival() -> impl Strategy<Value = Arrival> {
     })
 }
 
+/// Caches that forget, refuse, or hold everything.
+fn caches() -> impl Strategy<Value = MegaflowSettings> {
+    prop::sample::select(&[(1, 1), (8, 3), (256, 64)][..]).prop_map(|(entries, masks_per_port)| {
+        MegaflowSettings {
+            entries,
+            masks_per_port,
+        }
+    })
+}
+
+/// What happens next.
+#[derive(Clone, Debug)]
+enum Step {
+    Burst(Vec<Arrival>),
+    Flow(String),
+    Wait(u64),
+    Flush,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let delete = prop::sample::select(
+        &[
+            "delete udp",
+            "delete table=1",
+            "delete ip,nw_dst=10.0.0.2",
+            "delete_strict priority=3",
+            "delete out_port=2",
+            "modify ip actions=output:3",
+            "modify table=2 actions=ct_clear,output:2",
+        ][..],
+    );
+    prop_oneof![
+        6 => prop::collection::vec(arrival(), 1..6).prop_map(Step::Burst),
+        3 => rule().prop_map(Step::Flow),
+        1 => delete.prop_map(|flow| Step::Flow(flow.to_owned())),
+        1 => (0..200_u64).prop_map(Step::Wait),
+        1 => Just(Step::Flush),
+    ]
+}
+
 /// The switch with this policy. A combination that the reader finds impossible (a write behind
 /// a change that removed its prerequisite) is left out, rule by rule.
-fn switch(policy: &str) -> Switch {
+fn switch(policy: &str, caches: MegaflowSettings) -> Switch {
     let mut switch = Switch::builder()
         .ports(3)
         .access(3, 5)
         .max_connections(4)
+        .caches(caches)
         .empty();
     switch.ignore_what_is_sent();
     for rule in policy.lines() {
-        if let Err(error) = switch.change_flows(rule) {
-            let impossible = ["needs", "inv", "at most two VLAN tags"];
-            assert!(
-                impossible.iter().any(|why| error.contains(why)),
-                "{rule}: {error}"
-            );
-        }
+        change(&mut switch, rule);
     }
     switch
+}
+
+fn change(switch: &mut Switch, rule: &str) {
+    if let Err(error) = switch.change_flows(rule) {
+        let impossible = ["needs", "inv", "at most two VLAN tags"];
+        assert!(
+            impossible.iter().any(|why| error.contains(why)),
+            "{rule}: {error}"
+        );
+    }
 }
 
 /// Everything that can be seen of a switch.
@@ -312,27 +361,55 @@ proptest! {
     #[test]
     fn the_books_balance(
         policy in policy(),
+        caches in caches(),
         arrivals in prop::collection::vec((arrival(), 0..20_u64), 1..40),
     ) {
-        let mut sw = switch(&policy);
+        let mut sw = switch(&policy, caches);
         for (Arrival { port, frame }, wait) in arrivals {
             sw.advance(wait);
             sw.inject_frames(port, vec![frame]);
         }
+        sw.state();
+    }
+
+    /// The lcore without caches reads the new tables for every packet.
+    #[test]
+    fn a_change_of_policy_is_obeyed_at_once(
+        policy in policy(),
+        caches in caches(),
+        steps in prop::collection::vec(step(), 1..40),
+    ) {
+        let mut sw = switch(&policy, caches);
+        for step in steps {
+            match step {
+                Step::Burst(arrivals) => {
+                    for Arrival { port, frame } in arrivals {
+                        sw.inject_frames(port, vec![frame]);
+                    }
+                }
+                Step::Flow(flow) => change(&mut sw, &flow),
+                Step::Wait(seconds) => sw.advance(seconds),
+                Step::Flush => {
+                    sw.flush_conntrack(&[]);
+                }
+            }
+        }
+        sw.state();
     }
 
     #[test]
     fn bursts_of_any_size_give_the_same(
         policy in policy(),
+        caches in caches(),
         arrivals in prop::collection::vec(arrival(), 1..40),
         sizes in prop::collection::vec(1..9_usize, 1..8),
     ) {
         // A burst comes from one port: neighbours from different ports are in different bursts.
-        let mut apart = switch(&policy);
+        let mut apart = switch(&policy, caches);
         for Arrival { port, frame } in &arrivals {
             apart.inject_frames(*port, vec![frame.clone()]);
         }
-        let mut together = switch(&policy);
+        let mut together = switch(&policy, caches);
         let mut sizes = sizes.iter().cycle();
         let mut rest = &arrivals[..];
         while let Some(Arrival { port, .. }) = rest.first() {

@@ -25,7 +25,6 @@ fn unsupported_actions_are_named() {
         ),
         ("actions=clear_actions", "clear_actions"),
         ("actions=write_actions(output:1)", "write_actions"),
-        ("ip actions=ct(commit,nat(src=1.2.3.4)),output:1", "nat"),
         ("tcp actions=ct(commit,alg=ftp),output:1", "ct(alg=...)"),
         (
             "ip,ct_state=+trk-inv actions=resubmit(,1,ct)",
