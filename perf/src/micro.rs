@@ -150,13 +150,14 @@ fn ct_established(meter: &Meter, traffic: &Traffic) -> Result<Cost, Failure> {
         commit: Some(Commit::default()),
         ..Request::default()
     };
-    for direction in [Direction::Forward, Direction::Reply] {
-        track(&mut tracker, &Store::new(traffic, direction), &commit, now);
-    }
     let stores = [Direction::Forward, Direction::Reply].map(|way| Store::new(traffic, way));
+    let mut burst = stores[0].burst();
+    for store in &stores {
+        track(&mut tracker, store, &mut burst, &commit, now);
+    }
     let cost = meter.measure(2 * stores[0].len(), || {
         for store in &stores {
-            track(&mut tracker, store, &Request::default(), now);
+            track(&mut tracker, store, &mut burst, &Request::default(), now);
         }
     });
     if tracker.len() != traffic.connections as usize {
@@ -176,12 +177,13 @@ fn ct_new(meter: &Meter, traffic: &Traffic) -> Cost {
         commit: Some(Commit::default()),
         ..Request::default()
     };
+    let mut burst = store.burst();
     meter.measure_with(
         store.len(),
         || {
             // Filled once and emptied, so that its memory is there.
             let mut tracker = Tracker::new(&settings(traffic.connections), SECRET);
-            track(&mut tracker, &store, &commit, now);
+            track(&mut tracker, &store, &mut store.burst(), &commit, now);
             let mut flushed = 0;
             let all = weir_ct::Filter::default();
             let mut cursor = Some(0);
@@ -190,14 +192,19 @@ fn ct_new(meter: &Meter, traffic: &Traffic) -> Cost {
             }
             tracker
         },
-        |tracker| track(tracker, &store, &commit, now),
+        |tracker| track(tracker, &store, &mut burst, &commit, now),
     )
 }
 
-fn track(tracker: &mut Tracker, store: &Store, request: &Request, now: Tick) {
-    let mut burst = store.burst();
+fn track(
+    tracker: &mut Tracker,
+    store: &Store,
+    burst: &mut [VecFrame],
+    request: &Request,
+    now: Tick,
+) {
     for chunk in store.chunks() {
-        let len = load(&mut burst, chunk);
+        let len = load(burst, chunk);
         for frame in &burst[..len] {
             let layout = parse(frame.head(), frame.len()).unwrap_or_default();
             let _ = std::hint::black_box(tracker.execute(frame, &layout, request, now));

@@ -1,10 +1,14 @@
 //! Measures a piece of work in cycles and allocations per packet.
+//!
+//! Cycles are the thread's own processor time at the rate of the time stamp counter: what others
+//! do on the CPU meanwhile does not count, though it may cost the work its caches.
 
 use std::time::{Duration, Instant};
 
-use quanta::Clock;
+use nix::time::{ClockId, clock_gettime};
 
 use crate::compare::Spread;
+use crate::processor::tsc_hz;
 
 /// What something costs.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +27,7 @@ pub struct Meter {
     pub samples: usize,
     /// A sample repeats the work until it took so long.
     pub least_sample: Duration,
-    clock: Clock,
+    tsc_hz: f64,
 }
 
 impl Meter {
@@ -31,9 +35,9 @@ impl Meter {
     pub fn new(allocations: fn() -> u64) -> Self {
         Self {
             allocations,
-            samples: 15,
-            least_sample: Duration::from_millis(10),
-            clock: Clock::new(),
+            samples: 31,
+            least_sample: Duration::from_millis(5),
+            tsc_hz: tsc_hz(),
         }
     }
 
@@ -68,11 +72,11 @@ impl Meter {
         for _ in 0..self.samples {
             let mut value = prepare();
             let before = (self.allocations)();
-            let from = self.clock.raw();
+            let from = processor_time();
             work(&mut value);
-            let to = self.clock.raw();
+            let span = processor_time() - from;
             allocations += (self.allocations)() - before;
-            cycles.push((to - from) as f64 / packets as f64);
+            cycles.push(span.as_secs_f64() * self.tsc_hz / packets as f64);
         }
         let packets = packets * self.samples as u64;
         Cost {
@@ -80,4 +84,10 @@ impl Meter {
             allocations: allocations as f64 / packets as f64,
         }
     }
+}
+
+/// Processor time of this thread so far.
+fn processor_time() -> Duration {
+    let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
+    clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
 }
