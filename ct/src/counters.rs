@@ -30,6 +30,8 @@ counters! {
     reopened: "Closed TCP connections ended by a SYN of a new one.",
     refused_table_full: "Commits that dropped their packet: table full.",
     refused_tuple_in_use: "Commits that dropped their packet: reply tuple in use.",
+    refused_nat_exhausted: "Commits that dropped their packet: every address and port of the NAT range taken.",
+    refused_nat_version: "Commits that dropped their packet: NAT range of the other IP version.",
     invalid_not_ip: "Invalid: neither IPv4 nor IPv6.",
     invalid_ip_header: "Invalid: malformed IPv4 or IPv6 header, or IPv6 extension header.",
     invalid_ip_checksum: "Invalid: wrong IPv4 header checksum.",

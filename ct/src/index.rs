@@ -77,6 +77,11 @@ impl Index {
         }
     }
 
+    /// The hash of a key that need not be in the index.
+    pub(crate) fn hash(&self, key: &Key) -> u64 {
+        self.hash.of(key)
+    }
+
     /// Every place, in no particular order.
     #[cfg(test)]
     pub(crate) fn places(&self) -> impl Iterator<Item = Place> {

@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use weir_packet::{IpPair, Tuple};
+use weir_nat::End;
+use weir_packet::{IpPair, Tuple, protocol};
 
 /// One direction of a connection in one zone.
 ///
@@ -59,6 +60,36 @@ impl Key {
         }
     }
 
+    /// The number at `end` that a translation may choose: a port, or the identifier of an ICMP
+    /// query, which is the same at both. `None` if the protocol has none.
+    pub(crate) const fn number(&self, end: End) -> Option<u16> {
+        match self.number_shift(end) {
+            Some(shift) => Some((self.0[0] >> shift) as u16),
+            None => None,
+        }
+    }
+
+    /// This key with a number of 0 at `end`: what all keys have in common that differ there only.
+    pub(crate) const fn without_number(&self, end: End) -> Self {
+        let mut key = *self;
+        if let Some(shift) = self.number_shift(end) {
+            key.0[0] &= !(0xffff << shift);
+        }
+        key
+    }
+
+    const fn number_shift(&self, end: End) -> Option<u32> {
+        const SRC: u32 = 48;
+        const DST: u32 = 32;
+        match ((self.0[0] >> 8) as u8, self.0[0] & 0xff, end) {
+            (protocol::TCP | protocol::UDP | protocol::SCTP, _, End::Dst) => Some(DST),
+            (protocol::TCP | protocol::UDP | protocol::SCTP, _, End::Src)
+            | (protocol::ICMP, V4, End::Src | End::Dst)
+            | (protocol::ICMPV6, V6, End::Src | End::Dst) => Some(SRC),
+            (_, _, End::Src | End::Dst) => None,
+        }
+    }
+
     /// The words that are not zero for every key of its IP version: what a hash must cover.
     pub(crate) fn words(&self) -> &[u64] {
         let [head, addresses, ..] = &self.0;
@@ -87,6 +118,9 @@ const fn joined(high: u64, low: u64) -> Ipv6Addr {
 mod tests {
     use proptest::prelude::*;
 
+    use weir_nat::End;
+    use weir_packet::Tuple;
+
     use super::Key;
     use crate::testing::any_tuple;
 
@@ -96,6 +130,25 @@ mod tests {
             let key = Key::new(&tuple, zone);
             prop_assert_eq!(key.tuple(), tuple);
             prop_assert_eq!(key.zone(), zone);
+        }
+
+        #[test]
+        fn a_number_is_a_port_or_an_identifier(tuple in any_tuple(), zone: u16) {
+            let ported = matches!(tuple.protocol, 6 | 17 | 132);
+            let key = Key::new(&tuple, zone);
+            for end in [End::Src, End::Dst] {
+                let (number, without) = match end {
+                    End::Dst if ported => (tuple.dst_port, Tuple { dst_port: 0, ..tuple }),
+                    End::Src | End::Dst => (tuple.src_port, Tuple { src_port: 0, ..tuple }),
+                };
+                if ported || tuple.is_icmp() {
+                    prop_assert_eq!(key.number(end), Some(number));
+                    prop_assert_eq!(key.without_number(end), Key::new(&without, zone));
+                } else {
+                    prop_assert_eq!(key.number(end), None);
+                    prop_assert_eq!(key.without_number(end), key);
+                }
+            }
         }
     }
 }

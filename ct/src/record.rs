@@ -1,5 +1,6 @@
 //! One connection in memory: a hot half that every packet touches, and a cold one.
 
+use weir_nat::{End, NatKind};
 use weir_packet::Tick;
 
 use crate::key::Key;
@@ -10,6 +11,21 @@ use crate::tcp::{Phase, Tcp};
 pub(crate) enum Direction {
     Original,
     Reply,
+}
+
+impl Direction {
+    pub(crate) const BOTH: [Self; 2] = [Self::Original, Self::Reply];
+
+    /// The bit of [`Hot::leased`] that says that the number at `end` of this direction's key is
+    /// leased.
+    pub(crate) const fn lease_bit(self, end: End) -> u8 {
+        match (self, end) {
+            (Self::Original, End::Src) => 1,
+            (Self::Original, End::Dst) => 2,
+            (Self::Reply, End::Src) => 4,
+            (Self::Reply, End::Dst) => 8,
+        }
+    }
 }
 
 /// What every packet of a connection reads or writes: one cache line.
@@ -27,6 +43,10 @@ pub(crate) struct Hot {
     pub(crate) zone: u16,
     /// Whether a packet in reply direction was accepted.
     pub(crate) replied: bool,
+    /// Which end is translated, even if to what it was.
+    pub(crate) nat: Option<NatKind>,
+    /// Which numbers of its keys are leased: bits of [`Direction::lease_bit`].
+    pub(crate) leased: u8,
 }
 
 const _: () = assert!(size_of::<Hot>() == 64);
@@ -40,6 +60,8 @@ impl Hot {
         mark: 0,
         zone: 0,
         replied: false,
+        nat: None,
+        leased: 0,
     };
 
     pub(crate) const fn is_live(&self) -> bool {

@@ -1,19 +1,24 @@
 //! What the pipeline asks of the tracker for one packet, and what it gets back.
 
+use weir_nat::{NatSpec, Translation};
 use weir_packet::Tuple;
 
+use crate::record::Direction;
 use crate::state::CtState;
 
 /// One `ct(...)` as executed for one packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Request {
+pub struct Request<'a> {
     /// The zone.
     pub zone: u16,
     /// `ct(commit)`: create the connection, or refresh its metadata.
     pub commit: Option<Commit>,
+    /// `ct(nat)`: translate the packet as its connection was set up when it was created. With
+    /// `commit`, a connection that is created is set up as this says.
+    pub nat: Option<&'a NatSpec>,
     /// What the packet's last `ct()` gave as [`Outcome::seen`], so that a packet that meets a
     /// connection twice is tracked once. `None` for a packet not yet tracked, after `ct_clear`,
-    /// and after a change of its addresses, ports or protocol.
+    /// and after a change of its addresses, ports or protocol other than the tracker asked for.
     pub seen: Option<Seen>,
 }
 
@@ -42,6 +47,8 @@ pub struct Outcome {
     pub original: Option<Tuple>,
     /// The connection met, to be handed to the packet's next `ct()`.
     pub seen: Option<Seen>,
+    /// What the packet's headers are to say, if anything changes.
+    pub translation: Option<Translation>,
 }
 
 /// A connection that a packet has met, and how. Harmless when outdated: the connection's
@@ -50,8 +57,24 @@ pub struct Outcome {
 pub struct Seen {
     pub(crate) slot: u32,
     pub(crate) zone: u16,
-    pub(crate) state: CtState,
     pub(crate) id: u64,
+    pub(crate) meeting: Meeting,
+}
+
+/// How a packet met a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Meeting {
+    pub(crate) direction: Direction,
+    pub(crate) role: Role,
+    pub(crate) state: CtState,
+}
+
+/// What a packet is to the connection that it met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Part,
+    /// An ICMP error about a part.
+    Error,
 }
 
 /// Why a commit drops its packet.
@@ -64,9 +87,15 @@ pub enum CtDrop {
     /// The tuple that replies would have belongs to another connection.
     #[error("reply tuple in use")]
     TupleInUse,
+    /// Every address and port that the connection could be translated to is taken.
+    #[error("NAT range exhausted")]
+    NatExhausted,
+    /// The connection was to be translated to an address of the other IP version.
+    #[error("NAT range of the other IP version")]
+    NatVersion,
 }
 
 impl CtDrop {
     /// How many reasons there are.
-    pub const COUNT: usize = 2;
+    pub const COUNT: usize = 4;
 }

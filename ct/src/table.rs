@@ -1,13 +1,16 @@
-//! All connections of a tracker: records, index and wheel, kept in step.
+//! All connections of a tracker: records, index, wheel and leased numbers, kept in step.
 //!
 //! Invariants
 //!   1. A slot is live exactly if its `id` is not 0; then it waits in the wheel and is in the
 //!      index under both of its keys (once if they are equal), and under nothing else.
 //!   2. The wheel looks at a slot in the turn of its deadline or before.
 //!   3. Slots at and above `touched` were never live.
+//!   4. A number is leased exactly if a live connection says so of a key of its own
+//!      (`Hot::leased`). So a lease ends with its connection, however that ends.
 //!
 //! Cost: constant per operation; memory is taken once, in [`Table::new`].
 
+use weir_nat::{End, Leases, NatKind, Pool};
 use weir_packet::Tick;
 
 use crate::index::{Index, Place};
@@ -20,6 +23,7 @@ pub(crate) struct Table {
     cold: Box<[Cold]>,
     index: Index,
     wheel: Wheel,
+    leases: Leases,
     /// Slots below `touched` that are free; the last one freed is used next.
     free: Vec<u32>,
     touched: u32,
@@ -36,6 +40,7 @@ pub(crate) struct Birth {
     pub(crate) mark: u32,
     pub(crate) label: u128,
     pub(crate) deadline: Tick,
+    pub(crate) nat: Option<NatKind>,
 }
 
 impl Table {
@@ -46,6 +51,7 @@ impl Table {
             cold: vec![Cold::FREE; slots as usize].into_boxed_slice(),
             index: Index::new(slots, secret),
             wheel: Wheel::new(slots),
+            leases: Leases::new(slots),
             free: Vec::with_capacity(slots as usize),
             touched: 0,
             live: 0,
@@ -107,6 +113,7 @@ impl Table {
             mark,
             label,
             deadline,
+            nat,
         } = *birth;
         self.hot[slot as usize] = Hot {
             deadline,
@@ -116,6 +123,8 @@ impl Table {
             mark,
             zone: original.zone(),
             replied: false,
+            nat,
+            leased: 0,
         };
         self.cold[slot as usize] = Cold {
             original,
@@ -139,7 +148,45 @@ impl Table {
             );
         }
         self.wheel.insert(slot, deadline, now);
+        if nat == Some(NatKind::Src) {
+            // Many clients are to have one address: the next may want this port.
+            let direction = Direction::Reply;
+            self.lease(Place { slot, direction }, End::Dst);
+        }
         Some(slot)
+    }
+
+    /// Notes that the number at `end` of this key of a live connection is taken, until the
+    /// connection ends. If there is no room to note it, it stays to be found in the index.
+    pub(crate) fn lease(&mut self, place: Place, end: End) {
+        let Place { slot, direction } = place;
+        let key = self.cold[slot as usize].key(direction);
+        let bit = direction.lease_bit(end);
+        if self.hot[slot as usize].leased & bit == 0
+            && let Some(number) = key.number(end)
+            && self
+                .leases
+                .lease(self.pool(key, end), number.into())
+                .is_ok()
+        {
+            self.hot[slot as usize].leased |= bit;
+        }
+    }
+
+    /// The first number from `from` to `to` that is not leased at `end` of `key`.
+    pub(crate) fn next_free(&self, key: &Key, end: End, from: u16, to: u16) -> Option<u16> {
+        let pool = self.pool(key, end);
+        let free = self.leases.next_free(pool, from.into(), to.into());
+        free.map(|number| number as u16)
+    }
+
+    /// What keys are in together that differ by the number at `end` only.
+    fn pool(&self, key: &Key, end: End) -> Pool {
+        let hash = self.index.hash(&key.without_number(end));
+        Pool(match end {
+            End::Src => hash,
+            End::Dst => hash.rotate_left(32),
+        })
     }
 
     /// Removes the live connection in `slot`.
@@ -219,10 +266,34 @@ impl Table {
             let there = self.index.remove(place, &self.cold);
             debug_assert!(there, "slot {slot} by its reply key");
         }
+        self.give_back(slot);
         self.hot[slot as usize].id = 0;
         self.touch(slot);
         self.free.push(slot);
         self.live -= 1;
+    }
+
+    /// Gives back every number that is leased to the connection in `slot`.
+    fn give_back(&mut self, slot: u32) {
+        let leased = std::mem::take(&mut self.hot[slot as usize].leased);
+        if leased == 0 {
+            return;
+        }
+        for direction in Direction::BOTH {
+            for end in [End::Src, End::Dst] {
+                let key = self.cold[slot as usize].key(direction);
+                if leased & direction.lease_bit(end) != 0
+                    && let Some(number) = key.number(end)
+                {
+                    self.leases.give_back(self.pool(key, end), number.into());
+                }
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     /// Checks every invariant.
@@ -264,6 +335,21 @@ impl Table {
         });
         assert_eq!(entries, keys.sum::<usize>());
         assert!(self.index.capacity() >= self.slots() as usize * 2);
+
+        let mut leases = 0;
+        for &slot in &live {
+            for direction in Direction::BOTH {
+                for end in [End::Src, End::Dst] {
+                    if self.hot(slot).leased & direction.lease_bit(end) != 0 {
+                        let key = self.cold(slot).key(direction);
+                        let number = key.number(end).expect("only a number is leased");
+                        assert!(self.leases.is_leased(self.pool(key, end), number.into()));
+                        leases += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(self.leases.len(), leases);
     }
 }
 

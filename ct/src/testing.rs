@@ -15,8 +15,13 @@ pub(crate) fn any_tuple() -> impl Strategy<Value = Tuple> {
         src: Ipv6Addr::from_bits(src),
         dst: Ipv6Addr::from_bits(dst),
     });
-    (prop_oneof![v4, v6], any::<(u8, u16, u16)>()).prop_map(
-        |(ip, (protocol, src_port, dst_port))| Tuple {
+    // Those with ports or identifiers among them.
+    let protocol = prop_oneof![
+        any::<u8>(),
+        proptest::sample::select(&[1, 6, 17, 58, 132][..])
+    ];
+    (prop_oneof![v4, v6], protocol, any::<(u16, u16)>()).prop_map(
+        |(ip, protocol, (src_port, dst_port))| Tuple {
             ip,
             protocol,
             src_port,

@@ -1,5 +1,6 @@
 //! What `ct()` does, packet by packet.
 
+mod translate;
 mod walk;
 
 use weir_packet::{Frame, Layout, Tick, Tuple};
@@ -9,7 +10,7 @@ use crate::extract::{self, Subject, Transport};
 use crate::index::Place;
 use crate::key::Key;
 use crate::record::{Datagram, Direction, Protocol, Query};
-use crate::request::{Commit, CtDrop, Outcome, Request, Seen};
+use crate::request::{Commit, CtDrop, Meeting, Outcome, Request, Role, Seen};
 use crate::settings::{Settings, TableTooSmall};
 use crate::state::CtState;
 use crate::table::{Birth, Table, Turn};
@@ -22,11 +23,16 @@ pub struct Tracker {
     counters: Counters,
     /// Where the search for a connection to evict goes on.
     hand: u32,
+    /// The key of the hash by which translations are chosen.
+    secret: u64,
+    /// What the next random choice of a port depends on.
+    draw: u64,
 }
 
 impl Tracker {
     /// Takes memory for `settings.max_connections`; nothing grows afterwards. `secret` makes
-    /// the collisions of the hash unpredictable; it changes nothing else.
+    /// the collisions of the hash unpredictable, and which address and port of a NAT range a
+    /// connection gets; it changes nothing else.
     ///
     /// # Panics
     /// If `max_connections` is above 2^31 - 1.
@@ -36,6 +42,8 @@ impl Tracker {
             settings: settings.clone(),
             counters: Counters::default(),
             hand: 0,
+            secret,
+            draw: secret,
         }
     }
 
@@ -54,7 +62,8 @@ impl Tracker {
     }
 
     /// Executes one `ct(...)` for one packet: finds its connection, judges it, and with
-    /// `request.commit` creates the connection or changes its mark and label.
+    /// `request.commit` creates the connection or changes its mark and label. With `request.nat`
+    /// the outcome says what the packet's headers are to be.
     ///
     /// A commit of an invalid packet does nothing, nor does that of a Neighbour Discovery or
     /// MLD message, which is always new.
@@ -65,7 +74,7 @@ impl Tracker {
         &mut self,
         frame: &F,
         layout: &Layout,
-        request: &Request,
+        request: &Request<'_>,
         now: Tick,
     ) -> Result<Outcome, CtDrop> {
         if let Some(outcome) = self.meet_again(request, now) {
@@ -115,12 +124,12 @@ impl Tracker {
 
     /// A packet that meets the same connection again is not tracked again: its state stays,
     /// only the metadata is read and written anew.
-    fn meet_again(&mut self, request: &Request, now: Tick) -> Option<Outcome> {
+    fn meet_again(&mut self, request: &Request<'_>, now: Tick) -> Option<Outcome> {
         let seen = request.seen?;
         let hot = self.table.hot(seen.slot);
         let same = hot.id == seen.id && seen.zone == request.zone && !hot.is_expired(now);
         let force = request.commit.is_some_and(|commit| commit.force);
-        (same && !force).then(|| self.met(seen.slot, seen.state, request))
+        (same && !force).then(|| self.met(seen.slot, seen.meeting, request))
     }
 
     /// A packet with a tuple of its own.
@@ -128,7 +137,7 @@ impl Tracker {
         &mut self,
         tuple: &Tuple,
         transport: &Transport,
-        request: &Request,
+        request: &Request<'_>,
         now: Tick,
     ) -> Result<Outcome, CtDrop> {
         let key = Key::new(tuple, request.zone);
@@ -138,17 +147,25 @@ impl Tracker {
                 self.table.remove(place.slot);
                 self.counters.forced += 1;
             } else {
-                match self.follow(place, transport, now) {
-                    Followed::Part(state) => return Ok(self.met(place.slot, state, request)),
+                let state = match self.follow(place, transport, now) {
+                    Followed::Part(state) => Some(state),
                     Followed::Invalid(reason) => {
                         self.counters.count_invalid(reason);
-                        let state = CtState::TRK | CtState::INV;
-                        return Ok(self.met(place.slot, state, request));
+                        Some(CtState::TRK | CtState::INV)
                     }
                     Followed::Reopens => {
                         self.table.remove(place.slot);
                         self.counters.reopened += 1;
+                        None
                     }
+                };
+                if let Some(state) = state {
+                    let meeting = Meeting {
+                        direction: place.direction,
+                        role: Role::Part,
+                        state,
+                    };
+                    return Ok(self.met(place.slot, meeting, request));
                 }
             }
         }
@@ -158,16 +175,20 @@ impl Tracker {
         };
         match request.commit {
             None => Ok(new(*tuple)),
-            Some(commit) => self.create(tuple, request.zone, protocol, commit, now),
+            Some(commit) => self.create(tuple, request, protocol, commit, now),
         }
     }
 
     /// An ICMP error about a packet whose reply would have the tuple `about`.
-    fn error(&mut self, about: &Tuple, request: &Request, now: Tick) -> Outcome {
+    fn error(&mut self, about: &Tuple, request: &Request<'_>, now: Tick) -> Outcome {
         match self.find(&Key::new(about, request.zone), now) {
             Some(Place { slot, direction }) => {
-                let state = CtState::TRK | CtState::REL | reply_bit(direction);
-                self.met(slot, state, request)
+                let meeting = Meeting {
+                    direction,
+                    role: Role::Error,
+                    state: CtState::TRK | CtState::REL | reply_bit(direction),
+                };
+                self.met(slot, meeting, request)
             }
             None => self.invalid(Invalid::IcmpUnrelated),
         }
@@ -236,26 +257,29 @@ impl Tracker {
     }
 
     /// What a packet that met a connection is told; a commit's metadata is written before.
-    fn met(&mut self, slot: u32, state: CtState, request: &Request) -> Outcome {
+    fn met(&mut self, slot: u32, mut meeting: Meeting, request: &Request<'_>) -> Outcome {
         let (mut mark, mut label) = (self.table.hot(slot).mark, self.table.cold(slot).label);
         if let Some(commit) = request.commit
-            && !state.contains(CtState::INV)
+            && !meeting.state.contains(CtState::INV)
         {
             (mark, label) = merged(commit, mark, label);
             self.table.set_metadata(slot, mark, label);
         }
-        let id = self.table.hot(slot).id;
+        let translation = request
+            .nat
+            .and_then(|_| self.translation(slot, &mut meeting));
         Outcome {
-            state,
+            state: meeting.state,
             mark,
             label,
             original: Some(self.table.cold(slot).original.tuple()),
             seen: Some(Seen {
                 slot,
                 zone: request.zone,
-                state,
-                id,
+                id: self.table.hot(slot).id,
+                meeting,
             }),
+            translation,
         }
     }
 
@@ -263,26 +287,21 @@ impl Tracker {
     fn create(
         &mut self,
         tuple: &Tuple,
-        zone: u16,
+        request: &Request<'_>,
         protocol: Protocol,
         commit: Commit,
         now: Tick,
     ) -> Result<Outcome, CtDrop> {
-        let reply = Key::new(&tuple.reversed(), zone);
-        if self.find(&reply, now).is_some() {
-            self.counters.refused_tuple_in_use += 1;
-            return Err(CtDrop::TupleInUse);
-        }
+        let (reply, nat) = self.reply_to(tuple, request, now)?;
         let (mark, label) = merged(commit, 0, 0);
-        let deadline = now + self.settings.timeouts.of(&protocol);
-        let original = Key::new(tuple, zone);
         let birth = Birth {
-            original,
-            reply,
+            original: Key::new(tuple, request.zone),
+            reply: Key::new(&reply, request.zone),
             protocol,
             mark,
             label,
-            deadline,
+            deadline: now + self.settings.timeouts.of(&protocol),
+            nat,
         };
         let slot = if self.make_room(now) {
             self.table.insert(&birth, now)
@@ -294,21 +313,13 @@ impl Tracker {
             return Err(CtDrop::TableFull);
         };
         self.counters.created += 1;
-        let state = CtState::TRK | CtState::NEW;
-        let id = self.table.hot(slot).id;
-        let seen = Some(Seen {
-            slot,
-            zone,
-            state,
-            id,
-        });
-        Ok(Outcome {
-            state,
-            mark,
-            label,
-            original: Some(*tuple),
-            seen,
-        })
+        let meeting = Meeting {
+            direction: Direction::Original,
+            role: Role::Part,
+            state: CtState::TRK | CtState::NEW,
+        };
+        // The metadata is there already, and writing it again changes nothing.
+        Ok(self.met(slot, meeting, request))
     }
 
     /// Sees to it that the limit allows one more connection: forgets such whose time is over,
@@ -376,6 +387,7 @@ impl Tracker {
             label: 0,
             original: None,
             seen: None,
+            translation: None,
         }
     }
 

@@ -7,6 +7,7 @@
 //! +0.01 commit > S seq=100                       => new       TCP, client to server
 //! +0    < SA seq=900 ack=101                     => est|rpl   TCP, server to client
 //! +1    zone=5 commit(mark=1/0xf) udp 10.0.0.1:1 > 10.0.0.2:2 => new mark=1
+//! +0    commit nat(src=9.9.9.9:1-9) udp 10.0.0.1:1 > 10.0.0.2:2 => new|snat to udp 9.9.9.9:1 > 10.0.0.2:2
 //! state SYN_SENT CLOSED timeout=30               both ends of the only TCP connection
 //! dump udp,orig=(...),reply=(...),zone=5,mark=1  all lines of the dump, in any order
 //! dump none
@@ -16,9 +17,11 @@
 //! ```
 //!
 //! `+N` advances the clock by N seconds. The client is 10.0.0.1:1000, the server 10.0.0.2:80;
-//! any other packet is written as `weir_packet::text` has it. `again` in front of a packet means
-//! the packet before, unchanged, in its next `ct()`. States are printed without `trk`; a commit that
-//! drops its packet says `drop:` and the reason. `commit` takes `force`, `mark=V/M`, `label=V/M`.
+//! any other packet is written as `weir_packet::text` has it. `again` in place of a packet means
+//! the packet before, as it then was, in its next `ct()`. States are printed without `trk`; a
+//! commit that drops its packet says `drop:` and the reason; `to` is the packet if it was
+//! translated. `commit` takes `force`, `mark=V/M`, `label=V/M`; `nat` is bare or takes what
+//! `ct(nat(...))` does.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -26,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use weir_ct::{Commit, DumpStyle, Filter, Outcome, ProtocolInfo, Request, Seen, Settings, Tracker};
+use weir_nat::{NatFlags, NatKind, NatRange, NatSpec, PortChoice};
 use weir_packet::{Frame, Tick, VecFrame, text};
 
 #[test]
@@ -164,13 +168,16 @@ impl Run {
     fn packet(&mut self, statement: &str) -> Check {
         let (mut packet, wanted) = statement.split_once("=>").ok_or("no `=>`")?;
         let mut request = Request::default();
-        let frame = loop {
+        let mut spec = None;
+        let mut frame = loop {
             packet = packet.trim();
             let (word, rest) = packet.split_once(' ').unwrap_or((packet, ""));
             if let Some(zone) = word.strip_prefix("zone=") {
                 request.zone = zone.parse().map_err(|_| "no zone".to_owned())?;
             } else if let Some(arguments) = word.strip_prefix("commit") {
                 request.commit = Some(commit(arguments)?);
+            } else if let Some(arguments) = word.strip_prefix("nat") {
+                spec = Some(nat(arguments)?);
             } else if word == "again" {
                 let (frame, seen) = self.last.clone().ok_or("again what?")?;
                 request.seen = seen;
@@ -187,15 +194,25 @@ impl Run {
         };
         let layout = weir_packet::parse(frame.head(), frame.len()).map_err(|e| format!("{e:?}"))?;
         let now = self.now();
+        request.nat = spec.as_ref();
         let outcome = self.tracker().execute(&frame, &layout, &request, now);
-        self.last = Some((
-            frame,
-            outcome.as_ref().ok().and_then(|outcome| outcome.seen),
-        ));
-        let there = match outcome {
-            Ok(outcome) => told(&outcome),
+        let there = match &outcome {
+            Ok(outcome) => {
+                let mut told = told(outcome);
+                if let Some(translation) = &outcome.translation {
+                    let before = frame.clone();
+                    translation.apply(frame.head_mut(), &layout);
+                    if frame == before {
+                        return Err(format!("{told}, translated to what it was"));
+                    }
+                    told = format!("{told} to {}", text::describe(frame.bytes()));
+                }
+                told
+            }
             Err(drop) => format!("drop: {drop}"),
         };
+        let seen = outcome.ok().and_then(|outcome| outcome.seen);
+        self.last = Some((frame, seen));
         same(&wanted.trim(), &there.as_str())
     }
 
@@ -278,6 +295,52 @@ fn commit(arguments: &str) -> Result<Commit, String> {
     Ok(commit)
 }
 
+/// `(src=A-B:P-Q,persistent)` and the like; IPv6 without ports.
+fn nat(arguments: &str) -> Result<NatSpec, String> {
+    let arguments = arguments.trim_start_matches('(').trim_end_matches(')');
+    let mut arguments = arguments.split(',').filter(|argument| !argument.is_empty());
+    let Some(end) = arguments.next() else {
+        return Ok(NatSpec::Existing);
+    };
+    let (kind, range) = match end.split_once('=') {
+        Some((kind, range)) => (kind, Some(nat_range(range)?)),
+        None => (end, None),
+    };
+    let kind = match kind {
+        "src" => NatKind::Src,
+        "dst" => NatKind::Dst,
+        _ => return Err(format!("no such end: {kind}")),
+    };
+    let mut flags = NatFlags::default();
+    for flag in arguments {
+        match flag {
+            "persistent" => flags.persistent = true,
+            "hash" => flags.choice = PortChoice::Hash,
+            "random" => flags.choice = PortChoice::Random,
+            _ => return Err(format!("no such flag: {flag}")),
+        }
+    }
+    Ok(NatSpec::Allocate { kind, range, flags })
+}
+
+fn nat_range(text: &str) -> Result<NatRange, String> {
+    fn both<T: std::str::FromStr + Copy>(text: &str) -> Result<(T, T), String> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let parse = |text: &str| {
+            text.parse()
+                .map_err(|_| format!("no end of a range: {text}"))
+        };
+        Ok((parse(first)?, parse(last)?))
+    }
+    let v6 = text.matches(':').count() > 1;
+    let (addresses, ports) = match text.split_once(':').filter(|_| !v6) {
+        Some((addresses, ports)) => (addresses, Some(both(ports)?)),
+        None => (text, None),
+    };
+    let (first, last) = both(addresses)?;
+    NatRange::new(first, last, ports).map_err(|error| error.to_string())
+}
+
 fn number(text: &str) -> Result<u128, String> {
     match text.strip_prefix("0x") {
         Some(digits) => u128::from_str_radix(digits, 16),
@@ -289,8 +352,8 @@ fn number(text: &str) -> Result<u128, String> {
 /// What a script says of an outcome.
 fn told(outcome: &Outcome) -> String {
     let state = outcome.state.to_string();
-    let mut told = match state.strip_suffix("|trk") {
-        Some(state) => state.to_owned(),
+    let mut told = match state.split_once("|trk") {
+        Some((before, behind)) => format!("{before}{behind}"),
         None => format!("{state} without trk"),
     };
     if outcome.mark != 0 {

@@ -33,17 +33,10 @@ pub struct Leases {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool(pub u64);
 
-/// A word of a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Node {
-    /// Of pool, level and place; 0: none.
-    id: u64,
-    bits: u64,
-}
-
-impl Node {
-    const NONE: Self = Self { id: 0, bits: 0 };
-}
+/// A word of a pool: its id, which is not 0, and its bits. An array, since the allocator hands
+/// out zeros for such without touching them: memory is used where there are leases.
+type Node = [u64; 2];
+const NONE: Node = [0; 2];
 
 /// There is no room to note one more lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +50,7 @@ impl Leases {
         let wanted = (leases as usize + SPARE).max(16) * 4 / 3;
         let slots = wanted.next_power_of_two();
         Self {
-            nodes: vec![Node::NONE; slots].into_boxed_slice(),
+            nodes: vec![NONE; slots].into_boxed_slice(),
             used: 0,
             leased: 0,
             shift: u64::BITS - slots.trailing_zeros(),
@@ -104,7 +97,7 @@ impl Leases {
             let Some(at) = self.find(id(pool, level, place / BITS)) else {
                 return;
             };
-            let bits = &mut self.nodes[at].bits;
+            let bits = &mut self.nodes[at][1];
             let was_full = *bits == u64::MAX;
             *bits &= !(1 << (place % BITS));
             if *bits == 0 {
@@ -162,7 +155,7 @@ impl Leases {
 
     fn bits(&self, pool: Pool, level: u32, place: u64) -> u64 {
         self.find(id(pool, level, place))
-            .map_or(0, |at| self.nodes[at].bits)
+            .map_or(0, |at| self.nodes[at][1])
     }
 
     /// The word, made if it is not there. There is room.
@@ -170,28 +163,28 @@ impl Leases {
         let id = id(pool, level, place);
         let mut at = self.home(id);
         loop {
-            let there = self.nodes[at].id;
+            let there = self.nodes[at][0];
             if there == id {
                 break;
             }
-            if there == Node::NONE.id {
-                self.nodes[at] = Node { id, bits: 0 };
+            if there == NONE[0] {
+                self.nodes[at] = [id, 0];
                 self.used += 1;
                 break;
             }
             at = self.behind(at);
         }
-        &mut self.nodes[at].bits
+        &mut self.nodes[at][1]
     }
 
     fn find(&self, id: u64) -> Option<usize> {
         let mut at = self.home(id);
         loop {
-            let there = self.nodes[at].id;
+            let there = self.nodes[at][0];
             if there == id {
                 return Some(at);
             }
-            if there == Node::NONE.id {
+            if there == NONE[0] {
                 return None;
             }
             at = self.behind(at);
@@ -205,18 +198,18 @@ impl Leases {
         loop {
             at = self.behind(at);
             let node = self.nodes[at];
-            if node.id == Node::NONE.id {
+            if node[0] == NONE[0] {
                 break;
             }
             // Only what would not be found before its home may move up.
-            let from_home = at.wrapping_sub(self.home(node.id)) & mask;
+            let from_home = at.wrapping_sub(self.home(node[0])) & mask;
             let from_hole = at.wrapping_sub(hole) & mask;
             if from_home >= from_hole {
                 self.nodes[hole] = node;
                 hole = at;
             }
         }
-        self.nodes[hole] = Node::NONE;
+        self.nodes[hole] = NONE;
         self.used -= 1;
     }
 
@@ -243,7 +236,7 @@ const fn id(pool: Pool, level: u32, place: u64) -> u64 {
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
     let of_pool = (level as u64) << 32 | place;
     let id = pool.0.wrapping_add(of_pool.wrapping_mul(SPREAD));
-    if id == Node::NONE.id { 1 } else { id }
+    if id == NONE[0] { 1 } else { id }
 }
 
 #[cfg(test)]

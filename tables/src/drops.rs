@@ -49,6 +49,8 @@ reasons! {
     NormalVlan "normal_vlan" "The input port does not carry the packet's VLAN (NORMAL).";
     NormalNoPort "normal_no_port" "NORMAL found no port to send to.";
     CtTupleInUse "ct_tuple_in_use" "The tuple of the replies belongs to another connection.";
+    NatExhausted "nat_exhausted" "Every address and port of the NAT range is taken for this destination.";
+    NatVersion "nat_version" "The NAT range has addresses of the other IP version.";
     CtFull "ct_full" "The connection table is full and holds nothing to evict.";
 }
 
@@ -60,6 +62,8 @@ impl From<CtDrop> for DropReason {
         match reason {
             CtDrop::TableFull => Self::CtFull,
             CtDrop::TupleInUse => Self::CtTupleInUse,
+            CtDrop::NatExhausted => Self::NatExhausted,
+            CtDrop::NatVersion => Self::NatVersion,
         }
     }
 }

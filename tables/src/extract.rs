@@ -67,6 +67,12 @@ pub(crate) fn copy_packet_words(from: &FlowKey, to: &mut FlowKey) {
     to.words_mut()[FIRST_PACKET_WORD..].copy_from_slice(&from.words()[FIRST_PACKET_WORD..]);
 }
 
+/// As [`copy_packet_words`], of Ethernet and VLAN only.
+pub(crate) fn copy_link_words(from: &FlowKey, to: &mut FlowKey) {
+    let link = FIRST_PACKET_WORD..usize::from(word::IPV4);
+    to.words_mut()[link.clone()].copy_from_slice(&from.words()[link]);
+}
+
 /// Whether two keys agree in what the headers of a frame say.
 pub(crate) fn packet_words_equal(left: &FlowKey, right: &FlowKey) -> bool {
     left.words()[FIRST_PACKET_WORD..] == right.words()[FIRST_PACKET_WORD..]

@@ -9,29 +9,31 @@
 //! So order is kept, and a packet that goes to one port is never copied.
 //!
 //! Invariants
-//!   1. Packet words of `Packet::wire` are what the frame's headers say.
+//!   1. Packet words of `Packet::wire` are what the frame's headers say, but what ct() has
+//!      translated in this pass: that the tables learn when the packet comes back from it.
 //!   2. Each journey either attempts an output or counts exactly one drop; further copies that
 //!      cannot be sent are counted one by one.
 //!
 //! Threads: run by one lcore, on its own state and an immutable snapshot.
 //! Cost: one look-up per table passed; no allocation.
 
-use weir_ct::{Commit, Request, Seen, Tracker};
+use weir_ct::{Seen, Tracker};
 use weir_packet::{Fragment, Frame, Layout, Tick};
 
 use crate::action::TableId;
 use crate::cache::{Megaflows, PathId, Record, Step};
 use crate::counters::{LcoreCounters, RuleCounters};
 use crate::drops::DropReason;
-use crate::extract::packet_words;
+use crate::extract::{copy_packet_words, packet_words};
 use crate::field::Field;
 use crate::key::FlowKey;
 use crate::mac_table::MacTable;
 use crate::port::{PortIndex, PortNo};
-use crate::program::{CommitOp, CtOp, Op, Zone};
+use crate::program::Op;
 use crate::rule::Rule;
 use crate::snapshot::Snapshot;
 
+mod ct;
 mod key_access;
 mod normal;
 mod output;
@@ -76,12 +78,14 @@ pub(crate) struct Journey<'a, O> {
 struct Packet<F> {
     frame: F,
     layout: Layout,
-    /// What the frame's headers say.
+    /// What the frame's headers say, or said before a translation.
     wire: FlowKey,
     /// What tables match and actions change.
     key: FlowKey,
     /// The connection met last, for the packet's next ct().
     seen: Option<Seen>,
+    /// Whether the headers were translated since they were read.
+    translated: bool,
     pending: Option<Pending>,
 }
 
@@ -161,6 +165,7 @@ impl<'a, O> Journey<'a, O> {
             wire,
             key: wire,
             seen: None,
+            translated: false,
             pending: None,
         };
         self.passes(packet, TableId(0), 0);
@@ -185,7 +190,9 @@ impl<'a, O> Journey<'a, O> {
                     return self.transmit(packet.frame, &packet.layout, port);
                 }
                 Some(Pending::Recirculate { table: next, key }) => {
+                    copy_packet_words(&key, &mut packet.wire);
                     packet.key = key;
+                    packet.translated = false;
                     table = next;
                     depth += 1;
                 }
@@ -407,75 +414,5 @@ impl<'a, O> Journey<'a, O> {
         }
         packet.key.write(slot, ttl - 1);
         Flow::Continue
-    }
-
-    /// Tracks the packet; with `table`, a copy goes on there, and what follows here is
-    /// untracked.
-    fn ct<F>(&mut self, packet: &mut Packet<F>, op: &CtOp, depth: u32) -> Flow
-    where
-        F: Frame,
-        O: Output<F>,
-    {
-        if !self.settle(packet, depth) {
-            return Flow::Exit;
-        }
-        let zone = match &op.zone {
-            Zone::Number(zone) => *zone,
-            Zone::Bits(bits) => packet.key.read_bits(bits) as u16,
-        };
-        let commit = op
-            .commit
-            .as_ref()
-            .map(|commit| commit_request(commit, &packet.key));
-        let request = Request {
-            zone,
-            commit,
-            seen: packet.seen,
-        };
-        match self
-            .tracker
-            .execute(&packet.frame, &packet.layout, &request, self.now)
-        {
-            Err(reason) => {
-                self.drop(reason.into());
-                return Flow::Exit;
-            }
-            Ok(outcome) => {
-                packet.seen = outcome.seen;
-                if let Some(table) = op.table {
-                    let mut key = packet.key;
-                    key.set_ct(zone, &outcome);
-                    packet.pending = Some(Pending::Recirculate { table, key });
-                }
-            }
-        }
-        packet.key.clear_ct();
-        Flow::Continue
-    }
-}
-
-/// What `ct(commit,exec(...))` asks of the tracker.
-fn commit_request(op: &CommitOp, key: &FlowKey) -> Commit {
-    let mut scratch = *key;
-    let mut written = FlowKey::ZERO;
-    for op in &op.exec {
-        match op {
-            Op::Set { dst, value, mask } => {
-                scratch.write_bits(dst, *value, *mask);
-                written.write_bits(dst, *mask, *mask);
-            }
-            Op::Move { src, dst } => {
-                scratch.move_bits(src, dst);
-                written.write_bits(dst, dst.ones(), dst.ones());
-            }
-            _ => unreachable!("the parser lets only writes into exec()"),
-        }
-    }
-    let mark_mask = written.field(Field::CT_MARK) as u32;
-    let label_mask = written.field(Field::CT_LABEL);
-    Commit {
-        force: op.force,
-        mark: (mark_mask != 0).then(|| (scratch.field(Field::CT_MARK) as u32, mark_mask)),
-        label: (label_mask != 0).then(|| (scratch.field(Field::CT_LABEL), label_mask)),
     }
 }

@@ -3,6 +3,8 @@
 //! Compiling is where a policy that asks for something weir does not execute is refused: a
 //! [`Program`] holds only what the pipeline can do, so the pipeline cannot fail.
 
+use weir_nat::NatSpec;
+
 use crate::action::{Action, CtAction, Instructions, Subfield, TableId, ZoneSource};
 use crate::field::{Access, Field, Prerequisite};
 use crate::key::Slot;
@@ -63,6 +65,7 @@ impl Op {
 pub(crate) struct CtOp {
     pub zone: Zone,
     pub commit: Option<CommitOp>,
+    pub nat: Option<NatSpec>,
     pub table: Option<TableId>,
 }
 
@@ -207,9 +210,6 @@ fn compile_output(port: PortNo) -> Result<Op, Unsupported> {
 }
 
 fn compile_ct(ct: &CtAction) -> Result<CtOp, Unsupported> {
-    if ct.nat.is_some() {
-        return Err(Unsupported("nat".into()));
-    }
     if ct.alg.is_some() {
         return Err(Unsupported("ct(alg=...)".into()));
     }
@@ -228,6 +228,7 @@ fn compile_ct(ct: &CtAction) -> Result<CtOp, Unsupported> {
     Ok(CtOp {
         zone,
         commit,
+        nat: ct.nat,
         table: ct.table,
     })
 }

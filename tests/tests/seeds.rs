@@ -17,7 +17,7 @@ const SEEDS: [(&str, usize, &[&str]); 6] = [
         6,
         &["field tun_id", "in_port=LOCAL"],
     ),
-    ("nat-same-address-tenants", 9, &["nat"]),
+    ("nat-same-address-tenants", 9, &[]),
     ("stateful-inspection", 7, &[]),
     ("vpc-compute1", 33, &["CONTROLLER", "field tun_id", "group"]),
     ("vpc-compute2", 28, &["CONTROLLER", "field tun_id", "group"]),

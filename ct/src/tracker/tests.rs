@@ -46,7 +46,7 @@ impl Packet {
 
 #[derive(Clone, Debug)]
 enum Operation {
-    Packet(Packet, Request),
+    Packet(Packet, Request<'static>),
     Pass(u64),
     Expire(usize),
     Flush(Filter, usize),
@@ -79,7 +79,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         (0..2u16, prop::option::weighted(0.7, commit)).prop_map(|(zone, commit)| Request {
             zone,
             commit,
-            seen: None,
+            ..Request::default()
         });
     let filter = (
         prop::option::of(0..2u16),
@@ -248,7 +248,7 @@ impl Connection {
             mark,
             label,
             original: Some(original),
-            seen: None,
+            ..Outcome::default()
         }
     }
 }

@@ -71,14 +71,14 @@ impl Leases {
                 level_bits = full;
             }
         }
-        let there = self.nodes.iter().filter(|node| node.id != 0);
-        let there: HashMap<u64, u64> = there.map(|node| (node.id, node.bits)).collect();
+        let there = self.nodes.iter().filter(|node| node[0] != 0);
+        let there: HashMap<u64, u64> = there.map(|node| (node[0], node[1])).collect();
         assert_eq!(there, words);
         assert_eq!(self.used, words.len());
         assert_eq!(self.len(), model.values().map(BTreeSet::len).sum::<usize>());
         for (&id, &bits) in &words {
             let at = self.find(id).expect("every word is found");
-            assert_eq!(self.nodes[at].bits, bits);
+            assert_eq!(self.nodes[at][1], bits);
         }
     }
 }
@@ -200,7 +200,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         leases.give_back(Pool(u64::from(number) << 40), number * 64);
     }
     assert!(leases.is_empty());
-    assert!(leases.nodes.iter().all(|node| *node == Node::NONE));
+    assert!(leases.nodes.iter().all(|node| *node == NONE));
 }
 
 #[test]

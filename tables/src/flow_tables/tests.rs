@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::action::CtAction;
+use crate::action::{Alg, CtAction};
 use crate::flow_mod::FlowFlags;
 
 fn tables() -> FlowTables {
@@ -57,12 +57,12 @@ fn a_refused_bundle_changes_nothing() {
     ];
     tables.apply(&first, Tick::ZERO).unwrap();
     let before = listing(&tables);
-    let nat = CtAction {
-        nat: Some(weir_nat::NatSpec::Existing),
+    let gateway = CtAction {
+        alg: Some(Alg::Ftp),
         ..CtAction::default()
     };
     let mut refused = flow(Command::Add, 9, None, 9);
-    refused.instructions.apply = vec![Action::Ct(Box::new(nat))];
+    refused.instructions.apply = vec![Action::Ct(Box::new(gateway))];
     let bundle = [
         flow(Command::Delete, 0, None, 0),
         flow(Command::Add, 1, Some(1), 7),
@@ -72,7 +72,10 @@ fn a_refused_bundle_changes_nothing() {
     let error = tables.apply(&bundle, Tick::ZERO).unwrap_err();
     assert_eq!(
         error,
-        (3, FlowModError::Unsupported(Unsupported("nat".into())))
+        (
+            3,
+            FlowModError::Unsupported(Unsupported("ct(alg=...)".into()))
+        )
     );
     assert_eq!(listing(&tables), before);
 }

@@ -94,6 +94,7 @@ impl<O> Journey<'_, O> {
             wire,
             key,
             seen: None,
+            translated: packet.translated,
             pending: None,
         };
         let changed = match (before & VLAN_PRESENT != 0, wanted & VLAN_PRESENT != 0) {

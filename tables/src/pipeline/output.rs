@@ -4,7 +4,7 @@ use weir_packet::{Frame, Layout};
 
 use super::{Journey, Output, Packet, Pending};
 use crate::drops::DropReason;
-use crate::extract::packet_words_equal;
+use crate::extract::{copy_packet_words, packet_words_equal};
 use crate::field::Field;
 use crate::port::{PortIndex, PortNo};
 
@@ -127,13 +127,16 @@ impl<O> Journey<'_, O> {
         match pending {
             Pending::Output(port) => self.transmit(frame, &packet.layout, port),
             Pending::Recirculate { table, key } => {
-                let (layout, wire, seen) = (packet.layout, packet.wire, packet.seen);
+                let (layout, seen) = (packet.layout, packet.seen);
+                let mut wire = packet.wire;
+                copy_packet_words(&key, &mut wire);
                 let copy = Packet {
                     frame,
                     layout,
                     wire,
                     key,
                     seen,
+                    translated: false,
                     pending: None,
                 };
                 self.passes(copy, table, depth + 1);

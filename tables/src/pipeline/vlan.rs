@@ -5,8 +5,9 @@ use weir_packet::Frame;
 
 use super::{Flow, Journey, Output, Packet};
 use crate::drops::DropReason;
-use crate::extract::{VLAN_PRESENT, copy_packet_words, packet_words};
+use crate::extract::{VLAN_PRESENT, copy_link_words, copy_packet_words, packet_words};
 use crate::field::Field;
+use crate::key::FlowKey;
 
 /// Bytes of a tag: TPID and TCI.
 const TAG_BYTES: usize = 4;
@@ -92,7 +93,14 @@ impl<F: Frame> Packet<F> {
         let head = self.frame.head();
         self.layout = weir_packet::parse(head, self.frame.len())
             .expect("a frame does not become shorter than an Ethernet header by its tags");
-        packet_words(head, &self.layout, &mut self.wire);
+        if self.translated {
+            // The tables have not been told of the translation yet.
+            let mut read = FlowKey::ZERO;
+            packet_words(head, &self.layout, &mut read);
+            copy_link_words(&read, &mut self.wire);
+        } else {
+            packet_words(head, &self.layout, &mut self.wire);
+        }
         copy_packet_words(&self.wire, &mut self.key);
     }
 }

@@ -1,0 +1,94 @@
+//! `ct(...)`: the frame is brought up to date, tracked, and translated in place.
+//!
+//! As in Open vSwitch, what follows in the list goes on with the translated frame but matches on
+//! the key that it had: what a connection was translated to is known behind `table=` only. So
+//! what a pass does depends on no connection, and can be remembered.
+
+use weir_ct::{Commit, Request};
+use weir_packet::Frame;
+
+use super::{Flow, Journey, Output, Packet, Pending};
+use crate::extract::packet_words;
+use crate::field::Field;
+use crate::key::FlowKey;
+use crate::program::{CommitOp, CtOp, Op, Zone};
+
+impl<O> Journey<'_, O> {
+    /// Tracks the packet; with `table`, a copy goes on there, and what follows here is
+    /// untracked.
+    pub(super) fn ct<F>(&mut self, packet: &mut Packet<F>, op: &CtOp, depth: u32) -> Flow
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if !self.settle(packet, depth) {
+            return Flow::Exit;
+        }
+        let zone = match &op.zone {
+            Zone::Number(zone) => *zone,
+            Zone::Bits(bits) => packet.key.read_bits(bits) as u16,
+        };
+        let commit = op
+            .commit
+            .as_ref()
+            .map(|commit| commit_request(commit, &packet.key));
+        let request = Request {
+            zone,
+            commit,
+            nat: op.nat.as_ref(),
+            seen: packet.seen,
+        };
+        match self
+            .tracker
+            .execute(&packet.frame, &packet.layout, &request, self.now)
+        {
+            Err(reason) => {
+                self.drop(reason.into());
+                return Flow::Exit;
+            }
+            Ok(outcome) => {
+                packet.seen = outcome.seen;
+                if let Some(translation) = &outcome.translation {
+                    translation.apply(packet.frame.head_mut(), &packet.layout);
+                    packet.translated = true;
+                }
+                if let Some(table) = op.table {
+                    let mut key = packet.key;
+                    if packet.translated {
+                        packet_words(packet.frame.head(), &packet.layout, &mut key);
+                    }
+                    key.set_ct(zone, &outcome);
+                    packet.pending = Some(Pending::Recirculate { table, key });
+                }
+            }
+        }
+        packet.key.clear_ct();
+        Flow::Continue
+    }
+}
+
+/// What `ct(commit,exec(...))` asks of the tracker.
+fn commit_request(op: &CommitOp, key: &FlowKey) -> Commit {
+    let mut scratch = *key;
+    let mut written = FlowKey::ZERO;
+    for op in &op.exec {
+        match op {
+            Op::Set { dst, value, mask } => {
+                scratch.write_bits(dst, *value, *mask);
+                written.write_bits(dst, *mask, *mask);
+            }
+            Op::Move { src, dst } => {
+                scratch.move_bits(src, dst);
+                written.write_bits(dst, dst.ones(), dst.ones());
+            }
+            _ => unreachable!("the parser lets only writes into exec()"),
+        }
+    }
+    let mark_mask = written.field(Field::CT_MARK) as u32;
+    let label_mask = written.field(Field::CT_LABEL);
+    Commit {
+        force: op.force,
+        mark: (mark_mask != 0).then(|| (scratch.field(Field::CT_MARK) as u32, mark_mask)),
+        label: (label_mask != 0).then(|| (scratch.field(Field::CT_LABEL), label_mask)),
+    }
+}
