@@ -48,14 +48,13 @@ fn attempt(arguments: Run) -> Result<(), Failure> {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     let file = arguments.config;
-    let mut config = match &file {
-        Some(file) => Config::load(file).map_err(text)?,
+    let config = match &file {
+        Some(file) => Config::load(file).map_err(|error| error.to_string())?,
         None => Config::embedded(),
     };
-    if let Some(socket) = arguments.socket {
-        config.control.socket = socket;
-    }
-    config.require_devices().map_err(text)?;
+    config
+        .require_devices()
+        .map_err(|error| error.to_string())?;
     let secret = random();
     let mut policy =
         Policy::load(&config, 1, HashSecret(secret), Tick::ZERO).map_err(|errors| {
@@ -64,7 +63,11 @@ fn attempt(arguments: Run) -> Result<(), Failure> {
         })?;
     let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
     let switch = Switch::start(switch_args(&config, &policy, secret), snapshot)?;
-    let server = Server::start(&config.control, Limits::default())?;
+    let mut control = config.control.clone();
+    if let Some(socket) = arguments.socket {
+        control.socket = socket;
+    }
+    let server = Server::start(&control, Limits::default())?;
     let metrics = config
         .metrics
         .map(|listen| Exporter::start(listen, server.asker()));
@@ -75,7 +78,7 @@ fn attempt(arguments: Run) -> Result<(), Failure> {
         "{} runs with {} ports; socket {}",
         config.bridge.name,
         config.ports.len(),
-        config.control.socket.display()
+        control.socket.display()
     );
     let mut management = Management::new(config, file, policy, switch);
     management.run(&server.requests(), || stop.load(Ordering::Relaxed));
@@ -128,8 +131,4 @@ fn switch_args(config: &Config, policy: &Policy, secret: u64) -> SwitchArgs {
 /// library's hash keys.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
-}
-
-fn text(error: weir_config::diagnostic::Diagnostic) -> Failure {
-    error.to_string().into()
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use weir_ct::Settings;
 use weir_packet::Tick;
+use weir_tables::cache::MegaflowSettings;
 use weir_tables::counters::LcoreCounters;
 use weir_tables::datapath::{Datapath, LcoreGone, PollStats, PortStats, PortStatus};
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
@@ -110,7 +111,8 @@ impl Switch {
         }
         let (publisher, reader) = publish::pair(&snapshot);
         let (mailbox, inbox) = mailbox::pair();
-        let lcore = Lcore::new(0, snapshot, &args.conntrack, args.secret);
+        let lcore = Lcore::new(0, snapshot, &args.conntrack, args.secret)
+            .with_megaflows(MegaflowSettings::default());
         let counters = lcore.counters();
         let forward = Forward::new(lcore, reader, inbox);
         let worker = Worker::new(forward, queues, clock, args.worker);

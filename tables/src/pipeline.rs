@@ -90,10 +90,23 @@ struct Packet<F> {
 }
 
 /// What will happen to the frame next.
-#[expect(clippy::large_enum_variant, reason = "a box would be an allocation per packet")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be an allocation per packet"
+)]
 enum Pending {
     Output(PortIndex),
     Recirculate { table: TableId, key: FlowKey },
+}
+
+/// What the cache knows of a pass.
+enum Remembered {
+    /// Nothing yet.
+    Nothing,
+    /// The steps to take.
+    Path(PathId),
+    /// The tables have to be asked, and the answer is no use to others.
+    NoMatter,
 }
 
 /// How an action list goes on.
@@ -208,27 +221,37 @@ impl<'a, O> Journey<'a, O> {
     {
         // The fork of a pass may begin while that pass is being noted.
         let outer = self.record.take();
-        let remembered = match &mut self.megaflows {
-            Some(megaflows) if packet.is_cacheable() && depth <= MAX_DEPTH => {
-                Some(megaflows.lookup(self.in_port, table, &packet.key, self.snapshot))
-            }
-            _ => None,
-        };
-        match remembered {
-            Some(Some(path)) => self.replay(packet, path, table, depth),
-            Some(None) => {
+        match self.remembered(packet, table, depth) {
+            Remembered::Path(path) => self.replay(packet, path, table, depth),
+            Remembered::Nothing => {
                 let start = packet.key;
-                self.record = Some(Record::new(table));
+                self.record = Some(Record::new(table, depth));
                 self.walk(packet, table, None, depth);
                 if let (Some(record), Some(megaflows)) = (&self.record, &mut self.megaflows) {
                     megaflows.install(self.in_port, &start, record, self.snapshot.generation);
                 }
             }
-            None => {
+            Remembered::NoMatter => {
                 self.walk(packet, table, None, depth);
             }
         }
         self.record = outer;
+    }
+
+    /// What the cache knows of a pass.
+    fn remembered<F>(&mut self, packet: &Packet<F>, table: TableId, depth: u32) -> Remembered {
+        let Some(megaflows) = &mut self.megaflows else {
+            return Remembered::NoMatter;
+        };
+        if !packet.is_cacheable() {
+            return Remembered::NoMatter;
+        }
+        match megaflows.lookup(self.in_port, table, &packet.key, self.snapshot) {
+            None => Remembered::Nothing,
+            Some(path) if depth + megaflows.nesting(path) <= MAX_DEPTH => Remembered::Path(path),
+            // It goes deeper than is allowed from here; where it ends, the tables know.
+            Some(_) => Remembered::NoMatter,
+        }
     }
 
     /// Takes the steps that the cache remembers.
@@ -248,11 +271,11 @@ impl<'a, O> Journey<'a, O> {
                 Some(Step::Missed | Step::Matched { .. }) if self.is_exhausted() => break,
                 Some(Step::Missed) => self.reason = DropReason::TableMiss,
                 Some(Step::Matched { slot }) => self.matched(packet, slot),
-                Some(Step::Run { slot, op }) => {
+                Some(Step::Run { slot, op, nesting }) => {
                     let rule = snapshot.rules.rule(slot);
                     let op = rule.and_then(|rule| rule.program.ops.get(usize::from(op)));
                     let op = op.expect("a path whose rules changed is not taken");
-                    if self.step(packet, op, table, depth) == Flow::Exit {
+                    if self.step(packet, op, table, depth + u32::from(nesting)) == Flow::Exit {
                         break;
                     }
                 }
@@ -279,6 +302,9 @@ impl<'a, O> Journey<'a, O> {
         F: Frame,
         O: Output<F>,
     {
+        if let Some(record) = &mut self.record {
+            record.nesting = record.nesting.max(depth - record.depth);
+        }
         if depth > MAX_DEPTH {
             return self.give_up(DropReason::RecursionLimit);
         }
@@ -295,7 +321,7 @@ impl<'a, O> Journey<'a, O> {
             let program = &*rule.program;
             for (at, op) in program.ops.iter().enumerate() {
                 if let (Some(record), false) = (&mut self.record, op.is_jump()) {
-                    record.run(slot, at, op);
+                    record.run(slot, at, op, depth);
                 }
                 match self.step(packet, op, table, depth) {
                     Flow::Continue => {}

@@ -202,6 +202,12 @@ impl Megaflows {
         None
     }
 
+    /// How deep the resubmits of `path` nest.
+    #[inline]
+    pub(crate) fn nesting(&self, path: PathId) -> u32 {
+        self.paths.nesting(path)
+    }
+
     /// The step of `path` at `at`; `None` behind its end.
     #[inline]
     pub(crate) fn step(&self, path: PathId, at: usize) -> Option<Step> {
@@ -259,20 +265,14 @@ impl Megaflows {
 
     /// The path that was recorded. If there is no room for it, everything is forgotten first.
     fn intern(&mut self, record: &Record) -> Option<PathId> {
-        let Record {
-            steps,
-            tables,
-            written,
-            ..
-        } = record;
-        if let Some(path) = self.paths.intern(steps, tables, written) {
+        if let Some(path) = self.paths.intern(record) {
             return Some(path);
         }
         for set in &mut self.sets {
             set.fill(Entry::EMPTY);
         }
         self.paths.clear();
-        self.paths.intern(steps, tables, written)
+        self.paths.intern(record)
     }
 
     /// The id of the subtable of `shape`, which is made if the port may have another.

@@ -11,6 +11,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use super::record::Record;
 use crate::changes::TableSet;
 use crate::key::FlowKey;
 
@@ -21,8 +22,8 @@ pub(crate) enum Step {
     Matched { slot: u32 },
     /// A table was looked up and had no rule.
     Missed,
-    /// The rule at `slot` runs its action number `op`.
-    Run { slot: u32, op: u16 },
+    /// The rule at `slot` runs its action number `op`, `nesting` resubmits deep.
+    Run { slot: u32, op: u16, nesting: u16 },
 }
 
 /// Steps in all paths together.
@@ -47,6 +48,8 @@ struct Path {
     tables: TableSet,
     /// The bits of the key that its actions write.
     written: FlowKey,
+    /// How deep its resubmits nest.
+    nesting: u32,
 }
 
 /// All paths.
@@ -66,18 +69,22 @@ impl Paths {
         }
     }
 
-    /// The path with these steps, through `tables`, writing `written`; `None` if there is no
-    /// room for it.
-    pub(super) fn intern(
-        &mut self,
-        steps: &[Step],
-        tables: &TableSet,
-        written: &FlowKey,
-    ) -> Option<PathId> {
+    /// The path that was noted; `None` if there is no room for it.
+    pub(super) fn intern(&mut self, record: &Record) -> Option<PathId> {
+        let Record {
+            steps,
+            tables,
+            written,
+            nesting,
+            ..
+        } = record;
         let hash = hash(steps);
         let same = |id: &PathId| {
             let path = &self.paths[id.0 as usize];
-            &self.steps[path.range()] == steps && path.tables == *tables && path.written == *written
+            self.steps[path.range()] == **steps
+                && path.tables == *tables
+                && path.written == *written
+                && path.nesting == *nesting
         };
         if let Some(id) = self.index.find(hash, same) {
             return Some(*id);
@@ -96,6 +103,7 @@ impl Paths {
             len,
             tables: *tables,
             written: *written,
+            nesting: *nesting,
         });
         let (paths, all) = (&self.paths, &self.steps);
         let hash_of = |id: &PathId| self::hash(&all[paths[id.0 as usize].range()]);
@@ -109,6 +117,12 @@ impl Paths {
         self.steps[self.paths[id.0 as usize].range()]
             .get(at)
             .copied()
+    }
+
+    /// How deep the resubmits of a path nest.
+    #[inline]
+    pub(super) fn nesting(&self, id: PathId) -> u32 {
+        self.paths[id.0 as usize].nesting
     }
 
     /// The tables that a path passes, and the bits that its actions write.
@@ -138,7 +152,9 @@ fn hash(steps: &[Step]) -> u64 {
         hasher.write_u64(match *step {
             Step::Matched { slot } => u64::from(slot) << 32 | 0xffff_fffe,
             Step::Missed => u64::MAX,
-            Step::Run { slot, op } => u64::from(slot) << 32 | u64::from(op),
+            Step::Run { slot, op, nesting } => {
+                u64::from(slot) << 32 | u64::from(nesting) << 16 | u64::from(op)
+            }
         });
     }
     hasher.finish()

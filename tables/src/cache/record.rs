@@ -15,25 +15,32 @@ use crate::program::{Bits, Op};
 #[derive(Debug)]
 pub(crate) struct Record {
     pub table: TableId,
+    /// How deep the pass began.
+    pub depth: u32,
     pub steps: SmallVec<[Step; 32]>,
     pub tables: TableSet,
     /// The bits of the key that decided.
     pub consulted: FlowKey,
     /// The bits of the key that actions wrote.
     pub written: FlowKey,
+    /// How deep resubmits nested.
+    pub nesting: u32,
     /// Whether the walk went as far as the rules said; a pass cut short by something else
     /// is no example.
     pub complete: bool,
 }
 
 impl Record {
-    pub(crate) fn new(table: TableId) -> Self {
+    /// A pass that begins at `table`, `depth` resubmits and recirculations deep.
+    pub(crate) fn new(table: TableId, depth: u32) -> Self {
         Self {
             table,
+            depth,
             steps: SmallVec::new(),
             tables: TableSet::default(),
             consulted: FlowKey::ZERO,
             written: FlowKey::ZERO,
+            nesting: 0,
             complete: true,
         }
     }
@@ -42,10 +49,10 @@ impl Record {
     ///
     /// What an action does outside of the key (an output, ct) depends on the packet when it is
     /// done again; here counts only what the key, and so later look-ups, depend on.
-    pub(crate) fn run(&mut self, slot: u32, at: usize, op: &Op) {
-        match u16::try_from(at) {
-            Ok(at) => self.steps.push(Step::Run { slot, op: at }),
-            Err(_) => self.complete = false,
+    pub(crate) fn run(&mut self, slot: u32, at: usize, op: &Op, depth: u32) {
+        match (u16::try_from(at), u16::try_from(depth - self.depth)) {
+            (Ok(op), Ok(nesting)) => self.steps.push(Step::Run { slot, op, nesting }),
+            _ => self.complete = false,
         }
         match op {
             Op::Set { dst, .. } => {
