@@ -62,7 +62,10 @@ fn attempt(arguments: Run) -> Result<(), Failure> {
             lines.join("\n")
         })?;
     let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
-    let switch = Switch::start(switch_args(&config, &policy, secret), snapshot)?;
+    let switch = Switch::start(
+        switch_args(&config, &policy, secret, arguments.no_cache.is_some()),
+        snapshot,
+    )?;
     let mut control = config.control.clone();
     if let Some(socket) = arguments.socket {
         control.socket = socket;
@@ -88,7 +91,7 @@ fn attempt(arguments: Run) -> Result<(), Failure> {
     Ok(())
 }
 
-fn switch_args(config: &Config, policy: &Policy, secret: u64) -> SwitchArgs {
+fn switch_args(config: &Config, policy: &Policy, secret: u64, no_cache: bool) -> SwitchArgs {
     let eal = &config.eal;
     let ports = config.ports.iter().map(|port| {
         let device = match port.device.clone().expect("require_devices() was asked") {
@@ -122,6 +125,7 @@ fn switch_args(config: &Config, policy: &Policy, secret: u64) -> SwitchArgs {
             idle_sleep: eal.idle_sleep,
             ..WorkerSettings::default()
         },
+        megaflows: config.megaflows.filter(|_| !no_cache),
         conntrack: policy.conntrack.clone(),
         secret,
     }

@@ -52,6 +52,8 @@ pub struct SwitchArgs {
     pub ports: Vec<(PortNo, PortConfig)>,
     /// How the lcore polls.
     pub worker: WorkerSettings,
+    /// How large the megaflow cache is; `None`: there is none.
+    pub megaflows: Option<MegaflowSettings>,
     /// For the connections.
     pub conntrack: Settings,
     /// Seeds the hashes of all tables.
@@ -111,8 +113,10 @@ impl Switch {
         }
         let (publisher, reader) = publish::pair(&snapshot);
         let (mailbox, inbox) = mailbox::pair();
-        let lcore = Lcore::new(0, snapshot, &args.conntrack, args.secret)
-            .with_megaflows(MegaflowSettings::default());
+        let mut lcore = Lcore::new(0, snapshot, &args.conntrack, args.secret);
+        if let Some(megaflows) = args.megaflows {
+            lcore = lcore.with_megaflows(megaflows);
+        }
         let counters = lcore.counters();
         let forward = Forward::new(lcore, reader, inbox);
         let worker = Worker::new(forward, queues, clock, args.worker);

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::file::DEFAULT_SOCKET;
 
@@ -133,6 +133,17 @@ pub struct Run {
     /// The control socket, instead of that of the configuration.
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// Run without caches, or without the one named: every packet walks the tables.
+    #[arg(long, value_name = "CACHE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "megaflow")]
+    pub no_cache: Option<CacheLevel>,
+}
+
+/// A cache that can be switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CacheLevel {
+    /// What a pass through the tables does.
+    Megaflow,
 }
 
 /// `weir check`

@@ -149,19 +149,11 @@ fn compile_action(action: &Action) -> Result<Option<Op>, Unsupported> {
     Ok(Some(match action {
         Action::Output(port) => compile_output(*port)?,
         Action::OutputField(subfield) => Op::OutputField(readable(*subfield)?),
-        Action::SetField { field, value, mask } => {
-            // nw_tos names the byte, but writes its six DSCP bits only.
-            let mask = if *field == Field::NW_TOS {
-                mask & 0xfc
-            } else {
-                *mask
-            };
-            Op::Set {
-                dst: writable(Subfield::whole(*field))?,
-                value: *value,
-                mask,
-            }
-        }
+        Action::SetField { field, value, mask } => Op::Set {
+            dst: writable(Subfield::whole(*field))?,
+            value: *value,
+            mask: *mask,
+        },
         Action::Load { value, dst } => {
             let dst = writable(*dst)?;
             Op::Set {

@@ -14,7 +14,7 @@
 //! sw.assert_state("ct: new=1; drops: none");
 //! ```
 //!
-//! Invariants, checked after every burst ([`account`]) and at the end
+//! Invariants, checked after every burst (`account`) and at the end
 //!   1. Every packet received is counted, and is sent or dropped by name.
 //!   2. Every packet hits a rule of table 0 or is a miss there.
 //!   3. Nobody makes a wrong checksum of a right one.

@@ -40,6 +40,13 @@ pub(super) fn to_toml(config: &Config) -> String {
                 .to_owned(),
             ),
         }),
+        cache: Some(raw::Cache {
+            trajectories: None,
+            megaflows: typed(config.megaflows.map_or(0, |cache| int(cache.entries))),
+            masks_per_port: config
+                .megaflows
+                .and_then(|cache| typed(int(cache.masks_per_port))),
+        }),
         conntrack: Some(raw::Conntrack {
             max_connections: typed(config.conntrack.max_connections.into()),
             tcp_loose: Some(config.conntrack.tcp_loose),
@@ -64,6 +71,11 @@ pub(super) fn to_toml(config: &Config) -> String {
         ..raw::File::default()
     };
     toml::to_string(&file).expect("tables with text keys, no value that TOML lacks")
+}
+
+/// A length as TOML has it.
+fn int(len: usize) -> i64 {
+    i64::try_from(len).unwrap_or(i64::MAX)
 }
 
 fn raw_port(port: &Port) -> raw::Port {

@@ -20,7 +20,7 @@ pub(super) struct File {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) neighbour: Vec<Spanned<Neighbour>>,
     pub(super) bridge: Option<Bridge>,
-    pub(super) cache: Typed<Cache>,
+    pub(super) cache: Option<Cache>,
     pub(super) conntrack: Option<Conntrack>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) zone: Vec<Spanned<Zone>>,
@@ -78,9 +78,9 @@ pub(super) struct Bridge {
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cache {
-    pub(super) trajectories: Option<i64>,
-    pub(super) megaflows: Option<i64>,
-    pub(super) masks_per_port: Option<i64>,
+    pub(super) trajectories: Typed<i64>,
+    pub(super) megaflows: Typed<i64>,
+    pub(super) masks_per_port: Typed<i64>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

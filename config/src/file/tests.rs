@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use weir_ct::{Settings, Timeouts};
+use weir_tables::cache::MegaflowSettings;
 use weir_tables::port::PortNo;
 
 use super::{Bridge, Config, Control, Device, Eal, FailMode, FlowSource, Port, Vlans, timeouts};
@@ -60,6 +61,10 @@ fn defaults_are_those_of_the_documentation() {
             flows: vec![],
             fail_mode: FailMode::Secure,
         },
+        megaflows: Some(MegaflowSettings {
+            entries: 65_536,
+            masks_per_port: 64,
+        }),
         conntrack: Settings {
             max_connections: 1_000_000,
             tcp_loose: true,
@@ -244,6 +249,7 @@ prop_compose! {
         bridge in name(),
         flows in prop::collection::vec(text(), 0..3),
         fail_mode in prop_oneof![Just(FailMode::Secure), Just(FailMode::Standalone)],
+        megaflows in prop::option::of((1_usize..=16_777_216, 1_usize..=4_096)),
         conntrack in conntrack(),
         socket in text(),
         mode in 0_u32..=0o777,
@@ -256,6 +262,8 @@ prop_compose! {
             eal,
             ports,
             bridge: Bridge { name: bridge, flows, fail_mode },
+            megaflows: megaflows
+                .map(|(entries, masks_per_port)| MegaflowSettings { entries, masks_per_port }),
             conntrack,
             control: Control { socket: socket.into(), mode, owner, group },
             metrics: metrics.map(|listen| SocketAddr::new(listen.ip(), listen.port())),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use weir_ct::{DumpStyle, Filter};
 use weir_packet::{Frame, Tick, VecFrame};
-use weir_tables::cache::MegaflowSettings;
 use weir_tables::classifier::HashSecret;
 use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
@@ -32,8 +31,10 @@ impl OfflineSwitch {
     pub fn new(config: &Config, seed: u64, now: Tick) -> Result<Self, Vec<Diagnostic>> {
         let mut policy = Policy::load(config, 1, HashSecret(seed), now)?;
         let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
-        let lcore = Lcore::new(0, snapshot, &policy.conntrack, seed)
-            .with_megaflows(MegaflowSettings::default());
+        let mut lcore = Lcore::new(0, snapshot, &policy.conntrack, seed);
+        if let Some(megaflows) = config.megaflows {
+            lcore = lcore.with_megaflows(megaflows);
+        }
         Ok(Self { policy, lcore })
     }
 

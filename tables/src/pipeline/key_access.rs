@@ -13,6 +13,8 @@ const ETH_IPV4: u128 = 0x0800;
 const ETH_ARP: u128 = 0x0806;
 const ETH_RARP: u128 = 0x8035;
 const ETH_IPV6: u128 = 0x86dd;
+/// The bits of the type of service that are not ECN (RFC 3168).
+const DSCP_MASK: u128 = 0xfc;
 
 impl FlowKey {
     /// The value of `bits`, right-aligned.
@@ -22,13 +24,17 @@ impl FlowKey {
 
     /// Writes those of `bits` that are set in `mask`, if the packet has the field.
     ///
-    /// A write to a part of the VLAN tag adds a tag to a packet without one.
+    /// A write to a part of the VLAN tag adds a tag to a packet without one. nw_tos names a
+    /// byte, of which only the DSCP can be written.
     pub(crate) fn write_bits(&mut self, bits: &Bits, value: u128, mask: u128) {
         if !self.satisfies(bits.prerequisite) {
             return;
         }
-        let mask = mask & bits.ones();
-        self.write_masked(bits.slot, value << bits.start, mask << bits.start);
+        let mut mask = (mask & bits.ones()) << bits.start;
+        if bits.field == Field::NW_TOS {
+            mask &= DSCP_MASK;
+        }
+        self.write_masked(bits.slot, value << bits.start, mask);
         if matches!(
             bits.field,
             Field::DL_VLAN | Field::DL_VLAN_PCP | Field::VLAN_PCP

@@ -131,6 +131,15 @@ fn ip_header() {
 }
 
 #[test]
+fn the_type_of_service_keeps_its_ecn() {
+    check(
+        "ip | load:0xff->NXM_OF_IP_TOS[] | udp 10.0.0.1:1 > 10.0.0.2:2 tos=0x1 | udp 10.0.0.1:1 > 10.0.0.2:2 tos=0xfd
+         ip | load:0x2b->reg0[],move:NXM_NX_REG0[0..7]->NXM_OF_IP_TOS[] | udp 10.0.0.1:1 > 10.0.0.2:2 tos=0x2 | udp 10.0.0.1:1 > 10.0.0.2:2 tos=0x2a
+         ip | mod_nw_tos:40 | udp 10.0.0.1:1 > 10.0.0.2:2 tos=0x3 | udp 10.0.0.1:1 > 10.0.0.2:2 tos=0x2b",
+    );
+}
+
+#[test]
 fn ports() {
     check(
         "tcp | mod_tp_src:65535 | tcp 10.0.0.1:1 > 10.0.0.2:2 PA len=5 | tcp 10.0.0.1:65535 > 10.0.0.2:2 PA len=5
