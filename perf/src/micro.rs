@@ -25,7 +25,7 @@ mod meter;
 mod store;
 
 pub use forwarder::Forwarder;
-pub use meter::{Cost, Meter};
+pub use meter::{Cost, LEAST_SAMPLES, Meter};
 pub use store::{BURST, Store, load};
 
 /// One line of the results.

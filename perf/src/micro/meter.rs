@@ -23,12 +23,17 @@ pub struct Cost {
 pub struct Meter {
     /// How many allocations the process has made so far.
     pub allocations: fn() -> u64,
-    /// How many samples are taken.
+    /// How many samples are taken at most.
     pub samples: usize,
+    /// After so long no more samples are taken, but at least [`LEAST_SAMPLES`].
+    pub patience: Duration,
     /// A sample repeats the work until it took so long.
     pub least_sample: Duration,
     tsc_hz: f64,
 }
+
+/// A median of fewer says little.
+pub const LEAST_SAMPLES: usize = 5;
 
 impl Meter {
     /// A meter that asks `allocations` how many there were.
@@ -36,6 +41,7 @@ impl Meter {
         Self {
             allocations,
             samples: 31,
+            patience: Duration::from_secs(3),
             least_sample: Duration::from_millis(5),
             tsc_hz: tsc_hz(),
         }
@@ -68,8 +74,11 @@ impl Meter {
     ) -> Cost {
         let mut allocations = 0;
         // Taken before, so that the list does not count.
-        let mut cycles = Vec::with_capacity(self.samples);
-        for _ in 0..self.samples {
+        let mut cycles = Vec::with_capacity(self.samples.max(LEAST_SAMPLES));
+        let begun = Instant::now();
+        while cycles.len() < LEAST_SAMPLES
+            || cycles.len() < self.samples && begun.elapsed() < self.patience
+        {
             let mut value = prepare();
             let before = (self.allocations)();
             let from = processor_time();
@@ -78,7 +87,7 @@ impl Meter {
             allocations += (self.allocations)() - before;
             cycles.push(span.as_secs_f64() * self.tsc_hz / packets as f64);
         }
-        let packets = packets * self.samples as u64;
+        let packets = packets * cycles.len() as u64;
         Cost {
             cycles: Spread::of(cycles).expect("there are samples"),
             allocations: allocations as f64 / packets as f64,
