@@ -353,11 +353,11 @@ fn marks_and_labels_are_kept_with_the_connection() {
 #[test]
 fn a_fork_of_the_commit_sees_the_new_mark() {
     let mut sw = Switch::with_flows(
-        "udp actions=ct(commit,table=1,exec(set_field:7->ct_mark))
-         table=1,udp,ct_mark=7,ct_state=+new actions=move:NXM_NX_CT_MARK[0..7]->NXM_OF_IP_TOS[],output:2",
+        "udp actions=ct(commit,table=1,exec(set_field:0xb8->ct_mark))
+         table=1,udp,ct_mark=0xb8,ct_state=+new actions=move:NXM_NX_CT_MARK[0..7]->NXM_OF_IP_TOS[],output:2",
     );
     sw.inject(1, ASK);
-    assert_eq!(sw.sent(2), [format!("{ASK} tos=0x7")]);
+    assert_eq!(sw.sent(2), [format!("{ASK} tos=0xb8")]);
     sw.assert_state("ct: new=1; drops: none");
 }
 

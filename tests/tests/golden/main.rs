@@ -5,6 +5,7 @@ mod changes;
 mod ct;
 mod drops;
 mod fields;
+mod nat;
 mod normal;
 mod order;
 mod random;
