@@ -212,7 +212,7 @@ fn compile_ct(ct: &CtAction) -> Result<CtOp, Unsupported> {
     let commit = if ct.commit {
         Some(CommitOp {
             force: ct.force,
-            exec: compile_list(&ct.exec)?,
+            exec: compile_exec(&ct.exec)?,
         })
     } else {
         None
@@ -223,6 +223,22 @@ fn compile_ct(ct: &CtAction) -> Result<CtOp, Unsupported> {
         nat: ct.nat,
         table: ct.table,
     })
+}
+
+/// The list of `exec()`, which holds nothing but writes to `ct_mark` and `ct_label`.
+fn compile_exec(actions: &[Action]) -> Result<Box<[Op]>, Unsupported> {
+    let ops = compile_list(actions)?;
+    let is_metadata = |field: Field| field.info().access == Access::CtExec;
+    let only_writes = ops.iter().all(|op| match op {
+        Op::Set { dst, .. } | Op::Move { dst, .. } => is_metadata(dst.field),
+        _ => false,
+    });
+    if only_writes {
+        Ok(ops)
+    } else {
+        let what = "an action other than a write to ct_mark or ct_label in exec()";
+        Err(Unsupported(what.into()))
+    }
 }
 
 /// Fields whose bits are in the key but which no packet fills yet.

@@ -81,7 +81,7 @@ fn commit_request(op: &CommitOp, key: &FlowKey) -> Commit {
                 scratch.move_bits(src, dst);
                 written.write_bits(dst, dst.ones(), dst.ones());
             }
-            _ => unreachable!("the parser lets only writes into exec()"),
+            _ => unreachable!("compile_exec() lets only writes into exec()"),
         }
     }
     let mark_mask = written.field(Field::CT_MARK) as u32;

@@ -1,1 +1,168 @@
+use super::*;
+use crate::field::Format;
 
+fn compile(apply: Vec<Action>) -> Result<Program, Unsupported> {
+    Program::compile(&Instructions {
+        apply,
+        ..Instructions::default()
+    })
+}
+
+/// What the refusal names.
+fn refused(action: Action) -> String {
+    compile(vec![action]).expect_err("it is refused").0
+}
+
+#[test]
+fn every_field_compiles_or_is_refused_by_name() {
+    for field in Field::all() {
+        let info = field.info();
+        let write = Action::SetField {
+            field,
+            value: 0,
+            mask: 1,
+        };
+        let read = Action::Move {
+            src: Subfield::whole(field),
+            dst: Subfield::whole(Field::REG0),
+        };
+        match (info.access, is_executed(field)) {
+            (Access::ReadOnly, _) => {
+                assert_eq!(refused(write), format!("writing {}", info.name));
+            }
+            (Access::ReadWrite | Access::CtExec, false) => {
+                assert_eq!(refused(write), format!("field {}", info.name));
+            }
+            (Access::ReadWrite | Access::CtExec, true) => {
+                assert_eq!(compile(vec![write]).expect("executed").ops.len(), 1);
+            }
+        }
+        if is_executed(field) {
+            assert_eq!(compile(vec![read]).expect("executed").ops.len(), 1);
+        } else {
+            assert_eq!(refused(read), format!("field {}", info.name));
+        }
+    }
+}
+
+#[test]
+fn fields_without_a_place_in_the_key_are_not_executed() {
+    for field in Field::all() {
+        if field.info().slot.is_none() {
+            assert!(!is_executed(field), "{field:?}");
+        }
+        if field.info().format == Format::TunnelFlags {
+            assert!(!is_executed(field), "{field:?}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_by_name() {
+    let ct = |ct: CtAction| Action::Ct(Box::new(ct));
+    for (action, name) in [
+        (Action::Group(1), "group"),
+        (Action::Controller { max_len: 0 }, "CONTROLLER"),
+        (Action::Output(PortNo::LOCAL), "output to LOCAL"),
+        (Action::Output(PortNo::TABLE), "output to TABLE"),
+        (
+            Action::Conjunction {
+                id: 1,
+                clause: 1,
+                clauses: 2,
+            },
+            "conjunction",
+        ),
+        (
+            Action::Resubmit {
+                port: None,
+                table: None,
+                ct: true,
+            },
+            "resubmit(...,ct)",
+        ),
+        (
+            ct(CtAction {
+                commit: true,
+                alg: Some(crate::action::Alg::Ftp),
+                ..CtAction::default()
+            }),
+            "ct(alg=...)",
+        ),
+        (
+            ct(CtAction {
+                zone: ZoneSource::Field(Subfield {
+                    field: Field::TUN_ID,
+                    start: 0,
+                    width: 16,
+                }),
+                ..CtAction::default()
+            }),
+            "field tun_id",
+        ),
+        (
+            ct(CtAction {
+                commit: true,
+                exec: vec![Action::Output(PortNo(1))],
+                ..CtAction::default()
+            }),
+            "an action other than a write to ct_mark or ct_label in exec()",
+        ),
+    ] {
+        assert_eq!(refused(action), name);
+    }
+    for instructions in [
+        Instructions {
+            clear_actions: true,
+            ..Instructions::default()
+        },
+        Instructions {
+            write_actions: vec![Action::DecTtl],
+            ..Instructions::default()
+        },
+    ] {
+        assert!(Program::compile(&instructions).is_err());
+    }
+}
+
+#[test]
+fn a_note_takes_no_step() {
+    let program = compile(vec![Action::Note(vec![1, 2]), Action::DecTtl]).expect("executed");
+    assert!(matches!(program.ops[..], [Op::DecTtl]));
+}
+
+#[test]
+fn reserved_ports_have_steps_of_their_own() {
+    let outputs = [
+        PortNo::NORMAL,
+        PortNo::FLOOD,
+        PortNo::ALL,
+        PortNo::IN_PORT,
+        PortNo(7),
+    ];
+    let program = compile(outputs.map(Action::Output).to_vec()).expect("executed");
+    assert!(matches!(
+        program.ops[..],
+        [
+            Op::Normal,
+            Op::Flood,
+            Op::Flood,
+            Op::InPort,
+            Op::Output(PortNo(7))
+        ]
+    ));
+}
+
+#[test]
+fn a_subfield_keeps_its_place() {
+    let dst = Subfield {
+        field: Field::IP_DST,
+        start: 8,
+        width: 4,
+    };
+    let program = compile(vec![Action::Load { value: 5, dst }]).expect("executed");
+    let [Op::Set { dst, value, mask }] = &program.ops[..] else {
+        panic!("one write: {program:?}");
+    };
+    assert_eq!((dst.start, dst.width, *value, *mask), (8, 4, 5, 0xf));
+}
