@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser};
 
-use super::{Cli, Command, ReplayInput};
+use super::{CacheLevel, Cli, Command, ReplayInput};
 
 fn parse(line: &str) -> Result<Command, clap::Error> {
     Cli::try_parse_from(line.split(' ')).map(|cli| cli.command)
@@ -59,6 +59,8 @@ fn a_wrong_command_line_is_exit_code_2() {
         "weir replay x.toml --in weir0=a.pcap",
         "weir dump-flows a b c",
         "weir run a b",
+        "weir run --no-cache=trajectory",
+        "weir run --no-cache=",
     ] {
         assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
     }
@@ -79,6 +81,32 @@ fn inputs_keep_their_order() {
         [input("3", "b=c.pcap"), input("weir0", "a.pcap")]
     );
     assert_eq!(replay.seed, 5);
+}
+
+#[test]
+fn caches_run_unless_switched_off() {
+    let lines = [
+        ("weir run", None, None),
+        ("weir run --no-cache", Some(CacheLevel::Megaflow), None),
+        (
+            "weir run --no-cache=megaflow",
+            Some(CacheLevel::Megaflow),
+            None,
+        ),
+        // What follows without = is the configuration, not a cache.
+        (
+            "weir run --no-cache a.toml",
+            Some(CacheLevel::Megaflow),
+            Some("a.toml"),
+        ),
+    ];
+    for (line, no_cache, config) in lines {
+        let Ok(Command::Run(run)) = parse(line) else {
+            panic!("{line}")
+        };
+        assert_eq!(run.no_cache, no_cache, "{line}");
+        assert_eq!(run.config, config.map(PathBuf::from), "{line}");
+    }
 }
 
 #[test]

@@ -83,6 +83,20 @@ fn defaults_are_those_of_the_documentation() {
 }
 
 #[test]
+fn zero_megaflows_are_no_cache() {
+    let megaflows = |cache: &str| {
+        let text = format!("{PORT}[cache]\n{cache}\n");
+        Config::parse("a.toml", &text).expect("valid").megaflows
+    };
+    assert_eq!(megaflows("megaflows = 0\nmasks_per_port = 7"), None);
+    let least = MegaflowSettings {
+        entries: 1,
+        masks_per_port: 7,
+    };
+    assert_eq!(megaflows("megaflows = 1\nmasks_per_port = 7"), Some(least));
+}
+
+#[test]
 fn complete_example_shows_every_key() {
     let text = include_str!("../../../examples/complete.toml");
     let config = Config::parse("../examples/complete.toml", text).expect("it is valid");
