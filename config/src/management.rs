@@ -22,7 +22,7 @@ use crate::diagnostic::Diagnostic;
 use crate::file::{Config, NamedText};
 use crate::metrics::{Sample, TableRow};
 use crate::policy::{self, Difference, FlowSet, Policy, flow_set};
-use crate::show::ReloadReport;
+use crate::show::{FlowRow, ReloadReport};
 use crate::text::{Options, Spanned, Strictness, flow_text, parse_filter};
 
 mod connections;
@@ -72,11 +72,6 @@ impl<D: Datapath> Management<D> {
     /// The datapath.
     pub const fn datapath(&self) -> &D {
         &self.datapath
-    }
-
-    /// Ends the management, and hands the datapath back to be stopped.
-    pub fn into_datapath(self) -> D {
-        self.datapath
     }
 
     /// Answers requests until `stopped` says so or nobody can ask any more.
@@ -293,7 +288,7 @@ impl<D: Datapath> Management<D> {
         Ok(std::iter::from_fn(move || {
             let chunk = rules.by_ref().take(FLOWS_PER_FRAME);
             let rows: Vec<_> = chunk
-                .map(|(count, rule)| rows::flow(&rule, count, now))
+                .map(|(count, rule)| FlowRow::of(&rule, count, now))
                 .collect();
             (!rows.is_empty()).then_some(Frame::Flows(rows))
         }))

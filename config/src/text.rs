@@ -29,7 +29,7 @@ mod port;
 mod print;
 mod scan;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod value;
 
 pub use flow::{
@@ -37,7 +37,5 @@ pub use flow::{
     parse_match,
 };
 pub use port::PortNames;
-pub use print::{
-    FlowStatistics, action_text, actions_text, flow_line, flow_text, instructions_text, match_text,
-    value_text,
-};
+pub(crate) use print::flag_names;
+pub use print::{flow_text, instructions_text, match_text};

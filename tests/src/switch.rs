@@ -27,9 +27,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_config::text::{
-    FlowStatistics, Options, Strictness, flow_line, parse_filter, parse_flow_file,
-};
+use weir_config::show::{FlowRow, Statistics};
+use weir_config::text::{Options, Strictness, parse_filter, parse_flow_file};
 use weir_ct::{DumpStyle, Entry, Filter, Settings};
 use weir_packet::{Tick, VecFrame, text};
 use weir_tables::cache::{CacheStats, MegaflowSettings};
@@ -323,15 +322,7 @@ impl Switch {
 
     fn flow_line(&self, rule: &Rule) -> String {
         let count = self.lcore.count(rule);
-        let used = count.last_used.unwrap_or(rule.created);
-        let statistics = FlowStatistics {
-            duration: self.now.since(rule.created),
-            packets: count.packets,
-            bytes: count.bytes,
-            idle_age: self.now.since(used),
-            hard_age: self.now.since(rule.modified),
-        };
-        let line = flow_line(&rule.flow_mod(), statistics).to_string();
+        let line = FlowRow::of(rule, count, self.now).line(Statistics::Shown);
         let (head, rest) = line
             .split_once(", duration=")
             .expect("every line has a duration");

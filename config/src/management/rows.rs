@@ -3,63 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_packet::{Malformed, Tick};
-use weir_tables::counters::{LcoreCounters, RuleCount};
+use weir_packet::Malformed;
+use weir_tables::counters::LcoreCounters;
 use weir_tables::datapath::{Datapath, PollStats};
 use weir_tables::drops::DropReason;
-use weir_tables::flow_mod::FlowFlags;
 use weir_tables::mac_table::MacEntry;
 use weir_tables::port::PortTable;
-use weir_tables::rule::Rule;
 
 use crate::file::{Config, Device};
 use crate::metrics::CounterRow;
-use crate::show::{DropRow, FdbRow, FlowRow, LcoreRow, LinkState, PortRow};
-use crate::text::{instructions_text, match_text};
-
-/// A rule with what it counted.
-pub(crate) fn flow(rule: &Rule, count: RuleCount, now: Tick) -> FlowRow {
-    let duration = now.since(rule.created);
-    let millis = |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    FlowRow {
-        cookie: rule.cookie,
-        duration_ms: millis(duration),
-        table: rule.table.0,
-        n_packets: count.packets,
-        n_bytes: count.bytes,
-        idle_timeout: rule.idle_timeout,
-        hard_timeout: rule.hard_timeout,
-        flags: flag_names(rule.flags),
-        importance: rule.importance,
-        idle_age_s: now.since(count.last_used.unwrap_or(rule.created)).as_secs(),
-        hard_age_s: now.since(rule.modified).as_secs(),
-        priority: rule.priority,
-        matches: match_text(&rule.matches()).to_string(),
-        actions: instructions_text(&rule.instructions).to_string(),
-    }
-}
-
-/// Those flags that a dump shows.
-fn flag_names(flags: FlowFlags) -> Vec<String> {
-    let FlowFlags {
-        send_flow_rem,
-        check_overlap,
-        reset_counts,
-        no_packet_counts,
-        no_byte_counts,
-    } = flags;
-    [
-        (send_flow_rem, "send_flow_rem"),
-        (check_overlap, "check_overlap"),
-        (reset_counts, "reset_counts"),
-        (no_packet_counts, "no_packet_counts"),
-        (no_byte_counts, "no_byte_counts"),
-    ]
-    .into_iter()
-    .filter(|(set, _)| *set)
-    .map(|(_, name)| name.to_owned())
-    .collect()
-}
+use crate::show::{DropRow, FdbRow, LcoreRow, LinkState, PortRow};
 
 /// Each reason with the sum over all lcores.
 pub(crate) fn drops(lcores: &[Arc<LcoreCounters>]) -> Vec<DropRow> {

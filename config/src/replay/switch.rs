@@ -48,7 +48,7 @@ impl OfflineSwitch {
         tables
             .select(&all)
             .iter()
-            .map(|rule| rows::flow(rule, tables.count(rule), now))
+            .map(|rule| FlowRow::of(rule, tables.count(rule), now))
             .collect()
     }
 

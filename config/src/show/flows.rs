@@ -3,14 +3,19 @@
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
+use weir_packet::Tick;
+use weir_tables::counters::RuleCount;
+use weir_tables::flow_mod::FlowMod;
+use weir_tables::rule::Rule;
 
 use super::Milliseconds;
+use crate::text::{flag_names, instructions_text, match_text};
 
 /// The line before a dump of flows.
 pub const FLOWS_HEADER: &str = "OFPST_FLOW reply (OF1.3) (xid=0x2):";
 
 /// The priority that is not printed.
-const DEFAULT_PRIORITY: u16 = weir_tables::flow_mod::FlowMod::DEFAULT_PRIORITY;
+const DEFAULT_PRIORITY: u16 = FlowMod::DEFAULT_PRIORITY;
 
 /// One flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +61,30 @@ pub enum Statistics {
 }
 
 impl FlowRow {
+    /// `rule` at `now`, with what it counted until then.
+    ///
+    /// Cost: allocates the text of the match and of the actions.
+    pub fn of(rule: &Rule, count: RuleCount, now: Tick) -> Self {
+        let duration = now.since(rule.created);
+        let idle = now.since(count.last_used.unwrap_or(rule.created));
+        Self {
+            cookie: rule.cookie,
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            table: rule.table.0,
+            n_packets: count.packets,
+            n_bytes: count.bytes,
+            idle_timeout: rule.idle_timeout,
+            hard_timeout: rule.hard_timeout,
+            flags: flag_names(rule.flags).map(str::to_owned).collect(),
+            importance: rule.importance,
+            idle_age_s: idle.as_secs(),
+            hard_age_s: now.since(rule.modified).as_secs(),
+            priority: rule.priority,
+            matches: match_text(&rule.matches()).to_string(),
+            actions: instructions_text(&rule.instructions).to_string(),
+        }
+    }
+
     /// The line of `ovs-ofctl dump-flows`, without its leading space.
     pub fn line(&self, statistics: Statistics) -> String {
         let shown = statistics == Statistics::Shown;

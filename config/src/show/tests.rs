@@ -1,16 +1,20 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use weir_packet::Tick;
-use weir_tables::classifier::HashSecret;
+use weir_tables::classifier::{HashSecret, MaskShape};
 use weir_tables::counters::RuleCount;
 use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::flow_tables::FlowTables;
+use weir_tables::rule::{Rule, RuleId};
 
 use super::{
-    DropRow, FDB_HEADER, FdbRow, FlowRow, LcoreRow, LinkState, PortRow, ReloadReport, Statistics,
-    SwitchRow, write_drops, write_fdb, write_lcores, write_ports, write_reload, write_switch,
+    DropRow, FDB_HEADER, FdbRow, FlowRow, LcoreRow, LinkState, Milliseconds, PortRow, ReloadReport,
+    Statistics, SwitchRow, write_drops, write_fdb, write_lcores, write_ports, write_reload,
+    write_switch,
 };
-use crate::management::rows;
-use crate::text::{FlowStatistics, Options, flow_line, flow_text, parse_flow_file};
+use crate::text::tests::generate::added_flows;
+use crate::text::{Options, flow_text, parse_flow, parse_flow_file};
 
 fn text(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> String {
     let mut out = Vec::new();
@@ -267,35 +271,101 @@ table=1,check_overlap,no_packet_counts,no_byte_counts,ct_state=+new+trk,tcp acti
     let flows = parse_flow_file(text, &Options::default()).expect("right flows");
     let mods: Vec<_> = flows.into_iter().map(|flow| flow.value).collect();
     let mut tables = FlowTables::new(1, HashSecret(1));
-    let (created, now) = (Tick::from_millis(1_000), Tick::from_millis(4_321));
-    tables.apply(&mods, created).expect("all can be executed");
+    tables
+        .apply(&mods, Tick::ZERO)
+        .expect("all can be executed");
     let rules = tables.select(&FlowMod {
         command: Command::Delete,
         ..FlowMod::default()
     });
     assert_eq!(rules.len(), 4);
     for rule in rules {
-        let row = rows::flow(
-            &rule,
-            RuleCount {
-                packets: 5,
-                bytes: 490,
-                last_used: None,
-            },
-            now,
-        );
-        let flow = rule.flow_mod();
-        assert_eq!(row.line(Statistics::Omitted), flow_text(&flow).to_string());
-        let statistics = FlowStatistics {
-            duration: now.since(created),
-            packets: 5,
-            bytes: 490,
-            idle_age: now.since(created),
-            hard_age: now.since(created),
-        };
-        assert_eq!(
-            row.line(Statistics::Shown),
-            flow_line(&flow, statistics).to_string()
-        );
+        let row = FlowRow::of(&rule, RuleCount::default(), Tick::from_millis(3_321));
+        let text = flow_text(&rule.flow_mod()).to_string();
+        assert_eq!(row.line(Statistics::Omitted), text);
+    }
+}
+
+/// The rule that `flow` adds, whether or not lcores can run it.
+fn rule(flow: &FlowMod, created: Tick, modified: Tick) -> Rule {
+    let shape = MaskShape::new(flow.matches.mask());
+    Rule {
+        id: RuleId {
+            slot: 0,
+            generation: 0,
+        },
+        table: flow.table.unwrap_or_default(),
+        priority: flow.priority,
+        cookie: flow.new_cookie.unwrap_or_default(),
+        values: shape.select(flow.matches.key()),
+        shape: Arc::new(shape),
+        instructions: Arc::new(flow.instructions.clone()),
+        program: Arc::default(),
+        idle_timeout: flow.idle_timeout,
+        hard_timeout: flow.hard_timeout,
+        importance: flow.importance,
+        flags: flow.flags,
+        created,
+        modified,
+        sequence: 0,
+    }
+}
+
+#[test]
+fn a_rule_prints_as_open_vswitch_prints_it() {
+    let flow = "cookie=5,table=1,idle_timeout=60,hard_timeout=90,send_flow_rem,importance=1,\
+         priority=100,ct_state=+trk+est,ct_zone=1,tcp,in_port=1,nw_src=10.0.0.0/8,tp_dst=80,\
+         actions=ct(table=2,zone=1,nat),output:2";
+    let flow = parse_flow(flow, &Options::default()).expect("a right flow");
+    let created = Tick::from_millis(1_000);
+    let changed = rule(&flow, created, Tick::from_millis(60_234));
+    let count = RuleCount {
+        packets: 5,
+        bytes: 490,
+        last_used: Some(Tick::from_millis(60_235)),
+    };
+    let now = Tick::from_millis(62_234);
+    assert_eq!(
+        FlowRow::of(&changed, count, now).line(Statistics::Shown),
+        "cookie=0x5, duration=61.234s, table=1, n_packets=5, n_bytes=490, idle_timeout=60, \
+         hard_timeout=90, send_flow_rem importance=1, idle_age=1, hard_age=2, \
+         priority=100,ct_state=+est+trk,ct_zone=1,tcp,in_port=1,nw_src=10.0.0.0/8,tp_dst=80 \
+         actions=ct(table=2,zone=1,nat),output:2"
+    );
+    // Without packets it has been idle since it was added; unchanged, it has one age.
+    let quiet = FlowRow::of(&rule(&flow, created, created), RuleCount::default(), now);
+    let line = quiet.line(Statistics::Shown);
+    assert!(line.contains(", idle_age=61, priority=100"), "{line}");
+}
+
+#[test]
+fn durations_have_as_many_digits_as_they_need() {
+    let text = |millis| Milliseconds(millis).to_string();
+    assert_eq!(
+        [text(0), text(7_000), text(7_050), text(7_001)],
+        ["0s", "7s", "7.050s", "7.001s"]
+    );
+}
+
+proptest! {
+    /// Fields that are parsed and not executed have no place in a rule, so no flow here has one.
+    #[test]
+    fn dumped_rules_parse_to_what_adds_them(
+        flow in added_flows().prop_filter("executed", |flow| flow.matches.unexecuted().is_empty()),
+        packets: u64,
+        created in 0_u64..1 << 40,
+        until_modified in 0_u64..1 << 40,
+        until_now in 0_u64..1 << 40,
+    ) {
+        let modified = created + until_modified;
+        let now = Tick::from_millis(modified + until_now);
+        let rule = rule(&flow, Tick::from_millis(created), Tick::from_millis(modified));
+        let count = RuleCount { packets, ..RuleCount::default() };
+        let row = FlowRow::of(&rule, count, now);
+        for statistics in [Statistics::Shown, Statistics::Omitted] {
+            let text = format!(" {}", row.line(statistics));
+            let read = parse_flow(&text, &Options::default());
+            prop_assert_eq!(read.as_ref(), Ok(&flow), "{}", text);
+        }
     }
 }

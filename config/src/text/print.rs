@@ -1,10 +1,8 @@
-//! Prints flows as `ovs-ofctl -O OpenFlow13 dump-flows` does.
+//! Prints flows as `ovs-ofctl -O OpenFlow13 dump-flows --no-stats` does.
 
 use std::fmt;
-use std::time::Duration;
 
-use weir_tables::action::{Action, Instructions, TableId};
-use weir_tables::field::Field;
+use weir_tables::action::{Instructions, TableId};
 use weir_tables::flow_mod::{Command, FlowFlags, FlowMod};
 use weir_tables::matching::Match;
 
@@ -58,42 +56,6 @@ pub fn flow_text(flow: &FlowMod) -> impl fmt::Display {
     })
 }
 
-/// What a rule has counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FlowStatistics {
-    /// Time since the rule was added.
-    pub duration: Duration,
-    /// Packets matched.
-    pub packets: u64,
-    /// Bytes of these packets.
-    pub bytes: u64,
-    /// Time since the last packet, or since the rule was added.
-    pub idle_age: Duration,
-    /// Time since the rule was last modified.
-    pub hard_age: Duration,
-}
-
-/// A line of `dump-flows`, statistics included, without the space that begins it.
-pub fn flow_line(flow: &FlowMod, statistics: FlowStatistics) -> impl fmt::Display {
-    Text(move |f: &mut fmt::Formatter<'_>| {
-        write!(f, "cookie={:#x}, duration=", flow.new_cookie.unwrap_or(0))?;
-        duration(f, statistics.duration)?;
-        write!(
-            f,
-            ", table={}, n_packets={}, n_bytes={}, ",
-            flow.table.unwrap_or_default().0,
-            statistics.packets,
-            statistics.bytes
-        )?;
-        head(f, flow)?;
-        write!(f, "idle_age={}, ", statistics.idle_age.as_secs())?;
-        if statistics.hard_age.as_secs() != statistics.duration.as_secs() {
-            write!(f, "hard_age={}, ", statistics.hard_age.as_secs())?;
-        }
-        tail(f, flow, true)
-    })
-}
-
 /// A match as flow text, without a priority; empty if it accepts every packet.
 pub fn match_text(matches: &Match) -> impl fmt::Display {
     Text(move |f: &mut fmt::Formatter<'_>| matches::write(f, matches, None))
@@ -104,22 +66,24 @@ pub fn instructions_text(instructions: &Instructions) -> impl fmt::Display {
     Text(move |f: &mut fmt::Formatter<'_>| actions::instructions(f, instructions))
 }
 
-/// A list of actions; `drop` if it is empty.
-pub fn actions_text(actions: &[Action]) -> impl fmt::Display {
-    Text(move |f: &mut fmt::Formatter<'_>| match actions {
-        [] => f.write_str("drop"),
-        actions => actions::list(f, actions),
-    })
-}
-
-/// One action.
-pub fn action_text(action: &Action) -> impl fmt::Display {
-    Text(move |f: &mut fmt::Formatter<'_>| actions::action(f, action))
-}
-
-/// The value of a field in the field's own notation, with the mask unless it has all bits.
-pub fn value_text(field: Field, value: u128, mask: u128) -> impl fmt::Display {
-    Text(move |f: &mut fmt::Formatter<'_>| value::write(f, field, value, mask))
+/// Names of the flags that are set, in the order of a dump.
+pub(crate) fn flag_names(flags: FlowFlags) -> impl Iterator<Item = &'static str> {
+    let FlowFlags {
+        send_flow_rem,
+        check_overlap,
+        reset_counts,
+        no_packet_counts,
+        no_byte_counts,
+    } = flags;
+    [
+        (send_flow_rem, "send_flow_rem"),
+        (check_overlap, "check_overlap"),
+        (reset_counts, "reset_counts"),
+        (no_packet_counts, "no_packet_counts"),
+        (no_byte_counts, "no_byte_counts"),
+    ]
+    .into_iter()
+    .filter_map(|(set, name)| set.then_some(name))
 }
 
 /// Timeouts, flags and importance.
@@ -130,23 +94,8 @@ fn head(f: &mut fmt::Formatter<'_>, flow: &FlowMod) -> fmt::Result {
     if flow.hard_timeout != 0 {
         write!(f, "hard_timeout={}, ", flow.hard_timeout)?;
     }
-    let FlowFlags {
-        send_flow_rem,
-        check_overlap,
-        reset_counts,
-        no_packet_counts,
-        no_byte_counts,
-    } = flow.flags;
-    for (set, name) in [
-        (send_flow_rem, "send_flow_rem "),
-        (check_overlap, "check_overlap "),
-        (reset_counts, "reset_counts "),
-        (no_packet_counts, "no_packet_counts "),
-        (no_byte_counts, "no_byte_counts "),
-    ] {
-        if set {
-            f.write_str(name)?;
-        }
+    for name in flag_names(flow.flags) {
+        write!(f, "{name} ")?;
     }
     if flow.importance != 0 {
         write!(f, "importance={}, ", flow.importance)?;
@@ -166,17 +115,4 @@ fn tail(f: &mut fmt::Formatter<'_>, flow: &FlowMod, acts: bool) -> fmt::Result {
     }
     f.write_str("actions=")?;
     actions::instructions(f, &flow.instructions)
-}
-
-/// `1s`, `1.234s`, or as many digits as it takes.
-fn duration(f: &mut fmt::Formatter<'_>, duration: Duration) -> fmt::Result {
-    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
-    match nanos {
-        0 => write!(f, "{seconds}s"),
-        _ if nanos % 1_000_000 == 0 => write!(f, "{seconds}.{:03}s", nanos / 1_000_000),
-        _ => {
-            let digits = format!("{nanos:09}");
-            write!(f, "{seconds}.{}s", digits.trim_end_matches('0'))
-        }
-    }
 }

@@ -1,5 +1,5 @@
 //! Flow text against itself: what is printed reads back, and nothing panics.
 
 mod cases;
-mod generate;
+pub(crate) mod generate;
 mod properties;

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use weir_tables::action::{Action, TableId};
+use weir_tables::action::{Action, Instructions, TableId};
 use weir_tables::field::Field;
 use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::matching::Match;
 use weir_tables::port::PortNo;
 
 use crate::text::{
-    FlowStatistics, Options, Strictness, actions_text, flow_line, flow_text, match_text,
-    parse_actions, parse_filter, parse_flow, parse_flow_file, parse_match, value_text,
+    Options, Strictness, flow_text, instructions_text, match_text, parse_actions, parse_filter,
+    parse_flow, parse_flow_file, parse_match,
 };
 
 fn flow(text: &str) -> FlowMod {
@@ -202,83 +202,37 @@ fn reserved_ports_have_one_number_whatever_their_spelling() {
 }
 
 #[test]
-fn a_dumped_line_is_that_of_open_vswitch() {
-    let flow = flow(
-        "cookie=5,table=1,idle_timeout=60,hard_timeout=90,send_flow_rem,importance=1,\
-         priority=100,ct_state=+trk+est,ct_zone=1,tcp,in_port=1,nw_src=10.0.0.0/8,tp_dst=80,\
-         actions=ct(table=2,zone=1,nat),output:2",
-    );
-    let statistics = FlowStatistics {
-        duration: Duration::from_millis(61_234),
-        packets: 5,
-        bytes: 490,
-        idle_age: Duration::from_millis(1_999),
-        hard_age: Duration::from_secs(2),
-    };
-    assert_eq!(
-        flow_line(&flow, statistics).to_string(),
-        "cookie=0x5, duration=61.234s, table=1, n_packets=5, n_bytes=490, idle_timeout=60, \
-         hard_timeout=90, send_flow_rem importance=1, idle_age=1, hard_age=2, \
-         priority=100,ct_state=+est+trk,ct_zone=1,tcp,in_port=1,nw_src=10.0.0.0/8,tp_dst=80 \
-         actions=ct(table=2,zone=1,nat),output:2"
-    );
-    let quiet = FlowStatistics {
-        hard_age: Duration::from_secs(61),
-        ..statistics
-    };
-    assert!(!flow_line(&flow, quiet).to_string().contains("hard_age"));
-}
-
-#[test]
-fn durations_have_as_many_digits_as_they_need() {
-    let text = |duration| {
-        let statistics = FlowStatistics {
-            duration,
-            ..FlowStatistics::default()
-        };
-        let line = flow_line(&flow("actions=drop"), statistics).to_string();
-        line.split([' ', ','])
-            .find_map(|word| Some(word.strip_prefix("duration=")?.to_owned()))
-    };
-    assert_eq!(text(Duration::from_secs(7)).as_deref(), Some("7s"));
-    assert_eq!(
-        text(Duration::from_millis(7_050)).as_deref(),
-        Some("7.050s")
-    );
-    assert_eq!(
-        text(Duration::from_nanos(7_000_000_100)).as_deref(),
-        Some("7.0000001s")
-    );
-}
-
-#[test]
 fn parts_of_a_flow_print_alone() {
-    let matches = parse_match("tcp,nw_dst=10.0.0.1,reg0=1/3", &Options::default());
-    let matches = matches.unwrap_or_else(|error| panic!("{error}"));
+    let matches =
+        |text| parse_match(text, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let tcp = matches("tcp,nw_dst=10.0.0.1,reg0=1/3");
     assert_eq!(
-        match_text(&matches).to_string(),
+        match_text(&tcp).to_string(),
         "tcp,reg0=0x1/0x3,nw_dst=10.0.0.1"
     );
     assert_eq!(match_text(&Match::ANY).to_string(), "");
-    let actions = parse_actions("mod_tp_dst:5,output:1", &matches, &Options::default());
-    let actions = actions.unwrap_or_else(|error| panic!("{error}"));
+    let values = [
+        "dl_src=02:00:00:00:00:01",
+        "ct_state=-new+trk",
+        "ipv6,ipv6_dst=fe80::/10",
+    ];
+    for text in values {
+        assert_eq!(match_text(&matches(text)).to_string(), text);
+    }
+    let actions = |text| {
+        let apply = parse_actions(text, &tcp, &Options::default());
+        let apply = apply.unwrap_or_else(|error| panic!("{error}"));
+        instructions_text(&Instructions {
+            apply,
+            ..Instructions::default()
+        })
+        .to_string()
+    };
     assert_eq!(
-        actions_text(&actions).to_string(),
+        actions("mod_tp_dst:5,output:1"),
         "set_field:5->tcp_dst,output:1"
     );
-    assert_eq!(actions_text(&[]).to_string(), "drop");
-    let exact = |field: Field, value| value_text(field, value, u128::MAX).to_string();
-    assert_eq!(exact(Field::ETH_SRC, 0x0200_0000_0001), "02:00:00:00:00:01");
-    assert_eq!(exact(Field::IP_SRC, 0x0a00_0001), "10.0.0.1");
-    assert_eq!(exact(Field::CT_STATE, 0x22), "est|trk");
-    assert_eq!(
-        value_text(Field::CT_STATE, 0x20, 0x21).to_string(),
-        "-new+trk"
-    );
-    assert_eq!(
-        value_text(Field::IPV6_DST, 0xfe80 << 112, u128::MAX << 118).to_string(),
-        "fe80::/10"
-    );
+    assert_eq!(actions("drop"), "drop");
 }
 
 /// Nothing about a line may take longer than a moment, whatever it holds.

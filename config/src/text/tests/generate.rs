@@ -262,6 +262,6 @@ pub(super) fn flow_mods() -> impl Strategy<Value = FlowMod> {
 }
 
 /// Flows to add.
-pub(super) fn added_flows() -> impl Strategy<Value = FlowMod> {
+pub(crate) fn added_flows() -> impl Strategy<Value = FlowMod> {
     changes(Command::Add)
 }

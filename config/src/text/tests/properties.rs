@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::generate::{added_flows, flow_mods};
+use super::generate::flow_mods;
 use crate::text::{
-    FlowStatistics, Options, Strictness, flow_line, flow_text, parse_actions, parse_filter,
-    parse_flow, parse_flow_file, parse_match,
+    Options, Strictness, flow_text, parse_actions, parse_filter, parse_flow, parse_flow_file,
+    parse_match,
 };
 use weir_tables::action::Action;
 use weir_tables::flow_mod::{Command, FlowMod};
@@ -129,17 +129,6 @@ proptest! {
     fn printed_flows_parse_to_themselves(flow in flow_mods()) {
         let text = flow_text(&flow).to_string();
         prop_assert_eq!(parse_flow(&text, &with_word()), Ok(flow), "{}", text);
-    }
-
-    #[test]
-    fn dumped_flows_parse_to_themselves(flow in added_flows(), seconds in 0_u64..1000) {
-        let statistics = FlowStatistics {
-            duration: std::time::Duration::from_millis(seconds * 1234),
-            packets: seconds,
-            ..FlowStatistics::default()
-        };
-        let text = format!(" {}", flow_line(&flow, statistics));
-        prop_assert_eq!(parse_flow(&text, &Options::default()), Ok(flow), "{}", text);
     }
 
     #[test]
