@@ -181,6 +181,18 @@ fn every_register_can_be_written_and_matched() {
 }
 
 #[test]
+fn pkt_mark_is_one_more_register() {
+    let mut sw = Switch::with_flows(
+        "in_port=1 actions=set_field:0x12345678->pkt_mark,resubmit(,1)
+         table=1,pkt_mark=0x345678/0xffffff actions=load:0x9->NXM_NX_PKT_MARK[0..3],resubmit(,2)
+         table=2,pkt_mark=0x12345679 actions=output:2",
+    );
+    sw.inject(1, DNS);
+    assert_eq!(sw.sent(2), [DNS]);
+    sw.assert_state("ct: none; drops: none");
+}
+
+#[test]
 fn registers_and_metadata_begin_at_zero_for_every_packet() {
     let mut sw = Switch::with_flows(
         "priority=2,reg0=0,reg7=0,metadata=0,pkt_mark=0 \
