@@ -133,8 +133,8 @@ pub struct Run {
     /// The control socket, instead of that of the configuration.
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// Run without caches, or without the one named, whatever [cache] says: every packet walks
-    /// the tables.
+    /// Run without caches, or without the one named, whatever the configuration says: every
+    /// packet walks the tables.
     #[arg(long, value_name = "CACHE", num_args = 0..=1, require_equals = true,
         default_missing_value = "megaflow")]
     pub no_cache: Option<CacheLevel>,
