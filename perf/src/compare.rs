@@ -93,11 +93,17 @@ pub fn compare(
                     }
                     Err(absent @ Failure::Absent { .. }) => return Err(absent),
                     Err(refusal) => {
-                        let text = refusal.to_string();
                         progress(&format!(
-                            "{}, round {round}, {}: {text}",
+                            "{}, round {round}, {}: {refusal}",
                             row.scenario, row.contender
                         ));
+                        let text = match refusal {
+                            // How much differs from round to round.
+                            Failure::Disturbed { .. } => {
+                                "other programs used the worker's CPU in some rounds".to_owned()
+                            }
+                            refusal => refusal.to_string(),
+                        };
                         if !row.refusals.contains(&text) {
                             row.refusals.push(text);
                         }
