@@ -2,8 +2,9 @@
 //!
 //! A [`Tracker`] belongs to one lcore and holds all zones. It finds the connection that a packet
 //! belongs to, judges the packet ([`CtState`]), and, if asked to commit, creates the connection
-//! or changes its mark and label. Open vSwitch's userspace tracker is the reference; where weir
-//! differs, the item concerned says so.
+//! or changes its mark and label. With `nat` it says what the packet's headers are to be; to
+//! what a connection is translated is decided once, when it is created. Open vSwitch's userspace
+//! tracker is the reference; where weir differs, the item concerned says so.
 //!
 //! Invariants
 //!   1. Every live connection is in the index under both of its tuples (once if they are
@@ -11,11 +12,14 @@
 //!   2. A connection whose deadline has come is never found, dumped or counted against a
 //!      limit, even if the wheel has not forgotten it yet.
 //!   3. All memory is taken in [`Tracker::new`]; nothing grows afterwards.
+//!   4. No two connections of a zone share a tuple, translated or not: a reply has one owner.
+//!   5. A port that a translation took is free when its connection is forgotten, and not before.
 //!
 //! Threads: none. No locks, no atomics, no clock: time is a parameter.
 //! Cost: per packet one look-up in the index (none for a packet that meets the same connection
 //! again), no allocation, no list operation. A commit that creates a connection adds two
-//! insertions into the index and one into the wheel.
+//! insertions into the index and one into the wheel; with source translation, a word is written
+//! among the leases. Which port is free is found in constant time, however many are taken.
 #![forbid(unsafe_code)]
 
 mod counters;
