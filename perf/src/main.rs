@@ -14,7 +14,7 @@ use weir_perf::contender::{
 };
 use weir_perf::failure::Failure;
 use weir_perf::machine::{Machine, today};
-use weir_perf::micro::{self, Line, Meter};
+use weir_perf::micro::{self, Caches, Line, Meter};
 use weir_perf::rate::{Noise, Plan};
 use weir_perf::report::{self, Run, rates_csv, stages, stages_csv, versions};
 use weir_perf::scenario::Scenario;
@@ -201,7 +201,7 @@ fn bench(options: &Bench) -> Result<(), Failure> {
     let allocations = options
         .scenarios
         .iter()
-        .map(|scenario| Ok(micro::pipeline(&meter, scenario)?.allocations));
+        .map(|scenario| Ok(micro::pipeline(&meter, scenario, Caches::Megaflows)?.allocations));
     let allocations = allocations.collect::<Result<Vec<f64>, Failure>>()?;
     let ceiling = Testpmd(ForwardMode::Io).name();
     let rates = report::bench(&rows, WEIR, &ceiling, &allocations, machine.tsc_hz);

@@ -24,7 +24,7 @@ mod forwarder;
 mod meter;
 mod store;
 
-pub use forwarder::Forwarder;
+pub use forwarder::{Caches, Forwarder};
 pub use meter::{Cost, LEAST_SAMPLES, Meter};
 pub use store::{BURST, Store, load};
 
@@ -97,10 +97,13 @@ pub fn all(meter: &Meter, mut progress: impl FnMut(&Line)) -> Result<Vec<Line>, 
         }
         stage("parse, ct() established", ct_established(meter, &traffic)?);
         stage("parse, ct(commit) new", ct_new(meter, &traffic));
-        for policy in ["port-to-port", "firewall", "nine-tables"] {
+        for policy in ["port-to-port", "firewall", "snat", "nine-tables"] {
             let scenario = Scenario::named(&format!("{policy}-{connections}"));
             let scenario = scenario.expect("a policy and a number");
-            stage(&format!("pipeline: {policy}"), pipeline(meter, &scenario)?);
+            for (caches, name) in [(Caches::Megaflows, "cached"), (Caches::None, "tables")] {
+                let what = format!("pipeline, {name}: {policy}");
+                stage(&what, pipeline(meter, &scenario, caches)?);
+            }
         }
     }
     for (rules, masks) in [
@@ -219,8 +222,8 @@ fn track(
 ///
 /// # Panics
 /// If the frames are not all of one size.
-pub fn pipeline(meter: &Meter, scenario: &Scenario) -> Result<Cost, Failure> {
-    let mut forwarder = Forwarder::new(scenario)?;
+pub fn pipeline(meter: &Meter, scenario: &Scenario, caches: Caches) -> Result<Cost, Failure> {
+    let mut forwarder = Forwarder::new(scenario, caches)?;
     forwarder.one_way(Direction::Forward);
     forwarder.one_way(Direction::Reply);
     let mut sent = 0;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_config::policy::{apply, read_flow_text};
-use weir_ct::Settings;
+use weir_ct::{Filter, Settings};
 use weir_packet::{Tick, VecFrame};
+use weir_tables::cache::MegaflowSettings;
 use weir_tables::classifier::HashSecret;
 use weir_tables::counters::Counter;
 use weir_tables::flow_tables::FlowTables;
-use weir_tables::lcore::Lcore;
+use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortConfig, PortIndex, PortNo, PortTable, VlanMode};
 
@@ -24,6 +25,15 @@ const HOUSEKEEPING_BURSTS: u32 = 32;
 const HOUSEKEEPING_BUDGET: usize = 64;
 /// Bursts until the clock moves by a millisecond.
 const BURSTS_PER_TICK: u32 = 512;
+
+/// What stands between a packet and the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caches {
+    /// The megaflow cache.
+    Megaflows,
+    /// Nothing.
+    None,
+}
 
 /// An lcore with a policy, and the traffic that it gets.
 pub struct Forwarder {
@@ -55,11 +65,11 @@ impl Output<VecFrame> for Sink {
 }
 
 impl Forwarder {
-    /// An lcore that does what `scenario` says.
+    /// An lcore that does what `scenario` says, with or without caches.
     ///
     /// # Errors
     /// If the policy cannot be loaded.
-    pub fn new(scenario: &Scenario) -> Result<Self, Failure> {
+    pub fn new(scenario: &Scenario, caches: Caches) -> Result<Self, Failure> {
         let traffic = &scenario.traffic;
         let port = |number: u32| PortConfig {
             no: PortNo(number),
@@ -83,8 +93,13 @@ impl Forwarder {
         };
         let snapshot = Arc::new(tables.snapshot(&ports));
         let stores = [Direction::Forward, Direction::Reply].map(|way| Store::new(traffic, way));
+        let lcore = Lcore::new(0, snapshot, &settings, SECRET);
+        let lcore = match caches {
+            Caches::Megaflows => lcore.with_megaflows(MegaflowSettings::default()),
+            Caches::None => lcore,
+        };
         let driver = Driver {
-            lcore: Lcore::new(0, snapshot, &settings, SECRET),
+            lcore,
             burst: stores[0].burst(),
             frame_size: stores[0].frame_size(),
             sink: Sink {
@@ -110,6 +125,25 @@ impl Forwarder {
             .iter()
             .map(Counter::read)
             .sum()
+    }
+
+    /// Forgets all connections; caches stay as they are.
+    pub fn forget_connections(&mut self) {
+        let Driver { lcore, now, .. } = &mut self.driver;
+        let mut cursor = Some(0);
+        while let Some(at) = cursor {
+            let request = LcoreRequest::FlushConnections {
+                cursor: at,
+                budget: usize::MAX,
+                filter: Filter::default(),
+            };
+            cursor = match lcore.answer(request, *now) {
+                LcoreAnswer::Flushed { next, .. } => next,
+                LcoreAnswer::Connections { .. }
+                | LcoreAnswer::Macs(_)
+                | LcoreAnswer::Configured(_) => None,
+            };
+        }
     }
 
     /// Sends one turn of both captures through the lcore, burst by burst in turn; returns how
