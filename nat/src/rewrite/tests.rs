@@ -380,7 +380,13 @@ proptest! {
         let (Some(tuple), Some(mut wanted)) = (Tuple::of(frame.head(), &layout), wanted) else {
             return Ok(());
         };
-        prop_assume!(tuple.protocol == wanted.protocol && tuple.src().is_ipv4() == wanted.src().is_ipv4());
+        if tuple.src().is_ipv4() != wanted.src().is_ipv4() {
+            return Ok(());
+        }
+        wanted.protocol = tuple.protocol;
+        if layout.l4 == L4::None {
+            (wanted.src_port, wanted.dst_port) = (0, 0);
+        }
         set_tuple(frame.head_mut(), &layout, &wanted);
         if tuple.is_icmp() {
             wanted.dst_port = tuple.dst_port;

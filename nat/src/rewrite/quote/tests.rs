@@ -151,7 +151,9 @@ proptest! {
         let wanted = parse(other.head(), other.len()).ok()
             .and_then(|layout| Tuple::of(other.head(), &layout));
         let (Some(tuple), Some(mut wanted)) = (tuple, wanted) else { return Ok(()) };
-        prop_assume!(tuple.src().is_ipv4() == wanted.src().is_ipv4());
+        if tuple.src().is_ipv4() != wanted.src().is_ipv4() {
+            return Ok(());
+        }
         wanted.protocol = tuple.protocol;
         let packet = &inner.bytes()[usize::from(layout.l3_offset)..layout.l3_end as usize];
         let quote: String = packet.iter().take(cut).map(|byte| format!("{byte:02x}")).collect();
