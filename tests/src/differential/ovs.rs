@@ -13,6 +13,7 @@
 use std::fs::File;
 use std::io;
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -335,10 +336,11 @@ impl Daemon {
 
     fn wait_for(&self, path: &Path) -> Result<(), OvsError> {
         let begun = Instant::now();
-        while !path.exists() {
+        // The path is there before anybody listens.
+        while UnixStream::connect(path).is_err() {
             if begun.elapsed() > START {
                 let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-                let message = format!("{} did not appear:\n{}", path.display(), tail(&log));
+                let message = format!("nobody listens at {}:\n{}", path.display(), tail(&log));
                 return Err(OvsError::Failed(message));
             }
             thread::sleep(Duration::from_millis(5));
@@ -366,6 +368,10 @@ fn command(dir: &Path, program: &str) -> Command {
         .env("LC_ALL", "C")
         .env("TZ", "UTC")
         .current_dir(dir);
+    if matches!(program, "ovs-appctl" | "ovs-ofctl" | "ovs-vsctl") {
+        // A daemon that died answers nobody.
+        command.arg("--timeout=60");
+    }
     command
 }
 
