@@ -30,13 +30,23 @@ for target in "${targets[@]}"; do
   log="artifacts/$target.log"
   # Longer ones are slower and find no more.
   case "$target" in replay) longest=8192 ;; *) longest=2048 ;; esac
-  if ! "$built/$host/release/$target" "corpus/$target" "regressions/$target" \
+  status=0
+  "$built/$host/release/$target" "corpus/$target" "regressions/$target" \
     -max_total_time="$seconds" -max_len="$longest" -timeout=10 -rss_limit_mb=2048 \
-    -artifact_prefix="artifacts/$target/" -print_final_stats=1 >"$log" 2>&1; then
-    tail -n 40 "$log"
-    echo "$target: a finding, in tests/fuzz/artifacts/$target" >&2
-    exit 1
-  fi
+    -artifact_prefix="artifacts/$target/" -print_final_stats=1 >"$log" 2>&1 || status=$?
+  case "$status" in
+    0) ;;
+    130 | 137 | 143)
+      # A signal from outside: neither a finding nor a run that counts.
+      echo "$target: ended by a signal before its time" >&2
+      exit "$status"
+      ;;
+    *)
+      tail -n 40 "$log"
+      echo "$target: a finding, in tests/fuzz/artifacts/$target" >&2
+      exit 1
+      ;;
+  esac
   total=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
   rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
   echo "$target: $total executions in $seconds s, $rate per second, no finding"
