@@ -20,7 +20,9 @@ export WEIR_SOCKET="$runtime/weir.sock"
 switch=
 
 clean_up() {
-  trap - EXIT INT TERM
+  trap - EXIT
+  # A second Ctrl-C must not leave half of it behind.
+  trap '' INT TERM
   if [ -n "$switch" ] && kill -0 "$switch" 2>/dev/null; then
     kill -TERM "$switch"
     wait "$switch" || true
