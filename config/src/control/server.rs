@@ -89,6 +89,12 @@ impl Server {
         self.requests.clone()
     }
 
+    /// How many bytes of requests are held that have not come to their end.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.shared.reading.load(Ordering::Relaxed)
+    }
+
     /// How many clients are connected.
     pub fn clients(&self) -> usize {
         self.shared.clients().streams.len()

@@ -65,6 +65,11 @@ impl Bench {
         text
     }
 
+    /// Bytes of requests that have not come to their end.
+    fn held(&self) -> usize {
+        self.server.as_ref().expect("running").held()
+    }
+
     fn clients(&self) -> usize {
         self.server.as_ref().expect("running").clients()
     }
@@ -349,8 +354,12 @@ fn requests_together_are_bounded() {
     for stream in &mut others {
         stream.write_all(&held).expect("taken");
     }
-    // Whoever passes the bound is refused; who sends a small request is not.
     let end = Instant::now() + Duration::from_secs(5);
+    while bench.held() != 2 * held.len() {
+        assert!(Instant::now() < end, "{} bytes held", bench.held());
+        thread::sleep(Duration::from_millis(5));
+    }
+    // Whoever passes the bound is refused; who sends a small request is not.
     loop {
         let said = bench.raw(&[held.as_slice(), &held, b"\n"].concat());
         if said.contains("too many requests") {
