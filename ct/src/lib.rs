@@ -46,4 +46,4 @@ pub use request::{Commit, CtDrop, Outcome, Request, Seen};
 pub use settings::{Settings, TableTooSmall, Timeouts};
 pub use state::CtState;
 pub use tcp::PeerState;
-pub use tracker::Tracker;
+pub use tracker::{Allowed, Part, Recall, Tracker};

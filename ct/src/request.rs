@@ -5,6 +5,7 @@ use weir_packet::Tuple;
 
 use crate::record::Direction;
 use crate::state::CtState;
+use crate::tracker::Recall;
 
 /// One `ct(...)` as executed for one packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,9 @@ pub struct Outcome {
     pub seen: Option<Seen>,
     /// What the packet's headers are to say, if anything changes.
     pub translation: Option<Translation>,
+    /// For caches: the connection, if it was there before and the packet changed nothing of it
+    /// that a rule could see.
+    pub recall: Option<Recall>,
 }
 
 /// A connection that a packet has met, and how. Harmless when outdated: the connection's

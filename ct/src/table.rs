@@ -84,6 +84,11 @@ impl Table {
         &self.hot[slot as usize]
     }
 
+    /// The hot halves of all slots.
+    pub(crate) const fn all_hot(&self) -> &[Hot] {
+        &self.hot
+    }
+
     pub(crate) const fn cold(&self, slot: u32) -> &Cold {
         &self.cold[slot as usize]
     }

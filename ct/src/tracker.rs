@@ -1,5 +1,6 @@
 //! What `ct()` does, packet by packet.
 
+mod recall;
 mod translate;
 mod walk;
 
@@ -15,6 +16,8 @@ use crate::settings::{Settings, TableTooSmall};
 use crate::state::CtState;
 use crate::table::{Birth, Table, Turn};
 use crate::tcp::Verdict;
+
+pub use recall::{Allowed, Part, Recall};
 
 /// The connection tracker of one lcore.
 pub struct Tracker {
@@ -129,7 +132,7 @@ impl Tracker {
         let hot = self.table.hot(seen.slot);
         let same = hot.id == seen.id && seen.zone == request.zone && !hot.is_expired(now);
         let force = request.commit.is_some_and(|commit| commit.force);
-        (same && !force).then(|| self.met(seen.slot, seen.meeting, request))
+        (same && !force).then(|| self.met_steadily(seen.slot, seen.meeting, request))
     }
 
     /// A packet with a tuple of its own.
@@ -147,8 +150,14 @@ impl Tracker {
                 self.table.remove(place.slot);
                 self.counters.forced += 1;
             } else {
+                let before = self.table.hot(place.slot).version;
+                let mut steady = false;
                 let state = match self.follow(place, transport, now) {
-                    Followed::Part(state) => Some(state),
+                    Followed::Part(state) => {
+                        steady = self.table.hot(place.slot).version == before;
+                        Some(state)
+                    }
+                    Followed::Odd(state) => Some(state),
                     Followed::Invalid(reason) => {
                         self.counters.count_invalid(reason);
                         Some(CtState::TRK | CtState::INV)
@@ -165,7 +174,11 @@ impl Tracker {
                         role: Role::Part,
                         state,
                     };
-                    return Ok(self.met(place.slot, meeting, request));
+                    return Ok(if steady {
+                        self.met_steadily(place.slot, meeting, request)
+                    } else {
+                        self.met(place.slot, meeting, request)
+                    });
                 }
             }
         }
@@ -210,15 +223,18 @@ impl Tracker {
         let Place { slot, direction } = place;
         let hot = self.table.hot_mut(slot);
         let before = (visible(&hot.protocol), hot.replied);
-        let mut alive = true;
+        let (mut alive, mut odd) = (true, false);
         let state = match (&mut hot.protocol, transport) {
             (Protocol::Tcp(tcp), Transport::Tcp(segment)) => match tcp.update(direction, segment) {
                 Verdict::Accepted => CtState::EST | reply_bit(direction),
                 Verdict::Tolerated => {
-                    alive = false;
+                    (alive, odd) = (false, true);
                     CtState::EST | reply_bit(direction)
                 }
-                Verdict::SynAgain => CtState::NEW,
+                Verdict::SynAgain => {
+                    odd = true;
+                    CtState::NEW
+                }
                 Verdict::Reopens => return Followed::Reopens,
                 Verdict::OutOfWindow => return Followed::Invalid(Invalid::TcpWindow),
                 Verdict::BadReset => return Followed::Invalid(Invalid::TcpReset),
@@ -253,7 +269,24 @@ impl Tracker {
         if changed {
             self.table.touch(slot);
         }
-        Followed::Part(CtState::TRK | state)
+        let state = CtState::TRK | state;
+        if odd {
+            Followed::Odd(state)
+        } else {
+            Followed::Part(state)
+        }
+    }
+
+    /// As [`Self::met`], for a packet like which there will be others; says so, unless its
+    /// commit changed something.
+    fn met_steadily(&mut self, slot: u32, meeting: Meeting, request: &Request<'_>) -> Outcome {
+        let before = self.table.hot(slot).version;
+        let part = meeting.role == Role::Part && !meeting.state.contains(CtState::INV);
+        let mut outcome = self.met(slot, meeting, request);
+        if part && self.table.hot(slot).version == before {
+            outcome.recall = Some(Recall::new(slot, meeting.direction, before));
+        }
+        outcome
     }
 
     /// What a packet that met a connection is told; a commit's metadata is written before.
@@ -280,6 +313,7 @@ impl Tracker {
                 meeting,
             }),
             translation,
+            recall: None,
         }
     }
 
@@ -388,6 +422,7 @@ impl Tracker {
             original: None,
             seen: None,
             translation: None,
+            recall: None,
         }
     }
 
@@ -402,6 +437,8 @@ impl Tracker {
 enum Followed {
     /// It is part of the connection, with this state.
     Part(CtState),
+    /// The same, but the next packet like it may not be.
+    Odd(CtState),
     /// It is not acceptable in the connection.
     Invalid(Invalid),
     /// It opens a new connection in the place of this one.

@@ -320,7 +320,7 @@ proptest! {
                     let tuple = Tuple::of(frame.head(), &layout).expect("it has one");
                     let tick = Tick::from_millis(now);
                     let there = tracker.execute(&frame, &layout, &request, tick);
-                    let there = there.map(|outcome| Outcome { seen: None, ..outcome });
+                    let there = there.map(|outcome| Outcome { seen: None, recall: None, ..outcome });
                     let wanted = model.packet(tuple, packet.protocol, &request, now, &timeouts);
                     prop_assert_eq!(there, wanted, "{} with {:?}", line, request);
                 }

@@ -1,0 +1,127 @@
+//! The short way through the tracker, for a packet of which a cache knows the connection.
+//!
+//! What a cache remembers of a connection is a [`Recall`]: its slot, the version that the slot
+//! had, and the packet's direction. The version changes with everything that a rule could see,
+//! so as long as it stands, `ct()` says of the next packet what it said of the last, provided
+//! that the packet itself is acceptable.
+//!
+//! Invariants
+//!   1. [`Tracker::allows`] writes nothing. What it allows, [`Tracker::apply`] does, and the two
+//!      together do what [`Tracker::execute`] does.
+//!   2. A packet that would change what a rule can see is not allowed: it takes the long way.
+//!
+//! Cost: one cache line, the connection's hot half.
+
+use weir_packet::hint::prefetch_element;
+use weir_packet::{Layout, Tick};
+
+use super::{Tracker, visible};
+use crate::extract::Transport;
+use crate::record::{Direction, Protocol};
+use crate::tcp::{Segment, Tcp, Verdict};
+
+/// A connection that a packet met, and that was afterwards as it was before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recall {
+    /// Slot << 1 | direction.
+    pub place: u32,
+    /// The version of the slot.
+    pub version: u64,
+}
+
+impl Recall {
+    pub(super) const fn new(slot: u32, direction: Direction, version: u64) -> Self {
+        let place = match direction {
+            Direction::Original => slot << 1,
+            Direction::Reply => slot << 1 | 1,
+        };
+        Self { place, version }
+    }
+
+    const fn slot(self) -> u32 {
+        self.place >> 1
+    }
+
+    const fn direction(self) -> Direction {
+        if self.place & 1 == 0 {
+            Direction::Original
+        } else {
+            Direction::Reply
+        }
+    }
+}
+
+/// What a packet is to every connection on its way: read once, judged by each.
+#[derive(Clone, Copy, Debug)]
+pub struct Part(Transport);
+
+impl Part {
+    /// A TCP segment; `None` if its header is not acceptable in any connection.
+    #[inline]
+    pub fn tcp(head: &[u8], layout: &Layout) -> Option<Self> {
+        let segment = Segment::read(head, layout).ok()?;
+        Some(Self(Transport::Tcp(segment)))
+    }
+
+    /// A UDP datagram.
+    pub const UDP: Self = Self(Transport::Datagram);
+
+    /// An ICMP or ICMPv6 query or its answer.
+    pub const QUERY: Self = Self(Transport::Query);
+}
+
+/// What a packet that was allowed makes of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed(Option<Tcp>);
+
+impl Tracker {
+    /// Asks for the part of a connection that [`Tracker::allows`] reads.
+    #[inline]
+    pub fn prefetch(&self, recall: Recall) {
+        prefetch_element(self.table.all_hot(), recall.slot() as usize);
+    }
+
+    /// Whether `ct()` would say of a packet what it said when `recall` was made. `None`: not,
+    /// or only after a change. Checksums are the caller's business. Writes nothing.
+    #[inline]
+    pub fn allows(&self, recall: Recall, part: &Part, now: Tick) -> Option<Allowed> {
+        let hot = self.table.all_hot().get(recall.slot() as usize)?;
+        if hot.version != recall.version || hot.is_expired(now) {
+            return None;
+        }
+        let direction = recall.direction();
+        match (&hot.protocol, &part.0) {
+            (Protocol::Datagram(datagram), Transport::Datagram) => {
+                (datagram.after(direction) == *datagram).then_some(Allowed(None))
+            }
+            (Protocol::Query(query), Transport::Query) => {
+                (query.after(direction) == *query).then_some(Allowed(None))
+            }
+            (Protocol::Tcp(tcp), Transport::Tcp(segment)) => {
+                let mut after = *tcp;
+                let verdict = after.update(direction, segment);
+                let steady = verdict == Verdict::Accepted
+                    && visible(&Protocol::Tcp(after)) == visible(&hot.protocol);
+                steady.then_some(Allowed(Some(after)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Tracks a packet that [`Tracker::allows`] allowed.
+    #[inline]
+    pub fn apply(&mut self, recall: Recall, allowed: Allowed, now: Tick) {
+        let slot = recall.slot();
+        let hot = self.table.hot_mut(slot);
+        if let Some(tcp) = allowed.0 {
+            hot.protocol = Protocol::Tcp(tcp);
+        }
+        let deadline = now + self.settings.timeouts.of(&hot.protocol);
+        if hot.deadline != deadline {
+            self.table.set_deadline(slot, deadline, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
