@@ -1,26 +1,36 @@
 //! From key to connection: a hash table of slot numbers, the keys lying with the connections.
 //!
-//! Invariants
-//!   1. At most half of the room is used, so that a removal practically never leaves a
-//!      tombstone, and if tombstones ever pile up they are swept in place: the table does not
-//!      grow.
+//! A bucket is one cache line: ten places, a signature of 16 bits of hash for each, and a count.
+//! A key's home is a bucket; if that is full, the next bucket with room takes it, and each
+//! bucket on the way counts that one was passed on. So a search ends at the first bucket that
+//! passed nothing on, and a removal leaves no tombstone: the counts go down again, and the room
+//! is that of an empty bucket. A general hash table keeps tombstones, and has to sweep them out
+//! of the whole table now and then; this one has no operation that looks at all of it.
 //!
-//! Cost: one hash (keyed and non-linear: its collisions depend on the secret) and, with rare
-//! exceptions, one key compare per look-up.
+//! Invariants
+//!   1. A place lies in its key's home bucket, or behind it such that every bucket from home to
+//!      there, exclusive, counts it.
+//!   2. A signature is 0 exactly if there is no place, and else that of the place's key.
+//!   3. Memory is taken in [`Index::new`], for twice as many places as there can be: half a
+//!      bucket is used on average, so that about one in a hundred passes anything on.
+//!
+//! Threads: owned by one lcore.
+//! Cost: one hash (keyed and non-linear: its collisions depend on the secret), one cache line
+//! and, with rare exceptions, one key compare per look-up. An insertion or a removal reads as
+//! many lines as a look-up and writes one of them.
 
 use std::hash::Hasher;
 
 use foldhash::SharedSeed;
-use foldhash::fast::FoldHasher;
-use hashbrown::HashTable;
+use foldhash::quality::FoldHasher;
+use weir_packet::hint::prefetch_element;
 
 use crate::key::Key;
 use crate::record::{Cold, Direction};
 
 /// Both tuples of every connection.
 pub(crate) struct Index {
-    /// Slot << 1 | direction.
-    table: HashTable<u32>,
+    buckets: Box<[Bucket]>,
     hash: KeyHash,
 }
 
@@ -41,61 +51,249 @@ impl Index {
             connections <= Self::MAX_CONNECTIONS,
             "at most 2^31 connections"
         );
-        let entries = connections as usize * 2;
+        let places = connections as usize * 2;
+        let buckets = (places * 2).div_ceil(PLACES).max(1);
         Self {
-            table: HashTable::with_capacity(entries * 2),
+            buckets: vec![Bucket::EMPTY; buckets].into_boxed_slice(),
             hash: KeyHash::new(secret),
         }
     }
 
     /// Finds the connection that `key` belongs to.
+    #[inline]
     pub(crate) fn find(&self, key: &Key, cold: &[Cold]) -> Option<Place> {
-        let hash = self.hash.of(key);
-        self.table
-            .find(hash, |&packed| key_at(packed, cold) == key)
-            .map(|&packed| unpack(packed))
+        self.find_hashed(self.hash(key), key, cold)
     }
 
-    /// Adds `place`, whose key lies in `cold` and is not in the index yet.
-    pub(crate) fn insert(&mut self, place: Place, cold: &[Cold]) {
-        let Self { table, hash } = self;
-        let packed = pack(place);
-        let key_hash = hash.of(key_at(packed, cold));
-        table.insert_unique(key_hash, packed, |&packed| hash.of(key_at(packed, cold)));
-    }
-
-    /// Removes `place`, whose key still lies in `cold`; returns whether it was there.
-    pub(crate) fn remove(&mut self, place: Place, cold: &[Cold]) -> bool {
-        let packed = pack(place);
-        let hash = self.hash.of(key_at(packed, cold));
-        match self.table.find_entry(hash, |&other| other == packed) {
-            Ok(entry) => {
-                entry.remove();
-                true
+    /// As [`Index::find`], for a key whose hash is known.
+    #[inline]
+    pub(crate) fn find_hashed(&self, hash: u64, key: &Key, cold: &[Cold]) -> Option<Place> {
+        let home = self.home(hash);
+        let bucket = &self.buckets[home];
+        for n in bucket.alike(signature(hash)) {
+            let packed = bucket.places[n];
+            if key_at(packed, cold).is(key) {
+                return Some(unpack(packed));
             }
-            Err(_) => false,
         }
+        if bucket.passed_on() == 0 {
+            return None;
+        }
+        self.find_behind(home, signature(hash), key, cold)
+    }
+
+    /// Goes on behind the home bucket.
+    #[cold]
+    fn find_behind(&self, home: usize, signature: u16, key: &Key, cold: &[Cold]) -> Option<Place> {
+        let mut at = self.behind(home);
+        while at != home {
+            let bucket = &self.buckets[at];
+            for n in bucket.alike(signature) {
+                let packed = bucket.places[n];
+                if key_at(packed, cold).is(key) {
+                    return Some(unpack(packed));
+                }
+            }
+            if bucket.passed_on() == 0 {
+                return None;
+            }
+            at = self.behind(at);
+        }
+        None
+    }
+
+    /// Asks for the bucket in which a key with this hash is looked for.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        prefetch_element(&self.buckets, self.home(hash));
+    }
+
+    /// Adds `place`, whose key has this hash and is not in the index yet.
+    ///
+    /// # Panics
+    /// If there are more places than memory was taken for, twice over.
+    pub(crate) fn insert(&mut self, hash: u64, place: Place) {
+        let packed = pack(place);
+        let mut at = self.home(hash);
+        for _ in 0..self.buckets.len() {
+            let bucket = &mut self.buckets[at];
+            if let Some(n) = bucket.alike(EMPTY).next() {
+                bucket.set(n, signature(hash));
+                bucket.places[n] = packed;
+                return;
+            }
+            bucket.count_passed_on();
+            at = self.behind(at);
+        }
+        panic!("the index has room for twice as many places as there are");
+    }
+
+    /// Removes `place`, whose key has this hash; returns whether it was there.
+    pub(crate) fn remove(&mut self, hash: u64, place: Place) -> bool {
+        let packed = pack(place);
+        let home = self.home(hash);
+        let Some((at, n)) = self.whereabouts(packed, home, signature(hash)) else {
+            return false;
+        };
+        let mut passed = home;
+        while passed != at {
+            self.buckets[passed].count_taken_back();
+            passed = self.behind(passed);
+        }
+        self.buckets[at].set(n, EMPTY);
+        true
     }
 
     /// The hash of a key that need not be in the index.
+    #[inline]
     pub(crate) fn hash(&self, key: &Key) -> u64 {
         self.hash.of(key)
+    }
+
+    /// In which bucket `packed` is, and where there.
+    fn whereabouts(&self, packed: u32, home: usize, signature: u16) -> Option<(usize, usize)> {
+        let mut at = home;
+        for _ in 0..self.buckets.len() {
+            let bucket = &self.buckets[at];
+            let mut alike = bucket.alike(signature);
+            if let Some(n) = alike.find(|&n| bucket.places[n] == packed) {
+                return Some((at, n));
+            }
+            if bucket.passed_on() == 0 {
+                return None;
+            }
+            at = self.behind(at);
+        }
+        None
+    }
+
+    /// The high half of the hash chooses the bucket, the low one makes the signature.
+    #[inline]
+    fn home(&self, hash: u64) -> usize {
+        (((hash >> 32) * self.buckets.len() as u64) >> 32) as usize
+    }
+
+    #[inline]
+    fn behind(&self, at: usize) -> usize {
+        if at + 1 == self.buckets.len() {
+            0
+        } else {
+            at + 1
+        }
     }
 
     /// Every place, in no particular order.
     #[cfg(test)]
     pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
-        self.table.iter().map(|&packed| unpack(packed))
+        self.buckets.iter().flat_map(|bucket| {
+            let empty: Vec<_> = bucket.alike(EMPTY).collect();
+            let there = (0..PLACES).filter(move |n| !empty.contains(n));
+            there.map(|n| unpack(bucket.places[n]))
+        })
     }
 
-    /// How many entries fit without a reallocation.
+    /// How many places there is room for.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
-        self.table.capacity()
+        self.buckets.len() * PLACES
     }
 }
 
-/// A keyed hash.
+/// Places in a bucket: with their signatures and the count they fill a cache line.
+const PLACES: usize = 10;
+
+/// One cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Bucket {
+    /// Four to a word, the first lowest; the last two lanes of the third word are the count.
+    signatures: [u64; 3],
+    /// Slot << 1 | direction.
+    places: [u32; PLACES],
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+impl Bucket {
+    const EMPTY: Self = Self {
+        signatures: [0; 3],
+        places: [0; PLACES],
+    };
+
+    /// How many places lie behind this bucket that would lie in it, had there been room.
+    #[inline]
+    const fn passed_on(&self) -> u32 {
+        (self.signatures[2] >> 32) as u32
+    }
+
+    #[inline]
+    const fn count_passed_on(&mut self) {
+        self.signatures[2] += 1 << 32;
+    }
+
+    #[inline]
+    const fn count_taken_back(&mut self) {
+        self.signatures[2] -= 1 << 32;
+    }
+
+    #[inline]
+    const fn set(&mut self, n: usize, signature: u16) {
+        let shift = n % LANES * 16;
+        let word = &mut self.signatures[n / LANES];
+        *word = *word & !(0xffff << shift) | (signature as u64) << shift;
+    }
+
+    /// Where the signature is this one.
+    #[inline]
+    const fn alike(&self, signature: u16) -> Alike {
+        let all = signature as u64 * LOWEST;
+        let [a, b, c] = self.signatures;
+        let third = equal_lanes(c ^ all) & 0xffff_ffff;
+        Alike(equal_lanes(a ^ all) >> 15 | equal_lanes(b ^ all) >> 14 | third >> 13)
+    }
+}
+
+/// Signatures in a word.
+const LANES: usize = 4;
+/// The lowest bit of each lane.
+const LOWEST: u64 = 0x0001_0001_0001_0001;
+
+/// The highest bit of each lane that is zero; exact, whatever the other lanes are.
+const fn equal_lanes(difference: u64) -> u64 {
+    const ALL_BUT_HIGHEST: u64 = 0x7fff * LOWEST;
+    !(((difference & ALL_BUT_HIGHEST) + ALL_BUT_HIGHEST) | difference | ALL_BUT_HIGHEST)
+}
+
+/// The signature of no key.
+const EMPTY: u16 = 0;
+
+#[inline]
+const fn signature(hash: u64) -> u16 {
+    match hash as u16 {
+        EMPTY => 1,
+        signature => signature,
+    }
+}
+
+/// Which places of a bucket, each a bit: place `n` at `n / 4 + n % 4 * 16`.
+struct Alike(u64);
+
+impl Iterator for Alike {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let bit = self.0.trailing_zeros() as usize;
+        self.0 &= self.0 - 1;
+        Some(bit % 16 * LANES + bit / 16)
+    }
+}
+
+/// A keyed hash. Its last step folds once more: the high bits choose the bucket, and without
+/// it they would follow tuples that differ in a few bits only.
 struct KeyHash {
     seed: SharedSeed,
     start: u64,
@@ -105,22 +303,34 @@ impl KeyHash {
     fn new(secret: u64) -> Self {
         Self {
             seed: SharedSeed::from_u64(secret),
-            start: secret.rotate_left(32),
+            // A secret may be small; what hashing starts from is not.
+            start: secret.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
         }
     }
 
+    #[inline]
     fn of(&self, key: &Key) -> u64 {
         let mut hasher = FoldHasher::with_seed(self.start, &self.seed);
-        for &word in key.words() {
-            hasher.write_u64(word);
+        // Of a length that is known, or the hasher keeps books about halves of its block.
+        match *key.words() {
+            [head, addresses] => {
+                hasher.write_u64(head);
+                hasher.write_u64(addresses);
+            }
+            ref words => {
+                for &word in words {
+                    hasher.write_u64(word);
+                }
+            }
         }
         hasher.finish()
     }
 }
 
+#[inline]
 fn key_at(packed: u32, cold: &[Cold]) -> &Key {
-    let Place { slot, direction } = unpack(packed);
-    cold[slot as usize].key(direction)
+    // Packets go both ways alike, so that a branch on the direction would be a coin's throw.
+    &cold[(packed >> 1) as usize].keys[packed as usize & 1]
 }
 
 const fn pack(place: Place) -> u32 {
@@ -142,3 +352,6 @@ const fn unpack(packed: u32) -> Place {
         direction,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,13 @@ impl Key {
         }
     }
 
+    /// Whether both are the same: what differs between two keys of IPv4 lies in two words.
+    #[inline]
+    pub(crate) const fn is(&self, other: &Self) -> bool {
+        let ([a0, a1, a2, a3, a4], [b0, b1, b2, b3, b4]) = (self.0, other.0);
+        (a0 ^ b0 | a1 ^ b1) == 0 && (a0 & 0xff != V6 || (a2 ^ b2 | a3 ^ b3 | a4 ^ b4) == 0)
+    }
+
     pub(crate) const fn zone(&self) -> u16 {
         (self.0[0] >> 16) as u16
     }

@@ -132,25 +132,11 @@ impl Table {
             leased: 0,
         };
         self.cold[slot as usize] = Cold {
-            original,
-            reply,
+            keys: [original, reply],
             label,
         };
-        self.index.insert(
-            Place {
-                slot,
-                direction: Direction::Original,
-            },
-            &self.cold,
-        );
-        if original != reply {
-            self.index.insert(
-                Place {
-                    slot,
-                    direction: Direction::Reply,
-                },
-                &self.cold,
-            );
+        for (hash, place) in self.places(slot) {
+            self.index.insert(hash, place);
         }
         self.wheel.insert(slot, deadline, now);
         if nat == Some(NatKind::Src) {
@@ -251,31 +237,29 @@ impl Table {
 
     /// Takes the connection in `slot`, which does not wait any more, out of the table.
     fn forget(&mut self, slot: u32) {
-        let Cold {
-            original, reply, ..
-        } = &self.cold[slot as usize];
-        let twice = original != reply;
-        let there = self.index.remove(
-            Place {
-                slot,
-                direction: Direction::Original,
-            },
-            &self.cold,
-        );
-        debug_assert!(there, "slot {slot} by its original key");
-        if twice {
-            let place = Place {
-                slot,
-                direction: Direction::Reply,
-            };
-            let there = self.index.remove(place, &self.cold);
-            debug_assert!(there, "slot {slot} by its reply key");
+        for (hash, place) in self.places(slot) {
+            let there = self.index.remove(hash, place);
+            debug_assert!(there, "{place:?}");
         }
         self.give_back(slot);
         self.hot[slot as usize].id = 0;
         self.touch(slot);
         self.free.push(slot);
         self.live -= 1;
+    }
+
+    /// Where the connection in `slot` is in the index, with the hashes of its keys; both places
+    /// are on their way to the cache.
+    fn places(&self, slot: u32) -> impl Iterator<Item = (u64, Place)> + use<> {
+        let cold = &self.cold[slot as usize];
+        let place = |direction| {
+            let hash = self.index.hash(cold.key(direction));
+            self.index.prefetch(hash);
+            (hash, Place { slot, direction })
+        };
+        let [original, reply] = Direction::BOTH.map(place);
+        let reply = (!cold.is_its_own_reply()).then_some(reply);
+        std::iter::once(original).chain(reply)
     }
 
     /// Gives back every number that is leased to the connection in `slot`.
@@ -332,12 +316,9 @@ impl Table {
             assert_eq!(self.find(key).map(|found| found.slot), Some(place.slot));
             entries += 1;
         }
-        let keys = live.iter().map(|&slot| {
-            let Cold {
-                original, reply, ..
-            } = self.cold(slot);
-            1 + usize::from(original != reply)
-        });
+        let keys = live
+            .iter()
+            .map(|&slot| 1 + usize::from(!self.cold(slot).is_its_own_reply()));
         assert_eq!(entries, keys.sum::<usize>());
         assert!(self.index.capacity() >= self.slots() as usize * 2);
 

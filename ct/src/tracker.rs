@@ -305,7 +305,7 @@ impl Tracker {
             state: meeting.state,
             mark,
             label,
-            original: Some(self.table.cold(slot).original.tuple()),
+            original: Some(self.table.cold(slot).keys[0].tuple()),
             seen: Some(Seen {
                 slot,
                 zone: request.zone,

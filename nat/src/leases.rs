@@ -18,12 +18,10 @@
 
 /// Leased numbers, by pool.
 pub struct Leases {
-    /// Linear probing; as many as a power of two.
+    /// Linear probing.
     nodes: Box<[Node]>,
     used: usize,
     leased: usize,
-    /// How far an id is shifted to be an index of `nodes`.
-    shift: u32,
 }
 
 /// A pool: the hash of whatever tells it from others, under a secret key.
@@ -47,13 +45,11 @@ impl Leases {
     /// Takes memory for `leases` in pools of any sizes.
     pub fn new(leases: u32) -> Self {
         // A fourth stays empty, so that searches for what is not there end soon.
-        let wanted = (leases as usize + SPARE).max(16) * 4 / 3;
-        let slots = wanted.next_power_of_two();
+        let nodes = (leases as usize + SPARE + LEVELS as usize).div_ceil(3) * 4;
         Self {
-            nodes: vec![NONE; slots].into_boxed_slice(),
+            nodes: vec![NONE; nodes].into_boxed_slice(),
             used: 0,
             leased: 0,
-            shift: u64::BITS - slots.trailing_zeros(),
         }
     }
 
@@ -193,7 +189,6 @@ impl Leases {
 
     /// Removes the word at `hole` and closes the gap, so that no tombstones pile up.
     fn remove(&mut self, mut hole: usize) {
-        let mask = self.nodes.len() - 1;
         let mut at = hole;
         loop {
             at = self.behind(at);
@@ -202,8 +197,8 @@ impl Leases {
                 break;
             }
             // Only what would not be found before its home may move up.
-            let from_home = at.wrapping_sub(self.home(node[0])) & mask;
-            let from_hole = at.wrapping_sub(hole) & mask;
+            let from_home = self.distance(self.home(node[0]), at);
+            let from_hole = self.distance(hole, at);
             if from_home >= from_hole {
                 self.nodes[hole] = node;
                 hole = at;
@@ -214,11 +209,24 @@ impl Leases {
     }
 
     fn home(&self, id: u64) -> usize {
-        (id >> self.shift) as usize
+        ((u128::from(id) * self.nodes.len() as u128) >> 64) as usize
     }
 
     fn behind(&self, at: usize) -> usize {
-        (at + 1) & (self.nodes.len() - 1)
+        if at + 1 == self.nodes.len() {
+            0
+        } else {
+            at + 1
+        }
+    }
+
+    /// How many nodes `to` lies behind `from`, round the end.
+    fn distance(&self, from: usize, to: usize) -> usize {
+        if to >= from {
+            to - from
+        } else {
+            to + self.nodes.len() - from
+        }
     }
 }
 

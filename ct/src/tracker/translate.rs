@@ -110,8 +110,7 @@ impl Tracker {
             End::Src => CtState::SNAT,
             End::Dst => CtState::DNAT,
         };
-        let cold = self.table.cold(slot);
-        let (original, reply) = (cold.original.tuple(), cold.reply.tuple());
+        let [original, reply] = self.table.cold(slot).keys.map(|key| key.tuple());
         if reply == original.reversed() {
             return None;
         }

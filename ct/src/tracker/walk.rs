@@ -35,8 +35,8 @@ impl Tracker {
             out.push(Entry {
                 id: hot.id,
                 zone: hot.zone,
-                original: cold.original.tuple(),
-                reply: cold.reply.tuple(),
+                original: cold.key(Direction::Original).tuple(),
+                reply: cold.key(Direction::Reply).tuple(),
                 mark: hot.mark,
                 label: cold.label,
                 protocol: info(&hot.protocol),
@@ -93,8 +93,10 @@ impl Tracker {
             && filter
                 .label
                 .is_none_or(|(value, mask)| (cold.label ^ value) & mask == 0)
-            && filter.original.matches(&cold.original.tuple())
-            && filter.reply.matches(&cold.reply.tuple())
+            && filter
+                .original
+                .matches(&cold.key(Direction::Original).tuple())
+            && filter.reply.matches(&cold.key(Direction::Reply).tuple())
     }
 
     fn end(&mut self, slot: u32, flushed: &mut u64) {
