@@ -4,7 +4,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help run test build check fuzz bench compare clean
+.PHONY: help run test build check fuzz bench compare compare-all clean
 
 help:
 	@echo "make run    build weir and run it between the namespaces 'left' and 'right'"
@@ -12,7 +12,9 @@ help:
 	@echo "make build  the release binary, target/release/weir"
 	@echo "make fuzz   each fuzz target for SECONDS (default 600)"
 	@echo "make bench  forwarding rate, cycles and allocations per packet"
-	@echo "make compare  the same beside testpmd and Open vSwitch"
+	@echo "make compare  the rates that have targets, beside testpmd and Open vSwitch"
+	@echo "make compare-all  all further scenarios; goes on where it was broken off"
+	@echo "make compare BASE=COMMIT  this version beside an earlier one"
 
 build:
 	@.ci/install run
@@ -38,14 +40,17 @@ SECONDS ?= 600
 fuzz:
 	@tests/fuzz/run.sh $(SECONDS)
 
-# Figures are refused while other programs use the worker's core; BENCH=--noisy takes them all the
-# same, BENCH='--keep perf/runs' keeps them. Both want free huge pages:
-#   echo 1024 > /proc/sys/vm/nr_hugepages
+# Rates are per second of the worker's own processor time. BENCH=--strict refuses figures while
+# other programs use the worker's core; BENCH='--keep perf/runs' keeps results, BENCH='--scenarios
+# firewall-10k' measures those alone. All want free huge pages, or much memory without:
+#   echo 2900 > /proc/sys/vm/nr_hugepages
 BENCH ?=
-bench compare:
+BASE ?=
+bench compare compare-all:
 	@.ci/install bench
 	$(CARGO) build --release --bin weir
-	$(CARGO) run --release -p weir-perf -- $@ $(BENCH)
+	$(CARGO) run --release -p weir-perf -- \
+	  $(if $(and $(filter compare,$@),$(BASE)),against $(BASE) --rounds 5,$@) $(BENCH)
 
 clean:
 	$(CARGO) clean

@@ -224,6 +224,16 @@ impl Traffic {
     }
 }
 
+/// Writes a capture without frames.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_empty(path: &Path) -> io::Result<()> {
+    PcapWriter::new(File::create(path)?)
+        .map(drop)
+        .map_err(io::Error::other)
+}
+
 /// Of the addresses for private use (RFC 1918).
 const CLIENTS_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 0);
 /// For benchmarks (RFC 2544, RFC 6890).

@@ -1,12 +1,13 @@
 //! Several contenders on several scenarios, in turn, in rounds.
 //!
-//! Contenders take turns within a round, so that a machine that gets slower or noisier meets
-//! all alike; ratios are taken within rounds.
+//! Contenders take turns within a scenario and scenarios within a round, so that a machine that
+//! gets slower or noisier meets all alike; ratios are taken within rounds.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::captures::Direction;
+use tempfile::TempDir;
+
 use crate::contender::{Contender, Job, Placement};
 use crate::failure::Failure;
 use crate::rate::{self, Measurement, Plan};
@@ -39,7 +40,8 @@ pub struct Rounds {
     pub plan: Plan,
 }
 
-/// Runs all `contenders` on all `scenarios`. Tells `progress` about each run.
+/// Runs all `contenders` on all `scenarios`, all of them in each round. Tells `progress` about
+/// each run.
 ///
 /// # Errors
 /// If captures cannot be written or a contender is not installed; what goes wrong in a run is
@@ -51,68 +53,87 @@ pub fn compare(
     rounds: Rounds,
     mut progress: impl FnMut(&str),
 ) -> Result<Vec<Row>, Failure> {
-    let mut rows = Vec::new();
+    let dir = temporary_dir()?;
+    let mut entrants = Vec::new();
     for scenario in scenarios {
-        let dir = tempfile::Builder::new().prefix("weir-perf-").tempdir();
-        let dir = dir.map_err(Failure::io("a temporary directory"))?;
-        let [forward, reply] = ["forward.pcap", "reply.pcap"].map(|name| dir.path().join(name));
-        for (direction, path) in [(Direction::Forward, &forward), (Direction::Reply, &reply)] {
-            scenario
-                .traffic
-                .write(direction, path)
-                .map_err(Failure::path(path))?;
-        }
-        let able: Vec<_> = contenders.iter().filter(|one| one.can(scenario)).collect();
-        let first = rows.len();
-        rows.extend(able.iter().map(|contender| Row {
-            scenario: scenario.name.clone(),
-            contender: contender.name(),
-            rounds: Vec::new(),
-            refusals: Vec::new(),
-        }));
+        let home = dir.path().join(&scenario.name);
+        make_dir(&home)?;
+        let [forward, reply] = scenario.write_captures(&home)?;
         let placement = placement(scenario);
-        for round in 1..=rounds.count {
-            for (contender, row) in able.iter().zip(&mut rows[first..]) {
-                let home = dir.path().join(format!("{round}-{}", row.contender));
-                let job = Job {
-                    scenario,
-                    forward: forward.clone(),
-                    reply: reply.clone(),
-                    placement: &placement,
-                    dir: &home,
+        let able = contenders.iter().filter(|one| one.can(scenario));
+        entrants.extend(able.map(|contender| Entrant {
+            scenario,
+            contender: contender.as_ref(),
+            captures: [forward.clone(), reply.clone()],
+            placement,
+            row: Row {
+                scenario: scenario.name.clone(),
+                contender: contender.name(),
+                rounds: Vec::new(),
+                refusals: Vec::new(),
+            },
+        }));
+    }
+    for round in 1..=rounds.count {
+        for entrant in &mut entrants {
+            let home = dir.path().join("run");
+            let told = entrant.run(round, &home, &rounds)?;
+            let Row {
+                scenario,
+                contender,
+                ..
+            } = &entrant.row;
+            progress(&format!("{scenario}, round {round}, {contender}: {told}"));
+        }
+    }
+    Ok(entrants.into_iter().map(|entrant| entrant.row).collect())
+}
+
+/// A contender in a scenario.
+struct Entrant<'a> {
+    scenario: &'a Scenario,
+    contender: &'a dyn Contender,
+    captures: [PathBuf; 2],
+    placement: Placement,
+    row: Row,
+}
+
+impl Entrant<'_> {
+    /// Runs a round and notes what it gave; says it, too.
+    fn run(&mut self, round: usize, home: &Path, rounds: &Rounds) -> Result<String, Failure> {
+        let [forward, reply] = self.captures.clone();
+        let job = Job {
+            scenario: self.scenario,
+            forward,
+            reply,
+            placement: &self.placement,
+            dir: home,
+        };
+        match run(self.contender, &job, rounds) {
+            Ok(measured) => {
+                let (mpps, on_cpu) = (measured.mpps, 100.0 * measured.on_cpu);
+                self.row.rounds.push((round, measured));
+                Ok(format!(
+                    "{mpps:.2} Mpps (on its core {on_cpu:.1} % of the time)"
+                ))
+            }
+            Err(absent @ Failure::Absent { .. }) => Err(absent),
+            Err(refusal) => {
+                let told = refusal.to_string();
+                let text = match refusal {
+                    // How much differs from round to round.
+                    Failure::Disturbed { .. } => {
+                        "other programs used the worker's CPU in some rounds".to_owned()
+                    }
+                    _ => told.clone(),
                 };
-                match run(contender.as_ref(), &job, &rounds) {
-                    Ok(measured) => {
-                        let (mpps, on_cpu) = (measured.mpps, 100.0 * measured.on_cpu);
-                        progress(&format!(
-                            "{}, round {round}, {}: {mpps:.2} Mpps (on its core {on_cpu:.1} % of \
-                             the time)",
-                            row.scenario, row.contender,
-                        ));
-                        row.rounds.push((round, measured));
-                    }
-                    Err(absent @ Failure::Absent { .. }) => return Err(absent),
-                    Err(refusal) => {
-                        progress(&format!(
-                            "{}, round {round}, {}: {refusal}",
-                            row.scenario, row.contender
-                        ));
-                        let text = match refusal {
-                            // How much differs from round to round.
-                            Failure::Disturbed { .. } => {
-                                "other programs used the worker's CPU in some rounds".to_owned()
-                            }
-                            refusal => refusal.to_string(),
-                        };
-                        if !row.refusals.contains(&text) {
-                            row.refusals.push(text);
-                        }
-                    }
+                if !self.row.refusals.contains(&text) {
+                    self.row.refusals.push(text);
                 }
+                Ok(told)
             }
         }
     }
-    Ok(rows)
 }
 
 fn run(contender: &dyn Contender, job: &Job<'_>, rounds: &Rounds) -> Result<Measurement, Failure> {
@@ -162,11 +183,42 @@ impl Row {
 
     /// How many times as fast as `other`, over the rounds that both have.
     pub fn times(&self, other: &Self) -> Option<Spread> {
+        self.beside(other, |mine, theirs| mine.mpps / theirs.mpps)
+    }
+
+    /// How many cycles a frame takes above those that it takes `other`, over the rounds that both
+    /// have.
+    pub fn cycles_above(&self, other: &Self, tsc_hz: f64) -> Option<Spread> {
+        self.beside(other, |mine, theirs| {
+            mine.cycles_per_packet(tsc_hz) - theirs.cycles_per_packet(tsc_hz)
+        })
+    }
+
+    fn beside(
+        &self,
+        other: &Self,
+        compared: impl Fn(&Measurement, &Measurement) -> f64,
+    ) -> Option<Spread> {
         Spread::of(self.rounds.iter().filter_map(|(round, measured)| {
             let (_, theirs) = other.rounds.iter().find(|(number, _)| number == round)?;
-            Some(measured.mpps / theirs.mpps)
+            Some(compared(measured, theirs))
         }))
     }
+}
+
+/// The row of a contender in a scenario.
+pub fn row<'a>(rows: &'a [Row], scenario: &str, contender: &str) -> Option<&'a Row> {
+    rows.iter()
+        .find(|row| row.scenario == scenario && row.contender == contender)
+}
+
+/// A folder for captures and programs' files that goes when it is dropped.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn temporary_dir() -> Result<TempDir, Failure> {
+    let dir = tempfile::Builder::new().prefix("weir-perf-").tempdir();
+    dir.map_err(Failure::io("a temporary directory"))
 }
 
 /// Makes a folder, unless it is there already.

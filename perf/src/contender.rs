@@ -1,14 +1,14 @@
 //! The programs that are compared, behind one interface: start, look at counters, stop.
 //!
-//! Each polls two `net_pcap` devices that play a capture over and over (`infinite_rx`) and
-//! throw away what is sent to them, on one core and with the same memory.
+//! Each polls two `net_pcap` devices that play a capture, over and over (`infinite_rx`) or once,
+//! and throw away what is sent to them, on one core and with the same memory.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::captures::Direction;
 use crate::failure::Failure;
-use crate::scenario::Scenario;
+use crate::scenario::{Play, Scenario};
 
 mod ovs;
 mod testpmd;
@@ -16,7 +16,7 @@ mod weir;
 
 pub use ovs::Ovs;
 pub use testpmd::{ForwardMode, Testpmd};
-pub use weir::Weir;
+pub use weir::{Settings, Weir};
 
 /// A program that forwards.
 pub trait Contender {
@@ -52,6 +52,22 @@ pub trait Running {
     /// # Errors
     /// If it does not answer.
     fn evidence(&mut self) -> Result<Evidence, Failure>;
+
+    /// What its worker has done since it was started. The last thing that is asked of a contender
+    /// that plays captures once: it may have to stop for the answer.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    fn busy(&mut self) -> Result<Busy, Failure>;
+}
+
+/// What a worker has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Busy {
+    /// Packets received.
+    pub packets: u64,
+    /// Cycles of the time stamp counter in polls that brought packets.
+    pub cycles: u64,
 }
 
 /// What a contender is to do, and where.
@@ -76,7 +92,11 @@ impl Job<'_> {
             Direction::Forward => &self.forward,
             Direction::Reply => &self.reply,
         };
-        format!("rx_pcap={},infinite_rx=1", capture.display())
+        let endless = match self.scenario.play {
+            Play::Endless => ",infinite_rx=1",
+            Play::Once => "",
+        };
+        format!("rx_pcap={}{endless}", capture.display())
     }
 
     fn buffers(&self) -> u32 {
@@ -84,7 +104,7 @@ impl Job<'_> {
     }
 
     fn memory_mb(&self) -> u32 {
-        memory_mb(self.buffers())
+        memory_mb(self.buffers(), self.placement.memory)
     }
 
     /// A name under which DPDK keeps its runtime files, which nobody else uses.
@@ -141,23 +161,36 @@ pub struct Evidence {
     pub connections: Option<u64>,
 }
 
-/// Packet buffers for `scenario`: each device keeps its whole capture in them.
+/// Packet buffers for `scenario`: a device that plays over and over keeps its whole capture in
+/// them.
 fn buffers(scenario: &Scenario) -> u32 {
     const SPARE: u32 = 16_384;
-    2 * scenario.traffic.frames_per_turn() + SPARE
+    kept_frames(scenario) + SPARE
+}
+
+/// Frames that devices keep in packet buffers.
+const fn kept_frames(scenario: &Scenario) -> u32 {
+    match scenario.play {
+        Play::Endless => scenario.frames(),
+        Play::Once => 0,
+    }
 }
 
 /// MB of memory for so many packet buffers (2 kB of data, headroom and header each) and the
 /// rest.
-fn memory_mb(buffers: u32) -> u32 {
-    const BUFFER_SIZE: u64 = 2_560;
+fn memory_mb(buffers: u32, memory: Memory) -> u32 {
     const REST_MB: u32 = 256;
-    (u64::from(buffers) * BUFFER_SIZE).div_ceil(1 << 20) as u32 + REST_MB
+    let buffer_size: u64 = match memory {
+        Memory::HugePages => 2_560,
+        // DPDK lets no buffer lie across two pages.
+        Memory::OrdinaryPages => 4_096 + 64,
+    };
+    (u64::from(buffers) * buffer_size).div_ceil(1 << 20) as u32 + REST_MB
 }
 
-/// MB of memory that any contender needs for `scenario`.
+/// MB of huge pages that any contender needs for `scenario`.
 pub fn most_memory_mb(scenario: &Scenario) -> u32 {
-    memory_mb(buffers(scenario)).max(ovs::MEMORY_MB)
+    memory_mb(buffers(scenario), Memory::HugePages).max(ovs::MEMORY_MB)
 }
 
 /// Where a program is, looking into the administrator's folders too.

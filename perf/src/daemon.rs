@@ -1,6 +1,7 @@
 //! A program that runs in the background for as long as a value lives.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
@@ -23,54 +24,72 @@ pub struct Daemon {
     child: Child,
     log: PathBuf,
     /// Held open: some programs end when their standard input does.
-    _stdin: Option<ChildStdin>,
+    stdin: Option<ChildStdin>,
 }
 
-impl Daemon {
-    /// Starts `program`; what it says goes to `DIR/PROGRAM.log`. It dies if this process does.
-    ///
-    /// # Errors
-    /// If it cannot be started.
-    pub fn start(program: &Path, dir: &Path, arguments: &[String]) -> Result<Self, Failure> {
-        Self::start_with(program, dir, &[], arguments)
-    }
+/// How a program is started.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch<'a> {
+    /// The program.
+    pub program: &'a Path,
+    /// The directory it runs in.
+    pub dir: &'a Path,
+    /// Variables in its environment.
+    pub environment: &'a [(&'a str, &'a Path)],
+    /// The CPU of the threads that do not choose one; `None`: any.
+    pub cpu: Option<u16>,
+}
 
-    /// As [`Self::start`], with variables in its environment.
+impl Launch<'_> {
+    /// As [`Daemon::start`].
     ///
     /// # Errors
     /// If it cannot be started.
-    pub fn start_with(
-        program: &Path,
-        dir: &Path,
-        environment: &[(&str, &Path)],
-        arguments: &[String],
-    ) -> Result<Self, Failure> {
-        let name = program
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let log = dir.join(format!("{name}.log"));
+    pub fn start(&self, arguments: &[String]) -> Result<Daemon, Failure> {
+        let name = self.program.file_name().unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        let log = self.dir.join(format!("{name}.log"));
         let output = File::create(&log).map_err(Failure::path(&log))?;
         let errors = output.try_clone().map_err(Failure::path(&log))?;
-        let mut child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL"])
-            .arg(program)
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]);
+        if let Some(cpu) = self.cpu {
+            command.args(["taskset", "-c", &cpu.to_string()]);
+        }
+        let mut child = command
+            .arg(self.program)
             .args(arguments)
-            .envs(environment.iter().copied())
-            .current_dir(dir)
+            .envs(self.environment.iter().copied())
+            .current_dir(self.dir)
             .stdin(Stdio::piped())
             .stdout(output)
             .stderr(errors)
             .spawn()
             .map_err(Failure::io(&name))?;
         let stdin = child.stdin.take();
-        Ok(Self {
+        Ok(Daemon {
             name,
             child,
             log,
-            _stdin: stdin,
+            stdin,
         })
+    }
+}
+
+impl Daemon {
+    /// Starts `program` in `dir`; what it says goes to `DIR/PROGRAM.log`. It dies if this process
+    /// does.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(program: &Path, dir: &Path, arguments: &[String]) -> Result<Self, Failure> {
+        let launch = Launch {
+            program,
+            dir,
+            environment: &[],
+            cpu: None,
+        };
+        launch.start(arguments)
     }
 
     /// Its process id.
@@ -101,6 +120,33 @@ impl Daemon {
             }
             thread::sleep(PAUSE);
         }
+    }
+
+    /// Writes `line` to its standard input.
+    ///
+    /// # Errors
+    /// If it does not read it any more.
+    pub fn say(&mut self, line: &str) -> Result<(), Failure> {
+        let stdin = self.stdin.as_mut().expect("it is held open");
+        let written = stdin.write_all(format!("{line}\n").as_bytes());
+        written
+            .and_then(|()| stdin.flush())
+            .map_err(Failure::io(&self.name))
+    }
+
+    /// Waits until it has ended, and returns all that it said.
+    ///
+    /// # Errors
+    /// If it does not end.
+    pub fn last_words(&mut self) -> Result<String, Failure> {
+        let begun = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if begun.elapsed() > PATIENCE {
+                return Err(self.failure("does not end"));
+            }
+            thread::sleep(PAUSE);
+        }
+        fs::read_to_string(&self.log).map_err(Failure::path(&self.log))
     }
 
     /// A complaint about the program, with the end of its log.

@@ -1,15 +1,21 @@
 //! Benches: forwarding rates of weir beside testpmd and Open vSwitch, and what each stage costs.
 #![forbid(unsafe_code)]
 
+pub mod base;
 pub mod captures;
+pub mod chart;
 pub mod compare;
 pub mod contender;
 pub mod daemon;
 pub mod failure;
+pub mod flow_mods;
+pub mod kept;
 pub mod machine;
+pub mod memory;
 pub mod micro;
 pub mod processor;
 pub mod rate;
 pub mod report;
 pub mod scenario;
+pub mod targets;
 pub mod telemetry;

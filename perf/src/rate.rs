@@ -1,7 +1,7 @@
 //! One run: start a contender, warm it up, measure its rate, prove that it did its work.
 //!
-//! A rate counts frames *sent*. It stands only if the worker had its core to itself and if the
-//! counters say that, while it was measured, nothing was dropped and nothing new was opened.
+//! A rate counts frames *sent*. It stands only if the counters say that, while it was measured,
+//! nothing was dropped and nothing new was opened. [`opening`] is about new connections instead.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use crate::contender::{Contender, Evidence, Job, PortCount, Running};
 use crate::failure::Failure;
 use crate::processor::ThreadTimes;
-use crate::scenario::{Role, Scenario};
+use crate::scenario::{Play, Role, Scenario};
 
+pub mod opening;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,8 @@ pub struct Plan {
     pub interval: Duration,
     /// What is done when other programs take the worker's core.
     pub noise: Noise,
+    /// Ticks of the time stamp counter per second.
+    pub tsc_hz: f64,
 }
 
 /// What is done when other programs take the worker's core.
@@ -37,6 +40,22 @@ pub enum Noise {
 
 /// The worker's least share of the time in a run that is not disturbed.
 pub const LEAST_ON_CPU: f64 = 0.98;
+
+impl Noise {
+    /// The seconds that count of `seconds`, of which the worker had the share `on_cpu`.
+    ///
+    /// # Errors
+    /// If the run is refused.
+    pub fn counted(self, seconds: f64, on_cpu: f64) -> Result<f64, Failure> {
+        match self {
+            Self::Refused if on_cpu < LEAST_ON_CPU => Err(Failure::Disturbed {
+                on_cpu_percent: 100.0 * on_cpu,
+            }),
+            Self::Refused => Ok(seconds),
+            Self::Tolerated => Ok(seconds * on_cpu.min(1.0)),
+        }
+    }
+}
 
 /// What one run measured.
 #[derive(Clone, Debug)]
@@ -68,8 +87,22 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// If it does not run, is disturbed, or does not prove that it did its work.
 pub fn run(contender: &dyn Contender, job: &Job<'_>, plan: &Plan) -> Result<Measurement, Failure> {
     let mut running = contender.start(job)?;
+    match job.scenario.play {
+        Play::Endless => {
+            warm_up(&mut *running, job.scenario, plan)?;
+            steady(&mut *running, job.scenario, plan)
+        }
+        Play::Once => opening::measure(&mut *running, job.scenario, plan),
+    }
+}
+
+/// Waits until every connection has been met in both directions.
+///
+/// # Errors
+/// If that takes too long.
+pub fn warm_up(running: &mut dyn Running, scenario: &Scenario, plan: &Plan) -> Result<(), Failure> {
     let begun = Instant::now();
-    let turns = WARM_UP_TURNS * u64::from(job.scenario.traffic.frames_per_turn());
+    let turns = WARM_UP_TURNS * u64::from(scenario.traffic.frames_per_turn());
     while begun.elapsed() < plan.warm_up
         || running.ports()?.iter().any(|port| port.received < turns)
     {
@@ -81,29 +114,48 @@ pub fn run(contender: &dyn Contender, job: &Job<'_>, plan: &Plan) -> Result<Meas
         }
         thread::sleep(PAUSE);
     }
+    Ok(())
+}
 
+/// Measures a contender that is warm.
+///
+/// # Errors
+/// If it is disturbed, or does not prove that it does its work.
+pub fn steady(
+    running: &mut dyn Running,
+    scenario: &Scenario,
+    plan: &Plan,
+) -> Result<Measurement, Failure> {
+    steady_while(running, scenario, plan, || ())
+}
+
+/// The same, while something else goes on: from when `begin` is called until its result is
+/// dropped.
+///
+/// # Errors
+/// As [`steady`].
+pub fn steady_while<T>(
+    running: &mut dyn Running,
+    scenario: &Scenario,
+    plan: &Plan,
+    begin: impl FnOnce() -> T,
+) -> Result<Measurement, Failure> {
     let before = running.evidence()?;
-    let first = Sample::take(&mut *running)?;
+    let meanwhile = begin();
+    let first = Sample::take(running)?;
     thread::sleep(plan.interval);
-    let last = Sample::take(&mut *running)?;
+    let last = Sample::take(running)?;
+    drop(meanwhile);
     let after = running.evidence()?;
 
-    let sent = prove(job.scenario, [&first.ports, &last.ports], [&before, &after])
+    let sent = prove(scenario, [&first.ports, &last.ports], [&before, &after])
         .map_err(Failure::Unproven)?;
-    let span = last.at.duration_since(first.at).as_secs_f64();
-    let on_cpu = last.threads.busiest_since(&first.threads).as_secs_f64() / span;
-    let seconds = match plan.noise {
-        Noise::Refused if on_cpu < LEAST_ON_CPU => {
-            return Err(Failure::Disturbed {
-                on_cpu_percent: 100.0 * on_cpu,
-            });
-        }
-        Noise::Refused => span,
-        Noise::Tolerated => span * on_cpu.min(1.0),
-    };
-    let version = running.version().to_owned();
+    let span = last.at.duration_since(first.at);
+    let waited = last.threads.busiest_since(&first.threads).waited;
+    let on_cpu = 1.0 - waited.div_duration_f64(span).min(1.0);
+    let seconds = plan.noise.counted(span.as_secs_f64(), on_cpu)?;
     Ok(Measurement {
-        version,
+        version: running.version().to_owned(),
         mpps: sent as f64 / seconds / 1e6,
         on_cpu,
     })
@@ -163,23 +215,30 @@ fn prove(
     Ok(sent)
 }
 
-/// Checks what the rules counted, if the contender has rules.
-fn rules(
+/// What rules have counted between two looks at them, by role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Taken {
+    dropped: u64,
+    forwarded: u64,
+    opened: u64,
+}
+
+/// What the rules counted; `None` if the contender has no rules.
+fn taken(
     scenario: &Scenario,
-    sent: u64,
     before: &Evidence,
     after: &Evidence,
-) -> Result<(), String> {
+) -> Result<Option<Taken>, String> {
     if before.rules.is_empty() && after.rules.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let (mut dropped, mut forwarded, mut opened) = (0, 0, 0);
+    let mut taken = Taken::default();
     for (&cookie, &count) in &after.rules {
         let grown = count.saturating_sub(before.rules.get(&cookie).copied().unwrap_or_default());
         match scenario.policy.role(cookie) {
-            Some(Role::Drops) => dropped += grown,
-            Some(Role::Forwards) => forwarded += grown,
-            Some(Role::Opens) => opened += grown,
+            Some(Role::Drops) => taken.dropped += grown,
+            Some(Role::Forwards) => taken.forwarded += grown,
+            Some(Role::Opens) => taken.opened += grown,
             Some(Role::Passes) => {}
             None => {
                 return Err(format!(
@@ -188,9 +247,25 @@ fn rules(
             }
         }
     }
-    if dropped > 0 {
-        return Err(format!("{dropped} packets took a rule that drops"));
+    if taken.dropped > 0 {
+        return Err(format!("{} packets took a rule that drops", taken.dropped));
     }
+    Ok(Some(taken))
+}
+
+/// Checks that the rules counted established connections.
+fn rules(
+    scenario: &Scenario,
+    sent: u64,
+    before: &Evidence,
+    after: &Evidence,
+) -> Result<(), String> {
+    let Some(taken) = taken(scenario, before, after)? else {
+        return Ok(());
+    };
+    let Taken {
+        opened, forwarded, ..
+    } = taken;
     if opened > sent / 1_000 {
         return Err(format!("{opened} packets opened a connection"));
     }

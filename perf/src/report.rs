@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use crate::compare::{Row, Spread};
+use crate::compare::{Row, Spread, row};
 use crate::failure::Failure;
 use crate::machine::{self, Machine};
 use crate::micro::Line;
@@ -56,36 +56,45 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// The rates, each beside `base` in the same scenario.
-pub fn rates(rows: &[Row], base: &str, tsc_hz: f64) -> String {
-    let ratio = format!("times {base}");
+/// The rates, each above `ceiling` and beside `base` in the same scenario; differences and ratios
+/// are medians over the rounds.
+pub fn rates(rows: &[Row], base: &str, ceiling: &str, tsc_hz: f64) -> String {
+    let (above, ratio) = (format!("above {ceiling}"), format!("times {base}"));
     let heading = [
         "scenario",
         "program",
         "Mpps",
         "least to greatest",
         "cycles/packet",
+        &above,
         &ratio,
+        "least to greatest",
     ];
-    let cells = rows.iter().map(|row| {
-        let mut cells = vec![row.scenario.clone(), row.contender.clone()];
+    let cells = rows.iter().map(|mine| {
+        let mut cells = vec![mine.scenario.clone(), mine.contender.clone()];
         let Some(Spread {
             least,
             median,
             greatest,
-        }) = row.mpps()
+        }) = mine.mpps()
         else {
-            cells.extend(["none", "", "", ""].map(str::to_owned));
+            cells.push("none".to_owned());
+            cells.resize(heading.len(), String::new());
             return cells;
         };
+        let other = |name: &str| (mine.contender != name).then(|| row(rows, &mine.scenario, name));
         cells.push(format!("{median:.2}"));
         cells.push(format!("{least:.2} to {greatest:.2}"));
         cells.push(format!("{:.0}", tsc_hz / (median * 1e6)));
-        let other = rows.iter().find(|other| {
-            other.scenario == row.scenario && other.contender == base && row.contender != base
+        let above = other(ceiling).flatten();
+        let above = above.and_then(|ceiling| mine.cycles_above(ceiling, tsc_hz));
+        cells.push(above.map_or(String::new(), |above| format!("{:.0}", above.median)));
+        let times = other(base).flatten().and_then(|base| mine.times(base));
+        let (times, range) = times.map_or_else(Default::default, |times| {
+            let range = format!("{:.2} to {:.2}", times.least, times.greatest);
+            (format!("{:.2}", times.median), range)
         });
-        let times = other.and_then(|other| row.times(other));
-        cells.push(times.map_or(String::new(), |times| format!("{:.2}", times.median)));
+        cells.extend([times, range]);
         cells
     });
     let mut text = table(&heading, &cells.collect::<Vec<_>>());
@@ -105,14 +114,10 @@ pub fn bench(rows: &[Row], switch: &str, ceiling: &str, allocations: &[f64], hz:
         "above ceiling",
         "allocations/packet",
     ];
-    let row = |scenario: &str, program: &str| {
-        rows.iter()
-            .find(|row| row.scenario == scenario && row.contender == program)
-    };
     let switches = rows.iter().filter(|row| row.contender == switch);
     let cells = switches.zip(allocations).map(|(mine, &allocations)| {
         let rate = mine.mpps();
-        let top = row(&mine.scenario, ceiling).and_then(Row::mpps);
+        let top = row(rows, &mine.scenario, ceiling).and_then(Row::mpps);
         let cycles = |spread: Spread| hz / (spread.median * 1e6);
         let or_none = |text: Option<String>| text.unwrap_or("none".to_owned());
         vec![
@@ -142,7 +147,7 @@ fn per_packet(allocations: f64) -> String {
 }
 
 /// Why there are no figures, a line each.
-fn refusals(rows: &[Row]) -> String {
+pub fn refusals(rows: &[Row]) -> String {
     let mut text = String::new();
     for row in rows {
         for refusal in &row.refusals {

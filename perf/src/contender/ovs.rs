@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::captures::Direction;
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Launch};
 use crate::failure::{Failure, output_of};
 use crate::scenario::Scenario;
 use crate::telemetry::Telemetry;
 
-use super::{Contender, Evidence, Job, Memory, PortCount, Running, find};
+use super::{Busy, Contender, Evidence, Job, Memory, PortCount, Running, find, kept_frames};
 
 /// `ovs-vswitchd` with the userspace datapath and DPDK ports.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +33,7 @@ impl Contender for Ovs {
 
     fn can(&self, scenario: &Scenario) -> bool {
         // A port that keeps its capture in buffers has to leave some for packets.
-        2 * scenario.traffic.frames_per_turn() < BUFFERS / 10 * 9
+        kept_frames(scenario) < BUFFERS / 10 * 9
     }
 
     fn start(&self, job: &Job<'_>) -> Result<Box<dyn Running>, Failure> {
@@ -47,20 +47,22 @@ impl Contender for Ovs {
         let prefix = job.file_prefix("ovs");
         database.vsctl(&initial_settings(job, &prefix))?;
         let control = job.dir.join("vswitchd.ctl");
-        // It makes the bridge's socket in its run directory.
-        let mut daemon = Daemon::start_with(
-            Path::new(DAEMON),
-            job.dir,
-            &[("OVS_RUNDIR", job.dir)],
-            &[
-                "--no-chdir".to_owned(),
-                format!("--unixctl={}", control.display()),
-                database.remote(),
-            ],
-        )?;
+        let launch = Launch {
+            program: Path::new(DAEMON),
+            dir: job.dir,
+            // It makes the bridge's socket in its run directory.
+            environment: &[("OVS_RUNDIR", job.dir)],
+            // Only its poll loop is to use the worker's CPU.
+            cpu: Some(job.placement.main_cpu),
+        };
+        let mut daemon = launch.start(&[
+            "--no-chdir".to_owned(),
+            format!("--unixctl={}", control.display()),
+            database.remote(),
+        ])?;
         let path = Telemetry::path(&prefix);
         daemon.wait_until("in control", || control.exists().then_some(()))?;
-        database.vsctl(&bridge(job))?;
+        database.vsctl(&words(BRIDGE))?;
         let mut switch = RunningOvs {
             telemetry: daemon.wait_until("in DPDK", || Telemetry::connect(&path).ok())?,
             daemon,
@@ -70,9 +72,15 @@ impl Contender for Ovs {
         };
         switch.version = switch.say_version()?;
         switch.load(job)?;
+        // The rules are there before the first packet.
+        switch.database.vsctl(&ports(job))?;
+        switch.check_ports()?;
         Ok(Box::new(switch))
     }
 }
+
+const BRIDGE: &str = "--timeout=30 add-br br0 -- set bridge br0 datapath_type=netdev \
+                      fail-mode=secure protocols=OpenFlow13";
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
@@ -94,12 +102,10 @@ fn initial_settings(job: &Job<'_>, prefix: &str) -> Vec<String> {
     arguments
 }
 
-fn bridge(job: &Job<'_>) -> Vec<String> {
-    let mut arguments = words(
-        "--timeout=30 add-br br0 -- set bridge br0 datapath_type=netdev fail-mode=secure \
-         protocols=OpenFlow13",
-    );
-    for (number, direction) in [(1, Direction::Forward), (2, Direction::Reply)] {
+fn ports(job: &Job<'_>) -> Vec<String> {
+    let mut arguments = words("--timeout=60");
+    // The clients' port comes last: all is ready when it plays.
+    for (number, direction) in [(2, Direction::Reply), (1, Direction::Forward)] {
         let device = job.device_arguments(direction);
         arguments.extend(words(&format!(
             "-- add-port br0 p{number} -- set interface p{number} type=dpdk \
@@ -199,7 +205,7 @@ impl RunningOvs {
         Ok(line.replace("ovs-vswitchd (Open vSwitch)", "Open vSwitch"))
     }
 
-    fn load(&mut self, job: &Job<'_>) -> Result<(), Failure> {
+    fn check_ports(&self) -> Result<(), Failure> {
         for number in [1, 2] {
             let error = words(&format!("get interface p{number} error"));
             let error = self.database.vsctl(&error)?;
@@ -209,6 +215,10 @@ impl RunningOvs {
                     .failure(&format!("port {number}: {}", error.trim())));
             }
         }
+        Ok(())
+    }
+
+    fn load(&mut self, job: &Job<'_>) -> Result<(), Failure> {
         let flows = job.dir.join("policy.flows");
         let text = job.scenario.policy.flows(job.scenario.traffic.family);
         std::fs::write(&flows, text).map_err(Failure::path(&flows))?;
@@ -230,7 +240,8 @@ impl Running for RunningOvs {
     }
 
     fn ports(&mut self) -> Result<[PortCount; 2], Failure> {
-        Ok([self.telemetry.port(0)?, self.telemetry.port(1)?])
+        // DPDK numbers its devices in the order in which they were added.
+        Ok([self.telemetry.port(1)?, self.telemetry.port(0)?])
     }
 
     fn evidence(&mut self) -> Result<Evidence, Failure> {
@@ -243,6 +254,27 @@ impl Running for RunningOvs {
             connections: connections.trim().parse().ok(),
         })
     }
+
+    fn busy(&mut self) -> Result<Busy, Failure> {
+        let text = self.appctl(&["dpif-netdev/pmd-stats-show"])?;
+        busy(&text).ok_or_else(|| self.daemon.failure("does not say what its threads did"))
+    }
+}
+
+/// What all poll threads have done.
+fn busy(text: &str) -> Option<Busy> {
+    let sum = |key: &str| {
+        let lines = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(key));
+        let numbers = lines.map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        numbers.sum::<Option<u64>>()
+    };
+    let busy = Busy {
+        packets: sum("packets received:")?,
+        cycles: sum("processing cycles:")?,
+    };
+    (busy.cycles > 0).then_some(busy)
 }
 
 /// Cookie and packets of a line of `dump-flows`.
@@ -257,6 +289,29 @@ fn rule_count(line: &str) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use super::Busy;
+
+    #[test]
+    fn busy_cycles_are_read() {
+        let text = "\
+pmd thread numa_id 0 core_id 1:
+  packets received: 1000000
+  packet recirculations: 1000000
+  idle cycles: 1234 (0.10%)
+  processing cycles: 3333333333 (99.90%)
+  avg cycles per packet: 3334.57 (3333334567/1000000)
+main thread:
+  packets received: 0
+  packet recirculations: 0
+";
+        let expected = Busy {
+            packets: 1_000_000,
+            cycles: 3_333_333_333,
+        };
+        assert_eq!(super::busy(text), Some(expected));
+        assert_eq!(super::busy("main thread:\n  packets received: 0\n"), None);
+    }
+
     #[test]
     fn dumped_flows_are_read() {
         let line = " cookie=0x1f, duration=6.605s, table=0, n_packets=6473056, n_bytes=1, \

@@ -3,10 +3,10 @@
 use crate::captures::Direction;
 use crate::daemon::Daemon;
 use crate::failure::Failure;
-use crate::scenario::{Scenario, policy};
+use crate::scenario::{Play, Scenario, policy};
 use crate::telemetry::Telemetry;
 
-use super::{Contender, Evidence, Job, PortCount, Running, find};
+use super::{Busy, Contender, Evidence, Job, PortCount, Running, find};
 
 /// `dpdk-testpmd` in one of its modes.
 #[derive(Clone, Copy, Debug)]
@@ -68,12 +68,21 @@ impl Contender for Testpmd {
             "--no-flush-rx".to_owned(),
             format!("--total-num-mbufs={}", job.buffers()),
         ]);
+        let endless = job.scenario.play == Play::Endless;
+        if !endless {
+            // It is not to begin before somebody looks, and counts cycles if asked to.
+            arguments.extend(["-i", "--record-core-cycles"].map(str::to_owned));
+        }
         let mut daemon = Daemon::start(&find("dpdk-testpmd", "dpdk-dev")?, job.dir, &arguments)?;
         let path = Telemetry::path(&prefix);
         let telemetry = daemon.wait_until("forwarding", || {
             let mut telemetry = Telemetry::connect(&path).ok()?;
-            (telemetry.port(1).ok()?.sent > 0).then_some(telemetry)
+            let sent = telemetry.port(1).ok()?.sent;
+            (sent > 0 || !endless).then_some(telemetry)
         })?;
+        if !endless {
+            daemon.say("start")?;
+        }
         Ok(Box::new(RunningTestpmd { daemon, telemetry }))
     }
 }
@@ -98,5 +107,44 @@ impl Running for RunningTestpmd {
 
     fn evidence(&mut self) -> Result<Evidence, Failure> {
         Ok(Evidence::default())
+    }
+
+    fn busy(&mut self) -> Result<Busy, Failure> {
+        // What it prints to a file comes when it ends.
+        self.daemon.say("stop")?;
+        self.daemon.say("quit")?;
+        let text = self.daemon.last_words()?;
+        busy(&text).ok_or_else(|| self.daemon.failure("does not say what it did"))
+    }
+}
+
+/// `CPU cycles/packet=26.42 (total cycles=26420000 / total RX packets=1000000) at 2600 MHz Clock`
+fn busy(text: &str) -> Option<Busy> {
+    let (_, rest) = text.split_once("CPU cycles/packet=")?;
+    let number = |key: &str| {
+        let (_, rest) = rest.split_once(key)?;
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok()
+    };
+    Some(Busy {
+        packets: number("packets=")?,
+        cycles: number("total cycles=")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cycles_are_read() {
+        let text = "testpmd> stop\n  CPU cycles/packet=26.42 (total cycles=26420000 / total io \
+                    packets=1000000) at 2600 MHz Clock\nBye...\n";
+        let expected = Busy {
+            packets: 1_000_000,
+            cycles: 26_420_000,
+        };
+        assert_eq!(busy(text), Some(expected));
+        assert_eq!(busy("Bye..."), None);
     }
 }

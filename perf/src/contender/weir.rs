@@ -1,8 +1,9 @@
 //! weir itself, as a user runs it: `weir run` with a configuration file, and its verbs.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use crate::daemon::Daemon;
 use crate::failure::{Failure, output_of};
 use crate::scenario::Scenario;
 
-use super::{Contender, Evidence, Job, Memory, PortCount, Running};
+use super::{Busy, Contender, Evidence, Job, Memory, PortCount, Running};
 
 /// The `weir` program.
 #[derive(Clone, Debug)]
@@ -20,6 +21,18 @@ pub struct Weir {
     pub name: String,
     /// The program.
     pub program: PathBuf,
+    /// How it is run.
+    pub settings: Settings,
+}
+
+/// How weir is run, where it is not as the scenario wants it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `max_connections`; by default twice as many as there will be, so that none is refused
+    /// because a search for room is bounded.
+    pub max_connections: Option<u32>,
+    /// Whether it runs without caches.
+    pub no_cache: bool,
 }
 
 impl Contender for Weir {
@@ -38,12 +51,16 @@ impl Contender for Weir {
         let text = job.scenario.policy.flows(job.scenario.traffic.family);
         fs::write(&flows, text).map_err(Failure::path(&flows))?;
         let config = job.dir.join("weir.toml");
-        fs::write(&config, configuration(job)).map_err(Failure::path(&config))?;
-        let arguments = ["run".to_owned(), config.display().to_string()];
+        let text = configuration(job, &self.settings, self.knows_trajectories(job.dir)?);
+        fs::write(&config, text).map_err(Failure::path(&config))?;
+        let mut arguments = vec!["run".to_owned(), config.display().to_string()];
+        if self.settings.no_cache {
+            arguments.push("--no-cache".to_owned());
+        }
         let mut daemon = Daemon::start(&self.program, job.dir, &arguments)?;
         let weir = Verbs {
             program: self.program.clone(),
-            socket: socket(job.dir),
+            socket: Weir::socket(job.dir),
         };
         daemon.wait_until("forwarding", || {
             let ports = weir.ports().ok()?;
@@ -57,19 +74,35 @@ impl Contender for Weir {
     }
 }
 
-fn socket(dir: &Path) -> PathBuf {
-    dir.join("weir.sock")
+impl Weir {
+    /// The control socket of a switch that was started for a job in `dir`.
+    pub fn socket(dir: &Path) -> PathBuf {
+        dir.join("weir.sock")
+    }
+
+    /// Whether the size of its trajectory cache can be told: versions before had none.
+    fn knows_trajectories(&self, dir: &Path) -> Result<bool, Failure> {
+        let config = dir.join("trajectories.toml");
+        let text = "[cache]\ntrajectories = 1024\n";
+        fs::write(&config, text).map_err(Failure::path(&config))?;
+        let mut command = Command::new(&self.program);
+        command.arg("check").arg(&config).stdin(Stdio::null());
+        let output = command.output().map_err(Failure::path(&self.program))?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        Ok(!complaint.contains("trajectories"))
+    }
 }
 
-fn configuration(job: &Job<'_>) -> String {
+fn configuration(job: &Job<'_>, settings: &Settings, trajectories: bool) -> String {
     let Job {
         placement,
         scenario,
         ..
     } = job;
     let huge = placement.memory == Memory::HugePages;
-    // Twice as many as there will be: none is refused because of a bound on the search.
-    let connections = scenario.traffic.connections.saturating_mul(2).max(1_000);
+    let traffic = &scenario.traffic;
+    let twice = || traffic.connections.saturating_mul(2).max(1_000);
+    let connections = settings.max_connections.unwrap_or_else(twice);
     let mut text = format!(
         "[eal]\nlcores = [{}]\nhugepages = {huge}\nmemory_mb = {}\nmbufs = {}\n\n\
          [bridge]\nflows = [\"policy.flows\"]\n\n[conntrack]\nmax_connections = {connections}\n\n\
@@ -77,8 +110,11 @@ fn configuration(job: &Job<'_>) -> String {
         placement.worker_cpu,
         job.memory_mb(),
         job.buffers(),
-        socket(job.dir).display(),
+        Weir::socket(job.dir).display(),
     );
+    if trajectories && let Some(entries) = trajectory_entries(traffic.connections) {
+        text.push_str(&format!("\n[cache]\ntrajectories = {entries}\n"));
+    }
     for (number, direction) in [(1, Direction::Forward), (2, Direction::Reply)] {
         let device = job.device_arguments(direction);
         text.push_str(&format!(
@@ -86,6 +122,13 @@ fn configuration(job: &Job<'_>) -> String {
         ));
     }
     text
+}
+
+/// Entries for both directions of so many connections and as many to spare; `None` where the
+/// default will do.
+fn trajectory_entries(connections: u32) -> Option<u32> {
+    const LITTLE: u32 = 16_384;
+    (connections > LITTLE).then(|| connections.saturating_mul(4).next_power_of_two())
 }
 
 /// The verbs of a running switch.
@@ -140,12 +183,29 @@ impl Running for RunningWeir {
 
     fn evidence(&mut self) -> Result<Evidence, Failure> {
         let flows = self.weir.rows("dump-flows")?;
-        let rules = flows
-            .iter()
-            .filter_map(|row| Some((row["cookie"].as_u64()?, row["n_packets"].as_u64()?)));
+        let mut rules = BTreeMap::new();
+        for row in &flows {
+            if let (Some(cookie), Some(count)) = (row["cookie"].as_u64(), row["n_packets"].as_u64())
+            {
+                *rules.entry(cookie).or_default() += count;
+            }
+        }
         Ok(Evidence {
-            rules: rules.collect(),
+            rules,
             connections: None,
         })
+    }
+
+    fn busy(&mut self) -> Result<Busy, Failure> {
+        let rows = self.weir.rows("pmd-stats-show")?;
+        let sum = |key: &str| {
+            rows.iter()
+                .map(|row| row[key].as_u64())
+                .sum::<Option<u64>>()
+        };
+        match (sum("packets"), sum("busy_cycles")) {
+            (Some(packets), Some(cycles)) => Ok(Busy { packets, cycles }),
+            _ => Err(self.daemon.failure("does not say what its lcores did")),
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Policies as OpenFlow text, and what each rule means for a proof.
 
+use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use crate::captures::Family;
 
@@ -19,16 +21,23 @@ pub enum Role {
 }
 
 /// Rules for port 1, where the clients are, and port 2, where the servers are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether connections are tracked.
     pub tracks: bool,
-    /// Whether the clients' addresses are translated.
-    pub translates: bool,
-    /// Each rule with its role. `IP` stands for `ip` or `ipv6`.
-    rules: &'static [(Role, &'static str)],
+    /// What the clients' addresses are translated to, as `nat(src=...)` has it, if they are.
+    pub translates_to: Option<&'static str>,
+    rules: Rules,
+}
+
+/// Each rule with its role. `IP` stands for `ip` or `ipv6`, `SNAT` for what the clients are
+/// translated to.
+#[derive(Clone, Debug)]
+enum Rules {
+    Fixed(&'static [(Role, &'static str)]),
+    Made(Arc<[(Role, String)]>),
 }
 
 impl Policy {
@@ -39,9 +48,12 @@ impl Policy {
             Family::V6 => "ipv6",
         };
         let mut text = String::new();
-        for (number, (_, rule)) in (1..).zip(self.rules) {
+        for index in 0..self.len() {
+            let (_, rule) = self.rule(index).expect("it is there");
+            let rule = rule.replace("IP", ip);
+            let rule = rule.replace("SNAT", self.translates_to.unwrap_or_default());
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "cookie={number},{}", rule.replace("IP", ip));
+            let _ = writeln!(text, "cookie={},{rule}", index + 1);
         }
         text
     }
@@ -49,37 +61,103 @@ impl Policy {
     /// The role of the rule with this cookie.
     pub fn role(&self, cookie: u64) -> Option<Role> {
         let index = usize::try_from(cookie).ok()?.checked_sub(1)?;
-        self.rules.get(index).map(|&(role, _)| role)
+        self.rule(index).map(|(role, _)| role)
     }
 
     /// How many rules there are.
-    pub const fn len(&self) -> usize {
-        self.rules.len()
+    pub fn len(&self) -> usize {
+        match &self.rules {
+            Rules::Fixed(rules) => rules.len(),
+            Rules::Made(rules) => rules.len(),
+        }
     }
 
     /// Whether there are no rules.
-    pub const fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
+
+    /// The firewall, whose packets also pass a table of `rules` rules with `masks` masks: all
+    /// but the last are for sources that never come, so that only looking at all masks tells
+    /// where a packet belongs.
+    ///
+    /// # Panics
+    /// If there are more than [`MOST_MASKS`] masks or none, or more masks than rules.
+    pub fn access_list(rules: u32, masks: u32) -> Self {
+        assert!((1..=MOST_MASKS).contains(&masks) && masks <= rules);
+        let firewall = [
+            (Role::Passes, "priority=100,IP,actions=ct(table=1)"),
+            (Role::Drops, "priority=1,actions=drop"),
+            (
+                Role::Opens,
+                "table=1,IP,in_port=1,ct_state=+trk+new,actions=ct(commit),output:2",
+            ),
+            (
+                Role::Passes,
+                "table=1,IP,ct_state=+trk+est,actions=goto_table:2",
+            ),
+            (
+                Role::Drops,
+                "table=1,IP,in_port=2,ct_state=+trk+new,actions=drop",
+            ),
+            (
+                Role::Forwards,
+                "table=2,priority=1,in_port=1,actions=output:2",
+            ),
+            (
+                Role::Forwards,
+                "table=2,priority=1,in_port=2,actions=output:1",
+            ),
+        ];
+        let firewall = firewall.map(|(role, rule)| (role, rule.to_owned()));
+        let listed = (0..rules).map(|number| (Role::Drops, listed(number, masks)));
+        Self {
+            name: format!("acl-{rules}x{masks}").into(),
+            tracks: true,
+            translates_to: None,
+            rules: Rules::Made(firewall.into_iter().chain(listed).collect()),
+        }
+    }
+
+    fn rule(&self, index: usize) -> Option<(Role, &str)> {
+        match &self.rules {
+            Rules::Fixed(rules) => rules.get(index).copied(),
+            Rules::Made(rules) => rules.get(index).map(|(role, rule)| (*role, rule.as_str())),
+        }
+    }
+}
+
+/// Kinds of rules that an access list has at most.
+pub const MOST_MASKS: u32 = 30;
+
+/// Rule `number` of an access list, of one of `masks` kinds: prefixes of 64.0.0.0/2 from /32 to
+/// /18, then the same for one port.
+fn listed(number: u32, masks: u32) -> String {
+    const LENGTHS: u32 = 15;
+    let (serial, kind) = (number / masks, number % masks);
+    let length = 32 - kind % LENGTHS;
+    let source = std::net::Ipv4Addr::from_bits(0x4000_0000 | (serial << (32 - length)));
+    let port = if kind < LENGTHS { "" } else { ",tp_dst=53" };
+    format!("table=2,priority=10,udp,nw_src={source}/{length}{port},actions=drop")
 }
 
 /// What comes in at one port goes out at the other.
 pub const PORT_TO_PORT: Policy = Policy {
-    name: "port-to-port",
+    name: Cow::Borrowed("port-to-port"),
     tracks: false,
-    translates: false,
-    rules: &[
+    translates_to: None,
+    rules: Rules::Fixed(&[
         (Role::Forwards, "in_port=1,actions=output:2"),
         (Role::Forwards, "in_port=2,actions=output:1"),
-    ],
+    ]),
 };
 
 /// The same with a new destination address.
 pub const L2_REWRITE: Policy = Policy {
-    name: "l2-rewrite",
+    name: Cow::Borrowed("l2-rewrite"),
     tracks: false,
-    translates: false,
-    rules: &[
+    translates_to: None,
+    rules: Rules::Fixed(&[
         (
             Role::Forwards,
             "in_port=1,actions=mod_dl_dst:02:00:00:00:01:02,output:2",
@@ -88,15 +166,15 @@ pub const L2_REWRITE: Policy = Policy {
             Role::Forwards,
             "in_port=2,actions=mod_dl_dst:02:00:00:00:01:01,output:1",
         ),
-    ],
+    ]),
 };
 
 /// Port 1 may open connections to port 2, not the other way round.
 pub const FIREWALL: Policy = Policy {
-    name: "firewall",
+    name: Cow::Borrowed("firewall"),
     tracks: true,
-    translates: false,
-    rules: &[
+    translates_to: None,
+    rules: Rules::Fixed(&[
         (Role::Passes, "priority=100,IP,actions=ct(table=1)"),
         (Role::Passes, "priority=10,arp,actions=NORMAL"),
         (Role::Drops, "priority=1,actions=drop"),
@@ -116,44 +194,54 @@ pub const FIREWALL: Policy = Policy {
             Role::Forwards,
             "table=1,IP,in_port=2,ct_state=+trk+est,actions=output:1",
         ),
-    ],
+    ]),
 };
 
 /// The firewall, and all clients share one address.
 pub const SNAT: Policy = Policy {
-    name: "snat",
+    name: Cow::Borrowed("snat"),
     tracks: true,
-    translates: true,
-    rules: &[
-        (Role::Passes, "priority=100,IP,actions=ct(table=1,nat)"),
-        (Role::Passes, "priority=10,arp,actions=NORMAL"),
-        (Role::Drops, "priority=1,actions=drop"),
-        (
-            Role::Opens,
-            "table=1,IP,in_port=1,ct_state=+trk+new,actions=ct(commit,nat(src=203.0.113.1)),output:2",
-        ),
-        (
-            Role::Forwards,
-            "table=1,IP,in_port=1,ct_state=+trk+est,actions=output:2",
-        ),
-        (
-            Role::Drops,
-            "table=1,IP,in_port=2,ct_state=+trk+new,actions=drop",
-        ),
-        (
-            Role::Forwards,
-            "table=1,IP,in_port=2,ct_state=+trk+est,actions=output:1",
-        ),
-    ],
+    translates_to: Some("203.0.113.1"),
+    rules: Rules::Fixed(SNAT_RULES),
 };
+
+/// The same with a pool of 250 addresses.
+pub const SNAT_POOL: Policy = Policy {
+    name: Cow::Borrowed("snat"),
+    tracks: true,
+    translates_to: Some("203.0.113.1-203.0.113.250"),
+    rules: Rules::Fixed(SNAT_RULES),
+};
+
+const SNAT_RULES: &[(Role, &str)] = &[
+    (Role::Passes, "priority=100,IP,actions=ct(table=1,nat)"),
+    (Role::Passes, "priority=10,arp,actions=NORMAL"),
+    (Role::Drops, "priority=1,actions=drop"),
+    (
+        Role::Opens,
+        "table=1,IP,in_port=1,ct_state=+trk+new,actions=ct(commit,nat(src=SNAT)),output:2",
+    ),
+    (
+        Role::Forwards,
+        "table=1,IP,in_port=1,ct_state=+trk+est,actions=output:2",
+    ),
+    (
+        Role::Drops,
+        "table=1,IP,in_port=2,ct_state=+trk+new,actions=drop",
+    ),
+    (
+        Role::Forwards,
+        "table=1,IP,in_port=2,ct_state=+trk+est,actions=output:1",
+    ),
+];
 
 /// A cloud's pipeline between two machines on one host: port security, connection tracking on
 /// the way out of the sender and into the receiver, security groups, L2 look-up.
 pub const NINE_TABLES: Policy = Policy {
-    name: "nine-tables",
+    name: Cow::Borrowed("nine-tables"),
     tracks: true,
-    translates: false,
-    rules: &[
+    translates_to: None,
+    rules: Rules::Fixed(&[
         (
             Role::Passes,
             "priority=100,in_port=1,actions=set_field:0x1->reg6,write_metadata:0x1/0xffffffff,goto_table:5",
@@ -252,5 +340,5 @@ pub const NINE_TABLES: Policy = Policy {
             Role::Forwards,
             "table=60,priority=100,reg7=0x2,metadata=0x1,actions=output:NXM_NX_REG7[]",
         ),
-    ],
+    ]),
 };

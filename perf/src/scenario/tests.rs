@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::captures::{CLIENT_MAC, SERVER_MAC};
 
@@ -5,7 +7,7 @@ use crate::captures::{CLIENT_MAC, SERVER_MAC};
 fn names_are_understood() {
     let scenario = Scenario::named("port-to-port-1M").expect("a name");
     assert_eq!(
-        (scenario.policy.name, scenario.traffic.connections),
+        (&*scenario.policy.name, scenario.traffic.connections),
         ("port-to-port", 1_000_000)
     );
     let scenario = Scenario::named("firewall-10k-ipv6-tcp-imix").expect("a name");
@@ -37,6 +39,11 @@ fn names_are_understood() {
         "x-1k",
         "snat-1k-ipv6",
         "snat-1k-x",
+        "firewall-1k-zipf-new",
+        "acl-10x11-1k",
+        "acl-100x31-1k",
+        "acl-0x0-1k",
+        "acl-10-1k",
     ] {
         assert!(Scenario::named(wrong).is_none(), "{wrong}");
     }
@@ -77,4 +84,50 @@ fn snat_translates_to_the_address_that_replies_go_to() {
             .flows(Family::V4)
             .contains(&format!("nat(src={TRANSLATED_TO})"))
     );
+}
+
+#[test]
+fn new_connections_are_played_once_and_translated_to_a_pool() {
+    let scenario = Scenario::named("snat-1k-new").expect("a name");
+    assert_eq!(
+        (
+            scenario.play,
+            scenario.frames(),
+            scenario.traffic.translated_to
+        ),
+        (Play::Once, 1_000, None)
+    );
+    assert!(
+        scenario
+            .policy
+            .flows(Family::V4)
+            .contains("nat(src=203.0.113.1-203.0.113.250)")
+    );
+    let dir = tempfile::tempdir().expect("a directory");
+    let [forward, reply] = scenario.write_captures(dir.path()).expect("captures");
+    let size = |path| std::fs::metadata(path).expect("a file").len();
+    assert_eq!((size(forward), size(reply)), (24 + 1_000 * 76, 24));
+}
+
+#[test]
+fn access_lists_have_rules_of_so_many_kinds() {
+    for (rules, masks) in [(1, 1), (100, 30), (10_000, 1), (10_000, 30)] {
+        let scenario = Scenario::named(&format!("acl-{rules}x{masks}-1k")).expect("a name");
+        let text = scenario.policy.flows(Family::V4);
+        let listed: BTreeSet<&str> = text
+            .lines()
+            .filter_map(|line| line.split_once("priority=10,"))
+            .map(|(_, rule)| rule)
+            .collect();
+        assert_eq!(listed.len(), rules as usize, "{rules}x{masks}");
+        let kinds: BTreeSet<(String, bool)> = listed
+            .iter()
+            .map(|rule| {
+                let (_, prefix) = rule.split_once('/').expect("a prefix");
+                let length: String = prefix.chars().take_while(char::is_ascii_digit).collect();
+                (length, rule.contains("tp_dst"))
+            })
+            .collect();
+        assert!(kinds.len() >= masks as usize, "{rules}x{masks}: {kinds:?}");
+    }
 }

@@ -1,0 +1,108 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use weir_perf::failure::Failure;
+use weir_perf::machine::{Machine, today};
+use weir_perf::report::Run;
+use weir_perf::scenario::Scenario;
+
+mod bench;
+mod compare;
+mod runs;
+
+/// What weir costs, and what others cost on the same machine.
+#[derive(Debug, Parser)]
+#[command(name = "weir-perf", max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Hold an earlier version of weir against this one: fails if a scenario has become slower.
+    #[command(after_help = "Example:\n  weir-perf against HEAD~3 --rounds 5")]
+    Against(compare::Against),
+
+    /// Measure weir: forwarding rates beside testpmd's, allocations, and the cost of each stage.
+    #[command(after_help = "Example:\n  weir-perf bench --keep perf/runs")]
+    Bench(bench::Bench),
+
+    /// Write the captures of a scenario.
+    #[command(after_help = "Example:\n  weir-perf captures firewall-10k --out /tmp/captures")]
+    Captures(Captures),
+
+    /// Measure forwarding rates, program beside program, and hold them against the targets.
+    #[command(after_help = "Example:\n  \
+        weir-perf compare --programs testpmd-io,ovs,weir --scenarios port-to-port-1k,firewall-10k")]
+    Compare(compare::Compare),
+
+    /// The same for all further scenarios; what is finished is not measured again.
+    #[command(after_help = "Example:\n  weir-perf compare-all --out target/compare-all")]
+    CompareAll(compare::CompareAll),
+
+    /// Measure what each stage of the packet path costs, without devices.
+    #[command(after_help = "Example:\n  weir-perf stages")]
+    Stages(bench::Stages),
+}
+
+impl Command {
+    pub(crate) fn execute(self) -> Result<ExitCode, Failure> {
+        let done = |()| ExitCode::SUCCESS;
+        match self {
+            Self::Against(options) => options.run(),
+            Self::Bench(options) => options.run().map(done),
+            Self::Captures(options) => options.run().map(done),
+            Self::Compare(options) => options.run().map(done),
+            Self::CompareAll(options) => options.run().map(done),
+            Self::Stages(options) => options.run().map(done),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Captures {
+    /// POLICY-CONNECTIONS[-ipv6][-tcp][-imix][-zipf][-new]
+    #[arg(value_parser = scenario)]
+    scenario: Scenario,
+    /// Where to write forward.pcap and reply.pcap; made if missing.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+impl Captures {
+    fn run(&self) -> Result<(), Failure> {
+        weir_perf::compare::make_dir(&self.out)?;
+        self.scenario.write_captures(&self.out).map(drop)
+    }
+}
+
+fn scenario(name: &str) -> Result<Scenario, String> {
+    Scenario::named(name).ok_or_else(|| format!("expected {}", Scenario::names()))
+}
+
+/// What is kept of a run besides its page.
+struct Results<'a> {
+    page: &'a str,
+    notes: &'a [String],
+    text: &'a str,
+    files: &'a [(&'a str, String)],
+}
+
+/// Keeps results in a folder that is named after the day and the machine.
+fn keep(dir: &Path, machine: &Machine, results: &Results<'_>) -> Result<(), Failure> {
+    let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let command = format!("weir-perf {command}");
+    let run = Run {
+        machine,
+        command: &command,
+        notes: results.notes,
+        results: results.text,
+        files: results.files,
+    };
+    let dir = dir.join(format!("{}-{}", today(), machine.slug()));
+    run.keep(&dir, results.page)
+}

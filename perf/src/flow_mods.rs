@@ -1,0 +1,195 @@
+//! Throughput while rules of a table that no packet passes come and go.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use weir_config::control::{Request, Verb, call};
+
+use crate::compare::{Spread, make_dir, temporary_dir};
+use crate::contender::{Contender, Job, Placement, Weir};
+use crate::failure::Failure;
+use crate::rate::{Plan, steady, steady_while, warm_up};
+use crate::scenario::Scenario;
+use crate::targets::{Bound, Verdict};
+
+#[cfg(test)]
+mod tests;
+
+/// Between one change and the next.
+const PERIOD: Duration = Duration::from_millis(1);
+/// Of the changes that there is time for, so many per cent must have been made.
+const LEAST_PERCENT: u64 = 95;
+
+/// What changes did to the rate.
+#[derive(Clone, Debug)]
+pub struct Influence {
+    /// The rate with changes in parts of that without, by round.
+    pub ratios: Vec<f64>,
+    /// Changes per second, the least over the rounds.
+    pub changes_per_second: f64,
+}
+
+/// Measures `weir` in `scenario`, `rounds` times quiet and with changes in turn.
+///
+/// # Errors
+/// If it does not run, or does not take so many changes.
+pub fn measure(
+    weir: &Weir,
+    scenario: &Scenario,
+    placement: &Placement,
+    (plan, rounds): (&Plan, usize),
+    mut progress: impl FnMut(&str),
+) -> Result<Influence, Failure> {
+    let dir = temporary_dir()?;
+    let [forward, reply] = scenario.write_captures(dir.path())?;
+    let home = dir.path().join("run");
+    make_dir(&home)?;
+    let job = Job {
+        scenario,
+        forward,
+        reply,
+        placement,
+        dir: &home,
+    };
+    let mut running = weir.start(&job)?;
+    warm_up(&mut *running, scenario, plan)?;
+    let socket = Weir::socket(&home);
+    let mut influence = Influence {
+        ratios: Vec::new(),
+        changes_per_second: f64::INFINITY,
+    };
+    for round in 1..=rounds {
+        let quiet = steady(&mut *running, scenario, plan)?;
+        let mut changed = Ok(Changes::default());
+        let busy = steady_while(&mut *running, scenario, plan, || {
+            Churn::start(&socket, placement.main_cpu, &mut changed)
+        })?;
+        let changes = changed?;
+        changes.enough().map_err(Failure::Unproven)?;
+        let rate = changes.made as f64 / changes.span.as_secs_f64();
+        influence.changes_per_second = influence.changes_per_second.min(rate);
+        influence.ratios.push(busy.mpps / quiet.mpps);
+        progress(&format!(
+            "{}, round {round}: {:.2} Mpps quiet, {:.2} with {rate:.0} flow-mods per second",
+            scenario.name, quiet.mpps, busy.mpps
+        ));
+    }
+    Ok(influence)
+}
+
+impl Influence {
+    /// Beside the target.
+    pub fn verdict(&self, scenario: &Scenario) -> Verdict {
+        Verdict {
+            what: format!("{}, a flow-mod per ms, times quiet", scenario.name),
+            bound: Bound::AtLeast(0.95),
+            measured: Spread::of(self.ratios.iter().copied()),
+            digits: 3,
+        }
+    }
+}
+
+/// Changes that were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Changes {
+    made: u64,
+    span: Duration,
+}
+
+impl Changes {
+    fn enough(&self) -> Result<(), String> {
+        let wanted = (self.span.as_nanos() / PERIOD.as_nanos()) as u64;
+        if self.made * 100 < wanted * LEAST_PERCENT || self.made == 0 {
+            let Self { made, span } = self;
+            return Err(format!("{made} flow-mods were made in {span:?}"));
+        }
+        Ok(())
+    }
+}
+
+/// A thread that adds and deletes a rule, a change each millisecond, until it is dropped. It
+/// leaves no rule behind.
+struct Churn<'a> {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<Changes, Failure>>>,
+    result: &'a mut Result<Changes, Failure>,
+}
+
+impl<'a> Churn<'a> {
+    fn start(socket: &Path, cpu: u16, result: &'a mut Result<Changes, Failure>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, socket) = (Arc::clone(&stop), socket.to_owned());
+        let thread = thread::spawn(move || {
+            // It is only a courtesy that the worker is left alone.
+            let mut set = CpuSet::new();
+            let _ = set.set(cpu.into());
+            let _ = sched_setaffinity(Pid::from_raw(0), &set);
+            churn(&socket, &stopped)
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+            result,
+        }
+    }
+}
+
+impl Drop for Churn<'_> {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let lost = || Failure::Program("the thread that changes rules panicked".to_owned());
+            *self.result = thread.join().unwrap_or_else(|_| Err(lost()));
+        }
+    }
+}
+
+fn churn(socket: &Path, stop: &AtomicBool) -> Result<Changes, Failure> {
+    let begun = Instant::now();
+    let mut made = 0;
+    // Another rule each time, so that nothing can be learned from the last.
+    while !stop.load(Ordering::Relaxed) || made % 2 == 1 {
+        let due = begun + PERIOD * u32::try_from(made).unwrap_or(u32::MAX);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        change(socket, verb(made))?;
+        made += 1;
+    }
+    Ok(Changes {
+        made,
+        span: begun.elapsed(),
+    })
+}
+
+/// Change number `number`: a rule comes, then goes.
+fn verb(number: u64) -> Verb {
+    let serial = (number / 2) as u32 & 0xffff;
+    let rule = format!(
+        "table=200,priority=10,ip,nw_dst={}",
+        std::net::Ipv4Addr::from_bits(0xc612_0000 | serial)
+    );
+    if number.is_multiple_of(2) {
+        Verb::AddFlow {
+            // A cookie of the policy, so that whoever counts knows it.
+            flow: format!("cookie=1,{rule},actions=drop"),
+        }
+    } else {
+        Verb::DelFlows {
+            strict: true,
+            matching: Some(rule),
+        }
+    }
+}
+
+fn change(socket: &Path, verb: Verb) -> Result<(), Failure> {
+    let request = Request { bridge: None, verb };
+    let failed = |error| Failure::Program(format!("weir does not change a rule: {error}"));
+    for frame in call(socket, request).map_err(failed)? {
+        frame.map_err(failed)?;
+    }
+    Ok(())
+}
