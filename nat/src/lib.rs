@@ -8,6 +8,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod change;
 mod choice;
 mod leases;
 mod range;
@@ -15,7 +16,8 @@ pub mod rewrite;
 mod spec;
 mod translation;
 
-pub use choice::{Choice, Connections, End, OtherVersion};
+pub use change::TupleChange;
+pub use choice::{Choice, Connections, End, Offer, OtherVersion, Position};
 pub use leases::{Leases, NoRoom, Pool};
 pub use range::{BadRange, NatRange};
 pub use spec::{NatFlags, NatKind, NatSpec, PortChoice};

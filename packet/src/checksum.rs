@@ -138,6 +138,18 @@ impl Delta {
     /// No change.
     pub const NONE: Self = Self(0);
 
+    /// As a number, to be kept.
+    #[inline]
+    pub const fn to_host(self) -> u16 {
+        self.0
+    }
+
+    /// What [`Self::to_host`] gave.
+    #[inline]
+    pub const fn from_host(number: u16) -> Self {
+        Self(number)
+    }
+
     /// A 16-bit word changes.
     #[inline]
     pub const fn of_u16(old: u16, new: u16) -> Self {

@@ -21,13 +21,22 @@ mod tests;
 const CAPACITY: usize = 256;
 
 /// A set of tables.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TableSet([u64; 4]);
 
 impl TableSet {
     /// Adds `table`.
     pub const fn insert(&mut self, table: TableId) {
         self.0[table.0 as usize / 64] |= 1 << (table.0 % 64);
+    }
+
+    /// Adds all of `other`.
+    pub const fn insert_all(&mut self, other: &Self) {
+        let mut at = 0;
+        while at < self.0.len() {
+            self.0[at] |= other.0[at];
+            at += 1;
+        }
     }
 
     /// Whether `table` is in the set.
@@ -79,6 +88,17 @@ impl ChangeLog {
             shape: Arc::clone(&rule.shape),
             values: rule.values.clone(),
         }));
+    }
+
+    /// Whether any change after snapshot `generation` was in one of `tables`.
+    pub fn touch(&self, generation: u64, tables: &TableSet) -> bool {
+        generation < self.forgotten
+            || self
+                .changes
+                .iter()
+                .rev()
+                .take_while(|change| change.generation > generation)
+                .any(|change| tables.contains(change.table))
     }
 
     /// Whether any change after snapshot `generation` may concern packets of which `known` is

@@ -59,9 +59,9 @@ pub struct RuleCells {
 
 impl RuleCells {
     #[inline]
-    fn count(&self, bytes: usize, now: Tick) {
-        self.packets.add(1);
-        self.bytes.add(bytes as u64);
+    fn count(&self, packets: u64, bytes: u64, now: Tick) {
+        self.packets.add(packets);
+        self.bytes.add(bytes);
         self.last_used.set(now.as_millis());
     }
 }
@@ -94,7 +94,16 @@ impl RuleCounters {
     /// If the snapshot that names the slot came without room for it.
     #[inline]
     pub fn count(&self, slot: u32, bytes: usize, now: Tick) {
-        self.cells(slot).count(bytes, now);
+        self.count_many(slot, 1, bytes as u64, now);
+    }
+
+    /// Counts several packets, `bytes` in all, for the rule at `slot`.
+    ///
+    /// # Panics
+    /// As [`RuleCounters::count`].
+    #[inline]
+    pub fn count_many(&self, slot: u32, packets: u64, bytes: u64, now: Tick) {
+        self.cells(slot).count(packets, bytes, now);
     }
 
     /// What the rule at `slot` counted.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use weir_packet::Tick;
 
 use crate::action::{Action, Instructions, TableId};
+use crate::cache::Interest;
 use crate::changes::ChangeLog;
 use crate::classifier::{HashSecret, RuleSet};
 use crate::counters::{RuleCount, RuleCounters};
@@ -54,6 +55,7 @@ pub struct FlowTables {
     slots: Slots,
     by_slot: SlotTable,
     changes: ChangeLog,
+    interest: Interest,
     counters: Vec<RuleCounters>,
     generation: u64,
     sequence: u64,
@@ -95,6 +97,7 @@ impl FlowTables {
             slots: Slots::default(),
             by_slot: SlotTable::default(),
             changes: ChangeLog::default(),
+            interest: Interest::default(),
             counters: vec![RuleCounters::default(); lcores],
             generation: 0,
             sequence: 0,
@@ -118,6 +121,7 @@ impl FlowTables {
             ports: Arc::clone(ports),
             rules: self.by_slot.clone(),
             changes: self.changes.clone(),
+            interest: self.interest,
             counters: self.counters.clone().into(),
         }
     }
@@ -360,6 +364,7 @@ impl FlowTables {
         }
         self.by_slot.insert(rule);
         self.changes.note(rule, self.generation + 1);
+        self.interest.widen(rule);
         replaced
     }
 

@@ -9,16 +9,19 @@
 use std::sync::Arc;
 
 use weir_ct::{Entry, Filter, Settings, Tracker};
-use weir_packet::{Frame, Tick, parse};
+use weir_packet::Tick;
 
-use crate::cache::{CacheStats, MegaflowSettings, Megaflows};
+use crate::cache::{
+    CacheStats, MegaflowSettings, Megaflows, Trace, Trajectories, TrajectorySettings,
+};
 use crate::classifier::HashSecret;
 use crate::counters::LcoreCounters;
-use crate::drops::DropReason;
 use crate::mac_table::{MacEntry, MacTable};
-use crate::pipeline::{Journey, Output};
-use crate::port::PortIndex;
 use crate::snapshot::Snapshot;
+
+mod burst;
+
+use burst::{BURST, Stage};
 
 /// A question to an lcore, answered between two bursts.
 #[derive(Clone, Debug)]
@@ -79,6 +82,11 @@ pub struct Lcore {
     tracker: Tracker,
     macs: MacTable,
     megaflows: Option<Megaflows>,
+    trajectories: Option<Trajectories>,
+    /// The notes of the journey under way.
+    trace: Trace,
+    /// What is known of the frames of the burst under way.
+    stages: Box<[Stage]>,
     /// Seeds the tables' hashes.
     secret: u64,
 }
@@ -93,6 +101,9 @@ impl Lcore {
             tracker: Tracker::new(settings, secret),
             macs: MacTable::new(HashSecret(secret)),
             megaflows: None,
+            trajectories: None,
+            trace: Trace::new(),
+            stages: vec![Stage::default(); BURST].into(),
             secret,
         }
     }
@@ -102,6 +113,20 @@ impl Lcore {
     pub fn with_megaflows(mut self, settings: MegaflowSettings) -> Self {
         self.megaflows = Some(Megaflows::new(settings, HashSecret(self.secret)));
         self
+    }
+
+    /// The same with a trajectory cache.
+    #[must_use]
+    pub fn with_trajectories(mut self, settings: TrajectorySettings) -> Self {
+        self.trajectories = Some(Trajectories::new(settings, HashSecret(self.secret)));
+        self
+    }
+
+    /// What the trajectory cache counted; zeros without one.
+    pub fn trajectory_stats(&self) -> CacheStats {
+        self.trajectories
+            .as_ref()
+            .map_or_else(CacheStats::default, Trajectories::stats)
     }
 
     /// What the megaflow cache counted; zeros without one.
@@ -124,55 +149,6 @@ impl Lcore {
     /// Obeys `snapshot` from the next packet on; returns the one before, to be retired.
     pub fn refresh(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
         std::mem::replace(&mut self.snapshot, snapshot)
-    }
-
-    /// Takes one burst of frames that came in at `in_port`, in order; each is sent, kept in a
-    /// queue of `out`, or dropped and counted.
-    pub fn process<F, O>(
-        &mut self,
-        in_port: PortIndex,
-        frames: impl Iterator<Item = F>,
-        now: Tick,
-        out: &mut O,
-    ) where
-        F: Frame,
-        O: Output<F>,
-    {
-        let counters = &*self.counters;
-        let (mut packets, mut bytes) = (0, 0);
-        for frame in frames {
-            packets += 1;
-            bytes += frame.len() as u64;
-            let layout = match parse(frame.head(), frame.len()) {
-                Ok(layout) => layout,
-                Err(malformed) => {
-                    counters.malformed[malformed as usize].add(1);
-                    counters.drop(DropReason::Runt);
-                    continue;
-                }
-            };
-            if let Some(malformed) = layout.malformed {
-                counters.malformed[malformed as usize].add(1);
-            }
-            let snapshot = &*self.snapshot;
-            let rule_counters = &snapshot.counters[self.index];
-            let (tracker, macs) = (&mut self.tracker, &mut self.macs);
-            Journey::new(
-                snapshot,
-                rule_counters,
-                counters,
-                tracker,
-                macs,
-                self.megaflows.as_mut(),
-                out,
-                in_port,
-                now,
-            )
-            .run(frame, layout);
-        }
-        counters.packets.add(packets);
-        counters.bytes.add(bytes);
-        counters.bursts.add(1);
     }
 
     /// Forgets at most `budget` expired connections and publishes the tracker's counters.

@@ -26,15 +26,25 @@ const CAPACITY: usize = 8_192;
 /// Places an address can lie in.
 const WAYS: usize = 4;
 
-/// A MAC address and the VLAN it was seen in: `mac << 12 | vlan`, never 0 for a unicast address.
+/// A MAC address and the VLAN it was seen in: `1 << 63 | mac << 12 | vlan`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key(u64);
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
+    /// 0: nobody.
     key: Key,
     port: PortIndex,
     used: Tick,
+    /// Changes with `key` and `port`.
+    version: u64,
+}
+
+/// Where an address lies, and which version of the place that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MacPlace {
+    pub(crate) at: u32,
+    pub(crate) version: u64,
 }
 
 /// One learned address.
@@ -54,7 +64,7 @@ pub struct MacEntry {
 #[derive(Debug)]
 pub struct MacTable {
     hasher: SeedableRandomState,
-    places: Box<[Option<Place>]>,
+    places: Box<[Place]>,
 }
 
 impl MacTable {
@@ -63,46 +73,92 @@ impl MacTable {
         let shared = foldhash::SharedSeed::global_fixed();
         Self {
             hasher: SeedableRandomState::with_seed(secret.0, shared),
-            places: vec![None; CAPACITY].into(),
+            places: vec![Place::EMPTY; CAPACITY].into(),
         }
     }
 
-    /// Notes that `mac` in `vlan` was seen behind `port`.
-    pub fn learn(&mut self, mac: u64, vlan: u16, port: PortIndex, now: Tick) {
+    /// Notes that `mac` in `vlan` was seen behind `port`. Returns where, if that was known.
+    pub(crate) fn learn(
+        &mut self,
+        mac: u64,
+        vlan: u16,
+        port: PortIndex,
+        now: Tick,
+    ) -> Option<MacPlace> {
         let key = Key::new(mac, vlan);
-        let set = self.set_mut(key);
-        let known = set
-            .iter()
-            .position(|place| place.is_some_and(|place| place.key == key));
+        let start = self.set_start(key);
+        let set = &mut self.places[start..][..WAYS];
+        let known = set.iter().position(|place| place.key == key);
         let at = known.unwrap_or_else(|| {
-            let idle = |place: &Option<Place>| place.map_or(Duration::MAX, |at| now.since(at.used));
+            let idle = |place: &Place| match place.key {
+                Key::NONE => Duration::MAX,
+                _ => now.since(place.used),
+            };
             (0..WAYS)
                 .max_by_key(|&at| idle(&set[at]))
                 .expect("a set has places")
         });
-        set[at] = Some(Place {
+        let place = &mut set[at];
+        let same = place.key == key && place.port == port;
+        *place = Place {
             key,
             port,
             used: now,
-        });
+            version: place.version + u64::from(!same),
+        };
+        same.then_some(MacPlace {
+            at: (start + at) as u32,
+            version: place.version,
+        })
     }
 
-    /// The port behind which `mac` in `vlan` was seen within [`MAC_AGEING`].
-    pub fn find(&self, mac: u64, vlan: u16, now: Tick) -> Option<PortIndex> {
+    /// The port behind which `mac` in `vlan` was seen within [`MAC_AGEING`], and where that is
+    /// noted.
+    pub(crate) fn find(&self, mac: u64, vlan: u16, now: Tick) -> Option<(PortIndex, MacPlace)> {
         let key = Key::new(mac, vlan);
-        let set = &self.places[self.set_start(key)..][..WAYS];
-        let place = set.iter().flatten().find(|place| place.key == key)?;
-        (now.since(place.used) <= MAC_AGEING).then_some(place.port)
+        let start = self.set_start(key);
+        let set = &self.places[start..][..WAYS];
+        let at = set.iter().position(|place| place.key == key)?;
+        let place = &set[at];
+        let known = MacPlace {
+            at: (start + at) as u32,
+            version: place.version,
+        };
+        place.is_young(now).then_some((place.port, known))
+    }
+
+    /// Whether what was known at `place` still stands.
+    #[inline]
+    pub(crate) fn stands(&self, place: MacPlace) -> bool {
+        self.places[place.at as usize].version == place.version
+    }
+
+    /// As [`MacTable::stands`], and was seen within [`MAC_AGEING`].
+    #[inline]
+    pub(crate) fn is_young(&self, place: MacPlace, now: Tick) -> bool {
+        self.stands(place) && self.places[place.at as usize].is_young(now)
+    }
+
+    /// The address at `place`, which stands, was seen again.
+    #[inline]
+    pub(crate) fn refresh(&mut self, place: MacPlace, now: Tick) {
+        self.places[place.at as usize].used = now;
     }
 
     /// Forgets everything.
     pub fn flush(&mut self) {
-        self.places.fill(None);
+        for place in &mut self.places {
+            *place = Place {
+                version: place.version + 1,
+                ..Place::EMPTY
+            };
+        }
     }
 
     /// All addresses that have not aged out.
     pub fn entries(&self, now: Tick) -> impl Iterator<Item = MacEntry> {
-        let entries = self.places.iter().flatten().map(move |place| MacEntry {
+        let known = self.places.iter().filter(|place| place.key != Key::NONE);
+        let entries = known.map(move |place| MacEntry {
             mac: place.key.mac(),
             vlan: place.key.vlan(),
             port: place.port,
@@ -116,16 +172,26 @@ impl MacTable {
         hasher.write_u64(key.0);
         hasher.finish() as usize % (CAPACITY / WAYS) * WAYS
     }
+}
 
-    fn set_mut(&mut self, key: Key) -> &mut [Option<Place>] {
-        let start = self.set_start(key);
-        &mut self.places[start..][..WAYS]
+impl Place {
+    const EMPTY: Self = Self {
+        key: Key::NONE,
+        port: PortIndex(0),
+        used: Tick::ZERO,
+        version: 0,
+    };
+
+    fn is_young(&self, now: Tick) -> bool {
+        now.since(self.used) <= MAC_AGEING
     }
 }
 
 impl Key {
+    const NONE: Self = Self(0);
+
     const fn new(mac: u64, vlan: u16) -> Self {
-        Self(mac << 12 | vlan as u64)
+        Self(1 << 63 | mac << 12 | vlan as u64)
     }
 
     fn mac(self) -> [u8; 6] {

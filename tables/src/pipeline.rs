@@ -21,7 +21,7 @@ use weir_ct::{Seen, Tracker};
 use weir_packet::{Fragment, Frame, Layout, Tick};
 
 use crate::action::TableId;
-use crate::cache::{Megaflows, PathId, Record, Step};
+use crate::cache::{Changes, Megaflows, PathId, Record, Step, Trace};
 use crate::counters::{LcoreCounters, RuleCounters};
 use crate::drops::DropReason;
 use crate::extract::{copy_packet_words, packet_words};
@@ -29,7 +29,7 @@ use crate::field::Field;
 use crate::key::FlowKey;
 use crate::mac_table::MacTable;
 use crate::port::{PortIndex, PortNo};
-use crate::program::Op;
+use crate::program::{Bits, Op};
 use crate::rule::Rule;
 use crate::snapshot::Snapshot;
 
@@ -37,6 +37,7 @@ mod ct;
 mod key_access;
 mod normal;
 mod output;
+pub(crate) mod tag;
 #[cfg(test)]
 mod tests;
 mod vlan;
@@ -62,6 +63,8 @@ pub(crate) struct Journey<'a, O> {
     pub tracker: &'a mut Tracker,
     pub macs: &'a mut MacTable,
     pub megaflows: Option<&'a mut Megaflows>,
+    /// Where the journey is written down, if it is to be remembered.
+    pub trace: Option<&'a mut Trace>,
     pub out: &'a mut O,
     pub in_port: PortIndex,
     pub now: Tick,
@@ -86,6 +89,8 @@ struct Packet<F> {
     seen: Option<Seen>,
     /// Whether the headers were translated since they were read.
     translated: bool,
+    /// What actions have written that differs from packet to packet of a connection.
+    changes: Changes,
     pending: Option<Pending>,
 }
 
@@ -95,8 +100,15 @@ struct Packet<F> {
     reason = "a box would be an allocation per packet"
 )]
 enum Pending {
-    Output(PortIndex),
-    Recirculate { table: TableId, key: FlowKey },
+    Output {
+        port: PortIndex,
+        changes: Changes,
+    },
+    Recirculate {
+        table: TableId,
+        key: FlowKey,
+        changes: Changes,
+    },
 }
 
 /// What the cache knows of a pass.
@@ -141,6 +153,7 @@ impl<'a, O> Journey<'a, O> {
         tracker: &'a mut Tracker,
         macs: &'a mut MacTable,
         megaflows: Option<&'a mut Megaflows>,
+        trace: Option<&'a mut Trace>,
         out: &'a mut O,
         in_port: PortIndex,
         now: Tick,
@@ -152,6 +165,7 @@ impl<'a, O> Journey<'a, O> {
             tracker,
             macs,
             megaflows,
+            trace,
             out,
             in_port,
             now,
@@ -162,8 +176,8 @@ impl<'a, O> Journey<'a, O> {
         }
     }
 
-    /// Sends one frame on its journey.
-    pub(crate) fn run<F>(&mut self, frame: F, layout: Layout)
+    /// Sends one frame on its journey. Returns whether it was written down.
+    pub(crate) fn run<F>(&mut self, frame: F, layout: Layout) -> bool
     where
         F: Frame,
         O: Output<F>,
@@ -172,6 +186,9 @@ impl<'a, O> Journey<'a, O> {
         let in_port = self.snapshot.ports.port(self.in_port).no;
         wire.set_field(Field::IN_PORT_OXM, u128::from(in_port.0));
         packet_words(frame.head(), &layout, &mut wire);
+        if let Some(trace) = &mut self.trace {
+            trace.begin(&frame, &layout);
+        }
         let packet = Packet {
             frame,
             layout,
@@ -179,13 +196,19 @@ impl<'a, O> Journey<'a, O> {
             key: wire,
             seen: None,
             translated: false,
+            changes: Changes::default(),
             pending: None,
         };
         self.passes(packet, TableId(0), 0);
-        if self.effects == 0 {
-            self.counters.drop(self.reason);
+        let lost = (self.effects == 0).then_some(self.reason);
+        if let Some(reason) = lost {
+            self.counters.drop(reason);
         }
         self.counters.lookups.add(u64::from(self.lookups));
+        match &mut self.trace {
+            Some(trace) => trace.end(self.lookups, lost),
+            None => false,
+        }
     }
 
     /// One pass, and those that follow from it on the same frame.
@@ -199,12 +222,17 @@ impl<'a, O> Journey<'a, O> {
             self.pass(&mut packet, table, depth);
             match packet.pending.take() {
                 None => return,
-                Some(Pending::Output(port)) => {
-                    return self.transmit(packet.frame, &packet.layout, port);
+                Some(Pending::Output { port, changes }) => {
+                    return self.transmit(packet.frame, &packet.layout, changes, port);
                 }
-                Some(Pending::Recirculate { table: next, key }) => {
+                Some(Pending::Recirculate {
+                    table: next,
+                    key,
+                    changes,
+                }) => {
                     copy_packet_words(&key, &mut packet.wire);
                     packet.key = key;
+                    packet.changes = changes;
                     packet.translated = false;
                     table = next;
                     depth += 1;
@@ -222,20 +250,44 @@ impl<'a, O> Journey<'a, O> {
         // The fork of a pass may begin while that pass is being noted.
         let outer = self.record.take();
         match self.remembered(packet, table, depth) {
-            Remembered::Path(path) => self.replay(packet, path, table, depth),
+            Remembered::Path(path) => {
+                if let (Some(trace), Some(megaflows)) = (&mut self.trace, &self.megaflows) {
+                    let (tables, written) = megaflows.facts(path);
+                    trace.passed(tables, written);
+                }
+                self.replay(packet, path, table, depth);
+            }
             Remembered::Nothing => {
                 let start = packet.key;
-                self.record = Some(Record::new(table, depth));
-                self.walk(packet, table, None, depth);
+                self.walk_noting(packet, table, depth);
                 if let (Some(record), Some(megaflows)) = (&self.record, &mut self.megaflows) {
                     megaflows.install(self.in_port, &start, record, self.snapshot.generation);
                 }
             }
+            Remembered::NoMatter if self.is_traced() => self.walk_noting(packet, table, depth),
             Remembered::NoMatter => {
                 self.walk(packet, table, None, depth);
             }
         }
         self.record = outer;
+    }
+
+    /// Walks through the tables and notes how.
+    fn walk_noting<F>(&mut self, packet: &mut Packet<F>, table: TableId, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        self.record = Some(Record::new(table, depth));
+        self.walk(packet, table, None, depth);
+        if let (Some(trace), Some(record)) = (&mut self.trace, &self.record) {
+            trace.passed(&record.tables, &record.written);
+        }
+    }
+
+    /// Whether the journey is still being written down.
+    fn is_traced(&self) -> bool {
+        self.trace.as_ref().is_some_and(|trace| !trace.is_refused())
     }
 
     /// What the cache knows of a pass.
@@ -286,6 +338,9 @@ impl<'a, O> Journey<'a, O> {
     /// Counts for the rule at `slot`.
     fn matched<F: Frame>(&mut self, packet: &Packet<F>, slot: u32) {
         self.reason = DropReason::ActionDrop;
+        if let Some(trace) = &mut self.trace {
+            trace.matched(slot, packet.frame.len());
+        }
         self.rule_counters.count(slot, packet.frame.len(), self.now);
     }
 
@@ -387,8 +442,16 @@ impl<'a, O> Journey<'a, O> {
             Op::Normal => self.normal(packet, depth),
             Op::Flood => self.flood(packet, depth),
             Op::InPort => self.output_to_in_port(packet, depth),
-            Op::Set { dst, value, mask } => packet.key.write_bits(dst, *value, *mask),
-            Op::Move { src, dst } => packet.key.move_bits(src, dst),
+            Op::Set { dst, value, mask } => {
+                packet.key.write_bits(dst, *value, *mask);
+                self.wrote(packet, dst, *mask);
+            }
+            Op::Move { src, dst } => {
+                if packet.key.satisfies(src.prerequisite) {
+                    packet.key.move_bits(src, dst);
+                    self.wrote(packet, dst, dst.ones());
+                }
+            }
             Op::PushVlan(ether_type) => return self.push_vlan(packet, *ether_type, depth),
             Op::PopVlan => return self.pop_vlan(packet, depth),
             Op::DecTtl => return self.dec_ttl(packet),
@@ -407,6 +470,13 @@ impl<'a, O> Journey<'a, O> {
             Op::Exit => return Flow::Exit,
         }
         Flow::Continue
+    }
+
+    /// Notes that an action wrote those of `bits` that are set in `mask`.
+    fn wrote<F>(&self, packet: &mut Packet<F>, bits: &Bits, mask: u128) {
+        if self.trace.is_some() && packet.key.satisfies(bits.prerequisite) {
+            packet.changes.write(bits, mask);
+        }
     }
 
     /// Counts a look-up, done or remembered. Returns true if it was one too many.
@@ -436,9 +506,16 @@ impl<'a, O> Journey<'a, O> {
         let ttl = packet.key.read(slot);
         if ttl <= 1 {
             self.reason = DropReason::TtlExpired;
+            if let Some(trace) = &mut self.trace {
+                trace.refuse();
+            }
             return Flow::EndList;
         }
         packet.key.write(slot, ttl - 1);
+        if let Some(trace) = &mut self.trace {
+            packet.changes.decrement_ttl();
+            trace.decremented_ttl(packet.changes.ttl_less());
+        }
         Flow::Continue
     }
 }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::action::TableId;
+use crate::cache::Interest;
 use crate::changes::ChangeLog;
 use crate::classifier::Classifier;
 use crate::counters::RuleCounters;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub rules: SlotTable,
     /// What changed lately.
     pub changes: ChangeLog,
+    /// Which bits of packets anything in it, or before it, reads.
+    pub interest: Interest,
     /// Where each lcore counts for the rules.
     pub counters: Arc<[RuleCounters]>,
 }

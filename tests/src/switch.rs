@@ -19,8 +19,8 @@
 //!   2. Every packet hits a rule of table 0 or is a miss there.
 //!   3. Nobody makes a wrong checksum of a right one.
 //!   4. A test has looked at every packet that was sent.
-//!   5. Caches are not seen: an lcore without any, which gets the same packets, sends the same
-//!      and counts the same.
+//!   5. Caches are not seen: lcores without any, and with each kind alone, which get the same
+//!      packets, send the same and count the same.
 //!
 //! It runs [`Lcore`], the code of the poll loop; only devices and threads are missing.
 
@@ -31,7 +31,7 @@ use weir_config::show::{FlowRow, Statistics};
 use weir_config::text::{Options, Strictness, parse_filter, parse_flow_file};
 use weir_ct::{DumpStyle, Entry, Filter, Settings};
 use weir_packet::{Tick, VecFrame, text};
-use weir_tables::cache::{CacheStats, MegaflowSettings};
+use weir_tables::cache::CacheStats;
 use weir_tables::classifier::HashSecret;
 use weir_tables::counters::{LcoreCounters, RuleCount};
 use weir_tables::flow_mod::{Command, FlowMod};
@@ -45,16 +45,16 @@ use weir_tables::rule::Rule;
 mod account;
 mod builder;
 
-pub use builder::Builder;
+pub use builder::{Builder, Caches};
 
 /// One lcore, its flow tables, its ports and its clock.
 pub struct Switch {
     tables: FlowTables,
     ports: Arc<PortTable>,
-    /// The lcore that tests see, with caches.
-    lcore: Half,
-    /// The same without.
-    plain: Half,
+    /// The lcore that tests see, with all caches.
+    lcore: Twin,
+    /// The same with other caches, in the order of [`Self::OTHERS`].
+    others: Vec<Twin>,
     now: Tick,
     /// Frames sent and not yet looked at, by port index.
     sent: Vec<Vec<VecFrame>>,
@@ -63,7 +63,9 @@ pub struct Switch {
 }
 
 /// An lcore and what it tells.
-struct Half {
+struct Twin {
+    /// The caches that it has.
+    name: &'static str,
     /// Its place in the flow tables' counters.
     index: usize,
     lcore: Lcore,
@@ -81,10 +83,11 @@ impl Output<VecFrame> for Burst {
     }
 }
 
-impl Half {
-    fn new(index: usize, lcore: Lcore) -> Self {
+impl Twin {
+    fn new(name: &'static str, index: usize, lcore: Lcore) -> Self {
         let counters = lcore.counters();
         Self {
+            name,
             index,
             lcore,
             counters,
@@ -151,6 +154,11 @@ impl Half {
 }
 
 impl Switch {
+    /// The caches of the other lcores.
+    const OTHERS: [&str; 3] = ["no cache", "megaflows", "trajectories"];
+    /// Which of them has megaflows only.
+    const MEGAFLOWS: usize = 1;
+
     /// A switch with ports 1 to 4, trunks for every VLAN with an MTU of 1500, and these flows.
     ///
     /// # Panics
@@ -164,19 +172,30 @@ impl Switch {
         Builder::default()
     }
 
-    fn new(
-        ports: Arc<PortTable>,
-        settings: &Settings,
-        caches: MegaflowSettings,
-        secret: u64,
-    ) -> Self {
-        let mut tables = FlowTables::new(2, HashSecret(secret));
+    fn new(ports: Arc<PortTable>, settings: &Settings, caches: Caches, secret: u64) -> Self {
+        let mut tables = FlowTables::new(4, HashSecret(secret));
         let snapshot = Arc::new(tables.snapshot(&ports));
         let lcore = |index| Lcore::new(index, Arc::clone(&snapshot), settings, secret);
+        let Caches {
+            megaflows,
+            trajectories,
+        } = caches;
+        let all = lcore(0)
+            .with_megaflows(megaflows)
+            .with_trajectories(trajectories);
+        let others = [
+            lcore(1),
+            lcore(2).with_megaflows(megaflows),
+            lcore(3).with_trajectories(trajectories),
+        ];
         Self {
             tables,
-            lcore: Half::new(0, lcore(0).with_megaflows(caches)),
-            plain: Half::new(1, lcore(1)),
+            lcore: Twin::new("all caches", 0, all),
+            others: (1..)
+                .zip(Self::OTHERS)
+                .zip(others)
+                .map(|((index, name), lcore)| Twin::new(name, index, lcore))
+                .collect(),
             sent: ports.iter().map(|_| Vec::new()).collect(),
             ports,
             // Not zero: a time that was never set must not look like now.
@@ -213,7 +232,9 @@ impl Switch {
         let in_port = self.index(port);
         let before = self.balance(&self.lcore);
         let received = account::Received::of(&frames);
-        self.plain.process(in_port, frames.clone(), self.now);
+        for twin in &mut self.others {
+            twin.process(in_port, frames.clone(), self.now);
+        }
         self.lcore.process(in_port, frames, self.now);
         let after = self.balance(&self.lcore);
         self.check_burst(&received, &before, &after);
@@ -265,8 +286,9 @@ impl Switch {
 
     /// What the lcore does between bursts, with as much budget as it takes.
     fn housekeep(&mut self) {
-        for half in [&mut self.lcore, &mut self.plain] {
-            half.lcore.housekeep(self.now, usize::MAX);
+        let now = self.now;
+        for twin in self.twins() {
+            twin.lcore.housekeep(now, usize::MAX);
         }
     }
 
@@ -297,8 +319,8 @@ impl Switch {
             .map_err(|(at, error)| format!("flow {}: {error}", at + 1))?;
         let snapshot = Arc::new(self.tables.snapshot(&self.ports));
         let generation = snapshot.generation;
-        for half in [&mut self.lcore, &mut self.plain] {
-            drop(half.lcore.refresh(Arc::clone(&snapshot)));
+        for twin in self.twins() {
+            drop(twin.lcore.refresh(Arc::clone(&snapshot)));
         }
         self.tables.reclaim(generation);
         Ok(applied)
@@ -361,7 +383,9 @@ impl Switch {
     /// If the arguments are wrong.
     pub fn flush_conntrack(&mut self, arguments: &[&str]) -> u64 {
         let filter = Filter::parse(arguments).unwrap_or_else(|error| panic!("{error}"));
-        self.plain.flush(filter, self.now);
+        for twin in &mut self.others {
+            twin.flush(filter, self.now);
+        }
         self.lcore.flush(filter, self.now)
     }
 
@@ -380,9 +404,18 @@ impl Switch {
         lines
     }
 
-    /// What the megaflow cache counted.
-    pub fn cache_stats(&self) -> CacheStats {
-        self.lcore.lcore.megaflow_stats()
+    /// What the megaflow cache counted where there is no other.
+    pub fn megaflow_stats(&self) -> CacheStats {
+        self.others[Self::MEGAFLOWS].lcore.megaflow_stats()
+    }
+
+    /// What the trajectory cache counted.
+    pub fn trajectory_stats(&self) -> CacheStats {
+        self.lcore.lcore.trajectory_stats()
+    }
+
+    fn twins(&mut self) -> impl Iterator<Item = &mut Twin> {
+        std::iter::once(&mut self.lcore).chain(&mut self.others)
     }
 
     fn index(&self, port: u32) -> PortIndex {

@@ -24,7 +24,7 @@ use hashbrown::HashMap;
 use super::paths::{PathId, Paths, Step};
 use super::record::Record;
 use crate::action::TableId;
-use crate::changes::Known;
+use crate::changes::{Known, TableSet};
 use crate::classifier::{HashSecret, MaskShape};
 use crate::key::FlowKey;
 use crate::port::PortIndex;
@@ -206,6 +206,11 @@ impl Megaflows {
     #[inline]
     pub(crate) fn nesting(&self, path: PathId) -> u32 {
         self.paths.nesting(path)
+    }
+
+    /// The tables that `path` passes, and the bits that its actions write.
+    pub(crate) fn facts(&self, path: PathId) -> (&TableSet, &FlowKey) {
+        self.paths.facts(path)
     }
 
     /// The step of `path` at `at`; `None` behind its end.

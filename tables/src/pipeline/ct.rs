@@ -48,6 +48,9 @@ impl<O> Journey<'_, O> {
             }
             Ok(outcome) => {
                 packet.seen = outcome.seen;
+                if let Some(trace) = &mut self.trace {
+                    trace.met(outcome.recall, outcome.translation.is_some());
+                }
                 if let Some(translation) = &outcome.translation {
                     translation.apply(packet.frame.head_mut(), &packet.layout);
                     packet.translated = true;
@@ -58,7 +61,12 @@ impl<O> Journey<'_, O> {
                         packet_words(packet.frame.head(), &packet.layout, &mut key);
                     }
                     key.set_ct(zone, &outcome);
-                    packet.pending = Some(Pending::Recirculate { table, key });
+                    let changes = packet.changes;
+                    packet.pending = Some(Pending::Recirculate {
+                        table,
+                        key,
+                        changes,
+                    });
                 }
             }
         }

@@ -41,14 +41,20 @@ impl<O> Journey<'_, O> {
         };
         let src = packet.key.field(Field::ETH_SRC) as u64;
         if src & GROUP_BIT == 0 {
-            self.macs.learn(src, vlan, in_port, self.now);
+            let known = self.macs.learn(src, vlan, in_port, self.now);
+            if let Some(trace) = &mut self.trace {
+                trace.learned(known);
+            }
         }
         self.reason = DropReason::NormalNoPort;
         let known = match dst & GROUP_BIT {
             0 => self.macs.find(dst, vlan, self.now),
             _ => None,
         };
-        match known {
+        if let Some(trace) = &mut self.trace {
+            trace.looked_for(known.map(|(_, place)| place));
+        }
+        match known.map(|(port, _)| port) {
             Some(port) if port == in_port => {}
             Some(port) if snapshot.ports.port(port).vlan.carries(vlan) => {
                 self.normal_output(packet, port, vlan, depth);
@@ -95,6 +101,7 @@ impl<O> Journey<'_, O> {
             key,
             seen: None,
             translated: packet.translated,
+            changes: packet.changes,
             pending: None,
         };
         let changed = match (before & VLAN_PRESENT != 0, wanted & VLAN_PRESENT != 0) {
@@ -110,7 +117,7 @@ impl<O> Journey<'_, O> {
             (false, false) => Ok(()),
         };
         match changed {
-            Ok(()) => self.transmit(copy.frame, &copy.layout, port),
+            Ok(()) => self.transmit(copy.frame, &copy.layout, copy.changes, port),
             Err(reason) => self.drop(reason),
         }
     }

@@ -3,6 +3,7 @@
 use weir_packet::{Frame, Layout};
 
 use super::{Journey, Output, Packet, Pending};
+use crate::cache::Changes;
 use crate::drops::DropReason;
 use crate::extract::{copy_packet_words, packet_words_equal};
 use crate::field::Field;
@@ -75,7 +76,8 @@ impl<O> Journey<'_, O> {
         O: Output<F>,
     {
         if self.settle(packet, depth) {
-            packet.pending = Some(Pending::Output(port));
+            let changes = packet.changes;
+            packet.pending = Some(Pending::Output { port, changes });
         }
     }
 
@@ -125,8 +127,14 @@ impl<O> Journey<'_, O> {
             return self.drop(DropReason::NoBuffer);
         };
         match pending {
-            Pending::Output(port) => self.transmit(frame, &packet.layout, port),
-            Pending::Recirculate { table, key } => {
+            Pending::Output { port, changes } => {
+                self.transmit(frame, &packet.layout, changes, port);
+            }
+            Pending::Recirculate {
+                table,
+                key,
+                changes,
+            } => {
                 let (layout, seen) = (packet.layout, packet.seen);
                 let mut wire = packet.wire;
                 copy_packet_words(&key, &mut wire);
@@ -137,6 +145,7 @@ impl<O> Journey<'_, O> {
                     key,
                     seen,
                     translated: false,
+                    changes,
                     pending: None,
                 };
                 self.passes(copy, table, depth + 1);
@@ -145,14 +154,23 @@ impl<O> Journey<'_, O> {
     }
 
     /// Hands the frame out.
-    pub(super) fn transmit<F>(&mut self, frame: F, layout: &Layout, port: PortIndex)
-    where
+    pub(super) fn transmit<F>(
+        &mut self,
+        frame: F,
+        layout: &Layout,
+        changes: Changes,
+        port: PortIndex,
+    ) where
         F: Frame,
         O: Output<F>,
     {
         let l2_bytes = 14 + 4 * usize::from(layout.vlan_tags);
-        if frame.len() > usize::from(self.snapshot.ports.port(port).mtu) + l2_bytes {
+        let mtu = self.snapshot.ports.port(port).mtu;
+        if frame.len() > usize::from(mtu) + l2_bytes {
             return self.drop(DropReason::MtuExceeded);
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.sent(port, mtu, frame.head(), layout, changes);
         }
         self.effects += 1;
         self.out.send(port, frame);
@@ -162,6 +180,9 @@ impl<O> Journey<'_, O> {
     pub(super) fn drop(&mut self, reason: DropReason) {
         self.effects += 1;
         self.counters.drop(reason);
+        if let Some(trace) = &mut self.trace {
+            trace.refuse();
+        }
     }
 }
 

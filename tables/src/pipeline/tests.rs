@@ -1,6 +1,7 @@
 //! Packets alone, without tables: what is written into a key arrives in the frame. Journeys are
 //! tested by the whole switch.
 
+use crate::cache::Changes;
 use proptest::prelude::*;
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::text;
@@ -46,6 +47,7 @@ impl Packet<VecFrame> {
             key: wire,
             seen: None,
             translated: false,
+            changes: Changes::default(),
             pending: None,
         }
     }

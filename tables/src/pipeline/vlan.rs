@@ -3,16 +3,12 @@
 
 use weir_packet::Frame;
 
-use super::{Flow, Journey, Output, Packet};
+use super::{Flow, Journey, Output, Packet, tag};
 use crate::drops::DropReason;
-use crate::extract::{VLAN_PRESENT, copy_link_words, copy_packet_words, packet_words};
+use crate::extract::{copy_link_words, copy_packet_words, packet_words};
 use crate::field::Field;
 use crate::key::FlowKey;
 
-/// Bytes of a tag: TPID and TCI.
-const TAG_BYTES: usize = 4;
-/// Where the first tag begins: behind both addresses.
-const TAG_OFFSET: usize = 12;
 /// Tags that weir handles.
 const MAX_TAGS: u8 = 2;
 /// The TPID of a tag that nobody named one for (IEEE 802.1Q).
@@ -56,14 +52,7 @@ impl<F: Frame> Packet<F> {
         if self.layout.vlan_tags >= MAX_TAGS {
             return Err(DropReason::TooManyTags);
         }
-        self.frame
-            .push_front(TAG_BYTES)
-            .map_err(|_| DropReason::NoHeadroom)?;
-        let head = self.frame.head_mut();
-        head.copy_within(TAG_BYTES..TAG_BYTES + TAG_OFFSET, 0);
-        let tag = &mut head[TAG_OFFSET..][..TAG_BYTES];
-        tag[..2].copy_from_slice(&tpid.to_be_bytes());
-        tag[2..].copy_from_slice(&(tci & !VLAN_PRESENT).to_be_bytes());
+        tag::push(&mut self.frame, tpid, tci)?;
         self.reparse();
         Ok(())
     }
@@ -73,15 +62,13 @@ impl<F: Frame> Packet<F> {
         if self.layout.vlan_tags == 0 {
             return;
         }
-        self.frame.head_mut().copy_within(..TAG_OFFSET, TAG_BYTES);
-        self.frame.pull_front(TAG_BYTES);
+        tag::pop(&mut self.frame);
         self.reparse();
     }
 
     /// Writes the TCI of the outer tag. There must be one.
     pub(super) fn write_tci(&mut self, tci: u16) {
-        let tci = (tci & !VLAN_PRESENT).to_be_bytes();
-        self.frame.head_mut()[TAG_OFFSET + 2..][..2].copy_from_slice(&tci);
+        tag::write_tci(&mut self.frame, tci);
     }
 
     /// The TCI with bit 12 set, or 0 without a tag, as the tables see it now.

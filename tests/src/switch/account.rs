@@ -6,7 +6,7 @@ use weir_tables::action::{Action, TableId};
 use weir_tables::counters::{Counter, RuleCount};
 use weir_tables::drops::DropReason;
 
-use super::{Half, Switch};
+use super::{Switch, Twin};
 use crate::routed::has_routing_header;
 
 /// The kinds of malformed packets, as the counters have them.
@@ -72,12 +72,12 @@ fn checksums_right(frame: &VecFrame) -> bool {
 }
 
 impl Switch {
-    pub(super) fn balance(&self, half: &Half) -> Balance {
+    pub(super) fn balance(&self, twin: &Twin) -> Balance {
         let mut table0 = (0, 0);
         let mut hits = 0;
         let mut rules = Vec::new();
         for rule in self.rules() {
-            let count = half.count(&rule);
+            let count = twin.count(&rule);
             rules.push(count);
             hits += count.packets;
             if rule.table == TableId(0) {
@@ -85,7 +85,7 @@ impl Switch {
                 table0.1 += count.bytes;
             }
         }
-        let counters = &half.counters;
+        let counters = &twin.counters;
         Balance {
             packets: counters.packets.read(),
             bytes: counters.bytes.read(),
@@ -179,24 +179,33 @@ impl Switch {
         }
     }
 
-    /// Holds the lcore with caches, whose counters are `cached`, against the one without.
+    /// Holds the lcore with all caches, whose counters are `cached`, against the others.
     #[track_caller]
     pub(super) fn check_caches(&self, cached: &Balance) {
-        assert_eq!(
-            self.described(&self.lcore),
-            self.described(&self.plain),
-            "the caches are seen in what was sent"
-        );
-        assert_eq!(
-            *cached,
-            self.balance(&self.plain),
-            "the caches are seen in the counters"
-        );
+        for other in &self.others {
+            if self.lcore.burst.0 != other.burst.0 {
+                assert_eq!(
+                    self.described(&self.lcore),
+                    self.described(other),
+                    "what was sent, with {} and with {}",
+                    self.lcore.name,
+                    other.name
+                );
+                panic!("sent bytes with {} and {}", self.lcore.name, other.name);
+            }
+            assert_eq!(
+                *cached,
+                self.balance(other),
+                "the counters, with {} and with {}",
+                self.lcore.name,
+                other.name
+            );
+        }
     }
 
     /// What the last burst sent.
-    fn described(&self, half: &Half) -> Vec<String> {
-        let sent = half.burst.0.iter();
+    fn described(&self, twin: &Twin) -> Vec<String> {
+        let sent = twin.burst.0.iter();
         sent.map(|(port, frame)| {
             let port = self.ports.port(*port).no;
             format!("{port}: {}", weir_packet::text::describe(frame.bytes()))
@@ -213,16 +222,12 @@ impl Switch {
     pub fn state(&mut self) -> String {
         self.housekeep();
         let connections = self.connections();
-        assert_eq!(
-            connections,
-            self.plain.connections(self.now),
-            "caches and connections"
-        );
-        assert_eq!(
-            self.lcore.macs(self.now),
-            self.plain.macs(self.now),
-            "caches and addresses"
-        );
+        let (now, macs) = (self.now, self.lcore.macs(self.now));
+        for other in &mut self.others {
+            let name = other.name;
+            assert_eq!(connections, other.connections(now), "with {name}");
+            assert_eq!(macs, other.macs(now), "with {name}");
+        }
         let replied = connections.iter().filter(|entry| entry.replied).count() as u64;
         let new = connections.len() as u64 - replied;
         let names = weir_ct::Counters::default();

@@ -3,16 +3,37 @@
 use std::sync::Arc;
 
 use weir_ct::{Settings, Timeouts};
-use weir_tables::cache::MegaflowSettings;
+use weir_tables::cache::{MegaflowSettings, TrajectorySettings};
 use weir_tables::port::{PortConfig, PortNo, PortTable, VlanMode};
 
 use super::Switch;
+
+/// How large the caches are.
+#[derive(Clone, Copy, Debug)]
+pub struct Caches {
+    /// The megaflow cache.
+    pub megaflows: MegaflowSettings,
+    /// The trajectory cache.
+    pub trajectories: TrajectorySettings,
+}
+
+impl Default for Caches {
+    fn default() -> Self {
+        Self {
+            megaflows: MegaflowSettings {
+                entries: 256,
+                masks_per_port: 64,
+            },
+            trajectories: TrajectorySettings { entries: 256 },
+        }
+    }
+}
 
 /// Makes a [`Switch`].
 pub struct Builder {
     ports: Vec<PortConfig>,
     settings: Settings,
-    caches: MegaflowSettings,
+    caches: Caches,
     secret: u64,
 }
 
@@ -30,10 +51,7 @@ impl Default for Builder {
                 max_connections: 256,
                 ..Settings::default()
             },
-            caches: MegaflowSettings {
-                entries: 256,
-                masks_per_port: 64,
-            },
+            caches: Caches::default(),
             secret: 0x5eed,
         }
     }
@@ -101,7 +119,7 @@ impl Builder {
 
     /// Other caches; nothing that a test sees may depend on them.
     #[must_use]
-    pub fn caches(mut self, caches: MegaflowSettings) -> Self {
+    pub fn caches(mut self, caches: Caches) -> Self {
         self.caches = caches;
         self
     }

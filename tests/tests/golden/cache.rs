@@ -10,7 +10,7 @@ fn counted(sw: &Switch) -> (u64, u64, u64) {
         misses,
         stale,
         refused,
-    } = sw.cache_stats();
+    } = sw.megaflow_stats();
     assert_eq!(refused, 0);
     (hits, misses, stale)
 }

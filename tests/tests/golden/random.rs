@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use weir_packet::{VecFrame, text};
-use weir_tables::cache::MegaflowSettings;
-use weir_tests::switch::Switch;
+use weir_tables::cache::{MegaflowSettings, TrajectorySettings};
+use weir_tests::switch::{Caches, Switch};
 
 /// What a rule may match, and what is then known of the packet.
 const MATCHES: &[&str] = &[
@@ -292,19 +292,26 @@ fn arrival() -> impl Strategy<Value = Arrival> {
 }
 
 /// Caches that forget, refuse, or hold everything.
-fn caches() -> impl Strategy<Value = MegaflowSettings> {
-    prop::sample::select(&[(1, 1), (8, 3), (256, 64)][..]).prop_map(|(entries, masks_per_port)| {
-        MegaflowSettings {
-            entries,
-            masks_per_port,
-        }
-    })
+fn caches() -> impl Strategy<Value = Caches> {
+    let sizes = prop::sample::select(&[(1, 1), (8, 3), (256, 64)][..]);
+    (sizes, prop::sample::select(&[1, 256][..])).prop_map(
+        |((entries, masks_per_port), trajectories)| Caches {
+            megaflows: MegaflowSettings {
+                entries,
+                masks_per_port,
+            },
+            trajectories: TrajectorySettings {
+                entries: trajectories,
+            },
+        },
+    )
 }
 
 /// What happens next.
 #[derive(Clone, Debug)]
 enum Step {
-    Burst(Vec<Arrival>),
+    /// Packets, and how often they come.
+    Burst(Vec<Arrival>, usize),
     Flow(String),
     Wait(u64),
     Flush,
@@ -323,7 +330,8 @@ fn step() -> impl Strategy<Value = Step> {
         ][..],
     );
     prop_oneof![
-        6 => prop::collection::vec(arrival(), 1..6).prop_map(Step::Burst),
+        6 => (prop::collection::vec(arrival(), 1..6), 1..4_usize)
+            .prop_map(|(arrivals, times)| Step::Burst(arrivals, times)),
         3 => rule().prop_map(Step::Flow),
         1 => delete.prop_map(|flow| Step::Flow(flow.to_owned())),
         1 => (0..200_u64).prop_map(Step::Wait),
@@ -333,7 +341,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// The switch with this policy. A combination that the reader finds impossible (a write behind
 /// a change that removed its prerequisite) is left out, rule by rule.
-fn switch(policy: &str, caches: MegaflowSettings) -> Switch {
+fn switch(policy: &str, caches: Caches) -> Switch {
     let mut switch = Switch::builder()
         .ports(3)
         .access(3, 5)
@@ -376,12 +384,14 @@ proptest! {
     fn the_books_balance(
         policy in policy(),
         caches in caches(),
-        arrivals in prop::collection::vec((arrival(), 0..20_u64), 1..40),
+        arrivals in prop::collection::vec((arrival(), 1..5_usize, 0..20_u64), 1..40),
     ) {
         let mut sw = switch(&policy, caches);
-        for (Arrival { port, frame }, wait) in arrivals {
+        for (Arrival { port, frame }, times, wait) in arrivals {
             sw.advance(wait);
-            sw.inject_frames(port, vec![frame]);
+            for frame in std::iter::repeat_n(frame, times) {
+                sw.inject_frames(port, vec![frame]);
+            }
         }
         sw.state();
     }
@@ -396,8 +406,8 @@ proptest! {
         let mut sw = switch(&policy, caches);
         for step in steps {
             match step {
-                Step::Burst(arrivals) => {
-                    for Arrival { port, frame } in arrivals {
+                Step::Burst(arrivals, times) => {
+                    for Arrival { port, frame } in std::iter::repeat_n(arrivals, times).flatten() {
                         sw.inject_frames(port, vec![frame]);
                     }
                 }

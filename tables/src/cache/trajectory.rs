@@ -1,0 +1,377 @@
+//! The trajectory cache: what a packet's whole journey comes to, in one look-up.
+//!
+//! An entry says of all packets with one [`Key`]: these connections and MAC addresses they meet,
+//! this [`Plan`] (rules counted, headers rewritten, outputs) is carried out. Only journeys are
+//! remembered that left everything that a rule can see as it was; see [`Trace`].
+//!
+//! Entries lie in sets of [`WAYS`]. A dense table of 16-bit signatures says which to look at, so
+//! that a look-up costs one line for the set and the entry's two.
+//!
+//! Invariants
+//!   1. An entry is used only if no change of policy since it was made or checked may concern it.
+//!   2. An entry is used only if each connection and MAC address that it names has the version
+//!      that it had.
+//!   3. A new entry takes the place of one that is used less; if all it could take are in use, it
+//!      has to come again. So a flood of flows of one packet each takes places from itself.
+//!
+//! Threads: each lcore has its own.
+//! Cost: memory is taken at start. Installing looks at one set.
+
+use weir_ct::Recall;
+use weir_packet::hint::{prefetch_element, prefetch_read};
+use weir_packet::{Frame, Layout};
+
+use super::CacheStats;
+use crate::changes::Known;
+use crate::classifier::HashSecret;
+use crate::counters::LcoreCounters;
+use crate::mac_table::MacPlace;
+use crate::pipeline::Output;
+use crate::snapshot::Snapshot;
+
+mod apply;
+mod headers;
+mod key;
+mod program;
+mod trace;
+
+pub(crate) use headers::Changes;
+pub use key::Interest;
+pub(crate) use key::Key;
+use key::{KeyHash, V4_WORDS, WORDS};
+use program::{ProgramId, Programs};
+pub(crate) use trace::{REFS, Trace};
+
+/// Places of a set.
+const WAYS: usize = 16;
+/// Places that a new entry may take if its set is full.
+const CHOICES: u32 = 4;
+/// An entry that was hit as often lately is spared as long as it can be.
+const MOST_HEAT: u8 = 7;
+
+/// How large the cache is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrajectorySettings {
+    /// Entries; rounded up to a power of two.
+    pub entries: usize,
+}
+
+impl Default for TrajectorySettings {
+    fn default() -> Self {
+        Self { entries: 262_144 }
+    }
+}
+
+/// The cache of one lcore.
+#[derive(Debug)]
+pub(crate) struct Trajectories {
+    hash: KeyHash,
+    /// By set and place; 0: the place is empty.
+    signatures: Box<[[u16; WAYS]]>,
+    entries: Box<[Entry]>,
+    pub(crate) programs: Programs,
+    stats: CacheStats,
+    /// Chooses among places.
+    draw: u32,
+}
+
+/// 128 bytes: two cache lines.
+#[derive(Clone, Debug)]
+#[repr(align(128))]
+pub(crate) struct Entry {
+    /// The key; behind an IPv4 key the tuple that [`Op::EntryTuple`] writes.
+    words: [u64; WORDS],
+    generation: u64,
+    program: ProgramId,
+    /// How often it was hit lately.
+    heat: u8,
+    /// How many connections it names; they come first.
+    connections: u8,
+    /// Whether it names the packet's source, and its destination, in the MAC table.
+    mac_source: bool,
+    mac_destination: bool,
+    places: [u32; REFS],
+    versions: [u64; REFS],
+}
+
+const _: () = assert!(size_of::<Entry>() == 128);
+
+impl Entry {
+    #[inline]
+    fn connections(&self) -> impl Iterator<Item = Recall> {
+        let named = self.places.iter().zip(&self.versions);
+        let recall = |(&place, &version)| Recall { place, version };
+        named.map(recall).take(self.connections.into())
+    }
+
+    const EMPTY: Self = Self {
+        words: [0; WORDS],
+        generation: 0,
+        program: ProgramId::FIRST,
+        heat: 0,
+        connections: 0,
+        mac_source: false,
+        mac_destination: false,
+        places: [0; REFS],
+        versions: [0; REFS],
+    };
+}
+
+/// Where an entry lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EntryId(u32);
+
+/// Which set a key belongs to, and how it is marked there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hashed {
+    set: u32,
+    signature: u16,
+}
+
+impl Trajectories {
+    pub(crate) fn new(settings: TrajectorySettings, secret: HashSecret) -> Self {
+        let sets = settings.entries.div_ceil(WAYS).next_power_of_two();
+        Self {
+            hash: KeyHash::new(secret),
+            signatures: vec![[0; WAYS]; sets].into(),
+            entries: vec![Entry::EMPTY; sets * WAYS].into(),
+            programs: Programs::new(),
+            stats: CacheStats::default(),
+            draw: secret.0 as u32 | 1,
+        }
+    }
+
+    pub(crate) const fn stats(&self) -> CacheStats {
+        self.stats
+    }
+
+    /// Counts what became of a burst.
+    pub(crate) const fn count(&mut self, hits: u64, misses: u64) {
+        self.stats.hits += hits;
+        self.stats.misses += misses;
+    }
+
+    /// Hashes a key, and asks for the signatures of its set.
+    #[inline]
+    pub(crate) fn hash(&self, key: &Key) -> Hashed {
+        let hash = self.hash.of(key);
+        let set = hash as usize & (self.signatures.len() - 1);
+        prefetch_element(&self.signatures, set);
+        Hashed {
+            set: set as u32,
+            signature: ((hash >> 48) as u16).max(1),
+        }
+    }
+
+    /// The first entry with the signature of a key, which is most likely the key's; asks for it.
+    #[inline]
+    pub(crate) fn likely(&self, hashed: Hashed) -> Option<EntryId> {
+        let places = self.places(hashed);
+        if places == 0 {
+            return None;
+        }
+        let id = id_at(hashed.set, places.trailing_zeros());
+        let entry = self.entries.get(id.0 as usize)?;
+        prefetch_read(&entry.words);
+        prefetch_read(&entry.generation);
+        Some(id)
+    }
+
+    /// The entry of `key`, of which `likely` is one with the same signature.
+    #[inline]
+    pub(crate) fn find(&self, likely: EntryId, hashed: Hashed, key: &Key) -> Option<EntryId> {
+        if key.same(&self.entries[likely.0 as usize].words) {
+            return Some(likely);
+        }
+        self.find_behind(likely, hashed, key)
+    }
+
+    #[cold]
+    fn find_behind(&self, likely: EntryId, hashed: Hashed, key: &Key) -> Option<EntryId> {
+        let mut places = self.places(hashed);
+        while places != 0 {
+            let id = id_at(hashed.set, places.trailing_zeros());
+            if id != likely && key.same(&self.entries[id.0 as usize].words) {
+                return Some(id);
+            }
+            places &= places - 1;
+        }
+        None
+    }
+
+    /// Whether the entry is still that of `key`.
+    #[inline]
+    pub(crate) fn is_of(&self, id: EntryId, key: &Key) -> bool {
+        key.same(&self.entries[id.0 as usize].words)
+    }
+
+    /// The places of a set with a signature, as bits.
+    #[inline]
+    fn places(&self, hashed: Hashed) -> u32 {
+        let set = &self.signatures[hashed.set as usize];
+        let mut places = 0;
+        for (at, signature) in set.iter().enumerate() {
+            places |= u32::from(*signature == hashed.signature) << at;
+        }
+        places
+    }
+
+    /// The connections that the entry names.
+    #[inline]
+    pub(crate) fn connections(&self, id: EntryId) -> impl Iterator<Item = Recall> {
+        self.entries[id.0 as usize].connections()
+    }
+
+    /// The MAC addresses that the entry names: source and destination.
+    #[inline]
+    pub(crate) fn macs(&self, id: EntryId) -> [Option<MacPlace>; 2] {
+        let entry = &self.entries[id.0 as usize];
+        let mut at = usize::from(entry.connections);
+        [entry.mac_source, entry.mac_destination].map(|is_named| {
+            is_named.then(|| {
+                at += 1;
+                MacPlace {
+                    at: entry.places[at - 1],
+                    version: entry.versions[at - 1],
+                }
+            })
+        })
+    }
+
+    /// Whether a frame is within what the entry's program is for: neither too long nor at the
+    /// end of its life.
+    #[inline]
+    pub(crate) fn admits<F: Frame>(&self, id: EntryId, frame: &F, layout: &Layout) -> bool {
+        let program = self.programs.get(self.entries[id.0 as usize].program);
+        frame.len() <= program.longest as usize
+            && (program.least_ttl == 0 || apply::ttl(frame.head(), layout) >= program.least_ttl)
+    }
+
+    /// Counts a frame and does what the entry's program says. Everything was checked.
+    #[inline]
+    pub(crate) fn run<F, O>(
+        &mut self,
+        id: EntryId,
+        frame: F,
+        layout: &Layout,
+        out: &mut O,
+        counters: &LcoreCounters,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
+        let entry = &mut self.entries[id.0 as usize];
+        if entry.heat < MOST_HEAT {
+            entry.heat += 1;
+        }
+        self.programs.count(entry.program, frame.len());
+        let ops = &self.programs.get(entry.program).ops;
+        apply::run(ops, &entry.words, frame, *layout, out, counters);
+    }
+
+    /// Whether no change of policy concerns the entry, which is that of `key`.
+    #[inline]
+    pub(crate) fn is_current(&mut self, id: EntryId, key: &Key, snapshot: &Snapshot) -> bool {
+        let Entry {
+            generation,
+            program,
+            ..
+        } = self.entries[id.0 as usize];
+        self.programs.is_current(program, generation, snapshot) || self.catch_up(id, key, snapshot)
+    }
+
+    /// Holds the entry against the changes since it was made or checked last.
+    #[cold]
+    fn catch_up(&mut self, id: EntryId, key: &Key, snapshot: &Snapshot) -> bool {
+        let entry = &mut self.entries[id.0 as usize];
+        let plan = &*self.programs.get(entry.program).plan;
+        let (key, mut mask) = key.flow_key(&snapshot.ports, snapshot.interest);
+        for (mask, written) in mask.words_mut().iter_mut().zip(plan.written.words()) {
+            *mask &= !written;
+        }
+        let known = Known {
+            tables: &plan.tables,
+            key: &key,
+            mask: &mask,
+        };
+        if snapshot.changes.concerns(entry.generation, known) {
+            self.stats.stale += 1;
+            return false;
+        }
+        entry.generation = snapshot.generation;
+        true
+    }
+
+    /// Remembers a journey of a packet of `key`.
+    pub(crate) fn install(
+        &mut self,
+        key: &Key,
+        hashed: Hashed,
+        trace: &mut Trace,
+        generation: u64,
+    ) {
+        let Some(id) = self.place_for(key, hashed) else {
+            self.stats.refused += 1;
+            return;
+        };
+        let mut words = key.0;
+        if !key.is_v6() {
+            words[V4_WORDS..].copy_from_slice(&apply::take_tuple(key, &mut trace.plan.ops));
+        }
+        let Some(program) = self.programs.intern(&trace.plan, generation) else {
+            self.stats.refused += 1;
+            return;
+        };
+        let signature = &mut self.signatures[hashed.set as usize][id.0 as usize % WAYS];
+        let entry = &mut self.entries[id.0 as usize];
+        if *signature != 0 {
+            self.programs.release(entry.program);
+        }
+        *signature = hashed.signature;
+        *entry = Entry {
+            words,
+            generation,
+            program,
+            connections: trace.connections.len() as u8,
+            mac_source: trace.mac_source.is_some(),
+            mac_destination: trace.mac_destination.is_some(),
+            ..Entry::EMPTY
+        };
+        let macs = [trace.mac_source, trace.mac_destination];
+        let connections = trace.connections.iter().map(|at| (at.place, at.version));
+        let macs = macs.into_iter().flatten().map(|at| (at.at, at.version));
+        for (n, (place, version)) in connections.chain(macs).enumerate() {
+            (entry.places[n], entry.versions[n]) = (place, version);
+        }
+    }
+
+    /// The place for the entry of `key`: its own, an empty one, or that of one hardly used.
+    fn place_for(&mut self, key: &Key, hashed: Hashed) -> Option<EntryId> {
+        let likely = self.likely(hashed);
+        if let Some(own) = likely.and_then(|likely| self.find(likely, hashed, key)) {
+            return Some(own);
+        }
+        let set = &self.signatures[hashed.set as usize];
+        if let Some(empty) = set.iter().position(|&signature| signature == 0) {
+            return Some(id_at(hashed.set, empty as u32));
+        }
+        self.draw = self.draw.wrapping_mul(0x9e37_79b1).wrapping_add(1);
+        let first = self.draw >> 28;
+        let choices = || (0..CHOICES).map(|n| id_at(hashed.set, (first + n) % WAYS as u32));
+        let heat = |id: &EntryId| self.entries[id.0 as usize].heat;
+        let coldest = choices().min_by_key(heat)?;
+        if heat(&coldest) == 0 {
+            return Some(coldest);
+        }
+        // All are in use. What is used stays warm in spite of this.
+        for id in choices() {
+            self.entries[id.0 as usize].heat -= 1;
+        }
+        None
+    }
+}
+
+#[inline]
+const fn id_at(set: u32, place: u32) -> EntryId {
+    EntryId(set * WAYS as u32 + place)
+}

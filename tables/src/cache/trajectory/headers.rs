@@ -1,0 +1,166 @@
+//! What a journey does to a frame's headers, found by comparing what came in with what went out.
+//!
+//! Addresses, ports and tag of a packet are part of its key, so what went out is the same for
+//! every packet of the key. Of the rest only bits that an action wrote are: [`Changes`] says
+//! which.
+
+use weir_packet::{Fragment, L3, Layout, Tuple};
+
+use super::program::Op;
+use crate::key::{FlowKey, word};
+use crate::program::Bits;
+
+/// Masks within the flow key's IP word.
+const LABEL: u64 = 0xf_ffff << 32;
+const TOS: u64 = 0xff << 16;
+const TTL: u64 = 0xff << 8;
+
+/// Which bits that need not be in the key were written by actions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Bits of the flow key's IP word.
+    written: u64,
+    /// How often the TTL was decremented since it was what the packet brought.
+    ttl_less: u8,
+}
+
+impl Changes {
+    /// Notes a write of those of `bits` that are set in `mask`.
+    pub(crate) fn write(&mut self, bits: &Bits, mask: u128) {
+        let mut key = FlowKey::ZERO;
+        key.write_masked(bits.slot, u128::MAX, (mask & bits.ones()) << bits.start);
+        self.written |= key.words()[usize::from(word::IP)] & (LABEL | TOS | TTL);
+        if self.sets_ttl() {
+            self.ttl_less = 0;
+        }
+    }
+
+    /// Notes that the TTL was decremented.
+    pub(crate) fn decrement_ttl(&mut self) {
+        if !self.sets_ttl() {
+            self.ttl_less = self.ttl_less.saturating_add(1);
+        }
+    }
+
+    /// How much less than what the packet brought the TTL is; 0 if actions have set it.
+    pub(crate) const fn ttl_less(self) -> u8 {
+        self.ttl_less
+    }
+
+    const fn sets_ttl(self) -> bool {
+        self.written & TTL == TTL
+    }
+
+    /// Whether part of the TTL was written and part not: nobody can say what it is then.
+    const fn mixes_ttl(self) -> bool {
+        !self.sets_ttl() && self.written & TTL != 0
+    }
+}
+
+/// What the headers of a frame say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Headers {
+    macs: [u8; 12],
+    /// TPID and TCI.
+    tag: Option<[u8; 4]>,
+    pub(super) tuple: Tuple,
+    /// TOS, TTL and flow label.
+    tos: u8,
+    ttl: u8,
+    label: u32,
+}
+
+impl Headers {
+    /// `None` if it is not a packet that has a key.
+    pub(super) fn read(head: &[u8], layout: &Layout) -> Option<Self> {
+        if layout.vlan_tags > 1 || layout.fragment != Fragment::No || layout.malformed.is_some() {
+            return None;
+        }
+        let macs = *head.first_chunk()?;
+        let tag = match layout.vlan_tags {
+            0 => None,
+            _ => Some(*head.get(12..)?.first_chunk()?),
+        };
+        let ip: &[u8; 20] = head.get(usize::from(layout.l3_offset)..)?.first_chunk()?;
+        let (tos, ttl, label) = match layout.l3 {
+            L3::Ipv4 => (ip[1], ip[8], 0),
+            L3::Ipv6 => {
+                let start = u32::from_be_bytes([ip[0], ip[1], ip[2], ip[3]]);
+                ((start >> 20) as u8, ip[7], start & 0xf_ffff)
+            }
+            L3::Other | L3::Arp => return None,
+        };
+        let tuple = Tuple::of(head, layout)?;
+        Some(Self {
+            macs,
+            tag,
+            tuple,
+            tos,
+            ttl,
+            label,
+        })
+    }
+
+    /// Adds to `ops` what makes a frame with `self` and `before` one with `after` and `now`.
+    /// Returns false if that cannot be said.
+    pub(super) fn difference(
+        &self,
+        before: Changes,
+        after: &Self,
+        now: Changes,
+        ops: &mut Vec<Op>,
+    ) -> bool {
+        if after.macs != self.macs {
+            ops.push(Op::Macs(after.macs));
+        }
+        if after.tuple != self.tuple {
+            let kind = |tuple: &Tuple| tuple.is_icmp().then_some(tuple.dst_port);
+            if kind(&after.tuple) != kind(&self.tuple) {
+                return false;
+            }
+            ops.push(Op::Tuple(after.tuple));
+        }
+        // A copy on which less was done: what the packet brought is gone.
+        if before.written & !now.written != 0 || now.mixes_ttl() {
+            return false;
+        }
+        let tos = (now.written & TOS) >> 16;
+        let is_new = |part: u64| (now.written ^ before.written) & part != 0;
+        if tos != 0 && (is_new(TOS) || u64::from(self.tos ^ after.tos) & tos != 0) {
+            ops.push(Op::Tos {
+                mask: tos as u8,
+                value: after.tos & tos as u8,
+            });
+        }
+        let label = (now.written & LABEL) >> 32;
+        if label != 0 && (is_new(LABEL) || u64::from(self.label ^ after.label) & label != 0) {
+            ops.push(Op::Label {
+                mask: label as u32,
+                value: after.label & label as u32,
+            });
+        }
+        if now.sets_ttl() {
+            if is_new(TTL) || self.ttl != after.ttl {
+                ops.push(Op::Ttl(after.ttl));
+            }
+        } else {
+            match now.ttl_less.checked_sub(before.ttl_less) {
+                None => return false,
+                Some(0) => {}
+                Some(less) => ops.push(Op::TtlLess(less)),
+            }
+        }
+        // Last, since a tag moves the headers behind it.
+        match (self.tag, after.tag) {
+            (None, None) => {}
+            (None, Some(tag)) => ops.push(Op::PushTag(tag)),
+            (Some(_), None) => ops.push(Op::PopTag),
+            (Some(was), Some(is)) if was == is => {}
+            (Some([a, b, ..]), Some([c, d, tci @ ..])) if [a, b] == [c, d] => {
+                ops.push(Op::Tci(u16::from_be_bytes(tci)));
+            }
+            (Some(_), Some(_)) => return false,
+        }
+        true
+    }
+}

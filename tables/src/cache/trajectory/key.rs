@@ -1,0 +1,329 @@
+//! What packets that share a trajectory have in common: all that anything on their way can read.
+//!
+//! Packets of a few classes have a key: IPv4 and IPv6 with TCP, UDP or an ICMP echo, at most one
+//! VLAN tag, no fragment, no extension header, nothing malformed. The key holds the input port,
+//! where the headers lie, both MAC addresses, the tag and the whole tuple; and of what differs
+//! from packet to packet of one connection (TOS, TTL, flow label, TCP flags) the bits in which
+//! some rule or action takes an [`Interest`].
+//!
+//! Cost: a dozen loads; three multiplications for the hash.
+
+use weir_packet::{Fragment, L3, L4, Layout, protocol};
+
+use crate::classifier::HashSecret;
+use crate::extract::VLAN_PRESENT;
+use crate::key::{FlowKey, word};
+use crate::port::{PortIndex, PortTable};
+use crate::program::{Op, Zone};
+use crate::rule::Rule;
+
+/// Words of a key; an IPv4 packet's ends before [`V4_WORDS`].
+pub(super) const WORDS: usize = 8;
+pub(super) const V4_WORDS: usize = 5;
+
+/// The words of a key:
+///
+/// 0. IPv4: source and destination; IPv6: higher half of the source
+/// 1. ports (ICMP: identifier, type, code) << 32 | input port << 16 | protocol << 8 | shape
+/// 2. flow label << 44 | TOS << 36 | TTL << 28 | TCP flags << 16 | TCI as it lies in the tag
+/// 3. and 4. destination MAC, source MAC, epoch of the interest (32 bits)
+/// 5. to 7. IPv6 only: the rest of both addresses
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Key(pub(super) [u64; WORDS]);
+
+/// Shape: the address family.
+const V6: u64 = 1;
+/// Shape: a tag is there.
+const TAGGED: u64 = 2;
+/// Bits 4 to 7 of the shape: 32-bit words of the IPv4 header.
+const IHL_SHIFT: u32 = 4;
+
+const LABEL_SHIFT: u32 = 44;
+const TOS_SHIFT: u32 = 36;
+const TTL_SHIFT: u32 = 28;
+const FLAGS_SHIFT: u32 = 16;
+
+/// Which bits of what differs from packet to packet are part of keys. It is only ever widened,
+/// which makes a new epoch: keys of another epoch are never equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interest {
+    bits: u64,
+    epoch: u32,
+}
+
+impl Default for Interest {
+    fn default() -> Self {
+        Self {
+            bits: 0xffff,
+            epoch: 0,
+        }
+    }
+}
+
+impl Interest {
+    /// Adds what `rule` reads.
+    pub(crate) fn widen(&mut self, rule: &Rule) {
+        let mut read = FlowKey::ZERO;
+        rule.shape.add_to(&mut read);
+        add_sources(&rule.program.ops, &mut read);
+        let wider = self.bits | bits_of(&read);
+        if wider != self.bits {
+            self.bits = wider;
+            self.epoch += 1;
+        }
+    }
+}
+
+/// Adds the bits that `ops` read to `read`.
+fn add_sources(ops: &[Op], read: &mut FlowKey) {
+    for op in ops {
+        match op {
+            Op::Move { src, .. } | Op::OutputField(src) => read.write_bits_anyway(src),
+            Op::Ct(ct) => {
+                if let Zone::Bits(bits) = &ct.zone {
+                    read.write_bits_anyway(bits);
+                }
+                if let Some(commit) = &ct.commit {
+                    add_sources(&commit.exec, read);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The bits of word 2 for a mask.
+fn bits_of(mask: &FlowKey) -> u64 {
+    let (ip, l4) = (
+        mask.words()[usize::from(word::IP)],
+        mask.words()[usize::from(word::L4)],
+    );
+    (ip >> 32 & 0xf_ffff) << LABEL_SHIFT
+        | (ip >> 16 & 0xff) << TOS_SHIFT
+        | (ip >> 8 & 0xff) << TTL_SHIFT
+        | (l4 >> 16 & 0xfff) << FLAGS_SHIFT
+}
+
+impl Key {
+    /// The key of a frame; `None` if it is of no class that has one.
+    #[inline]
+    pub(crate) fn of(
+        head: &[u8],
+        layout: &Layout,
+        in_port: PortIndex,
+        interest: Interest,
+    ) -> Option<Self> {
+        let link_size = 14 + 4 * u16::from(layout.vlan_tags);
+        let plain = layout.vlan_tags < 2
+            && layout.l3_offset == link_size
+            && layout.fragment == Fragment::No
+            && layout.malformed.is_none();
+        if !plain {
+            return None;
+        }
+        let (link, behind) = head.split_first_chunk::<14>()?;
+        let (mut shape, mut varying) = (0, 0);
+        let ip = if layout.vlan_tags == 0 {
+            behind
+        } else {
+            let (&[p, v, ..], behind) = behind.split_first_chunk::<4>()?;
+            shape |= TAGGED;
+            varying |= u64::from(u16::from_be_bytes([p, v]));
+            behind
+        };
+        let mut words = [0; WORDS];
+        let l4 = match layout.l3 {
+            L3::Ipv4 => {
+                let (header, _) = ip.split_first_chunk::<20>()?;
+                let size = layout.l4_offset - link_size;
+                shape |= u64::from(size / 4) << IHL_SHIFT;
+                words[0] = be64(header, 12);
+                varying |= u64::from(header[1]) << TOS_SHIFT | u64::from(header[8]) << TTL_SHIFT;
+                ip.get(usize::from(size)..)?
+            }
+            L3::Ipv6 => {
+                let (header, l4) = ip.split_first_chunk::<40>()?;
+                if layout.l4_offset != link_size + 40 {
+                    return None;
+                }
+                shape |= V6;
+                words[0] = be64(header, 8);
+                words[5] = be64(header, 16);
+                words[6] = be64(header, 24);
+                words[7] = be64(header, 32);
+                let start = be64(header, 0) >> 32;
+                varying |= (start & 0xf_ffff) << LABEL_SHIFT
+                    | (start >> 20 & 0xff) << TOS_SHIFT
+                    | u64::from(header[7]) << TTL_SHIFT;
+                l4
+            }
+            L3::Other | L3::Arp => return None,
+        };
+        let ports = match layout.l4 {
+            L4::Tcp => {
+                let header = l4.first_chunk::<14>()?;
+                let flags = u16::from_be_bytes([header[12], header[13]]) & 0x0fff;
+                varying |= u64::from(flags) << FLAGS_SHIFT;
+                be32(header, 0)
+            }
+            L4::Udp => be32(l4.first_chunk::<8>()?, 0),
+            L4::Icmp | L4::Icmpv6 => {
+                let header = l4.first_chunk::<8>()?;
+                let &[kind, code, _, _, i0, i1, ..] = header;
+                let echo = match layout.l4 {
+                    L4::Icmp => {
+                        matches!(
+                            kind,
+                            protocol::icmp::ECHO_REQUEST | protocol::icmp::ECHO_REPLY
+                        )
+                    }
+                    _ => matches!(
+                        kind,
+                        protocol::icmpv6::ECHO_REQUEST | protocol::icmpv6::ECHO_REPLY
+                    ),
+                };
+                if !echo || code != 0 {
+                    return None;
+                }
+                u32::from_be_bytes([i0, i1, kind, code])
+            }
+            L4::None | L4::Sctp => return None,
+        };
+        words[1] = u64::from(ports) << 32
+            | u64::from(in_port.0) << 16
+            | u64::from(layout.protocol) << 8
+            | shape;
+        words[2] = varying & interest.bits;
+        words[3] = be64(link, 0);
+        words[4] = u64::from(be32(link, 8)) << 32 | u64::from(interest.epoch);
+        Some(Self(words))
+    }
+
+    /// Whether it is an IPv6 packet's.
+    #[inline]
+    pub(super) const fn is_v6(&self) -> bool {
+        self.0[1] & V6 != 0
+    }
+
+    /// The words that two keys of one shape may differ in.
+    #[inline]
+    pub(super) fn same(&self, other: &[u64; WORDS]) -> bool {
+        let difference = self.0[0] ^ other[0]
+            | self.0[1] ^ other[1]
+            | self.0[2] ^ other[2]
+            | self.0[3] ^ other[3]
+            | self.0[4] ^ other[4];
+        difference == 0
+            && (!self.is_v6()
+                || (self.0[5] ^ other[5] | self.0[6] ^ other[6] | self.0[7] ^ other[7]) == 0)
+    }
+
+    /// The flow key with which a packet of this key begins its way, and which bits of it are
+    /// known; what is not in the key is 0 in both.
+    pub(super) fn flow_key(&self, ports: &PortTable, interest: Interest) -> (FlowKey, FlowKey) {
+        let words = &self.0;
+        let in_port = ports.port(PortIndex((words[1] >> 16) as u16)).no;
+        let (mut key, mut mask) = (FlowKey::ZERO, FlowKey::ZERO);
+        let numbers = words[1] >> 32;
+        let (ether_type, is_icmp) = match self.is_v6() {
+            false => (0x0800, words[1] >> 8 & 0xff == u64::from(protocol::ICMP)),
+            true => (0x86dd, words[1] >> 8 & 0xff == u64::from(protocol::ICMPV6)),
+        };
+        let (src, dst) = if is_icmp {
+            (numbers >> 8 & 0xff, numbers & 0xff)
+        } else {
+            (numbers >> 16, numbers & 0xffff)
+        };
+        let varying = |bits: u64| {
+            let ip = (bits >> LABEL_SHIFT) << 32
+                | (bits >> TOS_SHIFT & 0xff) << 16
+                | (bits >> TTL_SHIFT & 0xff) << 8;
+            (ip, (bits >> FLAGS_SHIFT & 0xfff) << 16)
+        };
+        let ((ip, flags), (ip_known, flags_known)) = (varying(words[2]), varying(interest.bits));
+        let mut set = |at: u8, value: u64, known: u64| {
+            key.words_mut()[usize::from(at)] = value;
+            mask.words_mut()[usize::from(at)] = known;
+        };
+        // Metadata and conntrack: nothing yet.
+        for at in 0..word::ETH_DST {
+            set(at, 0, u64::MAX);
+        }
+        set(word::PORT, u64::from(in_port.0) << 32, u64::MAX);
+        let (dst_mac, src_mac) = (words[3] >> 16, words[3] << 48 >> 16 | words[4] >> 32);
+        set(word::ETH_DST, dst_mac << 16 | ether_type, u64::MAX);
+        let tci = match words[1] & TAGGED {
+            0 => 0,
+            _ => words[2] & 0xffff | u64::from(VLAN_PRESENT),
+        };
+        set(word::ETH_SRC, src_mac << 16 | tci, u64::MAX);
+        if self.is_v6() {
+            set(word::IPV4, 0, u64::MAX);
+            set(word::IPV6_SRC, words[0], u64::MAX);
+            set(word::IPV6_SRC + 1, words[5], u64::MAX);
+            set(word::IPV6_DST, words[6], u64::MAX);
+            set(word::IPV6_DST + 1, words[7], u64::MAX);
+        } else {
+            set(word::IPV4, words[0], u64::MAX);
+            for at in word::IPV6_SRC..word::IP {
+                set(at, 0, u64::MAX);
+            }
+        }
+        let number = words[1] >> 8 & 0xff;
+        set(word::IP, ip | number << 24, ip_known | 0xff << 24 | 0xff);
+        let ports_known = 0xffff_ffff << 32 | 0xffff;
+        set(
+            word::L4,
+            src << 48 | dst << 32 | flags,
+            ports_known | flags_known,
+        );
+        (key, mask)
+    }
+}
+
+/// A keyed hash that no stranger can predict: products of secret numbers and the key's words.
+#[derive(Debug)]
+pub(super) struct KeyHash([u64; 7]);
+
+impl KeyHash {
+    pub(super) fn new(secret: HashSecret) -> Self {
+        // SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators").
+        let mut state = secret.0;
+        Self(std::array::from_fn(|_| {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut number = state;
+            number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            number ^ number >> 31
+        }))
+    }
+
+    #[inline]
+    pub(super) fn of(&self, key: &Key) -> u64 {
+        let (words, secrets) = (&key.0, &self.0);
+        let mut left = fold(words[0] ^ secrets[0], words[1] ^ secrets[1]);
+        let right = fold(words[2] ^ secrets[2], words[3] ^ secrets[3]);
+        if key.is_v6() {
+            left ^= fold(words[5] ^ secrets[5], words[6] ^ secrets[6]);
+            left = fold(left ^ words[7], secrets[0] ^ secrets[6]);
+        }
+        fold(left ^ words[4], right ^ secrets[4])
+    }
+}
+
+/// Both halves of the product.
+#[inline]
+const fn fold(left: u64, right: u64) -> u64 {
+    let product = left as u128 * right as u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[inline]
+fn be64<const N: usize>(bytes: &[u8; N], at: usize) -> u64 {
+    u64::from_be_bytes(std::array::from_fn(|byte| bytes[at + byte]))
+}
+
+#[inline]
+fn be32<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
+    u32::from_be_bytes(std::array::from_fn(|byte| bytes[at + byte]))
+}

@@ -1,0 +1,254 @@
+//! What is done to the packets of a trajectory: one program for all that pass the same rules and
+//! leave the same way.
+//!
+//! What depends on the packet itself is an operation (a TTL decrement) or a guard (the longest
+//! frame that every port on the way sends), never a recorded byte. What depends on the connection
+//! (to what it is translated) lies in the entry.
+//!
+//! Invariants
+//!   1. A program lives as long as an entry names it, or has counts that no rule got yet.
+//!   2. No change between `clean_since` and `checked` concerns a table that the program passes.
+//!
+//! Cost: interning hashes the plan once. Memory for all programs is taken at start, but for what
+//! a new plan holds.
+
+use std::hash::{BuildHasher, Hash};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use weir_packet::{Tick, Tuple};
+
+use crate::changes::{ChangeLog, TableSet};
+use crate::counters::{LcoreCounters, RuleCounters};
+use crate::drops::DropReason;
+use crate::key::FlowKey;
+use crate::port::PortIndex;
+use crate::snapshot::Snapshot;
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Op {
+    /// A copy of the frame leaves; the last output takes the frame itself.
+    Output(PortIndex),
+    /// Both MAC addresses, as they lie in the frame.
+    Macs([u8; 12]),
+    /// TPID and TCI.
+    PushTag([u8; 4]),
+    PopTag,
+    Tci(u16),
+    /// Addresses and ports become what the entry says.
+    EntryTuple,
+    Tuple(Tuple),
+    Tos {
+        mask: u8,
+        value: u8,
+    },
+    Label {
+        mask: u32,
+        value: u32,
+    },
+    Ttl(u8),
+    TtlLess(u8),
+}
+
+/// What all packets of a trajectory have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Plan {
+    pub(crate) ops: Vec<Op>,
+    /// The rules matched, in order.
+    pub(crate) rules: Vec<Passed>,
+    /// Why the packet is dropped if there is no output.
+    pub(crate) drop: Option<DropReason>,
+    pub(crate) lookups: u32,
+    pub(crate) passes: u32,
+    /// The longest frame that goes this way, in bytes.
+    pub(crate) longest: u32,
+    /// The smallest TTL that a packet may bring.
+    pub(crate) least_ttl: u8,
+    /// The tables passed.
+    pub(crate) tables: TableSet,
+    /// The bits of the flow key that were written on the way.
+    pub(crate) written: FlowKey,
+}
+
+/// A rule on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Passed {
+    pub(crate) slot: u32,
+    /// By how many bytes of tags the frame was longer than it came in.
+    pub(crate) longer: i8,
+}
+
+/// A program and its counts.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// What every packet needs of the plan.
+    pub(crate) ops: Box<[Op]>,
+    pub(crate) longest: u32,
+    pub(crate) least_ttl: u8,
+    pub(crate) plan: Box<Plan>,
+    hash: u64,
+    /// Entries that name it.
+    users: u32,
+    /// Packets and bytes that its rules have not got yet.
+    packets: u32,
+    bytes: u64,
+    checked: u64,
+    clean_since: u64,
+}
+
+/// Names a program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ProgramId(u32);
+
+/// All programs of a cache.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    all: Vec<Program>,
+    free: Vec<ProgramId>,
+    index: HashTable<ProgramId>,
+    /// Programs with counts, or perhaps without users.
+    touched: Vec<ProgramId>,
+    hasher: FixedState,
+}
+
+/// Programs in all.
+const CAPACITY: usize = 1 << 14;
+
+impl ProgramId {
+    /// The first there is, if there is any.
+    pub(super) const FIRST: Self = Self(0);
+}
+
+impl Programs {
+    pub(crate) fn new() -> Self {
+        Self {
+            all: Vec::with_capacity(CAPACITY),
+            free: Vec::with_capacity(CAPACITY),
+            index: HashTable::with_capacity(CAPACITY),
+            touched: Vec::with_capacity(CAPACITY),
+            hasher: FixedState::default(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: ProgramId) -> &Program {
+        &self.all[id.0 as usize]
+    }
+
+    /// The program with this plan, with one more user; `None` if there is no room for it.
+    pub(crate) fn intern(&mut self, plan: &Plan, generation: u64) -> Option<ProgramId> {
+        let hash = self.hasher.hash_one(plan) | 1;
+        let all = &self.all;
+        let same = |id: &ProgramId| *all[id.0 as usize].plan == *plan;
+        if let Some(&id) = self.index.find(hash, same) {
+            self.all[id.0 as usize].users += 1;
+            return Some(id);
+        }
+        let program = Program {
+            ops: plan.ops.clone().into(),
+            longest: plan.longest,
+            least_ttl: plan.least_ttl,
+            plan: Box::new(plan.clone()),
+            hash,
+            users: 1,
+            packets: 0,
+            bytes: 0,
+            checked: generation,
+            clean_since: generation,
+        };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.all[id.0 as usize] = program;
+                id
+            }
+            None if self.all.len() < CAPACITY => {
+                self.all.push(program);
+                ProgramId(self.all.len() as u32 - 1)
+            }
+            None => return None,
+        };
+        let all = &self.all;
+        self.index
+            .insert_unique(hash, id, |id| all[id.0 as usize].hash);
+        Some(id)
+    }
+
+    /// One entry less names it.
+    pub(crate) fn release(&mut self, id: ProgramId) {
+        let program = &mut self.all[id.0 as usize];
+        program.users -= 1;
+        if program.users == 0 && program.packets == 0 {
+            self.touched.push(id);
+        }
+    }
+
+    /// Counts a packet for all rules of the program.
+    #[inline]
+    pub(crate) fn count(&mut self, id: ProgramId, bytes: usize) {
+        let program = &mut self.all[id.0 as usize];
+        if program.packets == 0 {
+            self.touched.push(id);
+        }
+        program.packets += 1;
+        program.bytes += bytes as u64;
+    }
+
+    /// Gives the rules what was counted for them, and forgets programs that nobody names.
+    #[inline]
+    pub(crate) fn fold(&mut self, rules: &RuleCounters, counters: &LcoreCounters, now: Tick) {
+        while let Some(id) = self.touched.pop() {
+            let program = &mut self.all[id.0 as usize];
+            let packets = u64::from(std::mem::take(&mut program.packets));
+            let bytes = std::mem::take(&mut program.bytes);
+            let plan = &*program.plan;
+            if packets > 0 {
+                for &Passed { slot, longer } in &plan.rules {
+                    let bytes = bytes.wrapping_add_signed(i64::from(longer) * packets as i64);
+                    rules.count_many(slot, packets, bytes, now);
+                }
+                counters.lookups.add(packets * u64::from(plan.lookups));
+                counters.passes.add(packets * u64::from(plan.passes));
+                if let Some(reason) = plan.drop {
+                    counters.drop_many(reason, packets as usize);
+                }
+            }
+            if program.users == 0 && program.hash != FORGOTTEN {
+                let hash = std::mem::replace(&mut program.hash, FORGOTTEN);
+                if let Ok(entry) = self.index.find_entry(hash, |other| *other == id) {
+                    entry.remove();
+                }
+                self.free.push(id);
+            }
+        }
+    }
+
+    /// Whether an entry of this program, made or checked under `generation`, needs no check of
+    /// its own to be used under `snapshot`.
+    #[inline]
+    pub(crate) fn is_current(
+        &mut self,
+        id: ProgramId,
+        generation: u64,
+        snapshot: &Snapshot,
+    ) -> bool {
+        let program = &mut self.all[id.0 as usize];
+        if program.checked != snapshot.generation {
+            program.follow(&snapshot.changes, snapshot.generation);
+        }
+        generation >= program.clean_since
+    }
+}
+
+/// The hash of a program that is free; no plan has it.
+const FORGOTTEN: u64 = 0;
+
+impl Program {
+    #[cold]
+    fn follow(&mut self, changes: &ChangeLog, generation: u64) {
+        if changes.touch(self.checked, &self.plan.tables) {
+            self.clean_since = generation;
+        }
+        self.checked = generation;
+    }
+}

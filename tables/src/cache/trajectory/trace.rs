@@ -1,0 +1,198 @@
+//! Follows a journey and writes down what a trajectory needs.
+//!
+//! A journey is refused, that is, not written down, if it did something that the next packet of
+//! its key need not do: made, changed or did not find a connection; flooded or learned an
+//! address; lost a copy; met a limit.
+
+use smallvec::SmallVec;
+use weir_ct::Recall;
+use weir_packet::{Frame, Layout};
+
+use super::headers::{Changes, Headers};
+use super::program::{Op, Passed, Plan};
+use crate::changes::TableSet;
+use crate::drops::DropReason;
+use crate::key::{FlowKey, word};
+use crate::mac_table::MacPlace;
+use crate::port::PortIndex;
+
+/// How many connections and MAC addresses an entry can refer to.
+pub(crate) const REFS: usize = 4;
+
+/// The notes of one journey.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    pub(super) plan: Plan,
+    pub(super) connections: SmallVec<[Recall; REFS]>,
+    /// The packet's source, as NORMAL knows it.
+    pub(super) mac_source: Option<MacPlace>,
+    /// Its destination.
+    pub(super) mac_destination: Option<MacPlace>,
+    refused: bool,
+    /// The frame as it was sent last, or came in.
+    headers: Option<Headers>,
+    changes: Changes,
+    /// VLAN tags and length of the frame as it came in.
+    tags: u8,
+    len: usize,
+}
+
+impl Trace {
+    pub(crate) fn new() -> Self {
+        Self {
+            plan: Plan {
+                ops: Vec::with_capacity(32),
+                rules: Vec::with_capacity(64),
+                drop: None,
+                lookups: 0,
+                passes: 0,
+                longest: 0,
+                least_ttl: 0,
+                tables: TableSet::default(),
+                written: FlowKey::ZERO,
+            },
+            connections: SmallVec::new(),
+            mac_source: None,
+            mac_destination: None,
+            refused: true,
+            headers: None,
+            changes: Changes::default(),
+            tags: 0,
+            len: 0,
+        }
+    }
+
+    /// Begins anew, with a frame as it came in.
+    pub(crate) fn begin<F: Frame>(&mut self, frame: &F, layout: &Layout) {
+        let plan = &mut self.plan;
+        plan.ops.clear();
+        plan.rules.clear();
+        plan.drop = None;
+        plan.passes = 0;
+        plan.longest = u32::MAX;
+        plan.least_ttl = 0;
+        plan.tables = TableSet::default();
+        plan.written = FlowKey::ZERO;
+        self.connections.clear();
+        (self.mac_source, self.mac_destination) = (None, None);
+        self.headers = Headers::read(frame.head(), layout);
+        self.len = frame.len();
+        self.refused = self.headers.is_none();
+        self.changes = Changes::default();
+        self.tags = layout.vlan_tags;
+    }
+
+    /// Ends; returns whether there is something to remember.
+    pub(crate) fn end(&mut self, lookups: u32, drop: Option<DropReason>) -> bool {
+        self.plan.lookups = lookups;
+        self.plan.drop = drop;
+        !self.refused && self.refs() <= REFS
+    }
+
+    /// This journey is no example.
+    pub(crate) const fn refuse(&mut self) {
+        self.refused = true;
+    }
+
+    pub(crate) const fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// The rule at `slot` was matched by the frame, which had this length by then.
+    pub(crate) fn matched(&mut self, slot: u32, len: usize) {
+        let longer = len.cast_signed().wrapping_sub(self.len.cast_signed());
+        match i8::try_from(longer) {
+            Ok(longer) => self.plan.rules.push(Passed { slot, longer }),
+            Err(_) => self.refuse(),
+        }
+    }
+
+    /// A pass was made through `tables`, whose actions wrote `written`.
+    pub(crate) fn passed(&mut self, tables: &TableSet, written: &FlowKey) {
+        self.plan.passes += 1;
+        self.plan.tables.insert_all(tables);
+        self.add_written(written);
+    }
+
+    fn add_written(&mut self, written: &FlowKey) {
+        let all = self.plan.written.words_mut();
+        for (all, word) in all.iter_mut().zip(written.words()) {
+            *all |= word;
+        }
+    }
+
+    /// A `ct()` said this of its connection.
+    pub(crate) fn met(&mut self, recall: Option<Recall>, translates: bool) {
+        let Some(recall) = recall else {
+            return self.refuse();
+        };
+        if translates {
+            let written = self.plan.written.words_mut();
+            let tuple = usize::from(word::IPV4)..usize::from(word::IP);
+            written[tuple].fill(u64::MAX);
+            written[usize::from(word::L4)] = u64::MAX;
+        }
+        match self
+            .connections
+            .iter()
+            .find(|other| other.place == recall.place)
+        {
+            Some(other) if other.version == recall.version => {}
+            Some(_) => self.refuse(),
+            None if self.connections.len() == REFS => self.refuse(),
+            None => self.connections.push(recall),
+        }
+    }
+
+    /// NORMAL learned the packet's source; this is where it was known before.
+    pub(crate) fn learned(&mut self, known: Option<MacPlace>) {
+        Self::note(&mut self.mac_source, known, &mut self.refused);
+    }
+
+    /// NORMAL looked for the packet's destination; this is where it is known.
+    pub(crate) fn looked_for(&mut self, known: Option<MacPlace>) {
+        Self::note(&mut self.mac_destination, known, &mut self.refused);
+    }
+
+    fn note(noted: &mut Option<MacPlace>, known: Option<MacPlace>, refused: &mut bool) {
+        *refused |= known.is_none() || noted.is_some_and(|noted| Some(noted) != known);
+        *noted = known;
+    }
+
+    /// How many references the entry has to hold.
+    fn refs(&self) -> usize {
+        self.connections.len()
+            + usize::from(self.mac_source.is_some())
+            + usize::from(self.mac_destination.is_some())
+    }
+
+    /// The TTL was decremented, `less` times by now since it came in.
+    pub(crate) fn decremented_ttl(&mut self, less: u8) {
+        self.plan.least_ttl = self.plan.least_ttl.max(less.saturating_add(1));
+    }
+
+    /// A frame was sent to a port of this MTU.
+    pub(crate) fn sent(
+        &mut self,
+        port: PortIndex,
+        mtu: u16,
+        head: &[u8],
+        layout: &Layout,
+        changes: Changes,
+    ) {
+        if self.refused {
+            return;
+        }
+        let (Some(before), Some(after)) = (self.headers, Headers::read(head, layout)) else {
+            return self.refuse();
+        };
+        if !before.difference(self.changes, &after, changes, &mut self.plan.ops) {
+            return self.refuse();
+        }
+        (self.headers, self.changes) = (Some(after), changes);
+        // A tag more or less makes both the frame and what may be sent longer or shorter.
+        let longest = u32::from(mtu) + 14 + 4 * u32::from(self.tags);
+        self.plan.longest = self.plan.longest.min(longest);
+        self.plan.ops.push(Op::Output(port));
+    }
+}

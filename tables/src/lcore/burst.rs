@@ -1,0 +1,327 @@
+//! One burst: from received frames to sent ones.
+//!
+//! ```text
+//! parse, key, hash -> signatures -> entries -> connections -> act, packet by packet
+//!     (every packet of the burst)  (each stage asks for the memory of the next)
+//! ```
+//!
+//! The stages before the last only find and prefetch; what decides is read in the last, in the
+//! order in which the packets came, and each is done with before the next.
+//!
+//! A hit has two halves: first all checks, which write nothing; only if all pass, the effects.
+//! What is refused takes the long way, as if it had not been found.
+
+use smallvec::SmallVec;
+use weir_ct::{Allowed, Part, Recall};
+use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
+use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, parse};
+
+use super::Lcore;
+use crate::cache::{EntryId, Hashed, Key, REFS};
+use crate::drops::DropReason;
+use crate::pipeline::{Journey, Output};
+use crate::port::PortIndex;
+
+/// Frames that go through the stages together.
+pub(super) const BURST: usize = 32;
+
+/// What the stages know of one frame.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stage {
+    layout: Layout,
+    key: Key,
+    hashed: Hashed,
+    found: Found,
+}
+
+/// How far a frame was found.
+#[derive(Clone, Copy, Debug, Default)]
+enum Found {
+    /// It is a runt.
+    #[default]
+    Runt,
+    /// It is of no class that the cache remembers.
+    NoKey,
+    /// There is nothing under its key.
+    Nothing,
+    /// This has its signature.
+    Likely(EntryId),
+    /// This is its entry.
+    Entry(EntryId),
+}
+
+impl Lcore {
+    /// Takes one burst of frames that came in at `in_port`, in order; each is sent, kept in a
+    /// queue of `out`, or dropped and counted.
+    pub fn process<F, O>(
+        &mut self,
+        in_port: PortIndex,
+        mut frames: impl Iterator<Item = F>,
+        now: Tick,
+        out: &mut O,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
+        let (mut packets, mut bytes) = (0, 0);
+        loop {
+            let burst: SmallVec<[F; BURST]> = frames.by_ref().take(BURST).collect();
+            if burst.is_empty() {
+                break;
+            }
+            packets += burst.len();
+            bytes += burst.iter().map(F::len).sum::<usize>();
+            if self.trajectories.is_some() {
+                self.remembered(in_port, burst, now, out);
+            } else {
+                self.walked(in_port, burst, now, out);
+            }
+        }
+        let counters = &*self.counters;
+        counters.packets.add(packets as u64);
+        counters.bytes.add(bytes as u64);
+        counters.bursts.add(1);
+    }
+
+    /// A burst without trajectories.
+    fn walked<F, O>(
+        &mut self,
+        in_port: PortIndex,
+        burst: SmallVec<[F; BURST]>,
+        now: Tick,
+        out: &mut O,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
+        for frame in burst {
+            match parse(frame.head(), frame.len()) {
+                Ok(layout) => {
+                    self.journey(in_port, frame, layout, false, now, out);
+                }
+                Err(malformed) => self.runt(malformed),
+            }
+        }
+    }
+
+    /// A burst with trajectories.
+    fn remembered<F, O>(
+        &mut self,
+        in_port: PortIndex,
+        burst: SmallVec<[F; BURST]>,
+        now: Tick,
+        out: &mut O,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
+        let mut stages = std::mem::take(&mut self.stages);
+        self.find(in_port, &burst, &mut stages);
+        let (mut hits, mut misses) = (0, 0);
+        for (frame, stage) in burst.into_iter().zip(stages.iter()) {
+            let Stage {
+                layout,
+                key,
+                hashed,
+                found,
+            } = stage;
+            let missed = match *found {
+                Found::Entry(id) => match self.check(id, key, &frame, layout, now) {
+                    Some(allowed) => {
+                        hits += 1;
+                        self.hit(id, allowed, frame, layout, now, out);
+                        continue;
+                    }
+                    None => true,
+                },
+                Found::Nothing | Found::Likely(_) => true,
+                Found::NoKey => false,
+                Found::Runt => {
+                    self.runt(Malformed::Runt);
+                    continue;
+                }
+            };
+            misses += u64::from(missed);
+            let generation = self.snapshot.generation;
+            if self.journey(in_port, frame, *layout, missed, now, out)
+                && let Some(trajectories) = &mut self.trajectories
+            {
+                trajectories.install(key, *hashed, &mut self.trace, generation);
+            }
+        }
+        if let Some(trajectories) = &mut self.trajectories {
+            trajectories.count(hits, misses);
+            let rules = &self.snapshot.counters[self.index];
+            trajectories.programs.fold(rules, &self.counters, now);
+        }
+        self.stages = stages;
+    }
+
+    /// The stages that find and prefetch.
+    #[inline]
+    fn find<F: Frame>(&self, in_port: PortIndex, burst: &[F], stages: &mut [Stage]) {
+        let Some(trajectories) = &self.trajectories else {
+            return;
+        };
+        let interest = self.snapshot.interest;
+        for (frame, stage) in burst.iter().zip(stages.iter_mut()) {
+            let head = frame.head();
+            stage.found = match parse(head, frame.len()) {
+                Err(_) => Found::Runt,
+                Ok(layout) => {
+                    stage.layout = layout;
+                    match Key::of(head, &layout, in_port, interest) {
+                        None => Found::NoKey,
+                        Some(key) => {
+                            stage.key = key;
+                            stage.hashed = trajectories.hash(&key);
+                            Found::Nothing
+                        }
+                    }
+                }
+            };
+        }
+        let stages = &mut stages[..burst.len()];
+        for stage in stages.iter_mut() {
+            if let Found::Nothing = stage.found
+                && let Some(likely) = trajectories.likely(stage.hashed)
+            {
+                stage.found = Found::Likely(likely);
+            }
+        }
+        for stage in stages.iter_mut() {
+            if let Found::Likely(likely) = stage.found
+                && let Some(id) = trajectories.find(likely, stage.hashed, &stage.key)
+            {
+                stage.found = Found::Entry(id);
+                for recall in trajectories.connections(id) {
+                    self.tracker.prefetch(recall);
+                }
+            }
+        }
+    }
+
+    /// All checks of a hit; says what the packet makes of each connection. `None`: it is none.
+    #[inline]
+    fn check<F: Frame>(
+        &mut self,
+        id: EntryId,
+        key: &Key,
+        frame: &F,
+        layout: &Layout,
+        now: Tick,
+    ) -> Option<SmallVec<[(Recall, Allowed); REFS]>> {
+        let trajectories = self.trajectories.as_mut()?;
+        // An earlier packet of the burst may have put another in its place.
+        let stands = trajectories.is_of(id, key)
+            && trajectories.is_current(id, key, &self.snapshot)
+            && trajectories.admits(id, frame, layout);
+        if !stands {
+            return None;
+        }
+        let mut allowed = SmallVec::new();
+        let mut connections = trajectories.connections(id).peekable();
+        if connections.peek().is_some() {
+            let part = part(frame, layout)?;
+            for recall in connections {
+                allowed.push((recall, self.tracker.allows(recall, &part, now)?));
+            }
+        }
+        let [source, destination] = trajectories.macs(id);
+        let known = source.is_none_or(|place| self.macs.stands(place))
+            && destination.is_none_or(|place| self.macs.is_young(place, now));
+        known.then_some(allowed)
+    }
+
+    /// The effects of a hit.
+    #[inline]
+    fn hit<F, O>(
+        &mut self,
+        id: EntryId,
+        allowed: SmallVec<[(Recall, Allowed); REFS]>,
+        frame: F,
+        layout: &Layout,
+        now: Tick,
+        out: &mut O,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
+        let Some(trajectories) = &mut self.trajectories else {
+            return;
+        };
+        for (recall, allowed) in allowed {
+            self.tracker.apply(recall, allowed, now);
+        }
+        if let [Some(source), _] = trajectories.macs(id) {
+            self.macs.refresh(source, now);
+        }
+        trajectories.run(id, frame, layout, out, &self.counters);
+    }
+
+    /// One packet by way of the tables or of the megaflow cache. Returns whether it was written
+    /// down, which it is only if `traced`.
+    fn journey<F, O>(
+        &mut self,
+        in_port: PortIndex,
+        frame: F,
+        layout: Layout,
+        traced: bool,
+        now: Tick,
+        out: &mut O,
+    ) -> bool
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if let Some(malformed) = layout.malformed {
+            self.counters.malformed[malformed as usize].add(1);
+        }
+        let snapshot = &*self.snapshot;
+        Journey::new(
+            snapshot,
+            &snapshot.counters[self.index],
+            &self.counters,
+            &mut self.tracker,
+            &mut self.macs,
+            self.megaflows.as_mut(),
+            traced.then_some(&mut self.trace),
+            out,
+            in_port,
+            now,
+        )
+        .run(frame, layout)
+    }
+
+    fn runt(&self, malformed: Malformed) {
+        let counters = &*self.counters;
+        counters.malformed[malformed as usize].add(1);
+        counters.drop(DropReason::Runt);
+    }
+}
+
+/// What a packet that has a key is to connections; `None` if `ct()` would find it invalid.
+#[inline]
+fn part<F: Frame>(frame: &F, layout: &Layout) -> Option<Part> {
+    let head = frame.head();
+    let header = match frame.ip_checksum_status() {
+        ChecksumStatus::Good => true,
+        ChecksumStatus::Bad => layout.l3 != L3::Ipv4,
+        ChecksumStatus::Unknown => ipv4_header_checksum_ok(head, layout),
+    };
+    let right = header
+        && match frame.l4_checksum_status() {
+            ChecksumStatus::Good => true,
+            ChecksumStatus::Bad => false,
+            ChecksumStatus::Unknown => l4_checksum_ok(frame, layout),
+        };
+    if !right {
+        return None;
+    }
+    match layout.l4 {
+        L4::Tcp => Part::tcp(head, layout),
+        L4::Udp => Some(Part::UDP),
+        L4::Icmp | L4::Icmpv6 => Some(Part::QUERY),
+        L4::None | L4::Sctp => None,
+    }
+}
