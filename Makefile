@@ -50,7 +50,7 @@ bench compare compare-all:
 	@.ci/install bench
 	$(CARGO) build --release --bin weir
 	$(CARGO) run --release -p weir-perf -- \
-	  $(if $(and $(filter compare,$@),$(BASE)),against $(BASE) --rounds 5,$@) $(BENCH)
+	  $(if $(and $(filter compare,$@),$(BASE)),against $(BASE),$@) $(BENCH)
 
 clean:
 	$(CARGO) clean

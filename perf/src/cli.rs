@@ -24,7 +24,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Hold an earlier version of weir against this one: fails if a scenario has become slower.
-    #[command(after_help = "Example:\n  weir-perf against HEAD~3 --rounds 5")]
+    #[command(after_help = "Example:\n  weir-perf against HEAD~3 --rounds 7")]
     Against(compare::Against),
 
     /// Measure weir: forwarding rates beside testpmd's, allocations, and the cost of each stage.

@@ -63,6 +63,11 @@ impl Scenario {
                 _ => return None,
             }
         }
+        let plain = traffic.family == Family::V4 && traffic.transport == Transport::Udp;
+        if name.starts_with(ACCESS_LIST) && !plain {
+            // Its rules are about UDP over IPv4.
+            return None;
+        }
         if scenario.policy.translates_to.is_some() {
             // So far only IPv4 clients are translated.
             if traffic.family == Family::V6 {
@@ -117,7 +122,7 @@ impl Scenario {
 
 /// The policy that `name` begins with, and the rest.
 fn policy(name: &str) -> Option<(Policy, &str)> {
-    if let Some(list) = name.strip_prefix("acl-") {
+    if let Some(list) = name.strip_prefix(ACCESS_LIST) {
         let (size, _) = list.split_once('-')?;
         let (rules, masks) = size.split_once('x')?;
         let (rules, masks) = (count(rules)?, count(masks)?);
@@ -139,6 +144,9 @@ pub const POLICIES: &[&Policy] = &[
     &policy::SNAT,
     &policy::NINE_TABLES,
 ];
+
+/// What names of access lists begin with.
+const ACCESS_LIST: &str = "acl-";
 
 /// Rules of the longest access list.
 const MOST_RULES: u32 = 10_000;

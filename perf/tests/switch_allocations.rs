@@ -21,7 +21,7 @@ use weir_pmd::eal::EalArgs;
 use weir_pmd::port::{DeviceName, PortConfig};
 use weir_pmd::switch::{Switch, SwitchArgs};
 use weir_pmd::worker::WorkerSettings;
-use weir_tables::cache::MegaflowSettings;
+use weir_tables::cache::CacheSettings;
 use weir_tables::classifier::HashSecret;
 use weir_tables::datapath::Datapath;
 use weir_tables::flow_tables::FlowTables;
@@ -131,7 +131,7 @@ fn start(scenario: &Scenario, dir: &Path) -> Switch {
         mbufs_per_node: 16_384,
         ports,
         worker: WorkerSettings::default(),
-        megaflows: Some(MegaflowSettings::default()),
+        caches: CacheSettings::default(),
         conntrack: Settings {
             max_connections: 10_000,
             ..Settings::default()

@@ -134,7 +134,7 @@ impl Compare {
             Besides::FlowMods => {
                 let scenario = Scenario::named("firewall-10k").expect("a scenario");
                 let placement = self.runs.placement(&scenario, machine);
-                let rounds = (&plan, self.runs.rounds);
+                let rounds = (&plan, self.runs.rounds());
                 let weir = self.runs.weir();
                 let influence = flow_mods::measure(&weir, &scenario, &placement, rounds, progress)?;
                 judged.push(influence.verdict(&scenario));
@@ -200,7 +200,8 @@ impl Against {
         let before = weir(&format!("{WEIR} {}", self.base), &program);
         let name = before.name.clone();
         let contenders: [Box<dyn Contender>; 2] = [Box::new(before), Box::new(self.runs.weir())];
-        let rows = self.runs.compare(&self.scenarios, &contenders, &machine)?;
+        let rounds = (&machine, self.runs.rounds_against());
+        let rows = self.runs.compare(&self.scenarios, &contenders, rounds)?;
         let changes = changes(&rows, &name, WEIR);
         let mut text = changes_table(&changes, &name);
         text.push_str(&report::refusals(&rows));

@@ -26,9 +26,9 @@ pub(crate) struct Runs {
     /// The weir program.
     #[arg(long, value_name = "PATH", default_value = "target/release/weir")]
     weir: PathBuf,
-    /// How many rounds.
-    #[arg(long, default_value_t = 3)]
-    pub(crate) rounds: usize,
+    /// How many rounds; by default 3, and 5 against an earlier version.
+    #[arg(long)]
+    rounds: Option<usize>,
     /// Seconds that each run is measured.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -84,17 +84,27 @@ impl Runs {
             .iter()
             .map(|&program| self.contender(program))
             .collect();
-        self.compare(scenarios, &contenders, machine)
+        self.compare(scenarios, &contenders, (machine, self.rounds()))
+    }
+
+    /// Rounds of programs beside each other.
+    pub(crate) fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(3)
+    }
+
+    /// Rounds of two versions of a program: smaller differences matter.
+    pub(crate) fn rounds_against(&self) -> usize {
+        self.rounds.unwrap_or(5)
     }
 
     pub(crate) fn compare(
         &self,
         scenarios: &[Scenario],
         contenders: &[Box<dyn Contender>],
-        machine: &Machine,
+        (machine, rounds): (&Machine, usize),
     ) -> Result<Vec<Row>, Failure> {
         let rounds = Rounds {
-            count: self.rounds,
+            count: rounds,
             retries: RETRIES,
             plan: self.plan(machine),
         };
@@ -145,8 +155,8 @@ impl Runs {
 
     /// How a scenario is measured, in a line that changes with whatever its figures depend on.
     pub(crate) fn how(&self, programs: &[Program], commit: &str) -> String {
+        let rounds = self.rounds();
         let Self {
-            rounds,
             seconds,
             warm_up,
             strict,

@@ -44,6 +44,7 @@ fn names_are_understood() {
         "acl-100x31-1k",
         "acl-0x0-1k",
         "acl-10-1k",
+        "acl-10x1-1k-ipv6",
     ] {
         assert!(Scenario::named(wrong).is_none(), "{wrong}");
     }
