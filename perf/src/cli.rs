@@ -11,6 +11,7 @@ use weir_perf::scenario::Scenario;
 
 mod bench;
 mod compare;
+mod instructions;
 mod runs;
 
 /// What weir costs, and what others cost on the same machine.
@@ -44,6 +45,14 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  weir-perf compare-all --out target/compare-all")]
     CompareAll(compare::CompareAll),
 
+    /// Run a scenario without devices, under a profiler for example; prints the packets sent.
+    #[command(after_help = "Example:\n  perf record weir-perf drive firewall-10k megaflows 100")]
+    Drive(instructions::Drive),
+
+    /// Count instructions per packet, without devices, with callgrind.
+    #[command(after_help = "Example:\n  weir-perf instructions --keep perf/runs")]
+    Instructions(instructions::Instructions),
+
     /// Measure what each stage of the packet path costs, without devices.
     #[command(after_help = "Example:\n  weir-perf stages")]
     Stages(bench::Stages),
@@ -58,6 +67,8 @@ impl Command {
             Self::Captures(options) => options.run().map(done),
             Self::Compare(options) => options.run().map(done),
             Self::CompareAll(options) => options.run().map(done),
+            Self::Drive(options) => options.run().map(done),
+            Self::Instructions(options) => options.run().map(done),
             Self::Stages(options) => options.run().map(done),
         }
     }

@@ -194,7 +194,7 @@ pub fn most_memory_mb(scenario: &Scenario) -> u32 {
 }
 
 /// Where a program is, looking into the administrator's folders too.
-fn find(program: &str, package: &'static str) -> Result<PathBuf, Failure> {
+pub(crate) fn find(program: &str, package: &'static str) -> Result<PathBuf, Failure> {
     let path = std::env::var("PATH").unwrap_or_default();
     path.split(':')
         .chain(["/usr/sbin", "/sbin"])

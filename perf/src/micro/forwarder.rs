@@ -35,6 +35,24 @@ pub enum Caches {
     None,
 }
 
+impl Caches {
+    /// All choices.
+    pub const ALL: &[Self] = &[Self::Megaflows, Self::None];
+
+    /// A word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Megaflows => "megaflows",
+            Self::None => "tables",
+        }
+    }
+
+    /// The choice that is called `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|one| one.name() == name)
+    }
+}
+
 /// An lcore with a policy, and the traffic that it gets.
 pub struct Forwarder {
     driver: Driver,
@@ -162,6 +180,12 @@ impl Forwarder {
 
     /// Sends one turn of one capture through the lcore; returns how many frames it sent.
     pub fn one_way(&mut self, direction: Direction) -> u64 {
+        self.first(direction, usize::MAX)
+    }
+
+    /// Sends the first `frames` of one capture, or all there are; returns how many frames it
+    /// sent.
+    pub fn first(&mut self, direction: Direction, frames: usize) -> u64 {
         let Self {
             driver,
             stores: [forward, reply],
@@ -171,7 +195,7 @@ impl Forwarder {
             Direction::Reply => reply,
         };
         store
-            .chunks()
+            .first(frames)
             .map(|chunk| driver.burst(direction, chunk))
             .sum()
     }

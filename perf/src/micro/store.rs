@@ -50,7 +50,13 @@ impl Store {
 
     /// The frames in bursts of [`BURST`]; the last may be shorter.
     pub fn chunks(&self) -> impl Iterator<Item = std::slice::ChunksExact<'_, u8>> {
-        self.bytes
+        self.first(usize::MAX)
+    }
+
+    /// The first `frames` in bursts of [`BURST`], or all there are; the last may be shorter.
+    pub fn first(&self, frames: usize) -> impl Iterator<Item = std::slice::ChunksExact<'_, u8>> {
+        let size = frames.saturating_mul(self.frame_size).min(self.bytes.len());
+        self.bytes[..size]
             .chunks(BURST * self.frame_size)
             .map(|chunk| chunk.chunks_exact(self.frame_size))
     }
