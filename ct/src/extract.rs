@@ -137,11 +137,8 @@ fn message(head: &[u8], layout: &Layout, ip: IpPair) -> Result<Subject, Invalid>
         Role::Query => Transport::Query,
         Role::Answer => Transport::Answer,
         Role::Error => {
-            let quoted = match ip {
-                IpPair::V4 { dst, .. } => quote::ipv4(body, dst),
-                IpPair::V6 { dst, .. } => quote::ipv6(body, dst),
-            };
-            return Ok(Subject::Error(quoted.ok_or(Invalid::IcmpQuote)?.reversed()));
+            let quoted = quoted(body, ip).ok_or(Invalid::IcmpQuote)?;
+            return Ok(Subject::Error(quoted.reversed()));
         }
         Role::LinkControl => {
             let tuple = Tuple {
@@ -156,6 +153,32 @@ fn message(head: &[u8], layout: &Layout, ip: IpPair) -> Result<Subject, Invalid>
     };
     let tuple = Tuple::of(head, layout).ok_or(Invalid::IcmpType)?;
     Ok(Subject::Packet(tuple, transport))
+}
+
+/// The tuple of the packet that the body of an error between these addresses quotes.
+fn quoted(body: &[u8], ip: IpPair) -> Option<Tuple> {
+    match ip {
+        IpPair::V4 { dst, .. } => quote::ipv4(body, dst),
+        IpPair::V6 { dst, .. } => quote::ipv6(body, dst),
+    }
+}
+
+/// The tuple of the packet that an ICMP error is about; `None` if the packet is none. Checksums
+/// are not verified.
+pub(crate) fn about(head: &[u8], layout: &Layout) -> Option<Tuple> {
+    let ip = IpPair::of(head, layout)?;
+    let end = (layout.l3_end as usize).min(head.len());
+    let bytes = head.get(usize::from(layout.l4_offset)..end)?;
+    let (fixed, body) = bytes.split_first_chunk::<8>()?;
+    let role = match layout.l4 {
+        L4::Icmp => role_icmp(fixed[0]),
+        L4::Icmpv6 => role_icmpv6(fixed[0]),
+        L4::None | L4::Tcp | L4::Udp | L4::Sctp => return None,
+    };
+    match role {
+        Role::Error => quoted(body, ip),
+        Role::Query | Role::Answer | Role::LinkControl | Role::Other => None,
+    }
 }
 
 /// What a type of message is for.

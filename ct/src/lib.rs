@@ -23,14 +23,18 @@
 #![forbid(unsafe_code)]
 
 mod counters;
+mod directory;
 mod entry;
 mod extract;
 mod filter;
 mod index;
 mod key;
+mod owner;
 mod record;
 mod request;
 mod settings;
+mod shard;
+mod sharing;
 mod state;
 mod table;
 mod tcp;
@@ -42,8 +46,10 @@ mod wheel;
 pub use counters::Counters;
 pub use entry::{DumpStyle, Entry, ProtocolInfo, TcpInfo};
 pub use filter::{Filter, FilterError, PartialTuple};
+pub use owner::{Belongs, Owners, PairId, ShardId};
 pub use request::{Commit, CtDrop, Outcome, Request, Seen};
 pub use settings::{Settings, TableTooSmall, Timeouts};
+pub use shard::{Arrival, Bounds, HandOffDrop, Held, Message, Ready, Shard, ShardCounters, Wish};
 pub use state::CtState;
 pub use tcp::PeerState;
-pub use tracker::{Allowed, Part, Recall, Tracker};
+pub use tracker::{Allowed, Part, Quest, Recall, Tracker};

@@ -16,6 +16,7 @@ use weir_packet::Tick;
 use crate::index::{Index, Place};
 use crate::key::Key;
 use crate::record::{Cold, Direction, Hot, Protocol};
+use crate::sharing::Sharing;
 use crate::wheel::Wheel;
 
 pub(crate) struct Table {
@@ -24,6 +25,8 @@ pub(crate) struct Table {
     index: Index,
     wheel: Wheel,
     leases: Leases,
+    /// If other lcores have tables too.
+    sharing: Option<Box<Sharing>>,
     /// Slots below `touched` that are free; the last one freed is used next.
     free: Vec<u32>,
     touched: u32,
@@ -52,12 +55,27 @@ impl Table {
             index: Index::new(slots, secret),
             wheel: Wheel::new(slots),
             leases: Leases::new(slots),
+            sharing: None,
             free: Vec::with_capacity(slots as usize),
             touched: 0,
             live: 0,
             last_id: 0,
             last_version: 0,
         }
+    }
+
+    /// Makes this, which is empty, one of several tables.
+    pub(crate) fn share(&mut self, sharing: Sharing) {
+        debug_assert!(self.live == 0, "nobody was told of what there is");
+        self.sharing = Some(Box::new(sharing));
+    }
+
+    pub(crate) fn sharing(&self) -> Option<&Sharing> {
+        self.sharing.as_deref()
+    }
+
+    pub(crate) fn sharing_mut(&mut self) -> Option<&mut Sharing> {
+        self.sharing.as_deref_mut()
     }
 
     /// How many connections there is memory for.
@@ -100,6 +118,11 @@ impl Table {
 
     /// Makes a connection; neither of its keys may be in the table. `None` if it is full.
     pub(crate) fn insert(&mut self, birth: &Birth, now: Tick) -> Option<u32> {
+        if let Some(sharing) = &self.sharing
+            && !sharing.directory.has_room()
+        {
+            return None;
+        }
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None if self.touched < self.slots() => {
@@ -137,6 +160,9 @@ impl Table {
         };
         for (hash, place) in self.places(slot) {
             self.index.insert(hash, place);
+        }
+        if let Some(sharing) = &mut self.sharing {
+            sharing.begin(&[original, reply]);
         }
         self.wheel.insert(slot, deadline, now);
         if nat == Some(NatKind::Src) {
@@ -240,6 +266,9 @@ impl Table {
         for (hash, place) in self.places(slot) {
             let there = self.index.remove(hash, place);
             debug_assert!(there, "{place:?}");
+        }
+        if let Some(sharing) = &mut self.sharing {
+            sharing.end(&self.cold[slot as usize].keys);
         }
         self.give_back(slot);
         self.hot[slot as usize].id = 0;

@@ -1,6 +1,8 @@
 //! What `ct()` does, packet by packet.
 
+mod quest;
 mod recall;
+mod share;
 mod translate;
 mod walk;
 
@@ -17,6 +19,8 @@ use crate::state::CtState;
 use crate::table::{Birth, Table, Turn};
 use crate::tcp::Verdict;
 
+pub use quest::Quest;
+pub(crate) use quest::Refusal;
 pub use recall::{Allowed, Part, Recall};
 
 /// The connection tracker of one lcore.
@@ -80,11 +84,26 @@ impl Tracker {
         request: &Request<'_>,
         now: Tick,
     ) -> Result<Outcome, CtDrop> {
+        let outcome = self.attempt(frame, layout, request, &mut Quest::default(), now);
+        outcome.map_err(Refusal::without_others)
+    }
+
+    /// As [`Tracker::execute`], where other lcores may have to be asked first.
+    pub(crate) fn attempt<F: Frame>(
+        &mut self,
+        frame: &F,
+        layout: &Layout,
+        request: &Request<'_>,
+        quest: &mut Quest,
+        now: Tick,
+    ) -> Result<Outcome, Refusal> {
         if let Some(outcome) = self.meet_again(request, now) {
             return Ok(outcome);
         }
         match extract::subject(frame, layout) {
-            Ok(Subject::Packet(tuple, transport)) => self.packet(&tuple, &transport, request, now),
+            Ok(Subject::Packet(tuple, transport)) => {
+                self.packet(&tuple, &transport, request, quest, now)
+            }
             Ok(Subject::Error(about)) => Ok(self.error(&about, request, now)),
             Ok(Subject::LinkControl(tuple)) => Ok(new(tuple)),
             Err(reason) => Ok(self.invalid(reason)),
@@ -141,8 +160,9 @@ impl Tracker {
         tuple: &Tuple,
         transport: &Transport,
         request: &Request<'_>,
+        quest: &mut Quest,
         now: Tick,
-    ) -> Result<Outcome, CtDrop> {
+    ) -> Result<Outcome, Refusal> {
         let key = Key::new(tuple, request.zone);
         if let Some(place) = self.find(&key, now) {
             let force = request.commit.is_some_and(|commit| commit.force);
@@ -188,7 +208,7 @@ impl Tracker {
         };
         match request.commit {
             None => Ok(new(*tuple)),
-            Some(commit) => self.create(tuple, request, protocol, commit, now),
+            Some(commit) => self.create(tuple, request, protocol, commit, quest, now),
         }
     }
 
@@ -324,9 +344,10 @@ impl Tracker {
         request: &Request<'_>,
         protocol: Protocol,
         commit: Commit,
+        quest: &mut Quest,
         now: Tick,
-    ) -> Result<Outcome, CtDrop> {
-        let (reply, nat) = self.reply_to(tuple, request, now)?;
+    ) -> Result<Outcome, Refusal> {
+        let (reply, nat) = self.reply_to(tuple, request, quest, now)?;
         let (mark, label) = merged(commit, 0, 0);
         let birth = Birth {
             original: Key::new(tuple, request.zone),
@@ -344,7 +365,7 @@ impl Tracker {
         };
         let Some(slot) = slot else {
             self.counters.refused_table_full += 1;
-            return Err(CtDrop::TableFull);
+            return Err(CtDrop::TableFull.into());
         };
         self.counters.created += 1;
         let meeting = Meeting {

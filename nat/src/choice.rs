@@ -13,9 +13,14 @@
 //! * `dst`: one of the range, or the original one. If they are all taken, it is the client's
 //!   port that is changed, within its class.
 //!
+//! With several lcores a tuple belongs to one of them, and one whose replies come home by
+//! themselves is preferred ([`Connections::leads_home`]). So the search is told as a sequence of
+//! [`Offer`]s: at home each is searched in turn; what no home has left of it, another lcore may
+//! be asked for, candidate by candidate.
+//!
 //! Cost: as many questions to [`Connections`] as there are addresses without a free port, plus a
-//! constant number, plus one for each connection in the way that it did not know of. No
-//! allocation.
+//! constant number, plus one for each connection in the way that it did not know of; at most
+//! [`AWAY`] candidates of each offer that do not lead home are passed over. No allocation.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -33,6 +38,11 @@ pub trait Connections {
     /// Whether a connection has the tuple `reply`, in either direction. If so, the number at
     /// `end` is known to be taken from now on and as long as it is.
     fn is_taken(&mut self, reply: &Tuple, end: End) -> bool;
+
+    /// Whether packets of the tuple `reply` come to this lcore. With one they all do.
+    fn leads_home(&self, _reply: &Tuple) -> bool {
+        true
+    }
 }
 
 /// Which end of a tuple has the number that is chosen. An ICMP identifier is at both.
@@ -65,7 +75,8 @@ pub struct Choice<'a> {
 pub struct OtherVersion;
 
 impl Choice<'_> {
-    /// The tuple that replies to `original` are to have; `None` if every one is taken.
+    /// The tuple that replies to `original` are to have; `None` if every one is taken, or, with
+    /// several lcores, if none was found that leads home.
     ///
     /// # Errors
     /// [`OtherVersion`] if the range cannot be applied to this packet.
@@ -74,92 +85,122 @@ impl Choice<'_> {
         original: &Tuple,
         connections: &mut C,
     ) -> Result<Option<Tuple>, OtherVersion> {
-        let untranslated = original.reversed();
-        let Some(range) = self.range.filter(|range| !range.first.is_unspecified()) else {
-            return Ok(self.at_address(original, untranslated, connections));
-        };
-        if range.first.is_ipv4() != original.src().is_ipv4() {
-            return Err(OtherVersion);
-        }
-        let first = u128::from(self.address_hash(original)) % range.len();
-        let mut turn = 0;
-        while turn < range.len() {
-            let address = range.nth(first + turn);
-            let reply = match self.kind {
-                NatKind::Src => with_dst(untranslated, address),
-                NatKind::Dst => with_src(untranslated, address),
-            };
-            if let Some(reply) = self.at_address(original, reply, connections) {
+        let mut position = Position::default();
+        while let Some((offer, next)) = self.offer(original, position)? {
+            if let Search::Found(reply) = offer.find(connections) {
                 return Ok(Some(reply));
             }
-            turn += 1;
+            position = next;
         }
         Ok(None)
     }
 
-    /// Chooses among the ports of the address that `reply` has.
-    fn at_address<C: Connections>(
+    /// The offer at `position` (to begin with, the default one) and where the next one is;
+    /// `None` behind the last. Together they hold every tuple that the connection may get.
+    ///
+    /// # Errors
+    /// [`OtherVersion`] if the range cannot be applied to this packet.
+    pub fn offer(
         &self,
         original: &Tuple,
-        reply: Tuple,
-        connections: &mut C,
-    ) -> Option<Tuple> {
-        match self.kind {
-            NatKind::Src => self.source(original, reply, connections),
-            NatKind::Dst => self.destination(original, reply, connections),
+        position: Position,
+    ) -> Result<Option<(Offer, Position)>, OtherVersion> {
+        let Position { turn, part } = position;
+        let untranslated = original.reversed();
+        let (reply, turns) = match self.range.filter(|range| !range.first.is_unspecified()) {
+            None => (untranslated, 1),
+            Some(range) if range.first.is_ipv4() != original.src().is_ipv4() => {
+                return Err(OtherVersion);
+            }
+            Some(range) => {
+                let first = u128::from(self.address_hash(original)) % range.len();
+                let address = range.nth(first + turn);
+                let reply = match self.kind {
+                    NatKind::Src => with_dst(untranslated, address),
+                    NatKind::Dst => with_src(untranslated, address),
+                };
+                (reply, range.len())
+            }
+        };
+        if turn >= turns {
+            return Ok(None);
         }
+        let (offer, parts) = match self.kind {
+            NatKind::Src => (self.source(original, reply), 1),
+            NatKind::Dst => self.destination(original, reply, part),
+        };
+        let next = if part + 1 < parts {
+            let part = part + 1;
+            Position { turn, part }
+        } else {
+            let turn = turn + 1;
+            Position { turn, part: 0 }
+        };
+        Ok(Some((offer, next)))
     }
 
-    fn source<C: Connections>(
-        &self,
-        original: &Tuple,
-        reply: Tuple,
-        connections: &mut C,
-    ) -> Option<Tuple> {
+    fn source(&self, original: &Tuple, reply: Tuple) -> Offer {
         let Some(numbers) = numbers(original) else {
             // Nothing but the address tells such connections apart.
-            return (!connections.is_taken(&reply, End::Dst)).then_some(reply);
+            return Offer::exactly(reply);
         };
         let Some(range) = self.ports() else {
-            return keep_or_next(original.src_port, numbers, reply, connections);
+            return Offer::keep_or_next(original.src_port, numbers, reply);
         };
-        let keep = self.flags.choice != PortChoice::Random
-            && range.contains(&original.src_port)
-            && !connections.is_taken(&reply, End::Dst);
-        if keep {
-            return Some(reply);
+        Offer {
+            reply,
+            keep: self.flags.choice != PortChoice::Random && range.contains(&original.src_port),
+            numbers: Some(Numbers {
+                end: End::Dst,
+                start: self.start_in(&range, original),
+                first: *range.start(),
+                last: *range.end(),
+            }),
         }
-        let start = self.start_in(&range, original);
-        search(reply, End::Dst, start, range, connections)
     }
 
-    fn destination<C: Connections>(
-        &self,
-        original: &Tuple,
-        reply: Tuple,
-        connections: &mut C,
-    ) -> Option<Tuple> {
+    /// One of the offers at an address, and how many there are.
+    fn destination(&self, original: &Tuple, reply: Tuple, part: u32) -> (Offer, u32) {
+        let Some(numbers) = numbers(original) else {
+            return (Offer::exactly(reply), 1);
+        };
         let range = self.ports().filter(|_| has_ports(original));
         let Some(range) = range else {
-            return match numbers(original) {
-                Some(numbers) => keep_or_next(original.src_port, numbers, reply, connections),
-                None => (!connections.is_taken(&reply, End::Src)).then_some(reply),
-            };
+            let client = Offer::keep_or_next(original.src_port, numbers, reply);
+            // The client's port is not changed for being led home.
+            let offers = [
+                Offer::exactly(reply),
+                Offer {
+                    keep: false,
+                    ..client
+                },
+            ];
+            return (offers[usize::from(part > 0)], 2);
         };
         let start = self.start_in(&range, original);
-        let found = search(reply, End::Src, start, range.clone(), connections);
-        if found.is_some() {
-            return found;
-        }
-        // Every port of the range has a connection from this very address and port.
-        let class = class(original.src_port);
-        in_turn(start, &range).find_map(|port| {
+        let (first, last) = (*range.start(), *range.end());
+        let offer = if part == 0 {
+            let end = End::Src;
+            Offer {
+                reply,
+                keep: false,
+                numbers: Some(Numbers {
+                    end,
+                    start,
+                    first,
+                    last,
+                }),
+            }
+        } else {
+            // Every port of the range has a connection from this very address and port.
+            let port = in_turn(start, first, last, part - 1);
             let reply = Tuple {
                 src_port: port,
                 ..reply
             };
-            keep_or_next(original.src_port, class.clone(), reply, connections)
-        })
+            Offer::keep_or_next(original.src_port, numbers, reply)
+        };
+        (offer, 2 + u32::from(last - first))
     }
 
     fn ports(&self) -> Option<RangeInclusive<u16>> {
@@ -191,57 +232,157 @@ impl Choice<'_> {
     }
 }
 
-/// The number of the reply's destination stays, or becomes the next free one in `range`.
-fn keep_or_next<C: Connections>(
-    number: u16,
-    range: RangeInclusive<u16>,
-    reply: Tuple,
-    connections: &mut C,
-) -> Option<Tuple> {
-    if !connections.is_taken(&reply, End::Dst) {
-        return Some(reply);
-    }
-    let next = number.wrapping_add(1);
-    let start = if range.contains(&next) {
-        next
-    } else {
-        *range.start()
-    };
-    search(reply, End::Dst, start, range, connections)
+/// Where in the sequence of offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Addresses before.
+    turn: u128,
+    /// Offers before, at this address.
+    part: u32,
 }
 
-/// Tries the numbers of `range` from `start` on, and round.
-fn search<C: Connections>(
+/// Tuples to choose from that differ in one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
     reply: Tuple,
+    /// Whether the tuple as it is comes first.
+    keep: bool,
+    /// The numbers that may stand in it.
+    numbers: Option<Numbers>,
+}
+
+/// Numbers from `first` to `last`, beginning with `start`, and round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Numbers {
     end: End,
     start: u16,
-    range: RangeInclusive<u16>,
-    connections: &mut C,
-) -> Option<Tuple> {
-    let (first, last) = range.into_inner();
-    let before = (start > first).then(|| (first, start - 1));
-    [Some((start, last)), before]
-        .into_iter()
-        .flatten()
-        .find_map(|(first, last)| {
+    first: u16,
+    last: u16,
+}
+
+impl Offer {
+    /// This tuple and no other.
+    pub const fn exactly(reply: Tuple) -> Self {
+        Self {
+            reply,
+            keep: true,
+            numbers: None,
+        }
+    }
+
+    /// The number of the reply's destination stays, or becomes the next free one in `range`.
+    fn keep_or_next(number: u16, range: RangeInclusive<u16>, reply: Tuple) -> Self {
+        let (first, last) = range.into_inner();
+        let next = number.wrapping_add(1);
+        let start = if (first..=last).contains(&next) {
+            next
+        } else {
+            first
+        };
+        let end = End::Dst;
+        Self {
+            reply,
+            keep: true,
+            numbers: Some(Numbers {
+                end,
+                start,
+                first,
+                last,
+            }),
+        }
+    }
+
+    /// The tuple, if there is only one.
+    pub const fn only(&self) -> Option<&Tuple> {
+        match self.numbers {
+            None => Some(&self.reply),
+            Some(_) => None,
+        }
+    }
+
+    /// Looks for the first tuple that leads home and is not taken; of those that do not lead
+    /// home at most [`AWAY`] are passed over.
+    pub fn find<C: Connections>(&self, connections: &mut C) -> Search {
+        let Self {
+            reply,
+            keep,
+            numbers,
+        } = self;
+        let end = numbers.map_or(End::Dst, |numbers| numbers.end);
+        if *keep && connections.leads_home(reply) && !connections.is_taken(reply, end) {
+            return Search::Found(*reply);
+        }
+        let Some(Numbers {
+            start, first, last, ..
+        }) = *numbers
+        else {
+            return Search::Exhausted;
+        };
+        let before = (start > first).then(|| (first, start - 1));
+        let mut away = 0;
+        for (first, last) in [Some((start, last)), before].into_iter().flatten() {
             let mut from = first;
-            loop {
-                let number = connections.next_free(&reply, end, from, last)?;
-                let reply = with_number(reply, end, number);
-                if !connections.is_taken(&reply, end) {
-                    return Some(reply);
+            while let Some(number) = connections.next_free(reply, end, from, last) {
+                let reply = with_number(*reply, end, number);
+                if !connections.leads_home(&reply) {
+                    away += 1;
+                    if away > AWAY {
+                        return Search::GivenUp;
+                    }
+                } else if !connections.is_taken(&reply, end) {
+                    return Search::Found(reply);
                 }
                 if number == last {
-                    return None;
+                    break;
                 }
                 from = number + 1;
             }
-        })
+        }
+        Search::Exhausted
+    }
+
+    /// The tuples in order of preference, each once but for the first, which may come again;
+    /// `None` behind the last.
+    pub fn candidate(&self, index: u32) -> Option<Tuple> {
+        let Self {
+            reply,
+            keep,
+            numbers,
+        } = *self;
+        if keep && index == 0 {
+            return Some(reply);
+        }
+        let Numbers {
+            end,
+            start,
+            first,
+            last,
+        } = numbers?;
+        let index = index - u32::from(keep);
+        (index <= u32::from(last - first))
+            .then(|| with_number(reply, end, in_turn(start, first, last, index)))
+    }
 }
 
-/// The ports of `range` from `start` on, and round.
-fn in_turn(start: u16, range: &RangeInclusive<u16>) -> impl Iterator<Item = u16> {
-    (start..=*range.end()).chain(*range.start()..start)
+/// What [`Offer::find`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// This tuple leads home and is free.
+    Found(Tuple),
+    /// Every tuple that leads home is taken.
+    Exhausted,
+    /// Too many did not lead home to look at all of them.
+    GivenUp,
+}
+
+/// How many tuples of an offer that do not lead home are passed over in search of one that
+/// does. With eight lcores that many are all away once in 10^14 times.
+const AWAY: u32 = 256;
+
+/// The number `index` places behind `start`, from `first` to `last` and round.
+const fn in_turn(start: u16, first: u16, last: u16, index: u32) -> u16 {
+    let size = last as u32 - first as u32 + 1;
+    (first as u32 + ((start - first) as u32 + index) % size) as u16
 }
 
 /// The numbers that the source may get without a range; `None` if the protocol has none.

@@ -17,7 +17,7 @@ mod spec;
 mod translation;
 
 pub use change::TupleChange;
-pub use choice::{Choice, Connections, End, Offer, OtherVersion, Position};
+pub use choice::{Choice, Connections, End, Offer, OtherVersion, Position, Search};
 pub use leases::{Leases, NoRoom, Pool};
 pub use range::{BadRange, NatRange};
 pub use spec::{NatFlags, NatKind, NatSpec, PortChoice};

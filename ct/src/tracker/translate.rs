@@ -1,77 +1,166 @@
 //! Translation: what a new connection gets, and what becomes of a packet of one.
 
-use weir_nat::{Choice, Connections, End, NatKind, NatSpec, OtherVersion, Translation};
+use weir_nat::{
+    Choice, Connections, End, NatKind, NatSpec, Offer, OtherVersion, Position, Search, Translation,
+};
 use weir_packet::{Tick, Tuple};
 
 use crate::key::Key;
+use crate::owner::ShardId;
 use crate::record::Direction;
 use crate::request::{CtDrop, Meeting, Request, Role};
 use crate::state::CtState;
 use crate::table::{Table, Turn};
+use crate::tracker::quest::{Asked, Quest, Refusal};
 use crate::tracker::{PROBE, Tracker};
 
 impl Tracker {
     /// The tuple that replies to `tuple` are to have, which no connection has, and which end is
     /// translated.
+    ///
+    /// Both tuples belong to this lcore then. If that takes asking another one, the answer goes
+    /// into `quest`, and then it is tried again.
     pub(super) fn reply_to(
         &mut self,
         tuple: &Tuple,
         request: &Request<'_>,
+        quest: &mut Quest,
         now: Tick,
-    ) -> Result<(Tuple, Option<NatKind>), CtDrop> {
+    ) -> Result<(Tuple, Option<NatKind>), Refusal> {
+        self.be_ours(tuple, quest)?;
         let zone = request.zone;
         let Some(NatSpec::Allocate { kind, range, flags }) = request.nat else {
             let reply = tuple.reversed();
             if self.find(&Key::new(&reply, zone), now).is_some() {
                 self.counters.refused_tuple_in_use += 1;
-                return Err(CtDrop::TupleInUse);
+                return Err(CtDrop::TupleInUse.into());
             }
             return Ok((reply, None));
         };
+        let draw = quest.draw.unwrap_or_else(|| {
+            self.draw = self.draw.wrapping_add(1);
+            self.draw.wrapping_sub(1)
+        });
+        quest.draw = Some(draw);
         let choice = Choice {
             kind: *kind,
             range: range.as_ref(),
             flags: *flags,
             secret: self.secret,
-            random: self.draw,
+            random: draw,
         };
-        self.draw = self.draw.wrapping_add(1);
-        let mut chosen = self.choose(&choice, tuple, zone, now);
-        if chosen == Ok(None) && self.forget_overdue(now) {
-            chosen = self.choose(&choice, tuple, zone, now);
+        if let Some(reply) = quest.granted.take()
+            && !self.in_zone(zone, now).is_taken(&reply, End::Dst)
+        {
+            return Ok((reply, Some(*kind)));
         }
-        match chosen {
-            Ok(Some(reply)) => Ok((reply, Some(*kind))),
-            Ok(None) => {
-                self.counters.refused_nat_exhausted += 1;
-                Err(CtDrop::NatExhausted)
-            }
-            Err(OtherVersion) => {
-                self.counters.refused_nat_version += 1;
-                Err(CtDrop::NatVersion)
+        loop {
+            match choice.offer(tuple, quest.position) {
+                Ok(Some((offer, next))) => {
+                    if let Some(reply) = self.take(&offer, quest, zone, now)? {
+                        return Ok((reply, Some(*kind)));
+                    }
+                    quest.go_on(next);
+                }
+                Ok(None) if !quest.swept && self.forget_overdue(now) => {
+                    quest.swept = true;
+                    quest.go_on(Position::default());
+                }
+                Ok(None) => {
+                    self.counters.refused_nat_exhausted += 1;
+                    return Err(CtDrop::NatExhausted.into());
+                }
+                Err(OtherVersion) => {
+                    self.counters.refused_nat_version += 1;
+                    return Err(CtDrop::NatVersion.into());
+                }
             }
         }
     }
 
-    fn choose(
+    /// Sees to it that the packet's own tuple, which it may have got on its way, belongs here.
+    fn be_ours(&mut self, tuple: &Tuple, quest: &mut Quest) -> Result<(), Refusal> {
+        let Some(sharing) = self.table.sharing() else {
+            return Ok(());
+        };
+        let pair = sharing.owners.pair(tuple);
+        let (owner, me) = (sharing.owners.owner(pair), sharing.me);
+        if sharing.route(pair) == me {
+            return Ok(());
+        }
+        if owner == me || quest.original_refused {
+            self.counters.refused_tuple_in_use += 1;
+            return Err(CtDrop::TupleInUse.into());
+        }
+        quest.asked = Asked::Original;
+        Err(Refusal::Ask {
+            to: owner,
+            offer: Offer::exactly(*tuple),
+            index: 0,
+        })
+    }
+
+    /// A free tuple of an offer: one of those that lead home, else one that another lcore gives.
+    fn take(
         &mut self,
-        choice: &Choice<'_>,
-        tuple: &Tuple,
+        offer: &Offer,
+        quest: &mut Quest,
         zone: u16,
         now: Tick,
-    ) -> Result<Option<Tuple>, OtherVersion> {
-        let mut zone = InZone {
+    ) -> Result<Option<Tuple>, Refusal> {
+        if quest.stage == 0 {
+            match offer.find(&mut self.in_zone(zone, now)) {
+                Search::Found(reply) => return Ok(Some(reply)),
+                Search::Exhausted => {}
+                Search::GivenUp => quest.rest = true,
+            }
+            quest.stage = 1;
+        }
+        let Some(sharing) = self.table.sharing() else {
+            return Ok(None);
+        };
+        let shards = sharing.owners.shards();
+        while quest.stage < shards {
+            let to = ShardId((sharing.me.0 + quest.stage) % shards);
+            let pointless = offer.only().is_some_and(|only| {
+                sharing.is_ours(only) || sharing.owners.owner(sharing.owners.pair(only)) != to
+            });
+            if !pointless {
+                quest.asked = Asked::Reply;
+                let (offer, index) = (*offer, quest.index);
+                return Err(Refusal::Ask { to, offer, index });
+            }
+            quest.stage += 1;
+        }
+        if !quest.rest {
+            return Ok(None);
+        }
+        let from = quest.index;
+        quest.index += SLICE;
+        for index in from..quest.index {
+            let Some(reply) = offer.candidate(index) else {
+                return Ok(None);
+            };
+            let mut zone = self.in_zone(zone, now);
+            if zone.leads_home(&reply) && !zone.is_taken(&reply, End::Dst) {
+                return Ok(Some(reply));
+            }
+        }
+        Err(Refusal::Later)
+    }
+
+    fn in_zone(&mut self, zone: u16, now: Tick) -> InZone<'_> {
+        InZone {
             table: &mut self.table,
             expired: &mut self.counters.expired,
             zone,
             now,
-        };
-        choice.reply(tuple, &mut zone)
+        }
     }
 
     /// Forgets connections whose time is over though their turn to be looked at may not have
     /// come, at most twice [`PROBE`] of them; returns whether there was one.
-    fn forget_overdue(&mut self, now: Tick) -> bool {
+    pub(crate) fn forget_overdue(&mut self, now: Tick) -> bool {
         let mut forgotten = 0;
         for _ in 0..PROBE {
             match self.table.turn(now) {
@@ -130,6 +219,9 @@ impl Tracker {
     }
 }
 
+/// How many candidates of an offer are looked at in one go.
+pub(crate) const SLICE: u32 = 256;
+
 /// The connections of one zone, as a choice sees them.
 struct InZone<'a> {
     table: &'a mut Table,
@@ -142,6 +234,11 @@ impl Connections for InZone<'_> {
     fn next_free(&self, reply: &Tuple, end: End, from: u16, to: u16) -> Option<u16> {
         let key = Key::new(reply, self.zone);
         self.table.next_free(&key, end, from, to)
+    }
+
+    fn leads_home(&self, reply: &Tuple) -> bool {
+        let sharing = self.table.sharing();
+        sharing.is_none_or(|sharing| sharing.is_ours(reply))
     }
 
     fn is_taken(&mut self, reply: &Tuple, end: End) -> bool {

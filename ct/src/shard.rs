@@ -1,0 +1,407 @@
+//! One lcore's share of all connections, and what it has to settle with the others.
+//!
+//! ```text
+//! packet --arrive--> its owner's? no --> passed on       (bounded queue)
+//!                         | yes
+//!                    execute ct() --> both tuples ours? --> done
+//!                         | no: the reply's, or its own that a rule rewrote, is H's
+//!                    wait (bounded) -- Ask --> H: free? then granted: from now on H passes on
+//!                         |                       every packet of it, both directions
+//!                    ready <-- Answer --
+//!                         ... the last connection with it ends -- Return --> H
+//! ```
+//!
+//! A pair (a tuple and its reverse) is reserved as a whole, and for every zone at once: what
+//! comes in on the wire has no zone yet. So a translation in one zone finds taken what another
+//! lcore's connection uses in another zone; source translation then gets another port, and a
+//! protocol without ports is refused where one lcore alone would have found room.
+//!
+//! Invariants
+//!   1. A connection's two tuples belong to its shard: no other one has a connection with them,
+//!      in any zone.
+//!   2. The packet that opens a connection goes on only when both do. So no reply, which comes
+//!      later, can find its owner without word of it.
+//!   3. What was granted is given back when the last connection with it ends, after all that was
+//!      said before. A packet that comes too late for it goes back to its owner.
+//!   4. Nothing is lost but packets, and these by name: questions, answers and returns have room
+//!      or wait where they arise.
+//!
+//! Threads: one lcore owns it. Messages are carried from [`Shard::outgoing`] to
+//! [`Shard::handle`] of the other, in order; whatever carries them.
+//! Cost: with one shard nothing. Else one hash and, if anything is granted, one look-up per
+//! packet; a handful of messages per translation that does not lead home. An exhausted range is
+//! found exhausted by asking every other shard for each of its ports, a bounded number at a
+//! time.
+
+mod link;
+mod waiting;
+
+use weir_packet::{Frame, Layout, Tick};
+
+use crate::owner::{Belongs, Owners, ShardId};
+use crate::request::{CtDrop, Outcome, Request};
+use crate::settings::Settings;
+use crate::shard::link::{Content, Link};
+use crate::shard::waiting::Waiting;
+use crate::tracker::{Quest, Refusal, Tracker};
+
+pub(crate) use link::Answer;
+pub use link::Message;
+pub use waiting::Ready;
+
+/// A tracker that shares with others. `P` is a packet with whatever is needed to go on with it.
+pub struct Shard<P> {
+    tracker: Tracker,
+    owners: Owners,
+    me: ShardId,
+    /// By receiver.
+    links: Box<[Link<P>]>,
+    waiting: Waiting<P>,
+    counters: ShardCounters,
+}
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Packets on their way to one other shard.
+    pub passing: usize,
+    /// Packets that wait for answers. At most 2048.
+    pub waiting: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            passing: 512,
+            waiting: 256,
+        }
+    }
+}
+
+/// What becomes of a packet that came in.
+#[derive(Debug)]
+pub enum Arrival<P> {
+    /// It is to be dealt with here and now.
+    Here(P, Belongs),
+    /// Another shard gets it, or it waits.
+    Gone,
+    /// There was no room for it.
+    Dropped(P, HandOffDrop),
+}
+
+/// Why a packet was dropped between shards. Each is a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum HandOffDrop {
+    /// Too many packets are on their way to the shard it belongs to.
+    #[error("queue to the owner full")]
+    QueueFull,
+    /// Too many packets wait for answers.
+    #[error("too many packets wait for a reservation")]
+    WaitingFull,
+    /// It was passed on too often.
+    #[error("passed on too often")]
+    PassedOnTooOften,
+}
+
+/// Why a `ct()` was not executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The packet is to be dropped.
+    Drop(CtDrop),
+    /// The packet is to wait: [`Shard::wait`].
+    Wait(Wish),
+}
+
+/// What a packet waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish(Refusal);
+
+macro_rules! counters {
+    ($($name:ident: $help:literal,)*) => {
+        /// What a shard counts, besides its tracker.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct ShardCounters {
+            $(
+                #[doc = $help]
+                pub $name: u64,
+            )*
+        }
+
+        impl ShardCounters {
+            /// All counters: name, value, and what it counts.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64, &'static str)> {
+                [$((stringify!($name), self.$name, $help),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    passed_on: "Packets passed on to the shard they belong to.",
+    waited: "Packets that waited, for an answer or behind another one.",
+    asked: "Tuples asked for at other shards.",
+    granted: "Tuples given to other shards.",
+    refused: "Questions of other shards to which the answer was no.",
+    given_back: "Tuples given back to other shards.",
+    dropped_queue_full: "Packets dropped: queue to the owner full.",
+    dropped_waiting_full: "Packets dropped: too many wait for a reservation.",
+    dropped_passed_on_too_often: "Packets dropped: passed on too often.",
+}
+
+impl<P> Shard<P> {
+    /// The shard `me` of all `owners`. Takes all memory; nothing grows afterwards. `secret` is
+    /// as in [`Tracker::new`].
+    ///
+    /// # Panics
+    /// If there is no such shard, if `max_connections` is above 2^31 - 1, or if `bounds` are
+    /// above what they say.
+    pub fn new(
+        settings: &Settings,
+        secret: u64,
+        owners: &Owners,
+        me: ShardId,
+        bounds: Bounds,
+    ) -> Self {
+        let shards = owners.shards();
+        assert!(me.0 < shards, "there is such a shard");
+        assert!(bounds.waiting <= 2048, "the directory has room for them");
+        let link = |_| Link::new(bounds.passing, bounds.waiting);
+        Self {
+            tracker: Tracker::of_shard(settings, secret, owners.clone(), me),
+            owners: owners.clone(),
+            me,
+            links: (0..shards).map(link).collect(),
+            waiting: Waiting::new(bounds.waiting),
+            counters: ShardCounters::default(),
+        }
+    }
+
+    /// The connections. To execute a `ct()`, use [`Shard::execute`].
+    pub const fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// The same, for expiry, flush and settings.
+    pub const fn tracker_mut(&mut self) -> &mut Tracker {
+        &mut self.tracker
+    }
+
+    /// How packets are shared out.
+    pub const fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    /// Totals since start.
+    pub const fn counters(&self) -> &ShardCounters {
+        &self.counters
+    }
+
+    /// A packet that this shard received, from a device. `wire` is what [`Owners::belongs`] says
+    /// of it.
+    pub fn arrive(&mut self, packet: P, wire: Belongs) -> Arrival<P> {
+        self.take_in(packet, wire, 0)
+    }
+
+    /// Executes one `ct()` for a packet that is dealt with here. `quest` is a new one, or that
+    /// with which the packet came back from waiting.
+    ///
+    /// # Errors
+    /// If the packet is to be dropped, or to wait.
+    pub fn execute<F: Frame>(
+        &mut self,
+        frame: &F,
+        layout: &Layout,
+        request: &Request<'_>,
+        quest: &mut Quest,
+        now: Tick,
+    ) -> Result<Outcome, Held> {
+        let result = self.tracker.attempt(frame, layout, request, quest, now);
+        let waits = matches!(result, Err(Refusal::Ask { .. } | Refusal::Later));
+        self.let_go(quest, waits);
+        result.map_err(|refusal| match refusal {
+            Refusal::Drop(drop) => Held::Drop(drop),
+            Refusal::Ask { .. } | Refusal::Later => Held::Wait(Wish(refusal)),
+        })
+    }
+
+    /// Lets a packet wait whose `ct()` said so. It comes back as [`Shard::ready`], and then the
+    /// same `ct()` is to be executed again with its quest. `wire` is where it belongs, as it
+    /// came in.
+    ///
+    /// # Errors
+    /// The packet, if too many wait; it is to be dropped.
+    pub fn wait(
+        &mut self,
+        packet: P,
+        wire: Belongs,
+        mut quest: Quest,
+        Wish(wish): Wish,
+    ) -> Result<(), (P, HandOffDrop)> {
+        if self.waiting.is_full() {
+            self.let_go(&mut quest, false);
+            self.counters.dropped_waiting_full += 1;
+            return Err((packet, HandOffDrop::WaitingFull));
+        }
+        self.counters.waited += 1;
+        match wish {
+            Refusal::Ask { to, offer, index } => {
+                let ticket = self.waiting.ask(packet, wire, quest);
+                self.counters.asked += 1;
+                self.links[usize::from(to.0)].tell(Content::Ask {
+                    ticket,
+                    offer,
+                    index,
+                });
+            }
+            Refusal::Later | Refusal::Drop(_) => self.waiting.again(packet, wire, quest),
+        }
+        Ok(())
+    }
+
+    /// A packet whose waiting is over, if there is one. It is to be dealt with before the next;
+    /// and so many are to be taken at a time that other work is not held up.
+    pub fn ready(&mut self) -> Option<Ready<P>> {
+        self.waiting.ready()
+    }
+
+    /// Takes in what another shard said. A packet may come of it.
+    pub fn handle(&mut self, from: ShardId, message: Message<P>, now: Tick) -> Arrival<P> {
+        match message.0 {
+            Content::Packet { packet, wire, hops } => return self.take_in(packet, wire, hops),
+            Content::Ask {
+                ticket,
+                offer,
+                index,
+            } => {
+                let answer = self.tracker.give(from, &offer, index, now);
+                match answer {
+                    Answer::Granted(_) => self.counters.granted += 1,
+                    Answer::Nothing => self.counters.refused += 1,
+                    Answer::Yours | Answer::GoOn(_) => {}
+                }
+                let answer = Content::Answer { ticket, answer };
+                self.links[usize::from(from.0)].tell(answer);
+            }
+            Content::Answer { ticket, answer } => self.answered(ticket, answer),
+            Content::Return(pair) => {
+                if let Some(sharing) = self.tracker.sharing_mut() {
+                    let there = sharing.directory.take_back(pair, from);
+                    debug_assert!(there, "{from:?} had {pair:?}");
+                }
+            }
+        }
+        Arrival::Gone
+    }
+
+    /// The next thing that is to be told to the shard `to`. Before, what is not used any more is
+    /// given back, as much of it as is found within a bounded search.
+    pub fn outgoing(&mut self, to: ShardId) -> Option<Message<P>> {
+        self.give_back();
+        self.links[usize::from(to.0)].pop()
+    }
+
+    /// Whether nothing is to be told, and nobody waits.
+    pub fn is_quiet(&self) -> bool {
+        let idle = |sharing: &crate::sharing::Sharing| sharing.directory.has_idle();
+        self.links.iter().all(Link::is_empty)
+            && self.waiting.len() == 0
+            && !self.tracker.sharing().is_some_and(idle)
+    }
+
+    /// How many pairs of tuples are in use here, and how many are granted to other shards.
+    pub fn pairs(&self) -> (usize, usize) {
+        self.tracker.sharing().map_or((0, 0), |sharing| {
+            let (all, granted) = sharing.directory.len();
+            (all - granted, granted)
+        })
+    }
+
+    fn take_in(&mut self, packet: P, wire: Belongs, hops: u8) -> Arrival<P> {
+        let to = self.route(wire);
+        if to != self.me {
+            if hops == MOST_HOPS {
+                self.counters.dropped_passed_on_too_often += 1;
+                return Arrival::Dropped(packet, HandOffDrop::PassedOnTooOften);
+            }
+            let link = &mut self.links[usize::from(to.0)];
+            return match link.pass_on(packet, wire, hops + 1) {
+                Ok(()) => {
+                    self.counters.passed_on += 1;
+                    Arrival::Gone
+                }
+                Err(packet) => {
+                    self.counters.dropped_queue_full += 1;
+                    Arrival::Dropped(packet, HandOffDrop::QueueFull)
+                }
+            };
+        }
+        if self.waiting.blocks(wire) {
+            if self.waiting.is_full() {
+                self.counters.dropped_waiting_full += 1;
+                return Arrival::Dropped(packet, HandOffDrop::WaitingFull);
+            }
+            self.counters.waited += 1;
+            self.waiting.follow(packet, wire);
+            return Arrival::Gone;
+        }
+        Arrival::Here(packet, wire)
+    }
+
+    #[inline]
+    fn route(&self, wire: Belongs) -> ShardId {
+        match (wire, self.tracker.sharing()) {
+            (Belongs::Pair(pair), Some(sharing)) => sharing.route(pair),
+            (Belongs::Shard(shard), _) => shard,
+            (Belongs::Anywhere, _) | (Belongs::Pair(_), None) => self.me,
+        }
+    }
+
+    fn answered(&mut self, ticket: u32, answer: Answer) {
+        let Some(quest) = self.waiting.answered(ticket) else {
+            debug_assert!(false, "nobody waits for {ticket}");
+            return;
+        };
+        match answer {
+            Answer::Granted(tuple) => {
+                if let Some(sharing) = self.tracker.sharing_mut() {
+                    let pair = sharing.owners.pair(&tuple);
+                    sharing.directory.add_use(pair);
+                    quest.granted(tuple, pair);
+                }
+            }
+            Answer::Yours => {}
+            Answer::GoOn(index) => quest.continued(index),
+            Answer::Nothing => quest.refused(),
+        }
+    }
+
+    /// Gives up what was held for a packet.
+    fn let_go(&mut self, quest: &mut Quest, waits: bool) {
+        if let Some(sharing) = self.tracker.sharing_mut() {
+            for pair in quest.let_go(waits) {
+                sharing.give_up(pair);
+            }
+        }
+    }
+
+    fn give_back(&mut self) {
+        let Some(sharing) = self.tracker.sharing_mut() else {
+            return;
+        };
+        // Any queue may be the one that the next pair wants.
+        while self.links.iter().all(Link::takes_returns)
+            && let Some(pair) = sharing.directory.take_idle()
+        {
+            let owner = sharing.owners.owner(pair);
+            self.counters.given_back += 1;
+            self.links[usize::from(owner.0)].give_back(pair);
+        }
+    }
+}
+
+/// How often a packet is passed on: to its owner, to whom that has granted it, and as often
+/// again for what changes meanwhile.
+const MOST_HOPS: u8 = 4;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! What a table must know when it is one of several: which tuples its connections may have.
+
+use crate::directory::{Directory, Holder};
+use crate::key::Key;
+use crate::owner::{Owners, PairId, ShardId};
+use weir_packet::Tuple;
+
+/// One of several tables that share out connections among them.
+pub(crate) struct Sharing {
+    pub(crate) owners: Owners,
+    pub(crate) me: ShardId,
+    pub(crate) directory: Directory,
+}
+
+impl Sharing {
+    pub(crate) fn new(owners: Owners, me: ShardId, connections: u32) -> Self {
+        Self {
+            owners,
+            me,
+            directory: Directory::new(connections),
+        }
+    }
+
+    /// Where packets of `pair` are to go, as far as is known here: to whoever holds it, else to
+    /// its owner, who knows.
+    #[inline]
+    pub(crate) fn route(&self, pair: PairId) -> ShardId {
+        let owner = self.owners.owner(pair);
+        if owner == self.me && self.directory.grants_nothing() {
+            return owner;
+        }
+        match self.directory.holder(pair) {
+            None => owner,
+            Some(Holder::Here(_)) => self.me,
+            Some(Holder::Granted(to)) => to,
+        }
+    }
+
+    /// Whether connections of `tuple` belong here.
+    pub(crate) fn is_ours(&self, tuple: &Tuple) -> bool {
+        self.route(self.owners.pair(tuple)) == self.me
+    }
+
+    /// Notes that a connection has these keys, which belong here.
+    pub(crate) fn begin(&mut self, keys: &[Key; 2]) {
+        for pair in self.pairs(keys) {
+            self.directory.add_use(pair);
+        }
+    }
+
+    /// Notes that a connection had these keys.
+    pub(crate) fn end(&mut self, keys: &[Key; 2]) {
+        for pair in self.pairs(keys) {
+            self.give_up(pair);
+        }
+    }
+
+    /// Counts one use of `pair` less.
+    pub(crate) fn give_up(&mut self, pair: PairId) {
+        let lent = self.owners.owner(pair) != self.me;
+        self.directory.drop_use(pair, lent);
+    }
+
+    /// The pairs of a connection: one, unless it is translated.
+    fn pairs(&self, keys: &[Key; 2]) -> impl Iterator<Item = PairId> + use<> {
+        let [original, reply] = keys.map(|key| self.owners.pair(&key.tuple()));
+        std::iter::once(original).chain((original != reply).then_some(reply))
+    }
+}
