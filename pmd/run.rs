@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use weir_config::cli::Run;
+use weir_config::cli::{CacheLevel, Run};
 use weir_config::control::{Limits, Server};
 use weir_config::file::{Config, Device};
 use weir_config::management::Management;
@@ -63,7 +63,7 @@ fn attempt(arguments: Run) -> Result<(), Failure> {
         })?;
     let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
     let switch = Switch::start(
-        switch_args(&config, &policy, secret, arguments.no_cache.is_some()),
+        switch_args(&config, &policy, secret, arguments.no_cache),
         snapshot,
     )?;
     let mut control = config.control.clone();
@@ -91,7 +91,12 @@ fn attempt(arguments: Run) -> Result<(), Failure> {
     Ok(())
 }
 
-fn switch_args(config: &Config, policy: &Policy, secret: u64, no_cache: bool) -> SwitchArgs {
+fn switch_args(
+    config: &Config,
+    policy: &Policy,
+    secret: u64,
+    no_cache: Option<CacheLevel>,
+) -> SwitchArgs {
     let eal = &config.eal;
     let ports = config.ports.iter().map(|port| {
         let device = match port.device.clone().expect("require_devices() was asked") {
@@ -125,7 +130,7 @@ fn switch_args(config: &Config, policy: &Policy, secret: u64, no_cache: bool) ->
             idle_sleep: eal.idle_sleep,
             ..WorkerSettings::default()
         },
-        megaflows: config.megaflows.filter(|_| !no_cache),
+        caches: no_cache.map_or(config.caches, |level| level.off(config.caches)),
         conntrack: policy.conntrack.clone(),
         secret,
     }

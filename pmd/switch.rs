@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use weir_ct::Settings;
 use weir_packet::Tick;
-use weir_tables::cache::MegaflowSettings;
+use weir_tables::cache::CacheSettings;
 use weir_tables::counters::LcoreCounters;
 use weir_tables::datapath::{Datapath, LcoreGone, PollStats, PortStats, PortStatus};
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
@@ -52,8 +52,8 @@ pub struct SwitchArgs {
     pub ports: Vec<(PortNo, PortConfig)>,
     /// How the lcore polls.
     pub worker: WorkerSettings,
-    /// How large the megaflow cache is; `None`: there is none.
-    pub megaflows: Option<MegaflowSettings>,
+    /// The caches.
+    pub caches: CacheSettings,
     /// For the connections.
     pub conntrack: Settings,
     /// Seeds the hashes of all tables.
@@ -113,10 +113,7 @@ impl Switch {
         }
         let (publisher, reader) = publish::pair(&snapshot);
         let (mailbox, inbox) = mailbox::pair();
-        let mut lcore = Lcore::new(0, snapshot, &args.conntrack, args.secret);
-        if let Some(megaflows) = args.megaflows {
-            lcore = lcore.with_megaflows(megaflows);
-        }
+        let lcore = Lcore::new(0, snapshot, &args.conntrack, args.secret).with_caches(args.caches);
         let counters = lcore.counters();
         let forward = Forward::new(lcore, reader, inbox);
         let worker = Worker::new(forward, queues, clock, args.worker);

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use weir_tables::cache::CacheSettings;
 
 use crate::file::DEFAULT_SOCKET;
 
@@ -133,10 +134,10 @@ pub struct Run {
     /// The control socket, instead of that of the configuration.
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// Run without caches, or without the one named, whatever the configuration says: every
-    /// packet walks the tables.
+    /// Run without any cache, or without the one named, whatever the configuration says. Without
+    /// any, every packet walks the tables.
     #[arg(long, value_name = "CACHE", num_args = 0..=1, require_equals = true,
-        default_missing_value = "megaflow")]
+        default_missing_value = "all")]
     pub no_cache: Option<CacheLevel>,
 }
 
@@ -145,6 +146,31 @@ pub struct Run {
 pub enum CacheLevel {
     /// What a pass through the tables does.
     Megaflow,
+    /// What a whole journey comes to.
+    Trajectory,
+    /// Both.
+    All,
+}
+
+impl CacheLevel {
+    /// What is left of `settings` without this.
+    pub const fn off(self, settings: CacheSettings) -> CacheSettings {
+        let CacheSettings {
+            trajectories,
+            megaflows,
+        } = settings;
+        match self {
+            Self::Megaflow => CacheSettings {
+                trajectories,
+                megaflows: None,
+            },
+            Self::Trajectory => CacheSettings {
+                trajectories: None,
+                megaflows,
+            },
+            Self::All => CacheSettings::NONE,
+        }
+    }
 }
 
 /// `weir check`

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use weir_ct::Settings;
-use weir_tables::cache::MegaflowSettings;
+use weir_tables::cache::CacheSettings;
 use weir_tables::port::PortNo;
 
 use crate::diagnostic::Diagnostic;
@@ -42,8 +42,8 @@ pub struct Config {
     pub ports: Vec<Port>,
     /// `[bridge]`
     pub bridge: Bridge,
-    /// `[cache]`: at most 16,777,216 entries and 4,096 masks; `None`: `megaflows = 0`, no cache.
-    pub megaflows: Option<MegaflowSettings>,
+    /// `[cache]`: at most 16,777,216 entries each and 4,096 masks; `None`: 0 entries, no cache.
+    pub caches: CacheSettings,
     /// `[conntrack]`; at most 100,000,000 connections, timeouts in whole seconds, 1 to 4,294,967,295.
     pub conntrack: Settings,
     /// `[control]`
@@ -224,7 +224,7 @@ impl Config {
             ("[eal]", self.eal != new.eal),
             ("[[port]]", self.ports != new.ports),
             ("[bridge] name or fail_mode", bridge(self) != bridge(new)),
-            ("[cache]", self.megaflows != new.megaflows),
+            ("[cache]", self.caches != new.caches),
             ("[conntrack]", self.conntrack != new.conntrack),
             ("[control]", self.control != new.control),
             ("[metrics]", self.metrics != new.metrics),

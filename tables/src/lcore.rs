@@ -12,7 +12,7 @@ use weir_ct::{Entry, Filter, Settings, Tracker};
 use weir_packet::Tick;
 
 use crate::cache::{
-    CacheStats, MegaflowSettings, Megaflows, Trace, Trajectories, TrajectorySettings,
+    CacheSettings, CacheStats, MegaflowSettings, Megaflows, Trace, Trajectories, TrajectorySettings,
 };
 use crate::classifier::HashSecret;
 use crate::counters::LcoreCounters;
@@ -119,6 +119,18 @@ impl Lcore {
     #[must_use]
     pub fn with_trajectories(mut self, settings: TrajectorySettings) -> Self {
         self.trajectories = Some(Trajectories::new(settings, HashSecret(self.secret)));
+        self
+    }
+
+    /// The same with these caches.
+    #[must_use]
+    pub fn with_caches(mut self, settings: CacheSettings) -> Self {
+        if let Some(megaflows) = settings.megaflows {
+            self = self.with_megaflows(megaflows);
+        }
+        if let Some(trajectories) = settings.trajectories {
+            self = self.with_trajectories(trajectories);
+        }
         self
     }
 

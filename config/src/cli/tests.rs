@@ -59,7 +59,7 @@ fn a_wrong_command_line_is_exit_code_2() {
         "weir replay x.toml --in weir0=a.pcap",
         "weir dump-flows a b c",
         "weir run a b",
-        "weir run --no-cache=trajectory",
+        "weir run --no-cache=tables",
         "weir run --no-cache=",
     ] {
         assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
@@ -87,7 +87,12 @@ fn inputs_keep_their_order() {
 fn caches_run_unless_switched_off() {
     let lines = [
         ("weir run", None, None),
-        ("weir run --no-cache", Some(CacheLevel::Megaflow), None),
+        ("weir run --no-cache", Some(CacheLevel::All), None),
+        (
+            "weir run --no-cache=trajectory",
+            Some(CacheLevel::Trajectory),
+            None,
+        ),
         (
             "weir run --no-cache=megaflow",
             Some(CacheLevel::Megaflow),
@@ -96,7 +101,7 @@ fn caches_run_unless_switched_off() {
         // What follows without = is the configuration, not a cache.
         (
             "weir run --no-cache a.toml",
-            Some(CacheLevel::Megaflow),
+            Some(CacheLevel::All),
             Some("a.toml"),
         ),
     ];

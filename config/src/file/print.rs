@@ -41,9 +41,20 @@ pub(super) fn to_toml(config: &Config) -> String {
             ),
         }),
         cache: Some(raw::Cache {
-            trajectories: None,
-            megaflows: typed(config.megaflows.map_or(0, |cache| int(cache.entries))),
+            trajectories: typed(
+                config
+                    .caches
+                    .trajectories
+                    .map_or(0, |cache| int(cache.entries)),
+            ),
+            megaflows: typed(
+                config
+                    .caches
+                    .megaflows
+                    .map_or(0, |cache| int(cache.entries)),
+            ),
             masks_per_port: config
+                .caches
                 .megaflows
                 .and_then(|cache| typed(int(cache.masks_per_port))),
         }),

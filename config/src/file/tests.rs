@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use weir_ct::{Settings, Timeouts};
-use weir_tables::cache::MegaflowSettings;
+use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
 use weir_tables::port::PortNo;
 
 use super::{Bridge, Config, Control, Device, Eal, FailMode, FlowSource, Port, Vlans, timeouts};
@@ -61,10 +61,13 @@ fn defaults_are_those_of_the_documentation() {
             flows: vec![],
             fail_mode: FailMode::Secure,
         },
-        megaflows: Some(MegaflowSettings {
-            entries: 65_536,
-            masks_per_port: 64,
-        }),
+        caches: CacheSettings {
+            trajectories: Some(TrajectorySettings { entries: 262_144 }),
+            megaflows: Some(MegaflowSettings {
+                entries: 65_536,
+                masks_per_port: 64,
+            }),
+        },
         conntrack: Settings {
             max_connections: 1_000_000,
             tcp_loose: true,
@@ -83,11 +86,16 @@ fn defaults_are_those_of_the_documentation() {
 }
 
 #[test]
-fn zero_megaflows_are_no_cache() {
-    let megaflows = |cache: &str| {
+fn zero_entries_are_no_cache() {
+    let caches = |cache: &str| {
         let text = format!("{PORT}[cache]\n{cache}\n");
-        Config::parse("a.toml", &text).expect("valid").megaflows
+        Config::parse("a.toml", &text).expect("valid").caches
     };
+    let megaflows = |cache: &str| caches(cache).megaflows;
+    let trajectories = |cache: &str| caches(cache).trajectories;
+    assert_eq!(trajectories("trajectories = 0"), None);
+    let two = TrajectorySettings { entries: 2 };
+    assert_eq!(trajectories("trajectories = 2\nmegaflows = 0"), Some(two));
     assert_eq!(megaflows("megaflows = 0\nmasks_per_port = 7"), None);
     let least = MegaflowSettings {
         entries: 1,
@@ -264,6 +272,7 @@ prop_compose! {
         flows in prop::collection::vec(text(), 0..3),
         fail_mode in prop_oneof![Just(FailMode::Secure), Just(FailMode::Standalone)],
         megaflows in prop::option::of((1_usize..=16_777_216, 1_usize..=4_096)),
+        trajectories in prop::option::of(1_usize..=16_777_216),
         conntrack in conntrack(),
         socket in text(),
         mode in 0_u32..=0o777,
@@ -276,8 +285,11 @@ prop_compose! {
             eal,
             ports,
             bridge: Bridge { name: bridge, flows, fail_mode },
-            megaflows: megaflows
-                .map(|(entries, masks_per_port)| MegaflowSettings { entries, masks_per_port }),
+            caches: CacheSettings {
+                trajectories: trajectories.map(|entries| TrajectorySettings { entries }),
+                megaflows: megaflows
+                    .map(|(entries, masks_per_port)| MegaflowSettings { entries, masks_per_port }),
+            },
             conntrack,
             control: Control { socket: socket.into(), mode, owner, group },
             metrics: metrics.map(|listen| SocketAddr::new(listen.ip(), listen.port())),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 use weir_ct::Settings;
-use weir_tables::cache::MegaflowSettings;
+use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
 
 use super::raw::{self, Typed};
 use super::{Bridge, Config, Control, DEFAULT_SOCKET, Eal, FailMode, FlowSource, timeouts};
@@ -41,7 +41,7 @@ impl Validator<'_> {
             eal,
             ports,
             bridge: self.bridge(raw.bridge.unwrap_or_default())?,
-            megaflows: self.cache(raw.cache.unwrap_or_default())?,
+            caches: self.cache(raw.cache.unwrap_or_default())?,
             conntrack: self.conntrack(raw.conntrack.unwrap_or_default())?,
             control: self.control(raw.control.unwrap_or_default())?,
             metrics: self.listen(raw.metrics.unwrap_or_default().listen)?,
@@ -130,17 +130,23 @@ impl Validator<'_> {
         })
     }
 
-    fn cache(&self, raw: raw::Cache) -> Result<Option<MegaflowSettings>, Diagnostic> {
-        if let Some(trajectories) = &raw.trajectories {
-            return Err(self.not_yet(trajectories.span(), "trajectories"));
-        }
-        let entries = self.integer("megaflows", raw.megaflows, 0..=16_777_216, 65_536)?;
+    fn cache(&self, raw: raw::Cache) -> Result<CacheSettings, Diagnostic> {
+        let range = 0..=16_777_216;
+        let trajectories =
+            self.integer("trajectories", raw.trajectories, range.clone(), 262_144)?;
+        let entries = self.integer("megaflows", raw.megaflows, range, 65_536)?;
         let masks_per_port = self.integer("masks_per_port", raw.masks_per_port, 1..=4_096, 64)?;
         let settings = MegaflowSettings {
             entries,
             masks_per_port,
         };
-        Ok((entries > 0).then_some(settings))
+        let trajectories = TrajectorySettings {
+            entries: trajectories,
+        };
+        Ok(CacheSettings {
+            trajectories: (trajectories.entries > 0).then_some(trajectories),
+            megaflows: (entries > 0).then_some(settings),
+        })
     }
 
     fn conntrack(&self, raw: raw::Conntrack) -> Result<Settings, Diagnostic> {

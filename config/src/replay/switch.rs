@@ -31,10 +31,7 @@ impl OfflineSwitch {
     pub fn new(config: &Config, seed: u64, now: Tick) -> Result<Self, Vec<Diagnostic>> {
         let mut policy = Policy::load(config, 1, HashSecret(seed), now)?;
         let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
-        let mut lcore = Lcore::new(0, snapshot, &policy.conntrack, seed);
-        if let Some(megaflows) = config.megaflows {
-            lcore = lcore.with_megaflows(megaflows);
-        }
+        let lcore = Lcore::new(0, snapshot, &policy.conntrack, seed).with_caches(config.caches);
         Ok(Self { policy, lcore })
     }
 
