@@ -100,8 +100,8 @@ pub fn all(meter: &Meter, mut progress: impl FnMut(&Line)) -> Result<Vec<Line>, 
         for policy in ["port-to-port", "firewall", "snat", "nine-tables"] {
             let scenario = Scenario::named(&format!("{policy}-{connections}"));
             let scenario = scenario.expect("a policy and a number");
-            for (caches, name) in [(Caches::Megaflows, "cached"), (Caches::None, "tables")] {
-                let what = format!("pipeline, {name}: {policy}");
+            for &caches in Caches::ALL {
+                let what = format!("pipeline, {}: {policy}", caches.name());
                 stage(&what, pipeline(meter, &scenario, caches)?);
             }
         }

@@ -25,7 +25,7 @@ fn main() {
         "nine-tables-1k",
         "snat-1k",
     ] {
-        for caches in [Caches::Megaflows, Caches::None] {
+        for &caches in Caches::ALL {
             nothing_is_allocated(name, caches);
         }
     }

@@ -45,7 +45,7 @@ impl Bench {
         let allocations = self
             .scenarios
             .iter()
-            .map(|scenario| Ok(micro::pipeline(&meter, scenario, Caches::Megaflows)?.allocations));
+            .map(|scenario| Ok(micro::pipeline(&meter, scenario, Caches::Trajectories)?.allocations));
         let allocations = allocations.collect::<Result<Vec<f64>, Failure>>()?;
         let ceiling = Testpmd(ForwardMode::Io).name();
         let rates = report::bench(&rows, WEIR, &ceiling, &allocations, machine.tsc_hz);

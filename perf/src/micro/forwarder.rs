@@ -6,7 +6,7 @@ use std::time::Duration;
 use weir_config::policy::{apply, read_flow_text};
 use weir_ct::{Filter, Settings};
 use weir_packet::{Tick, VecFrame};
-use weir_tables::cache::MegaflowSettings;
+use weir_tables::cache::{MegaflowSettings, TrajectorySettings};
 use weir_tables::classifier::HashSecret;
 use weir_tables::counters::Counter;
 use weir_tables::flow_tables::FlowTables;
@@ -29,6 +29,8 @@ const BURSTS_PER_TICK: u32 = 512;
 /// What stands between a packet and the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caches {
+    /// The trajectory cache, and behind it the megaflow cache.
+    Trajectories,
     /// The megaflow cache.
     Megaflows,
     /// Nothing.
@@ -37,11 +39,12 @@ pub enum Caches {
 
 impl Caches {
     /// All choices.
-    pub const ALL: &[Self] = &[Self::Megaflows, Self::None];
+    pub const ALL: &[Self] = &[Self::Trajectories, Self::Megaflows, Self::None];
 
     /// A word for it.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Trajectories => "trajectories",
             Self::Megaflows => "megaflows",
             Self::None => "tables",
         }
@@ -113,6 +116,9 @@ impl Forwarder {
         let stores = [Direction::Forward, Direction::Reply].map(|way| Store::new(traffic, way));
         let lcore = Lcore::new(0, snapshot, &settings, SECRET);
         let lcore = match caches {
+            Caches::Trajectories => lcore
+                .with_megaflows(MegaflowSettings::default())
+                .with_trajectories(trajectories(traffic.connections)),
             Caches::Megaflows => lcore.with_megaflows(MegaflowSettings::default()),
             Caches::None => lcore,
         };
@@ -198,6 +204,14 @@ impl Forwarder {
             .first(frames)
             .map(|chunk| driver.burst(direction, chunk))
             .sum()
+    }
+}
+
+/// Room for both directions of so many connections and as many to spare.
+fn trajectories(connections: u32) -> TrajectorySettings {
+    let default = TrajectorySettings::default();
+    TrajectorySettings {
+        entries: default.entries.max(connections as usize * 4),
     }
 }
 
