@@ -4,6 +4,7 @@
 //! over, as `net_pcap` does; the line "copy" is that alone, and each line says what it takes
 //! above it.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use weir_config::policy::{apply, read_flow_text};
@@ -16,7 +17,7 @@ use weir_tables::flow_tables::FlowTables;
 use weir_tables::key::FlowKey;
 use weir_tables::port::PortNo;
 
-use crate::captures::{Direction, Traffic};
+use crate::captures::{Direction, Order, Traffic};
 use crate::failure::Failure;
 use crate::scenario::Scenario;
 
@@ -47,65 +48,54 @@ const SECRET: u64 = 0x5eed;
 /// Sizes of the connection tables.
 const CONNECTIONS: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
-/// Measures everything; tells `progress` about each line.
+/// Policies whose pipeline is measured.
+const POLICIES: [&str; 4] = ["port-to-port", "firewall", "snat", "nine-tables"];
+
+/// Measures everything whose name contains `only`; tells `progress` about each line.
 ///
 /// # Errors
 /// If the pipeline does not do what its scenario says.
-pub fn all(meter: &Meter, mut progress: impl FnMut(&Line)) -> Result<Vec<Line>, Failure> {
-    let mut lines = Vec::new();
-    let mut add = |line: Line| {
-        progress(&line);
-        lines.push(line);
+pub fn all(meter: &Meter, only: &str, progress: impl FnMut(&Line)) -> Result<Vec<Line>, Failure> {
+    let mut sheet = Sheet {
+        only,
+        progress,
+        lines: Vec::new(),
+        with: String::new(),
+        copy: None,
     };
     for connections in CONNECTIONS {
-        let with = |count: u32| format!("{count} connections");
         let traffic = Traffic::udp(connections);
+        sheet.with = format!("{connections} connections");
         let copy = copied(meter, &traffic, |_| {});
-        let base = copy.cycles.median;
-        let mut stage = |what: &str, cost: Cost| {
-            let copy = Some(base);
-            add(Line {
-                what: what.to_owned(),
-                with: with(connections),
-                cost,
-                copy,
-            });
-        };
-        stage("copy", copy);
+        sheet.copy = Some(copy.cycles.median);
+        sheet.add("copy", || Ok(copy))?;
         if connections == CONNECTIONS[0] {
-            stage(
-                "parse",
-                copied(meter, &traffic, |frame| {
-                    let _ = std::hint::black_box(parse(frame.head(), frame.len()));
-                }),
-            );
-            stage(
-                "parse, tuple",
-                copied(meter, &traffic, |frame| {
-                    let layout = parse(frame.head(), frame.len()).unwrap_or_default();
-                    std::hint::black_box(Tuple::of(frame.head(), &layout));
-                }),
-            );
-            stage(
-                "parse, verify checksums",
-                copied(meter, &traffic, |frame| {
-                    let layout = parse(frame.head(), frame.len()).unwrap_or_default();
-                    let ip = ipv4_header_checksum_ok(frame.head(), &layout);
-                    std::hint::black_box(ip && l4_checksum_ok(frame, &layout));
-                }),
-            );
+            parsing(meter, &traffic, &mut sheet)?;
         }
-        stage("parse, ct() established", ct_established(meter, &traffic)?);
-        stage("parse, ct(commit) new", ct_new(meter, &traffic));
-        for policy in ["port-to-port", "firewall", "snat", "nine-tables"] {
-            let scenario = Scenario::named(&format!("{policy}-{connections}"));
-            let scenario = scenario.expect("a policy and a number");
+        sheet.add("parse, ct() established", || {
+            ct_established(meter, &traffic)
+        })?;
+        sheet.add("parse, ct(commit) new", || Ok(ct_new(meter, &traffic)))?;
+        for policy in POLICIES {
             for &caches in Caches::ALL {
-                let what = format!("pipeline, {}: {policy}", caches.name());
-                stage(&what, pipeline(meter, &scenario, caches)?);
+                sheet.pipeline(meter, caches, &format!("{policy}-{connections}"))?;
+            }
+        }
+        for policy in ["firewall", "snat"] {
+            sheet.opening(meter, &format!("{policy}-{connections}"))?;
+        }
+        if connections > CONNECTIONS[1] {
+            // More than a small cache holds: what insertion and eviction cost.
+            for caches in [Caches::Trajectories, Caches::FewTrajectories] {
+                for order in ["", "-zipf"] {
+                    if caches == Caches::FewTrajectories || !order.is_empty() {
+                        sheet.pipeline(meter, caches, &format!("firewall-{connections}{order}"))?;
+                    }
+                }
             }
         }
     }
+    sheet.copy = None;
     for (rules, masks) in [
         (1, 1),
         (100, 1),
@@ -114,16 +104,84 @@ pub fn all(meter: &Meter, mut progress: impl FnMut(&Line)) -> Result<Vec<Line>, 
         (10_000, 10),
         (10_000, 30),
     ] {
-        let with = format!("{rules} rules, {masks} masks");
-        let cost = classify(meter, rules, masks);
-        add(Line {
-            what: "classify".to_owned(),
-            with,
-            cost,
-            copy: None,
-        });
+        sheet.with = format!("{rules} rules, {masks} masks");
+        sheet.add("classify", || Ok(classify(meter, rules, masks)))?;
     }
-    Ok(lines)
+    Ok(sheet.lines)
+}
+
+/// The results so far, and what goes into the next lines.
+struct Sheet<'a, P> {
+    only: &'a str,
+    progress: P,
+    lines: Vec<Line>,
+    with: String,
+    copy: Option<f64>,
+}
+
+impl<P: FnMut(&Line)> Sheet<'_, P> {
+    /// Adds a line, if it is wanted.
+    fn add(
+        &mut self,
+        what: &str,
+        cost: impl FnOnce() -> Result<Cost, Failure>,
+    ) -> Result<(), Failure> {
+        if !what.contains(self.only) {
+            return Ok(());
+        }
+        let line = Line {
+            what: what.to_owned(),
+            with: self.with.clone(),
+            cost: cost()?,
+            copy: self.copy,
+        };
+        (self.progress)(&line);
+        self.lines.push(line);
+        Ok(())
+    }
+
+    fn pipeline(&mut self, meter: &Meter, caches: Caches, name: &str) -> Result<(), Failure> {
+        let scenario = Scenario::named(name).expect("a scenario");
+        let policy = &scenario.policy.name;
+        let order = match scenario.traffic.order {
+            Order::Shuffled => "",
+            Order::Zipf { .. } => ", Zipf",
+        };
+        let what = format!("pipeline, {}: {policy}{order}", caches.name());
+        self.add(&what, || pipeline(meter, &scenario, caches))
+    }
+
+    fn opening(&mut self, meter: &Meter, name: &str) -> Result<(), Failure> {
+        let scenario = Scenario::named(name).expect("a scenario");
+        let what = format!("pipeline, new connections: {}", scenario.policy.name);
+        self.add(&what, || opening(meter, &scenario))
+    }
+}
+
+/// What is read of each frame.
+fn parsing<P: FnMut(&Line)>(
+    meter: &Meter,
+    traffic: &Traffic,
+    sheet: &mut Sheet<'_, P>,
+) -> Result<(), Failure> {
+    sheet.add("parse", || {
+        Ok(copied(meter, traffic, |frame| {
+            let _ = std::hint::black_box(parse(frame.head(), frame.len()));
+        }))
+    })?;
+    sheet.add("parse, tuple", || {
+        Ok(copied(meter, traffic, |frame| {
+            let layout = parse(frame.head(), frame.len()).unwrap_or_default();
+            std::hint::black_box(Tuple::of(frame.head(), &layout));
+        }))
+    })?;
+    sheet.add("parse, verify checksums", || {
+        Ok(copied(meter, traffic, |frame| {
+            let layout = parse(frame.head(), frame.len()).unwrap_or_default();
+            let ip = ipv4_header_checksum_ok(frame.head(), &layout);
+            std::hint::black_box(ip && l4_checksum_ok(frame, &layout));
+        }))
+    })
 }
 
 /// What `stage` costs on each frame of `traffic`, copied into a burst that is used again.
@@ -235,6 +293,28 @@ pub fn pipeline(meter: &Meter, scenario: &Scenario, caches: Caches) -> Result<Co
     });
     if sent != packets || forwarder.drops() != dropped {
         let message = format!("{}: of {packets} frames {sent} were sent", scenario.name);
+        return Err(Failure::Unproven(message));
+    }
+    Ok(cost)
+}
+
+/// The first packet of each connection of `scenario` through everything that an lcore does with
+/// a frame, with all caches.
+fn opening(meter: &Meter, scenario: &Scenario) -> Result<Cost, Failure> {
+    let forwarder = RefCell::new(Forwarder::new(scenario, Caches::Trajectories)?);
+    let frames = forwarder.borrow().packets_per_turn() / 2;
+    let (mut sent, mut samples) = (0, 0);
+    let cost = meter.measure_with(
+        frames,
+        // What was filled once and emptied has its memory.
+        || forwarder.borrow_mut().forget_connections(),
+        |()| {
+            sent += forwarder.borrow_mut().one_way(Direction::Forward);
+            samples += 1;
+        },
+    );
+    if sent != samples * frames {
+        let message = format!("{}: {sent} connections were opened", scenario.name);
         return Err(Failure::Unproven(message));
     }
     Ok(cost)

@@ -30,6 +30,9 @@ pub(crate) struct Bench {
 
 #[derive(Debug, Args)]
 pub(crate) struct Stages {
+    /// Measure only those whose name contains this.
+    #[arg(long, value_name = "WORD", default_value = "")]
+    only: String,
     /// Keep the results in DIR/DATE-MACHINE.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
@@ -42,15 +45,14 @@ impl Bench {
         let meter = meter();
         let programs = [Program::TestpmdIo, Program::Weir];
         let rows = self.runs.rows(&self.scenarios, &programs, &machine)?;
-        let allocations = self
-            .scenarios
-            .iter()
-            .map(|scenario| Ok(micro::pipeline(&meter, scenario, Caches::Trajectories)?.allocations));
+        let allocations = self.scenarios.iter().map(|scenario| {
+            Ok(micro::pipeline(&meter, scenario, Caches::Trajectories)?.allocations)
+        });
         let allocations = allocations.collect::<Result<Vec<f64>, Failure>>()?;
         let ceiling = Testpmd(ForwardMode::Io).name();
         let rates = report::bench(&rows, WEIR, &ceiling, &allocations, machine.tsc_hz);
         println!("{rates}");
-        let lines = stage_lines(&meter)?;
+        let lines = stage_lines(&meter, "")?;
         println!("{}", stages(&lines));
 
         if let Some(dir) = &self.runs.keep {
@@ -73,7 +75,7 @@ impl Stages {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let machine = Machine::this();
         println!("{machine}");
-        let lines = stage_lines(&meter())?;
+        let lines = stage_lines(&meter(), &self.only)?;
         let text = stages(&lines);
         println!("{text}");
         if let Some(dir) = &self.keep {
@@ -89,8 +91,8 @@ impl Stages {
     }
 }
 
-fn stage_lines(meter: &Meter) -> Result<Vec<Line>, Failure> {
-    micro::all(meter, |line| {
+fn stage_lines(meter: &Meter, only: &str) -> Result<Vec<Line>, Failure> {
+    micro::all(meter, only, |line| {
         eprintln!(
             "{}, {}: {:.1} cycles",
             line.what, line.with, line.cost.cycles.median

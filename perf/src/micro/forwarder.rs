@@ -31,6 +31,8 @@ const BURSTS_PER_TICK: u32 = 512;
 pub enum Caches {
     /// The trajectory cache, and behind it the megaflow cache.
     Trajectories,
+    /// The same, too small for most traffic.
+    FewTrajectories,
     /// The megaflow cache.
     Megaflows,
     /// Nothing.
@@ -38,13 +40,14 @@ pub enum Caches {
 }
 
 impl Caches {
-    /// All choices.
+    /// All that a switch is likely to have.
     pub const ALL: &[Self] = &[Self::Trajectories, Self::Megaflows, Self::None];
 
     /// A word for it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Trajectories => "trajectories",
+            Self::FewTrajectories => "few-trajectories",
             Self::Megaflows => "megaflows",
             Self::None => "tables",
         }
@@ -52,7 +55,8 @@ impl Caches {
 
     /// The choice that is called `name`.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|one| one.name() == name)
+        let all = Self::ALL.iter().chain(&[Self::FewTrajectories]);
+        all.copied().find(|one| one.name() == name)
     }
 }
 
@@ -119,6 +123,9 @@ impl Forwarder {
             Caches::Trajectories => lcore
                 .with_megaflows(MegaflowSettings::default())
                 .with_trajectories(trajectories(traffic.connections)),
+            Caches::FewTrajectories => lcore
+                .with_megaflows(MegaflowSettings::default())
+                .with_trajectories(TrajectorySettings { entries: FEW }),
             Caches::Megaflows => lcore.with_megaflows(MegaflowSettings::default()),
             Caches::None => lcore,
         };
@@ -206,6 +213,9 @@ impl Forwarder {
             .sum()
     }
 }
+
+/// Entries of a cache that is too small.
+const FEW: usize = 16_384;
 
 /// Room for both directions of so many connections and as many to spare.
 fn trajectories(connections: u32) -> TrajectorySettings {
