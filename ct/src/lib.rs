@@ -22,6 +22,10 @@
 //! among the leases. Which port is free is found in constant time, however many are taken.
 #![forbid(unsafe_code)]
 
+// What drives several shards in tests is the same inside of this crate and outside.
+#[cfg(test)]
+extern crate self as weir_ct;
+
 mod counters;
 mod directory;
 mod entry;
@@ -42,6 +46,9 @@ mod tcp;
 mod testing;
 mod tracker;
 mod wheel;
+#[cfg(test)]
+#[path = "../tests/world/mod.rs"]
+mod world;
 
 pub use counters::Counters;
 pub use entry::{DumpStyle, Entry, ProtocolInfo, TcpInfo};

@@ -10,7 +10,9 @@ use crate::entry::Entry;
 use crate::filter::{Filter, PartialTuple};
 use crate::request::{Commit, CtDrop, Outcome, Request};
 use crate::settings::{Settings, TableTooSmall, Timeouts};
+use crate::shard::Bounds;
 use crate::state::CtState;
+use crate::world::{Parcel, World};
 
 /// A packet of few addresses and ports, so that packets meet.
 #[derive(Clone, Copy, Debug)]
@@ -235,6 +237,19 @@ impl Connection {
         }
     }
 
+    fn known(&self, now: u64) -> Known {
+        let Self {
+            zone,
+            original,
+            mark,
+            label,
+            replied,
+            deadline,
+        } = *self;
+        let reply = original.reversed();
+        (zone, original, reply, mark, label, replied, deadline - now)
+    }
+
     fn outcome(&self, state: CtState) -> Outcome {
         let Self {
             mark,
@@ -305,6 +320,60 @@ fn settings(max_connections: u32) -> Settings {
 }
 
 proptest! {
+    /// As below, on several shards; without limits, which are each table's own.
+    #[test]
+    fn shards_agree_with_the_model(
+        operations in operations(),
+        shards in prop::sample::select(&[1u16, 2, 4][..]),
+        secret: u64,
+        chance: u64,
+        start in 0..1_000_000u64,
+    ) {
+        let timeouts = Timeouts::default();
+        let mut world = World::new(shards, &settings(200), secret, chance, Bounds::default());
+        let mut model = Model { limit: usize::MAX, ..Model::default() };
+        let mut now = start;
+        for operation in operations {
+            let tick = Tick::from_millis(now);
+            match operation {
+                Operation::Packet(packet, request) => {
+                    let frame = text::frame(&packet.line());
+                    let tuple = crate::world::tuple_of(&frame).expect("it has one");
+                    let Request { zone, commit, .. } = request;
+                    let (number, nat, seen) = (0, None, None);
+                    let parcel = Parcel { number, frame, zone, commit, nat, seen };
+                    let there = world.packet(parcel, tick).outcome;
+                    let forget = |outcome| Outcome { seen: None, recall: None, ..outcome };
+                    let wanted = model.packet(tuple, packet.protocol, &request, now, &timeouts);
+                    prop_assert_eq!(there.map(forget), wanted, "{}", packet.line());
+                }
+                Operation::Pass(millis) => now += millis,
+                Operation::Expire(_) => {
+                    world.expire(tick);
+                }
+                Operation::Flush(filter, _) => {
+                    model.connections.retain(|connection| connection.deadline > now);
+                    // Expired ones may be flushed as well; they are no longer in the model.
+                    let expired = world.entries(Tick::ZERO).len() - model.connections.len();
+                    let flushed = world.flush(&filter, tick);
+                    let wanted = model.flush(&filter);
+                    prop_assert!((wanted..=wanted + expired as u64).contains(&flushed));
+                }
+                Operation::Limit(_) => {}
+            }
+            let tick = Tick::from_millis(now);
+            world.check(tick);
+            world.shards.iter().for_each(|shard| shard.tracker().check(tick));
+            model.connections.retain(|connection| connection.deadline > now);
+            let mut there: Vec<_> = world.entries(tick).iter().map(known).collect();
+            let mut wanted: Vec<_> = model.connections.iter().map(|other| other.known(now)).collect();
+            there.sort_unstable();
+            wanted.sort_unstable();
+            prop_assert_eq!(there, wanted);
+        }
+        world.end(Tick::from_millis(now));
+    }
+
     #[test]
     fn agrees_with_the_model(operations in operations(), secret: u64, start in 0..1_000_000u64) {
         let timeouts = Timeouts::default();
@@ -351,14 +420,7 @@ proptest! {
             model.connections.retain(|connection| connection.deadline > now);
             let mut entries: Vec<_> =
                 dump(&tracker, Tick::from_millis(now)).iter().map(known).collect();
-            let mut wanted: Vec<_> = model
-                .connections
-                .iter()
-                .map(|connection| {
-                    let Connection { zone, original, mark, label, replied, deadline } = *connection;
-                    (zone, original, original.reversed(), mark, label, replied, deadline - now)
-                })
-                .collect();
+            let mut wanted: Vec<_> = model.connections.iter().map(|other| other.known(now)).collect();
             entries.sort_unstable();
             wanted.sort_unstable();
             prop_assert_eq!(entries, wanted);

@@ -4,13 +4,15 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
 use weir_nat::{NatFlags, NatKind, NatRange, NatSpec, PortChoice, Translation};
-use weir_packet::{Frame, Tick, Tuple, VecFrame, text};
+use weir_packet::{Frame, IpPair, Tick, Tuple, VecFrame, text};
 
 use crate::filter::Filter;
 use crate::request::{Commit, CtDrop, Outcome, Request};
 use crate::settings::{Settings, Timeouts};
+use crate::shard::{Bounds, Shard};
 use crate::state::CtState;
 use crate::tracker::Tracker;
+use crate::world::{Parcel, World};
 
 const OUTSIDE: [Ipv4Addr; 2] = [
     Ipv4Addr::new(198, 51, 100, 7),
@@ -145,6 +147,31 @@ fn execute(
     Ok(outcome)
 }
 
+/// The same in a world of several shards.
+fn execute_in(
+    world: &mut World,
+    frame: &mut VecFrame,
+    nat: Option<&NatSpec>,
+    now: u64,
+) -> Result<Outcome, CtDrop> {
+    let now = Tick::from_millis(now);
+    if world.shards.len() > 1 {
+        // Whose time is over holds what it has of another shard until it is forgotten.
+        world.expire(now);
+    }
+    let parcel = Parcel {
+        number: 0,
+        frame: frame.clone(),
+        zone: 0,
+        commit: Some(Commit::default()),
+        nat: nat.copied(),
+        seen: None,
+    };
+    let done = world.packet(parcel, now);
+    *frame = done.frame;
+    done.outcome
+}
+
 /// A packet of this tuple, which is one that `Packet` makes or the answer to one.
 fn packet_of(tuple: &Tuple) -> VecFrame {
     let (src, dst) = (tuple.src(), tuple.dst());
@@ -163,6 +190,27 @@ fn settings() -> Settings {
     Settings {
         max_connections: 64,
         ..Settings::default()
+    }
+}
+
+/// The tuple of replies to an `address` and number that the source got.
+fn snat_reply(plain: &Tuple, address: IpAddr, number: u16) -> Tuple {
+    let IpAddr::V4(dst) = address else {
+        return *plain;
+    };
+    let IpPair::V4 { src, .. } = plain.ip else {
+        return *plain;
+    };
+    let (src_port, dst_port) = match plain.protocol {
+        1 => (number, plain.dst_port),
+        17 => (plain.src_port, number),
+        _ => (0, 0),
+    };
+    Tuple {
+        ip: IpPair::V4 { src, dst },
+        protocol: plain.protocol,
+        src_port,
+        dst_port,
     }
 }
 
@@ -203,10 +251,18 @@ fn is_allowed(spec: &NatSpec, original: &Tuple, reply: &Tuple) -> bool {
 
 proptest! {
     #[test]
-    fn agrees_with_the_model(operations in operations(), secret: u64, start in 0..1_000_000u64) {
+    fn agrees_with_the_model(
+        operations in operations(),
+        shards in prop::sample::select(&[1u16, 2, 4][..]),
+        secret: u64,
+        chance: u64,
+        start in 0..1_000_000u64,
+    ) {
         let timeouts = Timeouts::default();
-        let mut tracker = Tracker::new(&settings(), secret);
+        let mut world = World::new(shards, &settings(), secret, chance, Bounds::default());
         let mut model: Vec<Connection> = Vec::new();
+        // Those that a turn of the wheel may not have reached yet.
+        let mut late: Vec<Connection> = Vec::new();
         let mut now = start;
         for operation in operations {
             let after = |wait: std::time::Duration| now + wait.as_millis() as u64;
@@ -218,7 +274,7 @@ proptest! {
                         connection.original == *tuple || connection.reply == *tuple
                     });
                     let known = model.iter().position(|connection| connection.original == original);
-                    let outcome = execute(&mut tracker, &mut frame, spec.as_ref(), now);
+                    let outcome = execute_in(&mut world, &mut frame, spec.as_ref(), now);
                     if let Some(at) = known {
                         let outcome = outcome.expect("it exists");
                         let connection = &mut model[at];
@@ -246,7 +302,7 @@ proptest! {
                     } else if taken(&original) {
                         // A reply by chance: somebody's outside tuple is this one.
                         prop_assert!(outcome.is_ok());
-                        tracker.flush(0, usize::MAX, &Filter::default(), &mut 0);
+                        world.flush(&Filter::default(), Tick::from_millis(now));
                         model.clear();
                     } else {
                         let plain = original.reversed();
@@ -256,7 +312,8 @@ proptest! {
                                 let reply = tuple_of(&frame).reversed();
                                 prop_assert!(is_allowed(&spec, &original, &reply), "{reply}");
                                 prop_assert!(!taken(&reply), "{reply} is taken");
-                                // The original port is kept while it is free.
+                                // The original port is kept while it is free; without
+                                // another address it leads home.
                                 if let NatSpec::Allocate { kind: NatKind::Src, range: None, .. } = spec {
                                     prop_assert!(reply == plain || taken(&plain));
                                 }
@@ -286,12 +343,26 @@ proptest! {
                                             || connection.original.src() == address,
                                     });
                                     prop_assert!(used.count() > 0, "{address} has no connection");
+                                    let NatSpec::Allocate { range: Some(range), .. } = spec else {
+                                        continue;
+                                    };
+                                    if kind == NatKind::Dst {
+                                        continue;
+                                    }
+                                    // Not one port is free, whoever has it.
+                                    let (first, last) = range.ports.unwrap_or_default();
+                                    for number in first..=last {
+                                        let reply = snat_reply(&plain, address, number);
+                                        let late = shards > 1
+                                            && late.iter().any(|other| other.reply == reply);
+                                        prop_assert!(taken(&reply) || late, "{reply} is free");
+                                    }
                                 }
                             }
                             Err(drop) => panic!("{drop}"),
                         }
                         if model.len() == 60 {
-                            tracker.flush(0, usize::MAX, &Filter::default(), &mut 0);
+                            world.flush(&Filter::default(), Tick::from_millis(now));
                             model.clear();
                         }
                     }
@@ -304,7 +375,7 @@ proptest! {
                         // To an answer that nobody else could have sent.
                         let mut frame = packet_of(&connection.reply);
                         let bare = NatSpec::Existing;
-                        let outcome = execute(&mut tracker, &mut frame, Some(&bare), now);
+                        let outcome = execute_in(&mut world, &mut frame, Some(&bare), now);
                         let outcome = outcome.expect("the connection is there");
                         prop_assert!(outcome.state.contains(CtState::EST | CtState::RPL));
                         prop_assert_eq!(tuple_of(&frame), connection.original.reversed());
@@ -319,20 +390,26 @@ proptest! {
                 }
                 Operation::Pass(millis) => now += millis,
                 Operation::Expire(budget) => {
-                    tracker.expire(Tick::from_millis(now), budget);
+                    for shard in &mut world.shards {
+                        shard.tracker_mut().expire(Tick::from_millis(now), budget);
+                    }
+                    world.settle(Tick::from_millis(now));
                 }
                 Operation::Flush(client) => {
                     let client = IpAddr::V4(Ipv4Addr::new(10, 0, 0, client));
                     let mut filter = Filter::default();
                     filter.original.src = Some(client);
-                    tracker.flush(0, usize::MAX, &filter, &mut 0);
+                    world.flush(&filter, Tick::from_millis(now));
                     model.retain(|connection| connection.original.src() != client);
                 }
             }
+            late.extend(model.iter().filter(|connection| connection.deadline <= now));
+            late.retain(|connection| connection.deadline + 128 > now);
             model.retain(|connection| connection.deadline > now);
-            tracker.check(Tick::from_millis(now));
-            let mut there = Vec::new();
-            tracker.dump(0, usize::MAX, &Filter::default(), Tick::from_millis(now), &mut there);
+            let tick = Tick::from_millis(now);
+            world.check(tick);
+            world.shards.iter().for_each(|shard| shard.tracker().check(tick));
+            let there = world.entries(tick);
             let mut there: Vec<_> = there.iter().map(|entry| (entry.original, entry.reply)).collect();
             let mut wanted: Vec<_> = model.iter()
                 .map(|connection| (connection.original, connection.reply))
@@ -342,9 +419,13 @@ proptest! {
             prop_assert_eq!(there, wanted);
         }
         let end = Tick::from_millis(now + 1_000_000_000);
-        while tracker.expire(end, 16) > 0 {}
-        tracker.check(end);
-        prop_assert!(tracker.table.leases().is_empty(), "every lease came back");
+        world.expire(end);
+        for shard in &world.shards {
+            shard.tracker().check(end);
+            prop_assert!(shard.tracker().table.leases().is_empty(), "every lease came back");
+            prop_assert_eq!(shard.pairs(), (0, 0), "every reservation came back");
+        }
+        prop_assert!(world.shards.iter().all(Shard::is_quiet));
     }
 }
 
