@@ -8,6 +8,7 @@ mod batch;
 pub mod clock;
 mod dpdk_sys;
 pub mod eal;
+pub mod huge_pages;
 pub mod lcore;
 mod log;
 mod mbuf;

@@ -6,8 +6,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use weir_config::cli::{Cli, Command};
 use weir_config::verbs;
+use weir_pmd::huge_pages::HugePages;
 
 mod run;
+
+#[global_allocator]
+static ALLOCATOR: HugePages = HugePages;
 
 fn main() -> ExitCode {
     match Cli::parse().command {

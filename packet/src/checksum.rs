@@ -21,7 +21,8 @@ pub use packet::{
 /// Segments may be of odd length: what follows is added at the right half of its word.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {
-    /// Sum of big-endian 16-bit words; far from overflow, as each addition is below 2^17.
+    /// Sum of 16-bit words in the machine's byte order; far from overflow, as each addition is
+    /// below 2^49.
     total: u64,
     /// Whether an odd number of bytes was added.
     odd: bool,
@@ -40,36 +41,39 @@ impl Sum {
     #[inline]
     pub fn add_bytes(&mut self, bytes: &[u8]) {
         let sum = sum_words(bytes);
-        self.total += u64::from(if self.odd { sum.swap_bytes() } else { sum });
+        self.total += if self.odd {
+            fold(sum).swap_bytes().into()
+        } else {
+            sum
+        };
         self.odd ^= !bytes.len().is_multiple_of(2);
     }
 
     /// Adds a 16-bit number of a pseudo header.
     #[inline]
-    pub fn add_u16(&mut self, word: u16) {
-        self.total += u64::from(word);
+    pub const fn add_u16(&mut self, word: u16) {
+        self.total += word.to_be() as u64;
     }
 
     /// Adds a 32-bit number of a pseudo header.
     #[inline]
-    pub fn add_u32(&mut self, number: u32) {
-        self.total += u64::from(number >> 16) + u64::from(number & 0xffff);
+    pub const fn add_u32(&mut self, number: u32) {
+        self.total += number.to_be() as u64;
     }
 
     /// Adds the pseudo header of IPv4 (RFC 793, RFC 768); `len` is that of the L4 packet.
     #[inline]
-    pub fn add_ipv4_pseudo(&mut self, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, len: u16) {
+    pub const fn add_ipv4_pseudo(&mut self, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, len: u16) {
         self.add_u32(src.to_bits());
         self.add_u32(dst.to_bits());
-        self.add_u16(protocol.into());
+        self.add_u16(protocol as u16);
         self.add_u16(len);
     }
 
     /// Adds the pseudo header of IPv6 (RFC 8200 8.1); `len` is that of the L4 packet.
     #[inline]
     pub fn add_ipv6_pseudo(&mut self, src: Ipv6Addr, dst: Ipv6Addr, protocol: u8, len: u32) {
-        self.add_u16(sum_words(&src.octets()));
-        self.add_u16(sum_words(&dst.octets()));
+        self.total += sum_words(&src.octets()) + sum_words(&dst.octets());
         self.add_u32(len);
         self.add_u16(protocol.into());
     }
@@ -77,7 +81,7 @@ impl Sum {
     /// The sum in 16 bits. 0 only if everything added was 0.
     #[inline]
     pub const fn fold(self) -> u16 {
-        fold(self.total)
+        u16::from_be(fold(self.total))
     }
 
     /// The checksum of what was added.
@@ -205,44 +209,31 @@ const fn fold(sum: u64) -> u16 {
     sum as u16
 }
 
-/// The folded sum of big-endian 16-bit words; an odd last byte is the left half of its word.
+/// The sum of 16-bit words in the machine's byte order, in some 32-bit words' worth of carries;
+/// an odd last byte is the first of its word.
 #[inline]
-fn sum_words(bytes: &[u8]) -> u16 {
-    // The sum does not depend on the byte order in which words are added (RFC 1071 2), nor on
-    // their width: added as the machine reads them, swapped once at the end. The lanes are as
-    // wide as that for their carries; four of them do not wait for each other.
-    let mut lanes = [0u128; 4];
-    let (blocks, rest) = bytes.as_chunks::<32>();
-    for block in blocks {
-        let (words, _) = block.as_chunks::<8>();
-        for (lane, word) in lanes.iter_mut().zip(words) {
-            *lane += u128::from(u64::from_ne_bytes(*word));
-        }
+fn sum_words(bytes: &[u8]) -> u64 {
+    // The sum depends neither on the byte order in which words are added (RFC 1071 2) nor on
+    // their width. Halves of 32 bits leave room for the carries of any frame.
+    let halves = |word: u64| (word & 0xffff_ffff) + (word >> 32);
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut sum = 0;
+    for word in words {
+        sum += halves(u64::from_ne_bytes(*word));
     }
-    let (words, rest) = rest.as_chunks::<8>();
-    for (lane, word) in lanes.iter_mut().zip(words) {
-        *lane += u128::from(u64::from_ne_bytes(*word));
-    }
-    let [a, b, c, d] = lanes;
-    let lanes = a + b + c + d;
-    let mut sum = [lanes as u64, (lanes >> 64) as u64].map(|half| u64::from(fold(half)));
     let rest = match rest.split_first_chunk::<4>() {
         Some((word, rest)) => {
-            sum[0] += u64::from(u32::from_ne_bytes(*word));
+            sum += u64::from(u32::from_ne_bytes(*word));
             rest
         }
         None => rest,
     };
-    sum[0] += u64::from(match *rest {
-        [a, b, c] => {
-            sum[1] += u64::from(u16::from_ne_bytes([c, 0]));
-            u16::from_ne_bytes([a, b])
-        }
-        [a, b] => u16::from_ne_bytes([a, b]),
-        [a] => u16::from_ne_bytes([a, 0]),
+    sum + match *rest {
+        [a, b, c] => u64::from(u16::from_ne_bytes([a, b])) + u64::from(u16::from_ne_bytes([c, 0])),
+        [a, b] => u16::from_ne_bytes([a, b]).into(),
+        [a] => u16::from_ne_bytes([a, 0]).into(),
         _ => 0,
-    });
-    u16::to_be(fold(sum[0] + sum[1]))
+    }
 }
 
 #[cfg(test)]

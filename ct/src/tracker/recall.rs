@@ -71,7 +71,7 @@ impl Part {
 }
 
 /// What a packet that was allowed makes of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Allowed(Option<Tcp>);
 
 impl Tracker {

@@ -97,13 +97,6 @@ pub(crate) struct Entry {
 const _: () = assert!(size_of::<Entry>() == 128);
 
 impl Entry {
-    #[inline]
-    fn connections(&self) -> impl Iterator<Item = Recall> {
-        let named = self.places.iter().zip(&self.versions);
-        let recall = |(&place, &version)| Recall { place, version };
-        named.map(recall).take(self.connections.into())
-    }
-
     const EMPTY: Self = Self {
         words: [0; WORDS],
         generation: 0,
@@ -209,25 +202,43 @@ impl Trajectories {
     #[inline]
     fn places(&self, hashed: Hashed) -> u32 {
         let set = &self.signatures[hashed.set as usize];
-        let mut places = 0;
-        for (at, signature) in set.iter().enumerate() {
-            places |= u32::from(*signature == hashed.signature) << at;
+        // Of the machine's vectors, without a branch.
+        let mut places = [0_u16; WAYS];
+        for (at, place) in places.iter_mut().enumerate() {
+            *place = if set[at] == hashed.signature {
+                1 << at
+            } else {
+                0
+            };
         }
-        places
+        u32::from(places.into_iter().fold(0, |all, place| all | place))
     }
 
-    /// The connections that the entry names.
+    /// How many connections the entry names.
     #[inline]
-    pub(crate) fn connections(&self, id: EntryId) -> impl Iterator<Item = Recall> {
-        self.entries[id.0 as usize].connections()
+    pub(crate) fn connections(&self, id: EntryId) -> usize {
+        self.entries[id.0 as usize].connections.into()
     }
 
-    /// The MAC addresses that the entry names: source and destination.
+    /// One of the connections that the entry names.
     #[inline]
-    pub(crate) fn macs(&self, id: EntryId) -> [Option<MacPlace>; 2] {
+    pub(crate) fn recall(&self, id: EntryId, at: usize) -> Recall {
         let entry = &self.entries[id.0 as usize];
+        Recall {
+            place: entry.places[at],
+            version: entry.versions[at],
+        }
+    }
+
+    /// The MAC addresses that the entry names, if any: source and destination.
+    #[inline]
+    pub(crate) fn macs(&self, id: EntryId) -> Option<[Option<MacPlace>; 2]> {
+        let entry = &self.entries[id.0 as usize];
+        if !entry.mac_source && !entry.mac_destination {
+            return None;
+        }
         let mut at = usize::from(entry.connections);
-        [entry.mac_source, entry.mac_destination].map(|is_named| {
+        Some([entry.mac_source, entry.mac_destination].map(|is_named| {
             is_named.then(|| {
                 at += 1;
                 MacPlace {
@@ -235,7 +246,7 @@ impl Trajectories {
                     version: entry.versions[at - 1],
                 }
             })
-        })
+        }))
     }
 
     /// Whether a frame is within what the entry's program is for: neither too long nor at the

@@ -12,7 +12,7 @@
 //! What is refused takes the long way, as if it had not been found.
 
 use smallvec::SmallVec;
-use weir_ct::{Allowed, Part, Recall};
+use weir_ct::{Allowed, Part};
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, parse};
 
@@ -118,7 +118,7 @@ impl Lcore {
         let mut stages = std::mem::take(&mut self.stages);
         self.find(in_port, &burst, &mut stages);
         let (mut hits, mut misses) = (0, 0);
-        for (frame, stage) in burst.into_iter().zip(stages.iter()) {
+        for (mut frame, stage) in burst.into_iter().zip(stages.iter()) {
             let Stage {
                 layout,
                 key,
@@ -126,13 +126,15 @@ impl Lcore {
                 found,
             } = stage;
             let missed = match *found {
-                Found::Entry(id) => match self.check(id, key, &frame, layout, now) {
-                    Some(allowed) => {
+                Found::Entry(id) => match self.hit(id, key, frame, layout, now, out) {
+                    Ok(()) => {
                         hits += 1;
-                        self.hit(id, allowed, frame, layout, now, out);
                         continue;
                     }
-                    None => true,
+                    Err(Refused(back)) => {
+                        frame = back;
+                        true
+                    }
                 },
                 Found::Nothing | Found::Likely(_) => true,
                 Found::NoKey => false,
@@ -166,6 +168,13 @@ impl Lcore {
         let interest = self.snapshot.interest;
         for (frame, stage) in burst.iter().zip(stages.iter_mut()) {
             let head = frame.head();
+            if let Some((layout, key)) = Key::of_plain(head, frame.len(), in_port, interest) {
+                stage.layout = layout;
+                stage.key = key;
+                stage.hashed = trajectories.hash(&stage.key);
+                stage.found = Found::Nothing;
+                continue;
+            }
             stage.found = match parse(head, frame.len()) {
                 Err(_) => Found::Runt,
                 Ok(layout) => {
@@ -194,69 +203,69 @@ impl Lcore {
                 && let Some(id) = trajectories.find(likely, stage.hashed, &stage.key)
             {
                 stage.found = Found::Entry(id);
-                for recall in trajectories.connections(id) {
-                    self.tracker.prefetch(recall);
+                for at in 0..trajectories.connections(id) {
+                    self.tracker.prefetch(trajectories.recall(id, at));
                 }
             }
         }
     }
 
-    /// All checks of a hit; says what the packet makes of each connection. `None`: it is none.
-    #[inline]
-    fn check<F: Frame>(
-        &mut self,
-        id: EntryId,
-        key: &Key,
-        frame: &F,
-        layout: &Layout,
-        now: Tick,
-    ) -> Option<SmallVec<[(Recall, Allowed); REFS]>> {
-        let trajectories = self.trajectories.as_mut()?;
-        // An earlier packet of the burst may have put another in its place.
-        let stands = trajectories.is_of(id, key)
-            && trajectories.is_current(id, key, &self.snapshot)
-            && trajectories.admits(id, frame, layout);
-        if !stands {
-            return None;
-        }
-        let mut allowed = SmallVec::new();
-        let mut connections = trajectories.connections(id).peekable();
-        if connections.peek().is_some() {
-            let part = part(frame, layout)?;
-            for recall in connections {
-                allowed.push((recall, self.tracker.allows(recall, &part, now)?));
-            }
-        }
-        let [source, destination] = trajectories.macs(id);
-        let known = source.is_none_or(|place| self.macs.stands(place))
-            && destination.is_none_or(|place| self.macs.is_young(place, now));
-        known.then_some(allowed)
-    }
-
-    /// The effects of a hit.
+    /// One packet by way of an entry: first all checks, which write nothing, then all effects.
     #[inline]
     fn hit<F, O>(
         &mut self,
         id: EntryId,
-        allowed: SmallVec<[(Recall, Allowed); REFS]>,
+        key: &Key,
         frame: F,
         layout: &Layout,
         now: Tick,
         out: &mut O,
-    ) where
+    ) -> Result<(), Refused<F>>
+    where
         F: Frame,
         O: Output<F>,
     {
         let Some(trajectories) = &mut self.trajectories else {
-            return;
+            return Err(Refused(frame));
         };
-        for (recall, allowed) in allowed {
+        // An earlier packet of the burst may have put another in its place.
+        let stands = trajectories.is_of(id, key)
+            && trajectories.is_current(id, key, &self.snapshot)
+            && trajectories.admits(id, &frame, layout);
+        if !stands {
+            return Err(Refused(frame));
+        }
+        let connections = trajectories.connections(id);
+        let mut allowed = [Allowed::default(); REFS];
+        if connections > 0 {
+            let Some(part) = part(&frame, layout) else {
+                return Err(Refused(frame));
+            };
+            for (at, allowed) in allowed.iter_mut().enumerate().take(connections) {
+                match self.tracker.allows(trajectories.recall(id, at), &part, now) {
+                    Some(by_this) => *allowed = by_this,
+                    None => return Err(Refused(frame)),
+                }
+            }
+        }
+        let macs = trajectories.macs(id);
+        if let Some([source, destination]) = macs {
+            let known = source.is_none_or(|place| self.macs.stands(place))
+                && destination.is_none_or(|place| self.macs.is_young(place, now));
+            if !known {
+                return Err(Refused(frame));
+            }
+        }
+
+        for (at, allowed) in allowed.into_iter().enumerate().take(connections) {
+            let recall = trajectories.recall(id, at);
             self.tracker.apply(recall, allowed, now);
         }
-        if let [Some(source), _] = trajectories.macs(id) {
+        if let Some([Some(source), _]) = macs {
             self.macs.refresh(source, now);
         }
         trajectories.run(id, frame, layout, out, &self.counters);
+        Ok(())
     }
 
     /// One packet by way of the tables or of the megaflow cache. Returns whether it was written
@@ -299,6 +308,9 @@ impl Lcore {
         counters.drop(DropReason::Runt);
     }
 }
+
+/// A packet that an entry is not for, to go the long way.
+struct Refused<F>(F);
 
 /// What a packet that has a key is to connections; `None` if `ct()` would find it invalid.
 #[inline]

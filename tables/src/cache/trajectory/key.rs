@@ -8,7 +8,7 @@
 //!
 //! Cost: a dozen loads; three multiplications for the hash.
 
-use weir_packet::{Fragment, L3, L4, Layout, protocol};
+use weir_packet::{Fragment, L3, L4, Layout, ether_type, protocol};
 
 use crate::classifier::HashSecret;
 use crate::extract::VLAN_PRESENT;
@@ -199,6 +199,77 @@ impl Key {
         Some(Self(words))
     }
 
+    /// As [`Key::of`], with the layout, for what most packets are: IPv4 without options, tag or
+    /// fragment, UDP or TCP. `None`: look closer.
+    #[inline]
+    pub(crate) fn of_plain(
+        head: &[u8],
+        len: usize,
+        in_port: PortIndex,
+        interest: Interest,
+    ) -> Option<(Layout, Self)> {
+        const LINK: usize = 14;
+        const IP: usize = 20;
+        let bytes: &[u8; LINK + IP + 8] = head.first_chunk()?;
+        let is_plain = bytes[12] == 0x08
+            && bytes[13] == 0
+            && bytes[14] == 0x45
+            && bytes[20] & 0x3f | bytes[21] == 0;
+        let total = usize::from(be16(bytes, 16));
+        if !is_plain || total < IP + 8 || LINK + total > len {
+            return None;
+        }
+        let number = bytes[23];
+        let (l4, flags) = match number {
+            protocol::UDP => {
+                let size = usize::from(be16(bytes, 38));
+                if size < 8 || size > total - IP {
+                    return None;
+                }
+                (L4::Udp, 0)
+            }
+            protocol::TCP => {
+                let header: &[u8; LINK + IP + 20] = head.first_chunk()?;
+                let size = usize::from(header[46] >> 4) * 4;
+                let room = (LINK + total).min(head.len()).saturating_sub(LINK + IP);
+                if size < 20 || size > room {
+                    return None;
+                }
+                (L4::Tcp, be16(header, 46) & 0x0fff)
+            }
+            _ => return None,
+        };
+        let layout = Layout {
+            ether_type: ether_type::IPV4,
+            vlan_tags: 0,
+            protocol: number,
+            l3: L3::Ipv4,
+            l4,
+            fragment: Fragment::No,
+            l3_offset: LINK as u16,
+            l4_offset: (LINK + IP) as u16,
+            l3_end: (LINK + total) as u32,
+            fragment_header_offset: 0,
+            malformed: None,
+        };
+        let varying = u64::from(bytes[15]) << TOS_SHIFT
+            | u64::from(bytes[22]) << TTL_SHIFT
+            | u64::from(flags) << FLAGS_SHIFT;
+        let shape = (IP as u64 / 4) << IHL_SHIFT;
+        let numbers = u64::from(be32(bytes, 34)) << 32;
+        let key = [
+            be64(bytes, 26),
+            numbers | u64::from(in_port.0) << 16 | u64::from(number) << 8 | shape,
+            varying & interest.bits,
+            be64(bytes, 0),
+            u64::from(be32(bytes, 8)) << 32 | u64::from(interest.epoch),
+            0,
+            0,
+            0,
+        ];
+        Some((layout, Self(key)))
+    }
+
     /// Whether it is an IPv6 packet's.
     #[inline]
     pub(super) const fn is_v6(&self) -> bool {
@@ -324,6 +395,14 @@ fn be64<const N: usize>(bytes: &[u8; N], at: usize) -> u64 {
 }
 
 #[inline]
+fn be16<const N: usize>(bytes: &[u8; N], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+#[inline]
 fn be32<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
     u32::from_be_bytes(std::array::from_fn(|byte| bytes[at + byte]))
 }
+
+#[cfg(test)]
+mod tests;

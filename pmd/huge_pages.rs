@@ -1,0 +1,120 @@
+//! The allocator of the program: large tables lie in huge pages.
+//!
+//! A table of some megabytes that is read at random misses the TLB with every look-up if it lies
+//! in pages of 4 kB. So whatever is large is mapped by itself, aligned to huge pages, and the
+//! kernel is asked for them (`madvise(2)`, `MADV_HUGEPAGE`) before the first touch; where it has
+//! none, ordinary pages serve. All else is the system allocator's.
+//!
+//! Threads: as the system allocator's.
+//! Cost: for what is large, two or three system calls; nothing for the rest.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::num::NonZeroUsize;
+use std::ptr::{NonNull, null_mut};
+
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
+
+/// The size of a huge page, in bytes.
+const HUGE_PAGE: usize = 2 << 20;
+/// What is at least as large is mapped by itself.
+const LARGE: usize = 2 * HUGE_PAGE;
+
+/// The allocator.
+#[derive(Clone, Copy, Debug)]
+pub struct HugePages;
+
+// SAFETY: what is large by its layout is mapped and unmapped here, what is not is the system
+// allocator's; a block's layout, and so its side, is the same in every call about it.
+unsafe impl GlobalAlloc for HugePages {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_large(layout) {
+            map(layout.size())
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { System.alloc(layout) }
+        }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if is_large(layout) {
+            // Fresh mappings are zero.
+            map(layout.size())
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { System.alloc_zeroed(layout) }
+        }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if is_large(layout) {
+            if let Some(start) = NonNull::new(block) {
+                // SAFETY: map() mapped this many bytes here, and nobody uses them any more.
+                let _ = unsafe { munmap(start.cast(), mapped_size(layout.size())) };
+            }
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { System.dealloc(block, layout) }
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that the new size, rounded up, is no overflow.
+        let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        if !is_large(layout) && !is_large(new) {
+            // SAFETY: the caller's promise.
+            return unsafe { System.realloc(block, layout, new_size) };
+        }
+        // SAFETY: `new` is a layout of the caller's; the blocks are different ones, each at
+        // least as long as what is copied; the old one is not used again.
+        unsafe {
+            let copy = self.alloc(new);
+            if !copy.is_null() {
+                std::ptr::copy_nonoverlapping(block, copy, layout.size().min(new_size));
+                self.dealloc(block, layout);
+            }
+            copy
+        }
+    }
+}
+
+const fn is_large(layout: Layout) -> bool {
+    layout.size() >= LARGE && layout.align() <= HUGE_PAGE
+}
+
+/// In whole huge pages; the largest `Layout` leaves room for it.
+const fn mapped_size(size: usize) -> usize {
+    size.next_multiple_of(HUGE_PAGE)
+}
+
+/// Maps at least `size` bytes of zeros, aligned to a huge page; null if there is no memory.
+fn map(size: usize) -> *mut u8 {
+    let wanted = mapped_size(size);
+    // More than is wanted, so that an aligned part of it is as much.
+    let Some(length) = NonZeroUsize::new(wanted + HUGE_PAGE) else {
+        return null_mut();
+    };
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
+    // SAFETY: a new mapping overlaps nothing.
+    let Ok(start) = (unsafe { mmap_anonymous(None, length, protection, flags) }) else {
+        return null_mut();
+    };
+    let before = start.addr().get().next_multiple_of(HUGE_PAGE) - start.addr().get();
+    let behind = HUGE_PAGE - before;
+    // SAFETY: all three parts lie within the mapping; the first and the last are given back and
+    // not used. Neither that nor the advice can fail in a way that matters.
+    unsafe {
+        let aligned = start.byte_add(before);
+        if before > 0 {
+            let _ = munmap(start, before);
+        }
+        if behind > 0 {
+            let _ = munmap(aligned.byte_add(wanted), behind);
+        }
+        let _ = madvise(aligned, wanted, MmapAdvise::MADV_HUGEPAGE);
+        aligned.cast().as_ptr()
+    }
+}
+
+#[cfg(test)]
+mod tests;
