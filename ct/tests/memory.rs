@@ -4,7 +4,7 @@
 use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use weir_ct::{Commit, Request, Settings, Tracker};
+use weir_ct::{Bounds, Commit, Owners, Request, Settings, Shard, ShardId, Tracker};
 use weir_nat::{NatFlags, NatKind, NatRange, NatSpec};
 use weir_packet::{Frame, Tick, VecFrame, text};
 
@@ -32,7 +32,21 @@ fn memory_is_taken_at_start_and_within_its_bound() {
         assert!(bytes >= max_connections as usize * 200, "{bytes} bytes");
         drop(tracker);
     }
+    shared();
     churn();
+}
+
+/// The same with several lcores, the directory included.
+fn shared() {
+    let settings = Settings::default();
+    let region = Region::new(ALLOCATOR);
+    let owners = Owners::new(4, 1);
+    let shard: Shard<()> = Shard::new(&settings, 1, &owners, ShardId(0), Bounds::default());
+    let bytes = region.change().bytes_allocated;
+    // The wheel's heads, and the queues to four shards.
+    let bound = settings.max_connections as usize * BYTES_PER_CONNECTION + 1_000_000;
+    assert!(bytes <= bound, "{bytes} bytes, of {bound}");
+    drop(shard);
 }
 
 /// A table at its limit, every connection translated, several generations long: nothing is

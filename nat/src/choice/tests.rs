@@ -12,6 +12,8 @@ struct Model {
     known: HashSet<(Tuple, bool)>,
     /// Questions asked.
     questions: usize,
+    /// One tuple in so many leads home.
+    lcores: u64,
 }
 
 impl Model {
@@ -20,6 +22,7 @@ impl Model {
             taken: taken.into_iter().collect(),
             known: HashSet::new(),
             questions: 0,
+            lcores: 1,
         }
     }
 }
@@ -39,6 +42,10 @@ impl Connections for Model {
             self.known.insert((*reply, end == End::Src));
         }
         taken
+    }
+
+    fn leads_home(&self, reply: &Tuple) -> bool {
+        tuple_hash(99, reply).is_multiple_of(self.lcores)
     }
 }
 
@@ -451,4 +458,71 @@ proptest! {
         // The same question has the same answer.
         prop_assert_eq!(choice.reply(&original, &mut model), Ok(given));
     }
+
+    /// The offers hold all that may be chosen, and what leads home is found first; another is
+    /// never given.
+    #[test]
+    fn offers_hold_every_reply(
+        (kind, range, flags) in any_choice(),
+        original in any_original(),
+        lcores in 1..5u64,
+        taken in 0..=100u64,
+        salt: u64,
+    ) {
+        let choice = Choice { kind, range: range.as_ref(), flags, secret: 1, random: 2 };
+        let possible: HashSet<_> = every_reply(&choice, &original).into_iter().collect();
+        let mut offered = HashSet::new();
+        let mut position = Position::default();
+        let mut given_up = false;
+        let mut found = None;
+        let is_taken = |tuple: &Tuple| mixed(salt ^ tuple_hash(3, tuple)) % 100 < taken;
+        let mut model = Model::new(possible.iter().copied().filter(is_taken));
+        model.lcores = lcores;
+        while let Some((offer, next)) = choice.offer(&original, position).expect("one version") {
+            let candidates: Vec<_> = (0..).map_while(|index| offer.candidate(index)).collect();
+            prop_assert!(offer.only().is_none_or(|only| candidates == [*only]));
+            let good = |tuple: &&Tuple| model.leads_home(tuple) && !model.taken.contains(*tuple);
+            let first = candidates.iter().find(good).copied();
+            match offer.find(&mut model) {
+                Search::Found(tuple) => {
+                    prop_assert_eq!(Some(tuple), first);
+                    found = found.or(first);
+                }
+                Search::Exhausted => prop_assert_eq!(first, None),
+                Search::GivenUp => given_up = true,
+            }
+            offered.extend(candidates);
+            position = next;
+        }
+        prop_assert_eq!(&offered, &possible);
+        prop_assert!(!given_up || lcores > 1);
+        prop_assert_eq!(choice.reply(&original, &mut model), Ok(found));
+    }
+}
+
+/// With several lcores the original port is kept if it leads home, else the next one is taken
+/// that does.
+#[test]
+fn the_next_port_that_leads_home_is_taken() {
+    let one = range(7, 7, None);
+    let choice = choice(NatKind::Src, Some(&one));
+    let mut model = Model::new([]);
+    model.lcores = 4;
+    let mut kept = 0;
+    for port in 2000..2400 {
+        let original = udp(1, port, 9, 53);
+        let reply = choice
+            .reply(&original, &mut model)
+            .expect("one version")
+            .expect("one is free");
+        assert!(model.leads_home(&reply));
+        kept += u32::from(reply.dst_port == port);
+        let passed_over = (port..reply.dst_port).map(|dst_port| Tuple { dst_port, ..reply });
+        assert!(
+            passed_over
+                .into_iter()
+                .all(|tuple| !model.leads_home(&tuple))
+        );
+    }
+    assert!((60..140).contains(&kept), "one in four: {kept}");
 }
