@@ -11,6 +11,7 @@ use weir_perf::scenario::Scenario;
 
 mod bench;
 mod compare;
+mod generate;
 mod instructions;
 mod runs;
 
@@ -49,6 +50,12 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  perf record weir-perf drive firewall-10k megaflows 100")]
     Drive(instructions::Drive),
 
+    /// Send packets made from templates to a switch, and count what comes back.
+    #[command(after_help = "Example:\n  \
+        weir-perf generate flood.txt --rate 1000000 \\\n    \
+        --port net_memif0,role=client,id=0,socket=/tmp/memif.sock,socket-abstract=no")]
+    Generate(generate::Generate),
+
     /// Count instructions per packet, without devices, with callgrind.
     #[command(after_help = "Example:\n  weir-perf instructions --keep perf/runs")]
     Instructions(instructions::Instructions),
@@ -68,6 +75,7 @@ impl Command {
             Self::Compare(options) => options.run().map(done),
             Self::CompareAll(options) => options.run().map(done),
             Self::Drive(options) => options.run().map(done),
+            Self::Generate(options) => options.run().map(done),
             Self::Instructions(options) => options.run().map(done),
             Self::Stages(options) => options.run().map(done),
         }

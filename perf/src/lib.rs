@@ -9,6 +9,7 @@ pub mod contender;
 pub mod daemon;
 pub mod failure;
 pub mod flow_mods;
+pub mod generator;
 pub mod instructions;
 pub mod kept;
 pub mod machine;
