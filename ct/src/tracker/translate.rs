@@ -10,9 +10,9 @@ use crate::owner::ShardId;
 use crate::record::Direction;
 use crate::request::{CtDrop, Meeting, Request, Role};
 use crate::state::CtState;
-use crate::table::{Table, Turn};
+use crate::table::Table;
+use crate::tracker::Tracker;
 use crate::tracker::quest::{Asked, Quest, Refusal};
-use crate::tracker::{PROBE, Tracker};
 
 impl Tracker {
     /// The tuple that replies to `tuple` are to have, which no connection has, and which end is
@@ -156,28 +156,6 @@ impl Tracker {
             zone,
             now,
         }
-    }
-
-    /// Forgets connections whose time is over though their turn to be looked at may not have
-    /// come, at most twice [`PROBE`] of them; returns whether there was one.
-    pub(crate) fn forget_overdue(&mut self, now: Tick) -> bool {
-        let mut forgotten = 0;
-        for _ in 0..PROBE {
-            match self.table.turn(now) {
-                Turn::Forgotten => forgotten += 1,
-                Turn::PutBack => {}
-                Turn::Done => break,
-            }
-        }
-        for _ in 0..PROBE {
-            let Some(slot) = self.table.overdue(now, PROBE as usize) else {
-                break;
-            };
-            self.table.remove(slot);
-            forgotten += 1;
-        }
-        self.counters.expired += forgotten;
-        forgotten > 0
     }
 
     /// What is to become of a packet of the connection in `slot`; notes the translation in its

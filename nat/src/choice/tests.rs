@@ -3,6 +3,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
+use super::offer::with_number;
 use super::*;
 use crate::leases::{Leases, Pool};
 
