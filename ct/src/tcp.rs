@@ -205,6 +205,18 @@ impl Tcp {
         }
     }
 
+    /// Before the first segment.
+    pub(crate) const UNHEARD: Self = Self {
+        original: End::unheard(Scale::NONE),
+        reply: End::unheard(Scale::NONE),
+    };
+
+    /// How far both ends have come.
+    #[inline]
+    pub(crate) const fn states(&self) -> [PeerState; 2] {
+        [self.original.state, self.reply.state]
+    }
+
     pub(crate) const fn end(&self, direction: Direction) -> &End {
         match direction {
             Direction::Original => &self.original,

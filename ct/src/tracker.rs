@@ -22,7 +22,7 @@ use crate::tcp::Verdict;
 
 pub use quest::Quest;
 pub(crate) use quest::Refusal;
-pub use recall::{Allowed, Part, Recall};
+pub use recall::{After, Part, Recall};
 
 /// The connection tracker of one lcore.
 pub struct Tracker {
@@ -442,10 +442,10 @@ fn merged(commit: Commit, mark: u32, label: u128) -> (u32, u128) {
 /// The part of a protocol's state on which the state of a packet can depend.
 const fn visible(protocol: &Protocol) -> [u8; 2] {
     match protocol {
-        Protocol::Tcp(tcp) => [
-            tcp.end(Direction::Original).state as u8,
-            tcp.end(Direction::Reply).state as u8,
-        ],
+        Protocol::Tcp(tcp) => {
+            let [original, reply] = tcp.states();
+            [original as u8, reply as u8]
+        }
         Protocol::Query(query) => [*query as u8, 0],
         Protocol::Datagram(datagram) => [*datagram as u8, 0],
     }

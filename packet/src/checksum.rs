@@ -211,7 +211,7 @@ const fn fold(sum: u64) -> u16 {
 
 /// The sum of 16-bit words in the machine's byte order, in some 32-bit words' worth of carries;
 /// an odd last byte is the first of its word.
-#[inline]
+#[inline(always)]
 fn sum_words(bytes: &[u8]) -> u64 {
     // The sum depends neither on the byte order in which words are added (RFC 1071 2) nor on
     // their width. Halves of 32 bits leave room for the carries of any frame.

@@ -8,11 +8,12 @@
 
 use std::sync::Arc;
 
-use weir_ct::{Entry, Filter, Settings, Tracker};
+use weir_ct::{After, Entry, Filter, Settings, Tracker};
 use weir_packet::Tick;
 
 use crate::cache::{
-    CacheSettings, CacheStats, MegaflowSettings, Megaflows, Trace, Trajectories, TrajectorySettings,
+    CacheSettings, CacheStats, MegaflowSettings, Megaflows, REFS, Trace, Trajectories,
+    TrajectorySettings,
 };
 use crate::classifier::HashSecret;
 use crate::counters::LcoreCounters;
@@ -87,6 +88,8 @@ pub struct Lcore {
     trace: Trace,
     /// What is known of the frames of the burst under way.
     stages: Box<[Stage]>,
+    /// What the packet under way makes of its connections.
+    after: [After; REFS],
     /// Seeds the tables' hashes.
     secret: u64,
 }
@@ -103,6 +106,7 @@ impl Lcore {
             megaflows: None,
             trajectories: None,
             trace: Trace::new(),
+            after: [After::NOTHING; REFS],
             stages: vec![Stage::default(); BURST].into(),
             secret,
         }

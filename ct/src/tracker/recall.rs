@@ -15,7 +15,7 @@
 use weir_packet::hint::prefetch_element;
 use weir_packet::{Layout, Tick};
 
-use super::{Tracker, visible};
+use super::Tracker;
 use crate::extract::Transport;
 use crate::record::{Direction, Protocol};
 use crate::tcp::{Segment, Tcp, Verdict};
@@ -71,8 +71,13 @@ impl Part {
 }
 
 /// What a packet that was allowed makes of a connection.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Allowed(Option<Tcp>);
+#[derive(Clone, Copy, Debug)]
+pub struct After(Tcp);
+
+impl After {
+    /// Nothing yet.
+    pub const NOTHING: Self = Self(Tcp::UNHEARD);
+}
 
 impl Tracker {
     /// Asks for the part of a connection that [`Tracker::allows`] reads.
@@ -81,40 +86,39 @@ impl Tracker {
         prefetch_element(self.table.all_hot(), recall.slot() as usize);
     }
 
-    /// Whether `ct()` would say of a packet what it said when `recall` was made. `None`: not,
-    /// or only after a change. Checksums are the caller's business. Writes nothing.
+    /// Whether `ct()` would say of a packet what it said when `recall` was made; `after` is then
+    /// for [`Tracker::apply`]. If not, or only after a change, the packet has to go the long way.
+    /// Checksums are the caller's business. Writes nothing of the tracker's.
     #[inline]
-    pub fn allows(&self, recall: Recall, part: &Part, now: Tick) -> Option<Allowed> {
-        let hot = self.table.all_hot().get(recall.slot() as usize)?;
+    pub fn allows(&self, recall: Recall, part: &Part, now: Tick, after: &mut After) -> bool {
+        let Some(hot) = self.table.all_hot().get(recall.slot() as usize) else {
+            return false;
+        };
         if hot.version != recall.version || hot.is_expired(now) {
-            return None;
+            return false;
         }
         let direction = recall.direction();
         match (&hot.protocol, &part.0) {
             (Protocol::Datagram(datagram), Transport::Datagram) => {
-                (datagram.after(direction) == *datagram).then_some(Allowed(None))
+                datagram.after(direction) == *datagram
             }
-            (Protocol::Query(query), Transport::Query) => {
-                (query.after(direction) == *query).then_some(Allowed(None))
-            }
+            (Protocol::Query(query), Transport::Query) => query.after(direction) == *query,
             (Protocol::Tcp(tcp), Transport::Tcp(segment)) => {
-                let mut after = *tcp;
-                let verdict = after.update(direction, segment);
-                let steady = verdict == Verdict::Accepted
-                    && visible(&Protocol::Tcp(after)) == visible(&hot.protocol);
-                steady.then_some(Allowed(Some(after)))
+                after.0 = *tcp;
+                let verdict = after.0.update(direction, segment);
+                verdict == Verdict::Accepted && after.0.states() == tcp.states()
             }
-            _ => None,
+            _ => false,
         }
     }
 
-    /// Tracks a packet that [`Tracker::allows`] allowed.
+    /// Tracks a packet that [`Tracker::allows`], to which `after` belongs.
     #[inline]
-    pub fn apply(&mut self, recall: Recall, allowed: Allowed, now: Tick) {
+    pub fn apply(&mut self, recall: Recall, after: &After, now: Tick) {
         let slot = recall.slot();
         let hot = self.table.hot_mut(slot);
-        if let Some(tcp) = allowed.0 {
-            hot.protocol = Protocol::Tcp(tcp);
+        if let Protocol::Tcp(tcp) = &mut hot.protocol {
+            *tcp = after.0;
         }
         let deadline = now + self.settings.timeouts.of(&hot.protocol);
         if hot.deadline != deadline {

@@ -17,7 +17,7 @@
 //! Threads: each lcore has its own.
 //! Cost: memory is taken at start. Installing looks at one set.
 
-use weir_ct::Recall;
+use weir_ct::{Recall, Tracker};
 use weir_packet::hint::{prefetch_element, prefetch_read};
 use weir_packet::{Frame, Layout};
 
@@ -75,39 +75,91 @@ pub(crate) struct Trajectories {
     draw: u32,
 }
 
-/// 128 bytes: two cache lines.
+/// 128 bytes: two cache lines, of which a packet of IPv4 that meets one connection and is not
+/// translated reads the first only.
 #[derive(Clone, Debug)]
-#[repr(align(128))]
+#[repr(C, align(128))]
 pub(crate) struct Entry {
-    /// The key; behind an IPv4 key the tuple that [`Op::EntryTuple`] writes.
-    words: [u64; WORDS],
-    generation: u64,
+    /// The key, or its first half.
+    words: [u64; V4_WORDS],
+    /// The version of the first reference.
+    version: u64,
+    /// The place of the first reference.
+    place: u32,
     program: ProgramId,
-    /// How often it was hit lately.
-    heat: u8,
-    /// How many connections it names; they come first.
-    connections: u8,
-    /// Whether it names the packet's source, and its destination, in the MAC table.
-    mac_source: bool,
-    mac_destination: bool,
-    places: [u32; REFS],
-    versions: [u64; REFS],
+    /// Generation << 16 | [`Entry::SECOND_LINE`] and so on << 8 | heat.
+    state: u64,
+    /// The rest of an IPv6 key, or the tuple that [`program::Op::EntryTuple`] writes.
+    rest: [u64; WORDS - V4_WORDS],
+    versions: [u64; REFS - 1],
+    places: [u32; REFS - 1],
+    unused: u32,
 }
 
 const _: () = assert!(size_of::<Entry>() == 128);
 
 impl Entry {
     const EMPTY: Self = Self {
-        words: [0; WORDS],
-        generation: 0,
+        words: [0; V4_WORDS],
+        version: 0,
+        place: 0,
         program: ProgramId::FIRST,
-        heat: 0,
-        connections: 0,
-        mac_source: false,
-        mac_destination: false,
-        places: [0; REFS],
-        versions: [0; REFS],
+        state: 0,
+        rest: [0; WORDS - V4_WORDS],
+        versions: [0; REFS - 1],
+        places: [0; REFS - 1],
+        unused: 0,
     };
+
+    const HEAT: u64 = 0xff;
+    /// How many connections it names, from this bit on; they come first.
+    const CONNECTIONS: u32 = 8;
+    /// Whether it names the packet's source in the MAC table.
+    const MAC_SOURCE: u64 = 1 << 11;
+    /// Whether it names its destination there.
+    const MAC_DESTINATION: u64 = 1 << 12;
+    /// Whether the second line is needed.
+    const SECOND_LINE: u64 = 1 << 13;
+    const GENERATION: u32 = 16;
+
+    #[inline]
+    const fn generation(&self) -> u64 {
+        self.state >> Self::GENERATION
+    }
+
+    #[inline]
+    const fn connections(&self) -> usize {
+        (self.state >> Self::CONNECTIONS & 7) as usize
+    }
+
+    #[inline]
+    const fn heat(&self) -> u8 {
+        (self.state & Self::HEAT) as u8
+    }
+
+    /// Place and version of a reference.
+    #[inline]
+    const fn reference(&self, at: usize) -> (u32, u64) {
+        match at.checked_sub(1) {
+            None => (self.place, self.version),
+            Some(behind) => (self.places[behind], self.versions[behind]),
+        }
+    }
+
+    const fn refer(&mut self, at: usize, place: u32, version: u64) {
+        match at.checked_sub(1) {
+            None => (self.place, self.version) = (place, version),
+            Some(behind) => {
+                (self.places[behind], self.versions[behind]) = (place, version);
+            }
+        }
+    }
+
+    /// Whether it is that of `key`.
+    #[inline]
+    fn is_of(&self, key: &Key) -> bool {
+        key.same(&self.words, || &self.rest)
+    }
 }
 
 /// Where an entry lies.
@@ -166,14 +218,13 @@ impl Trajectories {
         let id = id_at(hashed.set, places.trailing_zeros());
         let entry = self.entries.get(id.0 as usize)?;
         prefetch_read(&entry.words);
-        prefetch_read(&entry.generation);
         Some(id)
     }
 
     /// The entry of `key`, of which `likely` is one with the same signature.
     #[inline]
     pub(crate) fn find(&self, likely: EntryId, hashed: Hashed, key: &Key) -> Option<EntryId> {
-        if key.same(&self.entries[likely.0 as usize].words) {
+        if self.entries[likely.0 as usize].is_of(key) {
             return Some(likely);
         }
         self.find_behind(likely, hashed, key)
@@ -184,7 +235,7 @@ impl Trajectories {
         let mut places = self.places(hashed);
         while places != 0 {
             let id = id_at(hashed.set, places.trailing_zeros());
-            if id != likely && key.same(&self.entries[id.0 as usize].words) {
+            if id != likely && self.entries[id.0 as usize].is_of(key) {
                 return Some(id);
             }
             places &= places - 1;
@@ -195,7 +246,7 @@ impl Trajectories {
     /// Whether the entry is still that of `key`.
     #[inline]
     pub(crate) fn is_of(&self, id: EntryId, key: &Key) -> bool {
-        key.same(&self.entries[id.0 as usize].words)
+        self.entries[id.0 as usize].is_of(key)
     }
 
     /// The places of a set with a signature, as bits.
@@ -214,37 +265,45 @@ impl Trajectories {
         u32::from(places.into_iter().fold(0, |all, place| all | place))
     }
 
+    /// Asks for what a hit reads beyond the entry's first line, which has come.
+    #[inline]
+    pub(crate) fn prefetch_behind(&self, id: EntryId, tracker: &Tracker) {
+        let entry = &self.entries[id.0 as usize];
+        if entry.state & Entry::SECOND_LINE != 0 {
+            prefetch_read(&entry.rest);
+        }
+        if entry.connections() > 0 {
+            let (place, version) = entry.reference(0);
+            tracker.prefetch(Recall { place, version });
+        }
+    }
+
     /// How many connections the entry names.
     #[inline]
     pub(crate) fn connections(&self, id: EntryId) -> usize {
-        self.entries[id.0 as usize].connections.into()
+        self.entries[id.0 as usize].connections()
     }
 
     /// One of the connections that the entry names.
     #[inline]
     pub(crate) fn recall(&self, id: EntryId, at: usize) -> Recall {
-        let entry = &self.entries[id.0 as usize];
-        Recall {
-            place: entry.places[at],
-            version: entry.versions[at],
-        }
+        let (place, version) = self.entries[id.0 as usize].reference(at);
+        Recall { place, version }
     }
 
     /// The MAC addresses that the entry names, if any: source and destination.
     #[inline]
     pub(crate) fn macs(&self, id: EntryId) -> Option<[Option<MacPlace>; 2]> {
         let entry = &self.entries[id.0 as usize];
-        if !entry.mac_source && !entry.mac_destination {
+        if entry.state & (Entry::MAC_SOURCE | Entry::MAC_DESTINATION) == 0 {
             return None;
         }
-        let mut at = usize::from(entry.connections);
-        Some([entry.mac_source, entry.mac_destination].map(|is_named| {
-            is_named.then(|| {
-                at += 1;
-                MacPlace {
-                    at: entry.places[at - 1],
-                    version: entry.versions[at - 1],
-                }
+        let mut next = entry.connections();
+        Some([Entry::MAC_SOURCE, Entry::MAC_DESTINATION].map(|which| {
+            (entry.state & which != 0).then(|| {
+                let (at, version) = entry.reference(next);
+                next += 1;
+                MacPlace { at, version }
             })
         }))
     }
@@ -272,22 +331,19 @@ impl Trajectories {
         O: Output<F>,
     {
         let entry = &mut self.entries[id.0 as usize];
-        if entry.heat < MOST_HEAT {
-            entry.heat += 1;
+        if entry.heat() < MOST_HEAT {
+            entry.state += 1;
         }
         self.programs.count(entry.program, frame.len());
         let ops = &self.programs.get(entry.program).ops;
-        apply::run(ops, &entry.words, frame, *layout, out, counters);
+        apply::run(ops, &entry.rest, frame, *layout, out, counters);
     }
 
     /// Whether no change of policy concerns the entry, which is that of `key`.
     #[inline]
     pub(crate) fn is_current(&mut self, id: EntryId, key: &Key, snapshot: &Snapshot) -> bool {
-        let Entry {
-            generation,
-            program,
-            ..
-        } = self.entries[id.0 as usize];
+        let entry = &self.entries[id.0 as usize];
+        let (program, generation) = (entry.program, entry.generation());
         self.programs.is_current(program, generation, snapshot) || self.catch_up(id, key, snapshot)
     }
 
@@ -305,11 +361,12 @@ impl Trajectories {
             key: &key,
             mask: &mask,
         };
-        if snapshot.changes.concerns(entry.generation, known) {
+        if snapshot.changes.concerns(entry.generation(), known) {
             self.stats.stale += 1;
             return false;
         }
-        entry.generation = snapshot.generation;
+        entry.state &= (1 << Entry::GENERATION) - 1;
+        entry.state |= snapshot.generation << Entry::GENERATION;
         true
     }
 
@@ -325,9 +382,12 @@ impl Trajectories {
             self.stats.refused += 1;
             return;
         };
-        let mut words = key.0;
-        if !key.is_v6() {
-            words[V4_WORDS..].copy_from_slice(&apply::take_tuple(key, &mut trace.plan.ops));
+        let (mut words, mut rest) = ([0; V4_WORDS], [0; WORDS - V4_WORDS]);
+        words.copy_from_slice(&key.0[..V4_WORDS]);
+        if key.is_v6() {
+            rest.copy_from_slice(&key.0[V4_WORDS..]);
+        } else {
+            rest = apply::take_tuple(key, &mut trace.plan.ops);
         }
         let Some(program) = self.programs.intern(&trace.plan, generation) else {
             self.stats.refused += 1;
@@ -339,20 +399,27 @@ impl Trajectories {
             self.programs.release(entry.program);
         }
         *signature = hashed.signature;
+        let macs = [trace.mac_source, trace.mac_destination];
+        let named = trace.connections.len() + macs.iter().flatten().count();
+        let mut state = generation << Entry::GENERATION
+            | (trace.connections.len() as u64) << Entry::CONNECTIONS;
+        for (place, bit) in macs.iter().zip([Entry::MAC_SOURCE, Entry::MAC_DESTINATION]) {
+            state |= if place.is_some() { bit } else { 0 };
+        }
+        if named > 1 || rest != [0; WORDS - V4_WORDS] {
+            state |= Entry::SECOND_LINE;
+        }
         *entry = Entry {
             words,
-            generation,
+            rest,
             program,
-            connections: trace.connections.len() as u8,
-            mac_source: trace.mac_source.is_some(),
-            mac_destination: trace.mac_destination.is_some(),
+            state,
             ..Entry::EMPTY
         };
-        let macs = [trace.mac_source, trace.mac_destination];
         let connections = trace.connections.iter().map(|at| (at.place, at.version));
         let macs = macs.into_iter().flatten().map(|at| (at.at, at.version));
-        for (n, (place, version)) in connections.chain(macs).enumerate() {
-            (entry.places[n], entry.versions[n]) = (place, version);
+        for (at, (place, version)) in connections.chain(macs).enumerate() {
+            entry.refer(at, place, version);
         }
     }
 
@@ -369,14 +436,14 @@ impl Trajectories {
         self.draw = self.draw.wrapping_mul(0x9e37_79b1).wrapping_add(1);
         let first = self.draw >> 28;
         let choices = || (0..CHOICES).map(|n| id_at(hashed.set, (first + n) % WAYS as u32));
-        let heat = |id: &EntryId| self.entries[id.0 as usize].heat;
+        let heat = |id: &EntryId| self.entries[id.0 as usize].heat();
         let coldest = choices().min_by_key(heat)?;
         if heat(&coldest) == 0 {
             return Some(coldest);
         }
         // All are in use. What is used stays warm in spite of this.
         for id in choices() {
-            self.entries[id.0 as usize].heat -= 1;
+            self.entries[id.0 as usize].state -= 1;
         }
         None
     }

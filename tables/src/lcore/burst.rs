@@ -12,12 +12,12 @@
 //! What is refused takes the long way, as if it had not been found.
 
 use smallvec::SmallVec;
-use weir_ct::{Allowed, Part};
+use weir_ct::Part;
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, parse};
 
 use super::Lcore;
-use crate::cache::{EntryId, Hashed, Key, REFS};
+use crate::cache::{EntryId, Hashed, Key};
 use crate::drops::DropReason;
 use crate::pipeline::{Journey, Output};
 use crate::port::PortIndex;
@@ -203,9 +203,7 @@ impl Lcore {
                 && let Some(id) = trajectories.find(likely, stage.hashed, &stage.key)
             {
                 stage.found = Found::Entry(id);
-                for at in 0..trajectories.connections(id) {
-                    self.tracker.prefetch(trajectories.recall(id, at));
-                }
+                trajectories.prefetch_behind(id, &self.tracker);
             }
         }
     }
@@ -236,15 +234,14 @@ impl Lcore {
             return Err(Refused(frame));
         }
         let connections = trajectories.connections(id);
-        let mut allowed = [Allowed::default(); REFS];
         if connections > 0 {
             let Some(part) = part(&frame, layout) else {
                 return Err(Refused(frame));
             };
-            for (at, allowed) in allowed.iter_mut().enumerate().take(connections) {
-                match self.tracker.allows(trajectories.recall(id, at), &part, now) {
-                    Some(by_this) => *allowed = by_this,
-                    None => return Err(Refused(frame)),
+            for (at, after) in self.after.iter_mut().enumerate().take(connections) {
+                let recall = trajectories.recall(id, at);
+                if !self.tracker.allows(recall, &part, now, after) {
+                    return Err(Refused(frame));
                 }
             }
         }
@@ -257,9 +254,9 @@ impl Lcore {
             }
         }
 
-        for (at, allowed) in allowed.into_iter().enumerate().take(connections) {
+        for (at, after) in self.after.iter().enumerate().take(connections) {
             let recall = trajectories.recall(id, at);
-            self.tracker.apply(recall, allowed, now);
+            self.tracker.apply(recall, after, now);
         }
         if let Some([Some(source), _]) = macs {
             self.macs.refresh(source, now);

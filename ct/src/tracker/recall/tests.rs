@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 use weir_packet::{Frame, L4, Layout, Tick, VecFrame, parse, text};
 
-use super::{Part, Recall};
+use super::{After, Part, Recall};
 use crate::entry::Entry;
 use crate::filter::Filter;
 use crate::request::{Commit, Request};
@@ -92,12 +92,14 @@ proptest! {
             let name: String = line.split(" ").take(4).collect();
             let allowed = known.get(&name).and_then(|&(recall, state)| {
                 let part = part(&frame, &layout)?;
-                Some((recall, state, short.allows(recall, &part, now)?))
+                let mut after = After::NOTHING;
+                let allowed = short.allows(recall, &part, now, &mut after);
+                allowed.then_some((recall, state, after))
             });
             match allowed {
-                Some((recall, state, allowed)) => {
+                Some((recall, state, after)) => {
                     prop_assert_eq!(wanted.map(|outcome| outcome.state), Ok(state), "{}", line);
-                    short.apply(recall, allowed, now);
+                    short.apply(recall, &after, now);
                 }
                 None => {
                     let got = short.execute(&frame, &layout, &request, now);
@@ -138,25 +140,27 @@ fn established_traffic_takes_the_short_way() {
     );
     assert_eq!(send(there, &mut tracker), None, "made");
     assert_eq!(send(back, &mut tracker), None, "replied to");
+    let mut nothing = After::NOTHING;
+    let after = &mut nothing;
     let recall = send(there, &mut tracker).expect("it was there, and changed nothing");
-    assert!(tracker.allows(recall, &Part::UDP, now).is_some());
+    assert!(tracker.allows(recall, &Part::UDP, now, after));
     assert!(
-        tracker.allows(recall, &Part::QUERY, now).is_none(),
+        !tracker.allows(recall, &Part::QUERY, now, after),
         "another protocol"
     );
     let late = now + std::time::Duration::from_secs(3600);
     assert!(
-        tracker.allows(recall, &Part::UDP, late).is_none(),
+        !tracker.allows(recall, &Part::UDP, late, after),
         "its time is over"
     );
     tracker.flush(0, usize::MAX, &Filter::default(), &mut 0);
     assert!(
-        tracker.allows(recall, &Part::UDP, now).is_none(),
+        !tracker.allows(recall, &Part::UDP, now, after),
         "it is gone"
     );
     send(there, &mut tracker);
     assert!(
-        tracker.allows(recall, &Part::UDP, now).is_none(),
+        !tracker.allows(recall, &Part::UDP, now, after),
         "another has its slot"
     );
 }

@@ -53,12 +53,12 @@ pub(crate) fn ttl(head: &[u8], layout: &Layout) -> u8 {
     head.get(at).copied().unwrap_or(0)
 }
 
-/// Does `ops` to a frame, of which `words` are the entry's. Every copy that cannot be made is
+/// Does `ops` to a frame, of which `rest` is the entry's. Every copy that cannot be made is
 /// counted.
 #[inline]
 pub(super) fn run<F, O>(
     ops: &[Op],
-    words: &[u64; WORDS],
+    rest: &[u64; WORDS - V4_WORDS],
     mut frame: F,
     mut layout: Layout,
     out: &mut O,
@@ -71,7 +71,7 @@ pub(super) fn run<F, O>(
         return;
     };
     for op in before {
-        if let Err(reason) = step(op, words, &mut frame, &mut layout, out, counters) {
+        if let Err(reason) = step(op, rest, &mut frame, &mut layout, out, counters) {
             return counters.drop(reason);
         }
     }
@@ -84,7 +84,7 @@ pub(super) fn run<F, O>(
 #[inline]
 fn step<F, O>(
     op: &Op,
-    words: &[u64; WORDS],
+    rest: &[u64; WORDS - V4_WORDS],
     frame: &mut F,
     layout: &mut Layout,
     out: &mut O,
@@ -100,9 +100,7 @@ where
             None => counters.drop(DropReason::NoBuffer),
         },
         Op::EntryTuple => {
-            let [.., addresses, numbers, deltas] = *words;
-            let change = TupleChange::from_words([addresses, numbers, deltas]);
-            change.apply(frame.head_mut(), layout);
+            TupleChange::from_words(*rest).apply(frame.head_mut(), layout);
         }
         Op::Macs(macs) => {
             if let Some(there) = frame.head_mut().first_chunk_mut() {

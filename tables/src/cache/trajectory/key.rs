@@ -276,17 +276,19 @@ impl Key {
         self.0[1] & V6 != 0
     }
 
-    /// The words that two keys of one shape may differ in.
+    /// Whether another key has these words, and `rest` behind them if it is an IPv6 key.
     #[inline]
-    pub(super) fn same(&self, other: &[u64; WORDS]) -> bool {
-        let difference = self.0[0] ^ other[0]
-            | self.0[1] ^ other[1]
-            | self.0[2] ^ other[2]
-            | self.0[3] ^ other[3]
-            | self.0[4] ^ other[4];
-        difference == 0
-            && (!self.is_v6()
-                || (self.0[5] ^ other[5] | self.0[6] ^ other[6] | self.0[7] ^ other[7]) == 0)
+    pub(super) fn same<'a>(
+        &self,
+        words: &[u64; V4_WORDS],
+        rest: impl FnOnce() -> &'a [u64; WORDS - V4_WORDS],
+    ) -> bool {
+        let difference = self.0[0] ^ words[0]
+            | self.0[1] ^ words[1]
+            | self.0[2] ^ words[2]
+            | self.0[3] ^ words[3]
+            | self.0[4] ^ words[4];
+        difference == 0 && (!self.is_v6() || self.0[V4_WORDS..] == *rest())
     }
 
     /// The flow key with which a packet of this key begins its way, and which bits of it are
