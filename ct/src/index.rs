@@ -102,6 +102,15 @@ impl Index {
         None
     }
 
+    /// The place that a key with this hash likely has, to be asked for; whose it is, only the key
+    /// says. Looks at one bucket.
+    #[inline]
+    pub(crate) fn likely(&self, hash: u64) -> Option<Place> {
+        let bucket = &self.buckets[self.home(hash)];
+        let n = bucket.alike(signature(hash)).next()?;
+        Some(unpack(bucket.places[n]))
+    }
+
     /// Asks for the bucket in which a key with this hash is looked for.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {

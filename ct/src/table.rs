@@ -12,6 +12,7 @@
 
 use weir_nat::{End, Leases, NatKind, Pool};
 use weir_packet::Tick;
+use weir_packet::hint::{prefetch_element, prefetch_read};
 
 use crate::index::{Index, Place};
 use crate::key::Key;
@@ -96,6 +97,32 @@ impl Table {
     /// The connection `key` belongs to, which may be expired.
     pub(crate) fn find(&self, key: &Key) -> Option<Place> {
         self.index.find(key, &self.cold)
+    }
+
+    /// Asks for that part of the index in which `key` is looked for; returns its hash.
+    #[inline]
+    pub(crate) fn prefetch_bucket(&self, key: &Key) -> u64 {
+        let hash = self.index.hash(key);
+        self.index.prefetch(hash);
+        hash
+    }
+
+    /// Asks for the connection that the key with this hash likely belongs to.
+    #[inline]
+    pub(crate) fn prefetch_likely(&self, hash: u64) {
+        if let Some(place) = self.index.likely(hash) {
+            self.prefetch_slot(place.slot);
+        }
+    }
+
+    /// Asks for all of the connection in `slot`.
+    #[inline]
+    pub(crate) fn prefetch_slot(&self, slot: u32) {
+        prefetch_element(&self.hot, slot as usize);
+        if let Some(cold) = self.cold.get(slot as usize) {
+            prefetch_read(&cold.keys);
+            prefetch_read(&cold.label);
+        }
     }
 
     pub(crate) const fn hot(&self, slot: u32) -> &Hot {

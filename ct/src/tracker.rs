@@ -1,5 +1,6 @@
 //! What `ct()` does, packet by packet.
 
+mod batch;
 mod quest;
 mod recall;
 mod room;
@@ -20,6 +21,7 @@ use crate::state::CtState;
 use crate::table::{Birth, Table, Turn};
 use crate::tcp::Verdict;
 
+pub use batch::Job;
 pub use quest::Quest;
 pub(crate) use quest::Refusal;
 pub use recall::{After, Part, Recall};
@@ -101,7 +103,20 @@ impl Tracker {
         if let Some(outcome) = self.meet_again(request, now) {
             return Ok(outcome);
         }
-        match extract::subject(frame, layout) {
+        self.judge(extract::subject(frame, layout), request, quest, now)
+    }
+
+    /// What is to be said of a packet that meets no connection for a second time, or of one that
+    /// did when that is over.
+    #[inline(always)]
+    fn judge(
+        &mut self,
+        subject: Result<Subject, Invalid>,
+        request: &Request<'_>,
+        quest: &mut Quest,
+        now: Tick,
+    ) -> Result<Outcome, Refusal> {
+        match subject {
             Ok(Subject::Packet(tuple, transport)) => {
                 self.packet(&tuple, &transport, request, quest, now)
             }
