@@ -284,6 +284,11 @@ impl Switch {
         self.housekeep();
     }
 
+    /// Lets time pass, in which the lcore has no leisure for housekeeping.
+    pub fn stall(&mut self, seconds: u64) {
+        self.now = self.now + Duration::from_secs(seconds);
+    }
+
     /// What the lcore does between bursts, with as much budget as it takes.
     fn housekeep(&mut self) {
         let now = self.now;

@@ -21,22 +21,43 @@ use super::outcome::{Outcome, SentFrame};
 /// When each case begins, so that no time is zero: seconds since 1970.
 const BEGIN: Duration = Duration::from_secs(1_000_000_000);
 
-/// Runs one case through `weir replay`.
+/// The caches that a case is run with: the first run is held against Open vSwitch, the others
+/// against the first.
+const CACHES: [&str; 4] = [
+    "trajectories = 256\nmegaflows = 256\n",
+    "trajectories = 256\nmegaflows = 0\n",
+    "trajectories = 0\nmegaflows = 256\n",
+    "trajectories = 0\nmegaflows = 0\n",
+];
+
+/// Runs one case through `weir replay`, once with each combination of caches.
 ///
 /// # Errors
-/// What weir says against the case, or what it wrote that cannot be read.
+/// What weir says against the case, what it wrote that cannot be read, or that caches are seen.
 pub fn run_weir(case: &Case) -> Result<Outcome, String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let at = |name: &str| dir.path().join(name);
     write(&at("case.flows"), &case.flow_file(Side::Weir))?;
-    write(&at("case.toml"), &configuration(case))?;
-    let command = Replay {
-        config: at("case.toml"),
-        inputs: write_captures(case, dir.path())?,
-        out: at("out"),
-        seed: 0,
+    let inputs = write_captures(case, dir.path())?;
+    let run = |caches: &str, out: &str| {
+        write(&at("case.toml"), &configuration(case, caches))?;
+        let command = Replay {
+            config: at("case.toml"),
+            inputs: inputs.clone(),
+            out: at(out),
+            seed: 0,
+        };
+        replay::run(&command).map_err(|error| error.to_string())?;
+        everything_in(&at(out))
     };
-    replay::run(&command).map_err(|error| error.to_string())?;
+    let all = run(CACHES[0], "out")?;
+    for (n, caches) in CACHES.iter().enumerate().skip(1) {
+        let other = run(caches, &format!("out{n}"))?;
+        let mut names = all.keys().chain(other.keys());
+        if let Some(name) = names.find(|&name| all.get(name) != other.get(name)) {
+            return Err(seen(name, &all, &other, caches));
+        }
+    }
     let mut sent = vec![Vec::new(); case.packets.len()];
     for port in &case.ports {
         let path = at("out").join(format!("{}.pcap", port.name()));
@@ -52,7 +73,32 @@ pub fn run_weir(case: &Case) -> Result<Outcome, String> {
     Outcome::new(sent, conntrack, flows.lines(), case.flows.len())
 }
 
-fn configuration(case: &Case) -> String {
+/// The files of a folder.
+fn everything_in(folder: &Path) -> Result<Files, String> {
+    let unreadable = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        files.insert(name, fs::read(entry.path()).map_err(unreadable)?);
+    }
+    Ok(files)
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// How the file `name` differs that was written with other caches.
+fn seen(name: &str, all: &Files, other: &Files, caches: &str) -> String {
+    let text = |files: &Files| match files.get(name) {
+        None => "nothing".to_owned(),
+        Some(bytes) if name.ends_with(".txt") => String::from_utf8_lossy(bytes).into_owned(),
+        Some(bytes) => format!("{} bytes", bytes.len()),
+    };
+    let (all, other) = (text(all), text(other));
+    format!("{name} with all caches:\n{all}\nwith\n{caches}\n{other}")
+}
+
+fn configuration(case: &Case, caches: &str) -> String {
     let mut toml = String::new();
     for port in &case.ports {
         let number = if port.is_local() {
@@ -75,6 +121,7 @@ fn configuration(case: &Case) -> String {
         // A table of the default size takes longer to make than a case to run.
         toml.push_str("[conntrack]\nmax_connections = 1000\n");
     }
+    let _ = write!(toml, "[cache]\n{caches}");
     toml + &case.config
 }
 

@@ -227,6 +227,11 @@ impl Switch {
             let name = other.name;
             assert_eq!(connections, other.connections(now), "with {name}");
             assert_eq!(macs, other.macs(now), "with {name}");
+            let conntrack = &other.counters.conntrack;
+            let same = self.lcore.counters.conntrack.iter().zip(conntrack);
+            for ((cell, other), (counter, ..)) in same.zip(weir_ct::Counters::default().iter()) {
+                assert_eq!(cell.read(), other.read(), "{counter}, with {name}");
+            }
         }
         let replied = connections.iter().filter(|entry| entry.replied).count() as u64;
         let new = connections.len() as u64 - replied;

@@ -11,4 +11,5 @@ mod order;
 mod random;
 mod refused;
 mod tables;
+mod trajectory;
 mod vlan;
