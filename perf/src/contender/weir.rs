@@ -82,13 +82,14 @@ impl Weir {
 
     /// Whether the size of its trajectory cache can be told: versions before had none.
     fn knows_trajectories(&self, dir: &Path) -> Result<bool, Failure> {
-        let config = dir.join("trajectories.toml");
+        let config = dir.join("probe.toml");
         let text = "[cache]\ntrajectories = 1024\n";
         fs::write(&config, text).map_err(Failure::path(&config))?;
         let mut command = Command::new(&self.program);
         command.arg("check").arg(&config).stdin(Stdio::null());
         let output = command.output().map_err(Failure::path(&self.program))?;
         let complaint = String::from_utf8_lossy(&output.stderr);
+        // Only a key that is not known is named; that there are no ports is complained of anyway.
         Ok(!complaint.contains("trajectories"))
     }
 }
