@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use weir_packet::{Malformed, Tick};
 
+use crate::cache::CacheStats;
 use crate::drops::{DROP_REASONS, DropReason};
 
 /// A number that one thread increases.
@@ -135,6 +136,36 @@ impl RuleCounters {
     }
 }
 
+/// What a cache counted.
+#[derive(Debug, Default)]
+pub struct CacheCounters {
+    hits: Counter,
+    misses: Counter,
+    stale: Counter,
+    refused: Counter,
+}
+
+impl CacheCounters {
+    /// Publishes `stats`; only the owner may.
+    #[inline]
+    pub fn set(&self, stats: CacheStats) {
+        self.hits.set(stats.hits);
+        self.misses.set(stats.misses);
+        self.stale.set(stats.stale);
+        self.refused.set(stats.refused);
+    }
+
+    /// What was published last.
+    pub fn read(&self) -> CacheStats {
+        CacheStats {
+            hits: self.hits.read(),
+            misses: self.misses.read(),
+            stale: self.stale.read(),
+            refused: self.refused.read(),
+        }
+    }
+}
+
 /// Everything else that one lcore counts.
 #[derive(Debug)]
 pub struct LcoreCounters {
@@ -152,6 +183,10 @@ pub struct LcoreCounters {
     pub drops: [Counter; DROP_REASONS],
     /// Malformed packets, by kind.
     pub malformed: [Counter; Malformed::COUNT],
+    /// The trajectory cache; zeros without one.
+    pub trajectories: CacheCounters,
+    /// The megaflow cache; zeros without one.
+    pub megaflows: CacheCounters,
     /// Connections now.
     pub connections: Counter,
     /// The tracker's counters, in the order of [`weir_ct::Counters::iter`].
@@ -168,6 +203,8 @@ impl Default for LcoreCounters {
             passes: Counter::default(),
             drops: std::array::from_fn(|_| Counter::default()),
             malformed: std::array::from_fn(|_| Counter::default()),
+            trajectories: CacheCounters::default(),
+            megaflows: CacheCounters::default(),
             connections: Counter::default(),
             conntrack: weir_ct::Counters::default()
                 .iter()

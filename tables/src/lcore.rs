@@ -167,7 +167,8 @@ impl Lcore {
         std::mem::replace(&mut self.snapshot, snapshot)
     }
 
-    /// Forgets at most `budget` expired connections and publishes the tracker's counters.
+    /// Forgets at most `budget` expired connections and publishes what the tracker and the
+    /// caches counted.
     pub fn housekeep(&mut self, now: Tick, budget: usize) {
         self.tracker.expire(now, budget);
         self.counters.connections.set(self.tracker.len() as u64);
@@ -175,6 +176,8 @@ impl Lcore {
         for (cell, (_, value, _)) in self.counters.conntrack.iter().zip(values) {
             cell.set(value);
         }
+        self.counters.trajectories.set(self.trajectory_stats());
+        self.counters.megaflows.set(self.megaflow_stats());
     }
 
     /// Answers the management thread.

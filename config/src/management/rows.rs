@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use weir_packet::Malformed;
+use weir_tables::cache::CacheStats;
 use weir_tables::counters::LcoreCounters;
 use weir_tables::datapath::{Datapath, PollStats};
 use weir_tables::drops::DropReason;
@@ -12,7 +13,7 @@ use weir_tables::port::PortTable;
 
 use crate::file::{Config, Device};
 use crate::metrics::CounterRow;
-use crate::show::{DropRow, FdbRow, LcoreRow, LinkState, PortRow};
+use crate::show::{CacheRow, DropRow, FdbRow, LcoreRow, LinkState, PortRow};
 
 /// Each reason with the sum over all lcores.
 pub(crate) fn drops(lcores: &[Arc<LcoreCounters>]) -> Vec<DropRow> {
@@ -75,8 +76,19 @@ pub(super) fn lcore(counters: &LcoreCounters, polls: PollStats) -> LcoreRow {
         idle_polls: polls.idle_polls,
         passes: counters.passes.read(),
         lookups: counters.lookups.read(),
+        trajectories: cache(counters.trajectories.read()),
+        megaflows: cache(counters.megaflows.read()),
         busy_cycles: polls.busy_cycles,
         idle_cycles: polls.idle_cycles,
+    }
+}
+
+const fn cache(stats: CacheStats) -> CacheRow {
+    CacheRow {
+        hits: stats.hits,
+        misses: stats.misses,
+        stale: stats.stale,
+        refused: stats.refused,
     }
 }
 

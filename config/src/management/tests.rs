@@ -1,6 +1,7 @@
 //! Requests answered over a datapath of one lcore that runs in this thread.
 
 use weir_packet::{Tick, VecFrame, text};
+use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
 use weir_tables::classifier::HashSecret;
 use weir_tables::counters::LcoreCounters;
 use weir_tables::datapath::{PollStats, PortStatus};
@@ -71,7 +72,13 @@ fn management(flows: &str) -> Management<OneLcore> {
     config.conntrack.max_connections = 5_000;
     let mut policy = Policy::load(&config, 1, HashSecret(1), Tick::ZERO).expect("right flows");
     let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
-    let lcore = Lcore::new(0, snapshot, &policy.conntrack, 1);
+    let lcore = Lcore::new(0, snapshot, &policy.conntrack, 1).with_caches(CacheSettings {
+        trajectories: Some(TrajectorySettings { entries: 64 }),
+        megaflows: Some(MegaflowSettings {
+            entries: 64,
+            ..MegaflowSettings::default()
+        }),
+    });
     let datapath = OneLcore {
         lcore,
         sent: Vec::new(),
@@ -295,6 +302,41 @@ fn drops_are_told_by_reason() {
         .map(|row| row.reason.as_str())
         .collect();
     assert_eq!(counted, ["table_miss", "action_drop"]);
+}
+
+#[test]
+fn lcores_say_what_their_caches_answered() {
+    let mut management = management("udp actions=output:3");
+    for _ in 0..5 {
+        management.inject(0, A_TO_B);
+    }
+    for port in 1..=3 {
+        // Of a class that no trajectory is for, and alike in what decided.
+        management.inject(0, &format!("ip proto=17 10.0.0.{port} > 10.0.0.9 data=00"));
+        management.inject(0, &format!("ip proto=99 10.0.0.{port} > 10.0.0.9 data=00"));
+    }
+    let now = management.datapath.now;
+    management.datapath.lcore.housekeep(now, 1);
+    let frames = management.ask(Verb::PmdStatsShow).expect("rows");
+    let [Frame::Lcores(rows)] = &frames[..] else {
+        panic!("not rows: {frames:?}")
+    };
+    let [row] = &rows[..] else {
+        panic!("not one: {rows:?}")
+    };
+    assert_eq!((row.trajectories.hits, row.trajectories.misses), (4, 1));
+    assert_eq!((row.megaflows.hits, row.megaflows.misses), (2, 2));
+    management.ask(add("udp actions=drop")).expect("done");
+    management.inject(0, A_TO_B);
+    management.datapath.lcore.housekeep(now, 1);
+    let frames = management.ask(Verb::PmdStatsShow).expect("rows");
+    let [Frame::Lcores(rows)] = &frames[..] else {
+        panic!("not rows: {frames:?}")
+    };
+    assert_eq!(
+        (rows[0].trajectories.stale, rows[0].megaflows.stale),
+        (1, 1)
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use super::{CounterRow, Sample};
-use crate::show::{LcoreRow, LinkState, PortRow};
+use crate::show::{CacheRow, LcoreRow, LinkState, PortRow};
 
 /// Makes text of samples; remembers the last one for what is a rate.
 #[derive(Debug, Default)]
@@ -128,6 +128,7 @@ impl Encoder {
                     .for_each(|row| put(&[&row.lcore.to_string()], value(row)));
             });
         }
+        caches(series, rows);
         let (name, help) = (
             "weir_lcore_busy_ratio",
             "Share of cycles in busy polls since the last scrape.",
@@ -203,6 +204,40 @@ fn ports(series: &mut Series, rows: &[PortRow]) {
             }
         },
     );
+}
+
+fn caches(series: &mut Series, rows: &[LcoreRow]) {
+    let columns: [Column<CacheRow>; 4] = [
+        (
+            "weir_cache_hits_total",
+            "Journeys or passes that a cache answered.",
+            |row| row.hits,
+        ),
+        (
+            "weir_cache_misses_total",
+            "Journeys or passes that a cache was asked and did not answer.",
+            |row| row.misses,
+        ),
+        (
+            "weir_cache_stale_total",
+            "Entries given up because a change of policy may concern them.",
+            |row| row.stale,
+        ),
+        (
+            "weir_cache_refused_total",
+            "Journeys or passes that a cache had no place for.",
+            |row| row.refused,
+        ),
+    ];
+    for (name, help, value) in columns {
+        series.counter(name, help, &["lcore", "cache"], |put| {
+            for row in rows {
+                let lcore = row.lcore.to_string();
+                put(&[&lcore, "trajectory"], value(&row.trajectories));
+                put(&[&lcore, "megaflow"], value(&row.megaflows));
+            }
+        });
+    }
 }
 
 fn conntrack(series: &mut Series, rows: &[CounterRow]) {

@@ -7,7 +7,7 @@ use super::series::Encoder;
 use super::{CounterRow, Exporter, PATIENCE, Sample, TableRow};
 use crate::control::{Frame, Limits, Server, Verb};
 use crate::file::Control;
-use crate::show::{DropRow, LcoreRow, LinkState, PortRow};
+use crate::show::{CacheRow, DropRow, LcoreRow, LinkState, PortRow};
 
 fn counter(name: &str, value: u64) -> CounterRow {
     CounterRow {
@@ -61,6 +61,18 @@ fn sample() -> Sample {
             packets: 15,
             busy_cycles: 100,
             idle_cycles: 300,
+            trajectories: CacheRow {
+                hits: 16,
+                misses: 17,
+                stale: 18,
+                refused: 19,
+            },
+            megaflows: CacheRow {
+                hits: 20,
+                misses: 21,
+                stale: 22,
+                refused: 23,
+            },
             ..LcoreRow::default()
         }],
     }
@@ -91,6 +103,14 @@ fn every_value_is_a_series() {
         "weir_conntrack_invalid_packets_total{reason=\"tcp_window\"} 13",
         "weir_conntrack_refused_commits_total{reason=\"table_full\"} 14",
         "weir_lcore_packets_total{lcore=\"1\"} 15",
+        "weir_cache_hits_total{cache=\"trajectory\",lcore=\"1\"} 16",
+        "weir_cache_misses_total{cache=\"trajectory\",lcore=\"1\"} 17",
+        "weir_cache_stale_total{cache=\"trajectory\",lcore=\"1\"} 18",
+        "weir_cache_refused_total{cache=\"trajectory\",lcore=\"1\"} 19",
+        "weir_cache_hits_total{cache=\"megaflow\",lcore=\"1\"} 20",
+        "weir_cache_misses_total{cache=\"megaflow\",lcore=\"1\"} 21",
+        "weir_cache_stale_total{cache=\"megaflow\",lcore=\"1\"} 22",
+        "weir_cache_refused_total{cache=\"megaflow\",lcore=\"1\"} 23",
         "weir_lcore_busy_ratio{lcore=\"1\"} 0.25",
     ] {
         assert!(

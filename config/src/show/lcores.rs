@@ -4,6 +4,19 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+/// One cache of an lcore, since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheRow {
+    /// What it answered: whole journeys or passes.
+    pub hits: u64,
+    /// What it was asked and did not answer.
+    pub misses: u64,
+    /// Entries given up because a change of policy may concern them.
+    pub stale: u64,
+    /// What it had no place for.
+    pub refused: u64,
+}
+
 /// One lcore, since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LcoreRow {
@@ -21,6 +34,10 @@ pub struct LcoreRow {
     pub passes: u64,
     /// Table look-ups.
     pub lookups: u64,
+    /// Whole journeys remembered: asked once for each packet of a class that it remembers.
+    pub trajectories: CacheRow,
+    /// Passes remembered: asked where the trajectories had no answer.
+    pub megaflows: CacheRow,
     /// TSC cycles spent in polls that brought packets.
     pub busy_cycles: u64,
     /// TSC cycles spent in polls that brought none.
@@ -54,6 +71,17 @@ pub fn write_lcores(out: &mut dyn Write, lcores: &[LcoreRow]) -> io::Result<()> 
             "  avg. table lookups per packet: {}",
             ratio(row.lookups, row.packets)
         )?;
+        for (name, cache) in [
+            ("trajectory", row.trajectories),
+            ("megaflow", row.megaflows),
+        ] {
+            let asked = cache.hits.saturating_add(cache.misses);
+            let share = percent(cache.hits, asked);
+            writeln!(out, "  {name} hits: {} ({share})", cache.hits)?;
+            writeln!(out, "  {name} misses: {}", cache.misses)?;
+            writeln!(out, "  {name} stale: {}", cache.stale)?;
+            writeln!(out, "  {name} refused: {}", cache.refused)?;
+        }
         let share = |part| percent(part, cycles);
         writeln!(
             out,

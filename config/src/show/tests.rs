@@ -9,9 +9,9 @@ use weir_tables::flow_tables::FlowTables;
 use weir_tables::rule::{Rule, RuleId};
 
 use super::{
-    DropRow, FDB_HEADER, FdbRow, FlowRow, LcoreRow, LinkState, Milliseconds, PortRow, ReloadReport,
-    Statistics, SwitchRow, write_drops, write_fdb, write_lcores, write_ports, write_reload,
-    write_switch,
+    CacheRow, DropRow, FDB_HEADER, FdbRow, FlowRow, LcoreRow, LinkState, Milliseconds, PortRow,
+    ReloadReport, Statistics, SwitchRow, write_drops, write_fdb, write_lcores, write_ports,
+    write_reload, write_switch,
 };
 use crate::text::tests::generate::added_flows;
 use crate::text::{Options, flow_text, parse_flow, parse_flow_file};
@@ -146,6 +146,18 @@ fn lcores_print_their_ratios() {
         idle_polls: 90,
         passes: 150,
         lookups: 300,
+        trajectories: CacheRow {
+            hits: 75,
+            misses: 20,
+            stale: 3,
+            refused: 4,
+        },
+        megaflows: CacheRow {
+            hits: 30,
+            misses: 10,
+            stale: 5,
+            refused: 6,
+        },
         busy_cycles: 25_000,
         idle_cycles: 75_000,
     };
@@ -159,11 +171,29 @@ pmd thread core_id 1:
   packet recirculations: 50
   avg. datapath passes per packet: 1.50
   avg. table lookups per packet: 3.00
+  trajectory hits: 75 (78.95%)
+  trajectory misses: 20
+  trajectory stale: 3
+  trajectory refused: 4
+  megaflow hits: 30 (75.00%)
+  megaflow misses: 10
+  megaflow stale: 5
+  megaflow refused: 6
   idle cycles: 75000 (75.00%)
   processing cycles: 25000 (25.00%)
   avg cycles per packet: 1000.00 (100000/100)
   avg processing cycles per packet: 250.00 (25000/100)
 "
+    );
+    assert_eq!(
+        serde_json::to_string(&row).expect("rows are JSON"),
+        concat!(
+            r#"{"lcore":1,"packets":100,"bytes":6400,"busy_polls":10,"idle_polls":90,"#,
+            r#""passes":150,"lookups":300,"#,
+            r#""trajectories":{"hits":75,"misses":20,"stale":3,"refused":4},"#,
+            r#""megaflows":{"hits":30,"misses":10,"stale":5,"refused":6},"#,
+            r#""busy_cycles":25000,"idle_cycles":75000}"#,
+        )
     );
     let idle = text(|out| write_lcores(out, &[LcoreRow::default()]));
     assert!(idle.contains("avg cycles per packet: ? (0/0)"), "{idle}");
