@@ -6,13 +6,17 @@
 //! what a connection is translated is decided once, when it is created. Open vSwitch's userspace
 //! tracker is the reference; where weir differs, the item concerned says so.
 //!
+//! With several lcores each has a [`Shard`]: a tracker, and what it settles with the others so
+//! that every packet of a connection comes to one of them ([`Owners`] says to which).
+//!
 //! Invariants
 //!   1. Every live connection is in the index under both of its tuples (once if they are
 //!      equal) and in exactly one bucket of the timer wheel, not later than its deadline.
 //!   2. A connection whose deadline has come is never found, dumped or counted against a
 //!      limit, even if the wheel has not forgotten it yet.
 //!   3. All memory is taken in [`Tracker::new`]; nothing grows afterwards.
-//!   4. No two connections of a zone share a tuple, translated or not: a reply has one owner.
+//!   4. No two connections of a zone share a tuple, translated or not, on whichever lcores: a
+//!      reply has one owner.
 //!   5. A port that a translation took is free when its connection is forgotten, and not before.
 //!
 //! Threads: none. No locks, no atomics, no clock: time is a parameter.

@@ -16,6 +16,11 @@
 //! lcore's connection uses in another zone; source translation then gets another port, and a
 //! protocol without ports is refused where one lcore alone would have found room.
 //!
+//! What a rule makes of a packet's addresses on its way is no reason to pass it on: it stays
+//! where its wire tuple led it. If it commits, its new tuple is reserved; if another lcore has a
+//! connection with that one, the commit is refused, and without a commit the packet is new,
+//! though on one lcore alone it would have met the connection.
+//!
 //! Invariants
 //!   1. A connection's two tuples belong to its shard: no other one has a connection with them,
 //!      in any zone.
@@ -399,9 +404,9 @@ impl<P> Shard<P> {
     }
 }
 
-/// How often a packet is passed on: to its owner, to whom that has granted it, and as often
-/// again for what changes meanwhile.
-const MOST_HOPS: u8 = 4;
+/// How often a packet is passed on. Twice is usual: to its owner, and to whom that granted it.
+/// What is more takes a return or a grant that passes it on its way, each time another one.
+const MOST_HOPS: u8 = 16;
 
 #[cfg(test)]
 mod tests;

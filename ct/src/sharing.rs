@@ -1,9 +1,10 @@
 //! What a table must know when it is one of several: which tuples its connections may have.
 
+use weir_packet::Tuple;
+
 use crate::directory::{Directory, Holder};
 use crate::key::Key;
 use crate::owner::{Owners, PairId, ShardId};
-use weir_packet::Tuple;
 
 /// One of several tables that share out connections among them.
 pub(crate) struct Sharing {
@@ -65,5 +66,23 @@ impl Sharing {
     fn pairs(&self, keys: &[Key; 2]) -> impl Iterator<Item = PairId> + use<> {
         let [original, reply] = keys.map(|key| self.owners.pair(&key.tuple()));
         std::iter::once(original).chain((original != reply).then_some(reply))
+    }
+
+    /// Checks that the directory is that of connections with these keys.
+    #[cfg(test)]
+    pub(crate) fn check<'a>(&self, connections: impl Iterator<Item = &'a [Key; 2]>) {
+        use std::collections::HashMap;
+
+        let mut uses: HashMap<PairId, u32> = HashMap::new();
+        for pair in connections.flat_map(|keys| self.pairs(keys)) {
+            *uses.entry(pair).or_default() += 1;
+        }
+        for (&pair, &uses) in &uses {
+            assert_eq!(self.directory.holder(pair), Some(Holder::Here(uses)));
+        }
+        if !self.directory.has_idle() {
+            let (all, granted) = self.directory.len();
+            assert_eq!(all - granted, uses.len());
+        }
     }
 }

@@ -341,7 +341,7 @@ impl Table {
         &self.leases
     }
 
-    /// Checks every invariant.
+    /// Checks every invariant; no packet may be waiting.
     #[cfg(test)]
     pub(crate) fn check(&self, now: Tick) {
         use std::collections::HashSet;
@@ -377,6 +377,10 @@ impl Table {
             .map(|&slot| 1 + usize::from(!self.cold(slot).is_its_own_reply()));
         assert_eq!(entries, keys.sum::<usize>());
         assert!(self.index.capacity() >= self.slots() as usize * 2);
+
+        if let Some(sharing) = &self.sharing {
+            sharing.check(live.iter().map(|&slot| &self.cold(slot).keys));
+        }
 
         let mut leases = 0;
         for &slot in &live {

@@ -169,7 +169,20 @@ fn play(events: &[Event], mut world: World) -> Result<(World, Vec<Done>, Tick), 
             sent.push(next.clone());
             world.arrive(next, tick);
         }
-        done.append(&mut world.done);
+        for came in std::mem::take(&mut world.done) {
+            // Some go through a second zone, where they are.
+            let on = came.number.is_multiple_of(3) && came.outcome.is_ok();
+            done.push(came.clone());
+            if on && tuple_of(&came.frame).is_some() {
+                let nat = [dnat(), snat((5000, 5003)), None][came.number % 9 / 3];
+                let next = Parcel {
+                    zone: 2,
+                    ..parcel(sent.len(), came.frame, nat)
+                };
+                sent.push(next.clone());
+                world.stay(came.shard, came.wire, next, tick);
+            }
+        }
         world.check(Tick::from_millis(now));
     }
     let tick = Tick::from_millis(now);
@@ -185,6 +198,8 @@ fn play(events: &[Event], mut world: World) -> Result<(World, Vec<Done>, Tick), 
 }
 
 proptest! {
+    // What goes wrong here takes several things at once.
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
     #[test]
     fn whatever_the_order(
         events in events(),
@@ -198,17 +213,21 @@ proptest! {
         let mut tuples = HashSet::new();
         let by_shard = world.entries_by_shard(now);
         for entry in by_shard.iter().flatten() {
-            prop_assert!(tuples.insert(entry.original), "{}", entry);
-            prop_assert!(tuples.insert(entry.reply) , "{}", entry);
+            prop_assert!(tuples.insert((entry.zone, entry.original)), "{}", entry);
+            // Between twice the same end there is only one.
+            let own = entry.original == entry.reply;
+            prop_assert!(own || tuples.insert((entry.zone, entry.reply)), "{}", entry);
         }
         // Every packet of a connection comes to it, in either direction.
         for (shard, entries) in by_shard.iter().enumerate() {
-            for entry in entries {
+            for entry in entries.iter().filter(|entry| entry.original != entry.reply) {
                 for (tuple, wanted) in [
                     (entry.reply, CtState::EST | CtState::RPL),
                     (entry.original, CtState::EST),
                 ] {
-                    let done = world.packet(parcel(0, frame_of(&tuple), None), now);
+                    let zone = entry.zone;
+                    let next = Parcel { zone, ..parcel(0, frame_of(&tuple), None) };
+                    let done = world.packet(next, now);
                     prop_assert_eq!(done.shard, ShardId(shard as u16));
                     let outcome = done.outcome.expect("it exists");
                     prop_assert!(outcome.state.contains(wanted), "{} {}", tuple, outcome.state);

@@ -107,10 +107,16 @@ impl Quest {
         }
     }
 
-    /// What need not be held any more: if the packet waits on, only the tuple of replies.
+    /// What need not be held any more. A packet that waits on keeps its own tuple, and that of
+    /// replies if it has not come to use it.
     pub(crate) fn let_go(&mut self, waits: bool) -> impl Iterator<Item = PairId> + use<> {
         let [original, reply] = &mut self.held;
         let original = if waits { None } else { original.take() };
-        [original, reply.take()].into_iter().flatten()
+        let reply = if waits && self.granted.is_some() {
+            None
+        } else {
+            reply.take()
+        };
+        [original, reply].into_iter().flatten()
     }
 }
