@@ -1,6 +1,7 @@
 //! Policies as OpenFlow text, and what each rule means for a proof.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -62,6 +63,16 @@ impl Policy {
     pub fn role(&self, cookie: u64) -> Option<Role> {
         let index = usize::try_from(cookie).ok()?.checked_sub(1)?;
         self.rule(index).map(|(role, _)| role)
+    }
+
+    /// How many rules a packet meets that opens a connection: tables with such rules, at least 1.
+    pub fn commits(&self) -> u64 {
+        let rules = (0..self.len()).filter_map(|index| self.rule(index));
+        let opens = rules.filter(|(role, _)| *role == Role::Opens);
+        let tables: BTreeSet<&str> = opens
+            .map(|(_, rule)| rule.split(',').next().unwrap_or_default())
+            .collect();
+        tables.len().max(1) as u64
     }
 
     /// How many rules there are.

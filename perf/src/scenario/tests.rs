@@ -132,3 +132,14 @@ fn access_lists_have_rules_of_so_many_kinds() {
         assert!(kinds.len() >= masks as usize, "{rules}x{masks}: {kinds:?}");
     }
 }
+
+#[test]
+fn commits_are_counted_by_table() {
+    let commits = [
+        policy::PORT_TO_PORT.commits(),
+        policy::FIREWALL.commits(),
+        policy::NINE_TABLES.commits(),
+        Policy::access_list(10, 2).commits(),
+    ];
+    assert_eq!(commits, [1, 1, 2, 1]);
+}
