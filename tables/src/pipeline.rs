@@ -253,7 +253,7 @@ impl<'a, O> Journey<'a, O> {
             Remembered::Path(path) => {
                 if let (Some(trace), Some(megaflows)) = (&mut self.trace, &self.megaflows) {
                     let (tables, written) = megaflows.facts(path);
-                    trace.passed(tables, written);
+                    trace.passed(tables, written, None);
                 }
                 self.replay(packet, path, table, depth);
             }
@@ -281,7 +281,7 @@ impl<'a, O> Journey<'a, O> {
         self.record = Some(Record::new(table, depth));
         self.walk(packet, table, None, depth);
         if let (Some(trace), Some(record)) = (&mut self.trace, &self.record) {
-            trace.passed(&record.tables, &record.written);
+            trace.passed(&record.tables, &record.written, Some(&record.consulted));
         }
     }
 
@@ -433,6 +433,9 @@ impl<'a, O> Journey<'a, O> {
         F: Frame,
         O: Output<F>,
     {
+        if let (Some(trace), true) = (&mut self.trace, op.reads_packet()) {
+            trace.read_packet();
+        }
         match op {
             Op::Output(port) => self.output_to(packet, *port, depth),
             Op::OutputField(bits) => {

@@ -60,6 +60,28 @@ impl Op {
     }
 }
 
+impl Op {
+    /// Whether what it does depends on the packet in a way that no look-up shows.
+    pub(crate) const fn reads_packet(&self) -> bool {
+        match self {
+            Self::OutputField(_)
+            | Self::Normal
+            | Self::PushVlan(_)
+            | Self::PopVlan
+            | Self::DecTtl
+            | Self::Ct(_) => true,
+            Self::Output(_)
+            | Self::Flood
+            | Self::InPort
+            | Self::Set { .. }
+            | Self::Move { .. }
+            | Self::Resubmit { .. }
+            | Self::CtClear
+            | Self::Exit => false,
+        }
+    }
+}
+
 /// `ct(...)`
 #[derive(Debug)]
 pub(crate) struct CtOp {

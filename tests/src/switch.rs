@@ -156,6 +156,8 @@ impl Twin {
 impl Switch {
     /// The caches of the other lcores.
     const OTHERS: [&str; 3] = ["no cache", "megaflows", "trajectories"];
+    /// Which of them has no cache.
+    const PLAIN: usize = 0;
     /// Which of them has megaflows only.
     const MEGAFLOWS: usize = 1;
 

@@ -27,6 +27,7 @@ use crate::classifier::HashSecret;
 use crate::counters::LcoreCounters;
 use crate::mac_table::MacPlace;
 use crate::pipeline::Output;
+use crate::port::PortIndex;
 use crate::snapshot::Snapshot;
 
 mod apply;
@@ -34,6 +35,7 @@ mod headers;
 mod key;
 mod program;
 mod trace;
+mod wire;
 
 pub(crate) use headers::Changes;
 pub use key::Interest;
@@ -41,6 +43,7 @@ pub(crate) use key::Key;
 use key::{KeyHash, V4_WORDS, WORDS};
 use program::{ProgramId, Programs};
 pub(crate) use trace::{REFS, Trace};
+use wire::Wire;
 
 /// Places of a set.
 const WAYS: usize = 16;
@@ -70,6 +73,8 @@ pub(crate) struct Trajectories {
     signatures: Box<[[u16; WAYS]]>,
     entries: Box<[Entry]>,
     pub(crate) programs: Programs,
+    /// By input port.
+    wires: Vec<Wire>,
     stats: CacheStats,
     /// Chooses among places.
     draw: u32,
@@ -181,6 +186,7 @@ impl Trajectories {
             signatures: vec![[0; WAYS]; sets].into(),
             entries: vec![Entry::EMPTY; sets * WAYS].into(),
             programs: Programs::new(),
+            wires: Vec::new(),
             stats: CacheStats::default(),
             draw: secret.0 as u32 | 1,
         }
@@ -188,6 +194,16 @@ impl Trajectories {
 
     pub(crate) const fn stats(&self) -> CacheStats {
         self.stats
+    }
+
+    /// What is known of all packets of an input port.
+    #[inline]
+    pub(crate) fn wire(&mut self, port: PortIndex) -> &mut Wire {
+        let at = usize::from(port.0);
+        if at >= self.wires.len() {
+            self.wires.resize_with(at + 1, Wire::default);
+        }
+        &mut self.wires[at]
     }
 
     /// Counts what became of a burst.

@@ -115,9 +115,18 @@ impl Lcore {
         F: Frame,
         O: Output<F>,
     {
+        let generation = self.snapshot.generation;
+        let Some(trajectories) = &mut self.trajectories else {
+            return;
+        };
+        if trajectories.wire(in_port).holds(generation) {
+            return self.wired(in_port, burst, now, out);
+        }
         let mut stages = std::mem::take(&mut self.stages);
         self.find(in_port, &burst, &mut stages);
         let (mut hits, mut misses) = (0, 0);
+        // Whether an earlier packet of the burst may have put another in an entry's place.
+        let mut installed = false;
         for (mut frame, stage) in burst.into_iter().zip(stages.iter()) {
             let Stage {
                 layout,
@@ -126,7 +135,7 @@ impl Lcore {
                 found,
             } = stage;
             let missed = match *found {
-                Found::Entry(id) => match self.hit(id, key, frame, layout, now, out) {
+                Found::Entry(id) => match self.hit(id, key, installed, frame, layout, now, out) {
                     Ok(()) => {
                         hits += 1;
                         continue;
@@ -144,11 +153,11 @@ impl Lcore {
                 }
             };
             misses += u64::from(missed);
-            let generation = self.snapshot.generation;
             if self.journey(in_port, frame, *layout, missed, now, out)
                 && let Some(trajectories) = &mut self.trajectories
             {
                 trajectories.install(key, *hashed, &mut self.trace, generation);
+                installed = true;
             }
         }
         if let Some(trajectories) = &mut self.trajectories {
@@ -214,6 +223,7 @@ impl Lcore {
         &mut self,
         id: EntryId,
         key: &Key,
+        installed: bool,
         frame: F,
         layout: &Layout,
         now: Tick,
@@ -226,8 +236,7 @@ impl Lcore {
         let Some(trajectories) = &mut self.trajectories else {
             return Err(Refused(frame));
         };
-        // An earlier packet of the burst may have put another in its place.
-        let stands = trajectories.is_of(id, key)
+        let stands = (!installed || trajectories.is_of(id, key))
             && trajectories.is_current(id, key, &self.snapshot)
             && trajectories.admits(id, &frame, layout);
         if !stands {
@@ -284,19 +293,66 @@ impl Lcore {
             self.counters.malformed[malformed as usize].add(1);
         }
         let snapshot = &*self.snapshot;
-        Journey::new(
+        let (mut megaflows, mut asks) = (self.megaflows.as_mut(), None);
+        if let (true, Some(trajectories)) = (traced, &mut self.trajectories) {
+            let wire = trajectories.wire(in_port);
+            if wire.is_unknown(snapshot.generation) {
+                // Only a walk tells which bits decide.
+                (megaflows, asks) = (None, Some(wire));
+            }
+        }
+        let noted = Journey::new(
             snapshot,
             &snapshot.counters[self.index],
             &self.counters,
             &mut self.tracker,
             &mut self.macs,
-            self.megaflows.as_mut(),
+            megaflows,
             traced.then_some(&mut self.trace),
             out,
             in_port,
             now,
         )
-        .run(frame, layout)
+        .run(frame, layout);
+        if let Some(wire) = asks {
+            wire.learn(&self.trace, snapshot.generation);
+        }
+        noted
+    }
+
+    /// A burst from a port of which nothing else counts.
+    fn wired<F, O>(
+        &mut self,
+        in_port: PortIndex,
+        burst: SmallVec<[F; BURST]>,
+        now: Tick,
+        out: &mut O,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
+        let Some(trajectories) = &mut self.trajectories else {
+            return;
+        };
+        let wire = trajectories.wire(in_port);
+        let (mut frames, mut bytes) = (0, 0);
+        let mut others: SmallVec<[F; BURST]> = SmallVec::new();
+        for frame in burst {
+            // Behind a frame that goes the long way, all do, to stay in order.
+            if others.is_empty() && wire.admits(&frame) {
+                frames += 1;
+                bytes += frame.len();
+                wire.run(frame, out, &self.counters);
+            } else {
+                others.push(frame);
+            }
+        }
+        let rules = &self.snapshot.counters[self.index];
+        wire.count(frames, bytes, rules, &self.counters, now);
+        trajectories.count(frames as u64, others.len() as u64);
+        if !others.is_empty() {
+            self.walked(in_port, others, now, out);
+        }
     }
 
     fn runt(&self, malformed: Malformed) {

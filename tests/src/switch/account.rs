@@ -193,12 +193,19 @@ impl Switch {
                 );
                 panic!("sent bytes with {} and {}", self.lcore.name, other.name);
             }
-            assert_eq!(
-                *cached,
-                self.balance(other),
-                "the counters, with {} and with {}",
-                self.lcore.name,
+            let mut theirs = self.balance(other);
+            // Where the input port is all that counts, a packet need not be looked into.
+            let counted = cached.malformed.iter().zip(&theirs.malformed);
+            assert!(
+                counted.into_iter().all(|(here, there)| here <= there),
+                "malformed packets, with {}",
                 other.name
+            );
+            theirs.malformed.clone_from(&cached.malformed);
+            assert_eq!(
+                *cached, theirs,
+                "the counters, with {} and with {}",
+                self.lcore.name, other.name
             );
         }
     }
@@ -256,7 +263,10 @@ impl Switch {
             .collect();
         let malformed: Vec<_> = MALFORMED
             .iter()
-            .map(|(kind, name)| (*name, self.lcore.counters.malformed[*kind as usize].read()))
+            .map(|(kind, name)| {
+                let looked_into = &self.others[Self::PLAIN].counters.malformed;
+                (*name, looked_into[*kind as usize].read())
+            })
             .collect();
         let mut state = format!("ct: {}; drops: {}", list(&ct), list(&drops));
         if malformed.iter().any(|(_, value)| *value != 0) {

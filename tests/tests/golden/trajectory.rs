@@ -13,6 +13,7 @@ mod policy;
 mod remembered;
 mod translated;
 mod versions;
+mod wire;
 
 const ASK: &str = "udp 10.0.0.5:4000 > 192.0.2.9:53 len=9";
 const ANSWER: &str = "udp 192.0.2.9:53 > 10.0.0.5:4000 len=30";

@@ -14,6 +14,8 @@ use crate::program::Bits;
 const LABEL: u64 = 0xf_ffff << 32;
 const TOS: u64 = 0xff << 16;
 const TTL: u64 = 0xff << 8;
+/// All of a MAC address.
+const MAC: u64 = 0xffff_ffff_ffff;
 
 /// Which bits that need not be in the key were written by actions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +24,40 @@ pub(crate) struct Changes {
     written: u64,
     /// How often the TTL was decremented since it was what the packet brought.
     ttl_less: u8,
+    /// Which MAC addresses were written, for packets of which nothing is known.
+    macs: MacsWritten,
+}
+
+/// Which MAC addresses actions have written as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct MacsWritten {
+    dst: bool,
+    src: bool,
+}
+
+/// MAC addresses to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MacWrites {
+    dst: Option<[u8; 6]>,
+    src: Option<[u8; 6]>,
+}
+
+impl MacWrites {
+    #[inline]
+    pub(super) fn apply(&self, head: &mut [u8]) {
+        if let Some([dst, src]) = head
+            .first_chunk_mut::<12>()
+            .map(|macs| macs.split_at_mut(6))
+            .map(<[&mut [u8]; 2]>::from)
+        {
+            if let Some(address) = &self.dst {
+                dst.copy_from_slice(address);
+            }
+            if let Some(address) = &self.src {
+                src.copy_from_slice(address);
+            }
+        }
+    }
 }
 
 impl Changes {
@@ -30,6 +66,8 @@ impl Changes {
         let mut key = FlowKey::ZERO;
         key.write_masked(bits.slot, u128::MAX, (mask & bits.ones()) << bits.start);
         self.written |= key.words()[usize::from(word::IP)] & (LABEL | TOS | TTL);
+        self.macs.dst |= key.words()[usize::from(word::ETH_DST)] >> 16 == MAC;
+        self.macs.src |= key.words()[usize::from(word::ETH_SRC)] >> 16 == MAC;
         if self.sets_ttl() {
             self.ttl_less = 0;
         }
@@ -40,6 +78,16 @@ impl Changes {
         if !self.sets_ttl() {
             self.ttl_less = self.ttl_less.saturating_add(1);
         }
+    }
+
+    /// What is to be written into a frame of which nothing is known, so that it has the MAC
+    /// addresses of `head`; `None`: nothing.
+    pub(super) fn mac_writes(self, head: &[u8]) -> Option<MacWrites> {
+        let [dst, src] = [(self.macs.dst, 0), (self.macs.src, 6)].map(|(is_written, at)| {
+            let address = head.get(at..).and_then(|macs| macs.first_chunk());
+            address.copied().filter(|_| is_written)
+        });
+        (dst.is_some() || src.is_some()).then_some(MacWrites { dst, src })
     }
 
     /// How much less than what the packet brought the TTL is; 0 if actions have set it.

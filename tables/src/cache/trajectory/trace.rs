@@ -10,6 +10,7 @@ use weir_packet::{Frame, Layout};
 
 use super::headers::{Changes, Headers};
 use super::program::{Op, Passed, Plan};
+use super::wire::WireOp;
 use crate::changes::TableSet;
 use crate::drops::DropReason;
 use crate::key::{FlowKey, word};
@@ -29,6 +30,12 @@ pub(crate) struct Trace {
     /// Its destination.
     pub(super) mac_destination: Option<MacPlace>,
     refused: bool,
+    /// The bits of the flow key that decided, if the tables were walked.
+    consulted: FlowKey,
+    /// Whether something else than a look-up read the packet.
+    read: bool,
+    /// What is done to any frame of the port, if nothing reads the packet.
+    pub(super) wire: Vec<WireOp>,
     /// The frame as it was sent last, or came in.
     headers: Option<Headers>,
     changes: Changes,
@@ -55,6 +62,9 @@ impl Trace {
             mac_source: None,
             mac_destination: None,
             refused: true,
+            consulted: FlowKey::ZERO,
+            read: true,
+            wire: Vec::with_capacity(32),
             headers: None,
             changes: Changes::default(),
             tags: 0,
@@ -78,6 +88,9 @@ impl Trace {
         self.headers = Headers::read(frame.head(), layout);
         self.len = frame.len();
         self.refused = self.headers.is_none();
+        self.consulted = FlowKey::ZERO;
+        self.read = false;
+        self.wire.clear();
         self.changes = Changes::default();
         self.tags = layout.vlan_tags;
     }
@@ -107,18 +120,51 @@ impl Trace {
         }
     }
 
-    /// A pass was made through `tables`, whose actions wrote `written`.
-    pub(crate) fn passed(&mut self, tables: &TableSet, written: &FlowKey) {
-        self.plan.passes += 1;
-        self.plan.tables.insert_all(tables);
-        self.add_written(written);
+    /// An action reads the packet, or writes to it by what it reads.
+    pub(crate) const fn read_packet(&mut self) {
+        self.read = true;
     }
 
-    fn add_written(&mut self, written: &FlowKey) {
-        let all = self.plan.written.words_mut();
-        for (all, word) in all.iter_mut().zip(written.words()) {
-            *all |= word;
+    /// Whether what was done to the packet depends on more than its input port.
+    pub(super) fn reads_packet(&self) -> bool {
+        let words = self.consulted.words();
+        let tunnel = usize::from(word::TUN_ID)..usize::from(word::CT_STATE);
+        let packet = usize::from(word::ETH_DST)..;
+        let consults = words[tunnel]
+            .iter()
+            .chain(&words[packet])
+            .any(|&bits| bits != 0);
+        self.read || consults || self.writes_beside_macs()
+    }
+
+    /// Whether an action wrote something else of the packet than a whole MAC address.
+    fn writes_beside_macs(&self) -> bool {
+        const MAC: u64 = 0xffff_ffff_ffff << 16;
+        let words = self.plan.written.words();
+        let (macs, behind) = words[usize::from(word::ETH_DST)..].split_at(2);
+        macs.iter().any(|&bits| bits != 0 && bits != MAC) || behind.iter().any(|&bits| bits != 0)
+    }
+
+    /// The longest frame, in bytes, that goes this way if it has no tag.
+    pub(super) const fn longest_untagged(&self) -> usize {
+        (self.plan.longest as usize).saturating_sub(4 * self.tags as usize)
+    }
+
+    /// A pass was made through `tables`, whose actions wrote `written`. `consulted`: the bits
+    /// that decided, if the tables were walked.
+    pub(crate) fn passed(
+        &mut self,
+        tables: &TableSet,
+        written: &FlowKey,
+        consulted: Option<&FlowKey>,
+    ) {
+        match consulted {
+            Some(consulted) => add(&mut self.consulted, consulted),
+            None => self.read = true,
         }
+        self.plan.passes += 1;
+        self.plan.tables.insert_all(tables);
+        add(&mut self.plan.written, written);
     }
 
     /// A `ct()` said this of its connection.
@@ -194,5 +240,16 @@ impl Trace {
         let longest = u32::from(mtu) + 14 + 4 * u32::from(self.tags);
         self.plan.longest = self.plan.longest.min(longest);
         self.plan.ops.push(Op::Output(port));
+        if let Some(macs) = changes.mac_writes(head) {
+            self.wire.push(WireOp::Macs(macs));
+        }
+        self.wire.push(WireOp::Output(port));
+    }
+}
+
+/// Adds the bits of `more` to `all`.
+fn add(all: &mut FlowKey, more: &FlowKey) {
+    for (all, more) in all.words_mut().iter_mut().zip(more.words()) {
+        *all |= more;
     }
 }

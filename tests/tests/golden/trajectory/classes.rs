@@ -81,7 +81,7 @@ fn other_classes_are_never_remembered() {
 
 #[test]
 fn packets_that_differ_in_anything_of_the_key_have_their_own_entries() {
-    let mut sw = switch("actions=output:2");
+    let mut sw = switch("ip actions=output:2\nipv6 actions=output:2");
     let packets = [
         "udp 10.0.0.5:4000 > 192.0.2.9:53",
         "tcp 10.0.0.5:4000 > 192.0.2.9:53 S",
@@ -110,7 +110,7 @@ fn packets_that_differ_in_anything_of_the_key_have_their_own_entries() {
 
 #[test]
 fn packets_that_differ_where_no_rule_looks_share_an_entry() {
-    let mut sw = switch("actions=output:2");
+    let mut sw = switch("ip actions=output:2\nipv6 actions=output:2");
     let alike = [
         "tcp 10.0.0.5:4000 > 192.0.2.9:80 S seq=1",
         "tcp 10.0.0.5:4000 > 192.0.2.9:80 PA seq=2 ack=9 len=100 tos=0xff",
