@@ -2,6 +2,7 @@
 
 mod megaflow;
 mod paths;
+mod prefix;
 mod record;
 mod trajectory;
 

@@ -10,7 +10,8 @@
 //!   1. An entry is used only if its generation is the snapshot's, or if no change since then
 //!      may concern it; its generation then advances.
 //!   2. A port has at most `masks_per_port` subtables, so that what one tenant sends does not
-//!      lengthen another's search. What finds no place is not cached: the tables answer.
+//!      lengthen another's search; prefixes count in steps of 8 bits, so that few masks do.
+//!      What finds no place is not cached: the tables answer.
 //!
 //! Threads: each lcore has its own.
 //! Cost: one hash per subtable visited, subtables by hits. Memory is taken at start, but for
@@ -22,6 +23,7 @@ use foldhash::fast::{FixedState, SeedableRandomState};
 use hashbrown::HashMap;
 
 use super::paths::{PathId, Paths, Step};
+use super::prefix::in_steps;
 use super::record::Record;
 use crate::action::TableId;
 use crate::changes::{Known, TableSet};
@@ -230,7 +232,7 @@ impl Megaflows {
         if !record.complete {
             return;
         }
-        let shape = MaskShape::new(&record.consulted);
+        let shape = MaskShape::new(&in_steps(&record.consulted));
         if shape.len() > KEY_WORDS {
             self.stats.refused += 1;
             return;

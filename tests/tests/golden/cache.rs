@@ -1,8 +1,8 @@
 //! The megaflow cache answers, and nobody sees that it does: [`Switch`] holds it against an
 //! lcore without one. Here: that it answers at all, and for whom.
 
-use weir_tables::cache::CacheStats;
-use weir_tests::switch::Switch;
+use weir_tables::cache::{CacheStats, MegaflowSettings};
+use weir_tests::switch::{Caches, Switch};
 
 fn counted(sw: &Switch) -> (u64, u64, u64) {
     let CacheStats {
@@ -82,4 +82,103 @@ fn a_change_that_cannot_concern_an_entry_leaves_it() {
     sw.inject(1, packet);
     assert_eq!(sw.sent(2).len(), 4);
     sw.assert_state("ct: none; drops: none");
+}
+
+/// A switch whose megaflow cache takes `masks` masks of one port.
+fn with_masks(masks_per_port: usize, flows: &str) -> Switch {
+    let caches = Caches {
+        megaflows: MegaflowSettings {
+            entries: 4096,
+            masks_per_port,
+        },
+        ..Caches::default()
+    };
+    let mut sw = Switch::builder().caches(caches).flows(flows);
+    sw.ignore_what_is_sent();
+    sw
+}
+
+/// Sends packets from and to random addresses, each with as many leading zeros as another; how
+/// many the cache could not take for want of a mask.
+fn refused_of_random(sw: &mut Switch, packet: impl Fn(u128, u128) -> String) -> u64 {
+    let mut state = 1_u64;
+    let mut random = |below: u32| {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        (state >> 33) as u32 % below
+    };
+    for _ in 0..2_000 {
+        let mut address = || {
+            let noise = u128::from(random(u32::MAX)) << 64 | u128::from(random(u32::MAX));
+            1 << 127 >> random(128) | noise >> random(128)
+        };
+        let packet = packet(address(), address());
+        sw.inject(1, &packet);
+    }
+    sw.megaflow_stats().refused
+}
+
+#[test]
+fn prefixes_of_every_length_make_few_masks() {
+    // Which rule matches is the number of leading zeros: so many bits decide.
+    let mut flows = String::new();
+    for length in 1..=32_u32 {
+        let (prefix, priority) = (std::net::Ipv4Addr::from(1 << (32 - length)), 100 - length);
+        flows += &format!(
+            "table=0,priority={priority},ip,nw_src={prefix}/{length} actions=goto_table:1
+             table=1,priority={priority},ip,nw_dst={prefix}/{length} actions=output:2\n"
+        );
+    }
+    let packet = |src: u128, dst: u128| {
+        let [src, dst] = [src, dst].map(|bits| std::net::Ipv4Addr::from((bits >> 96) as u32));
+        format!("udp {src}:1 > {dst}:2")
+    };
+    // A byte to four of each address, and none of the destination if the source has no rule.
+    let mut sw = with_masks(17, &flows);
+    assert_eq!(refused_of_random(&mut sw, packet), 0);
+    sw.state();
+    let mut sw = with_masks(15, &flows);
+    assert!(refused_of_random(&mut sw, packet) > 0);
+    sw.state();
+}
+
+#[test]
+fn prefixes_of_long_addresses_make_few_masks() {
+    let mut flows = String::new();
+    for length in 1..=128_u32 {
+        let (prefix, priority) = (std::net::Ipv6Addr::from(1 << (128 - length)), 200 - length);
+        flows += &format!("priority={priority},ipv6,ipv6_dst={prefix}/{length} actions=output:2\n");
+    }
+    let packet = |src: u128, dst: u128| {
+        let [src, dst] = [src, dst].map(std::net::Ipv6Addr::from);
+        format!("udp [{src}]:1 > [{dst}]:2")
+    };
+    let mut sw = with_masks(16, &flows);
+    assert_eq!(refused_of_random(&mut sw, packet), 0);
+    sw.state();
+    let mut sw = with_masks(15, &flows);
+    assert!(refused_of_random(&mut sw, packet) > 0);
+    sw.state();
+}
+
+#[test]
+fn where_masks_have_run_out_the_tables_answer() {
+    let mut flows = String::new();
+    for bit in 0..16 {
+        let (port, priority) = (1 << bit, 100 - bit);
+        flows += &format!(
+            "priority={priority},udp,tp_dst={port}/{port} actions=output:{}\n",
+            2 + bit % 3
+        );
+    }
+    let mut sw = with_masks(4, &flows);
+    for port in 0..300 {
+        sw.inject(1, &format!("udp 10.0.0.5:1 > 192.0.2.9:{}", port * 211));
+    }
+    assert!(sw.megaflow_stats().refused > 0);
+    assert!(sw.megaflow_stats().hits > 0);
+    // Another port has masks of its own.
+    let refused = sw.megaflow_stats().refused;
+    sw.inject(3, "udp 10.0.0.5:1 > 192.0.2.9:1");
+    assert_eq!(sw.megaflow_stats().refused, refused);
+    sw.state();
 }
