@@ -224,3 +224,30 @@ fn every_rule_on_the_way_counts_as_if_it_had_been_asked() {
     }
     sw.assert_state("ct: replied=1; drops: none");
 }
+
+#[test]
+fn a_connection_met_in_both_directions_is_tracked_as_if_it_was_met_twice() {
+    // The packet is sent back to where it came from, through the same zone.
+    let mut sw = switch(
+        "tcp actions=ct(commit,table=1)
+         table=1,tcp actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],\
+             move:NXM_OF_IP_DST[]->NXM_OF_IP_SRC[],move:NXM_NX_REG0[]->NXM_OF_IP_DST[],\
+             move:NXM_OF_TCP_SRC[]->NXM_NX_REG1[0..15],\
+             move:NXM_OF_TCP_DST[]->NXM_OF_TCP_SRC[],move:NXM_NX_REG1[0..15]->NXM_OF_TCP_DST[],\
+             ct(table=2)
+         table=2,tcp,ct_state=+inv actions=output:4
+         table=2,tcp actions=output:2",
+    );
+    let segment = |seq: u32, ack: u32, len: u32| {
+        format!("tcp 10.0.0.1:1000 > 10.0.0.2:80 PA seq={seq} ack={ack} len={len}")
+    };
+    for seq in (100..200_000).step_by(999) {
+        for _ in 0..3 {
+            sw.inject(1, &segment(seq, seq, 999));
+        }
+        sw.inject(1, &segment(seq + 999, seq / 2, 5));
+        sw.inject(1, &segment(2 * seq, 7, 5));
+    }
+    assert!(stats(&sw).0 > 0, "{:?}", stats(&sw));
+    sw.state();
+}
