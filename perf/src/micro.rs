@@ -5,10 +5,10 @@
 //! above it.
 
 use std::cell::RefCell;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use weir_config::policy::{apply, read_flow_text};
-use weir_ct::{Commit, Request, Settings, Tracker};
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::{Frame, Tick, Tuple, VecFrame, parse};
 use weir_tables::classifier::HashSecret;
@@ -24,6 +24,7 @@ use crate::scenario::Scenario;
 mod forwarder;
 mod meter;
 mod store;
+mod tracking;
 
 pub use forwarder::{Caches, Forwarder};
 pub use meter::{Cost, LEAST_SAMPLES, Meter};
@@ -44,6 +45,9 @@ pub struct Line {
 
 /// Where the hashes of what is measured begin.
 const SECRET: u64 = 0x5eed;
+
+/// What clients are translated to; for documentation (RFC 5737).
+const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 
 /// Sizes of the connection tables.
 const CONNECTIONS: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -73,9 +77,22 @@ pub fn all(meter: &Meter, only: &str, progress: impl FnMut(&Line)) -> Result<Vec
             parsing(meter, &traffic, &mut sheet)?;
         }
         sheet.add("parse, ct() established", || {
-            ct_established(meter, &traffic)
+            tracking::established(meter, &traffic, None)
         })?;
-        sheet.add("parse, ct(commit) new", || Ok(ct_new(meter, &traffic)))?;
+        sheet.add("parse, ct(commit) new", || {
+            Ok(tracking::new(meter, &traffic, None))
+        })?;
+        let translated = Traffic {
+            translated_to: Some(OUTSIDE.into()),
+            ..traffic
+        };
+        let snat = Some(tracking::source(OUTSIDE));
+        sheet.add("parse, ct(nat) established, rewrite", || {
+            tracking::established(meter, &translated, snat)
+        })?;
+        sheet.add("parse, ct(commit,nat) new, rewrite", || {
+            Ok(tracking::new(meter, &translated, snat))
+        })?;
         for policy in POLICIES {
             for &caches in Caches::ALL {
                 sheet.pipeline(meter, caches, &format!("{policy}-{connections}"))?;
@@ -196,83 +213,6 @@ fn copied(meter: &Meter, traffic: &Traffic, mut stage: impl FnMut(&VecFrame)) ->
     })
 }
 
-fn settings(connections: u32) -> Settings {
-    Settings {
-        max_connections: connections * 2,
-        ..Settings::default()
-    }
-}
-
-/// Both directions of established connections, through a tracker alone.
-fn ct_established(meter: &Meter, traffic: &Traffic) -> Result<Cost, Failure> {
-    let mut tracker = Tracker::new(&settings(traffic.connections), SECRET);
-    let now = Tick::from_millis(1);
-    let commit = Request {
-        commit: Some(Commit::default()),
-        ..Request::default()
-    };
-    let stores = [Direction::Forward, Direction::Reply].map(|way| Store::new(traffic, way));
-    let mut burst = stores[0].burst();
-    for store in &stores {
-        track(&mut tracker, store, &mut burst, &commit, now);
-    }
-    let cost = meter.measure(2 * stores[0].len(), || {
-        for store in &stores {
-            track(&mut tracker, store, &mut burst, &Request::default(), now);
-        }
-    });
-    if tracker.len() != traffic.connections as usize {
-        return Err(Failure::Unproven(format!(
-            "{} connections are tracked",
-            tracker.len()
-        )));
-    }
-    Ok(cost)
-}
-
-/// The first packet of each connection, through a tracker alone.
-fn ct_new(meter: &Meter, traffic: &Traffic) -> Cost {
-    let store = Store::new(traffic, Direction::Forward);
-    let now = Tick::from_millis(1);
-    let commit = Request {
-        commit: Some(Commit::default()),
-        ..Request::default()
-    };
-    let mut burst = store.burst();
-    meter.measure_with(
-        store.len(),
-        || {
-            // Filled once and emptied, so that its memory is there.
-            let mut tracker = Tracker::new(&settings(traffic.connections), SECRET);
-            track(&mut tracker, &store, &mut store.burst(), &commit, now);
-            let mut flushed = 0;
-            let all = weir_ct::Filter::default();
-            let mut cursor = Some(0);
-            while let Some(at) = cursor {
-                cursor = tracker.flush(at, usize::MAX, &all, &mut flushed);
-            }
-            tracker
-        },
-        |tracker| track(tracker, &store, &mut burst, &commit, now),
-    )
-}
-
-fn track(
-    tracker: &mut Tracker,
-    store: &Store,
-    burst: &mut [VecFrame],
-    request: &Request,
-    now: Tick,
-) {
-    for chunk in store.chunks() {
-        let len = load(burst, chunk);
-        for frame in &burst[..len] {
-            let layout = parse(frame.head(), frame.len()).unwrap_or_default();
-            let _ = std::hint::black_box(tracker.execute(frame, &layout, request, now));
-        }
-    }
-}
-
 /// Both directions of `scenario` through everything that an lcore does with a frame.
 ///
 /// # Errors
@@ -349,7 +289,7 @@ fn classify(meter: &Meter, rules: u32, masks: u32) -> Cost {
 /// Rule `number` is the only one for its destination; which bits of the source it looks at, and
 /// so its mask, is one of `masks` ways.
 fn classify_rule(number: u32, masks: u32) -> String {
-    let destination = std::net::Ipv4Addr::from_bits(0x0a00_0000 + number);
+    let destination = Ipv4Addr::from_bits(0x0a00_0000 + number);
     let prefix = 1 + number % masks;
     format!("ip,nw_dst={destination},nw_src=128.0.0.0/{prefix},actions=output:1")
 }
