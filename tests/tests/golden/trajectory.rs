@@ -4,6 +4,7 @@
 use weir_tables::cache::CacheStats;
 use weir_tests::switch::Switch;
 
+mod alike;
 mod bursts;
 mod classes;
 mod eviction;
