@@ -35,6 +35,8 @@ pub(crate) struct Key(pub(super) [u64; WORDS]);
 const V6: u64 = 1;
 /// Shape: a tag is there.
 const TAGGED: u64 = 2;
+/// Shape: it is a service tag. No rule can tell, but what takes it off and puts another on can.
+const SERVICE: u64 = 4;
 /// Bits 4 to 7 of the shape: 32-bit words of the IPv4 header.
 const IHL_SHIFT: u32 = 4;
 
@@ -128,6 +130,9 @@ impl Key {
         } else {
             let (&[p, v, ..], behind) = behind.split_first_chunk::<4>()?;
             shape |= TAGGED;
+            if link[12..] == ether_type::QINQ.to_be_bytes() {
+                shape |= SERVICE;
+            }
             varying |= u64::from(u16::from_be_bytes([p, v]));
             behind
         };

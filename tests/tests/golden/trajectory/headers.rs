@@ -389,3 +389,29 @@ fn outgoing_is_far_from_zero(sum: u16) -> bool {
     let outgoing = outgoing.rem_euclid(0xffff);
     outgoing.min(0xffff - outgoing) > 3
 }
+
+#[test]
+fn tags_of_another_kind_are_not_taken_for_the_same() {
+    for actions in [
+        "output:2",
+        "pop_vlan,output:2",
+        "mod_vlan_vid:6,output:2",
+        "pop_vlan,push_vlan:0x8100,set_field:4101->vlan_vid,output:2",
+        "pop_vlan,push_vlan:0x8100,set_field:4102->vlan_vid,output:2",
+        "pop_vlan,output:3,push_vlan:0x8100,set_field:4101->vlan_vid,output:2",
+        "push_vlan:0x8100,output:2",
+    ] {
+        let [ctag, stag] = ["0x8100", "0x88a8"].map(|tpid| format!("vlan 5 tpid {tpid} {ASK}"));
+        for [first, second] in [[&ctag, &stag], [&stag, &ctag]] {
+            let mut sw = switch(&format!("dl_vlan=5 actions={actions}"));
+            for _ in 0..3 {
+                sw.inject(1, first);
+            }
+            for _ in 0..3 {
+                sw.inject(1, second);
+            }
+            sw.inject(1, first);
+            sw.state();
+        }
+    }
+}
