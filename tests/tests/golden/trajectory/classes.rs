@@ -229,3 +229,24 @@ fn what_an_action_reads_tells_packets_apart() {
         sw.state();
     }
 }
+
+#[test]
+fn an_action_that_begins_to_read_tells_packets_apart() {
+    let one = "udp 10.0.0.5:4000 > 192.0.2.9:53 ttl=2";
+    let other = "udp 10.0.0.5:4000 > 192.0.2.9:53 ttl=3";
+    for change in [
+        "modify udp actions=output:NXM_NX_IP_TTL[]",
+        "modify_strict udp actions=move:NXM_NX_IP_TTL[]->NXM_NX_REG0[0..7],output:NXM_NX_REG0[]",
+        "udp actions=output:NXM_NX_IP_TTL[]",
+    ] {
+        let mut sw = Switch::with_flows("udp actions=output:4");
+        assert_eq!(hits(&mut sw, 1, &[one, other, one]), 2);
+        assert_eq!(sw.sent(4), [one, other, one]);
+        sw.change_flows(change).unwrap();
+        sw.inject_burst(1, &[one, other]);
+        assert_eq!(hits(&mut sw, 1, &[one, other, one, other]), 4, "{change}");
+        assert_eq!(sw.sent(2), [one; 3]);
+        assert_eq!(sw.sent(3), [other; 3]);
+        sw.assert_state("ct: none; drops: none");
+    }
+}
