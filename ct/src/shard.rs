@@ -70,7 +70,7 @@ pub struct Shard<P> {
 pub struct Bounds {
     /// Packets on their way to one other shard.
     pub passing: usize,
-    /// Packets that wait for answers. At most 2048.
+    /// Packets that wait for answers. At most 1024.
     pub waiting: usize,
 }
 
@@ -169,7 +169,7 @@ impl<P> Shard<P> {
     ) -> Self {
         let shards = owners.shards();
         assert!(me.0 < shards, "there is such a shard");
-        assert!(bounds.waiting <= 2048, "the directory has room for them");
+        assert!(bounds.waiting <= 1024, "the directory has room for them");
         let link = |_| Link::new(bounds.passing, bounds.waiting);
         Self {
             tracker: Tracker::of_shard(settings, secret, owners.clone(), me),

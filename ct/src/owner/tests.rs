@@ -26,8 +26,8 @@ proptest! {
     fn different_tuples_are_different_pairs(a in any_tuple(), b in any_tuple()) {
         let owners = Owners::new(4, 1);
         let kind = |tuple: &Tuple| if tuple.is_icmp() { tuple.dst_port } else { 0 };
-        prop_assume!(a != b && a != b.reversed() && kind(&a) == kind(&b));
-        prop_assert_ne!(owners.pair(&a), owners.pair(&b));
+        let differ = a != b && a != b.reversed() && kind(&a) == kind(&b);
+        prop_assert!(!differ || owners.pair(&a) != owners.pair(&b));
     }
 
     #[test]
