@@ -21,8 +21,7 @@ pub use packet::{
 /// Segments may be of odd length: what follows is added at the right half of its word.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {
-    /// Sum of 16-bit words in the machine's byte order; far from overflow, as each addition is
-    /// below 2^49.
+    /// One's complement sum in the machine's byte order.
     total: u64,
     /// Whether an odd number of bytes was added.
     odd: bool,
@@ -41,24 +40,22 @@ impl Sum {
     #[inline]
     pub fn add_bytes(&mut self, bytes: &[u8]) {
         let sum = sum_words(bytes);
-        self.total += if self.odd {
-            fold(sum).swap_bytes().into()
-        } else {
-            sum
-        };
+        // What begins in the middle of a word is added the other way round.
+        let sum = if self.odd { sum.rotate_left(8) } else { sum };
+        self.total = carry_add(self.total, sum);
         self.odd ^= !bytes.len().is_multiple_of(2);
     }
 
     /// Adds a 16-bit number of a pseudo header.
     #[inline]
     pub const fn add_u16(&mut self, word: u16) {
-        self.total += word.to_be() as u64;
+        self.total = carry_add(self.total, word.to_be() as u64);
     }
 
     /// Adds a 32-bit number of a pseudo header.
     #[inline]
     pub const fn add_u32(&mut self, number: u32) {
-        self.total += number.to_be() as u64;
+        self.total = carry_add(self.total, number.to_be() as u64);
     }
 
     /// Adds the pseudo header of IPv4 (RFC 793, RFC 768); `len` is that of the L4 packet.
@@ -73,9 +70,17 @@ impl Sum {
     /// Adds the pseudo header of IPv6 (RFC 8200 8.1); `len` is that of the L4 packet.
     #[inline]
     pub fn add_ipv6_pseudo(&mut self, src: Ipv6Addr, dst: Ipv6Addr, protocol: u8, len: u32) {
-        self.total += sum_words(&src.octets()) + sum_words(&dst.octets());
+        // Pseudo headers stand in front, whenever they are added.
+        self.total = carry_add(self.total, sum_words(&src.octets()));
+        self.total = carry_add(self.total, sum_words(&dst.octets()));
         self.add_u32(len);
         self.add_u16(protocol.into());
+    }
+
+    /// Whether the sum is that of data with a right checksum: all ones.
+    #[inline]
+    pub const fn is_right(self) -> bool {
+        self.total != 0 && self.total.is_multiple_of(0xffff)
     }
 
     /// The sum in 16 bits. 0 only if everything added was 0.
@@ -209,31 +214,47 @@ const fn fold(sum: u64) -> u16 {
     sum as u16
 }
 
-/// The sum of 16-bit words in the machine's byte order, in some 32-bit words' worth of carries;
-/// an odd last byte is the first of its word.
+/// Adds with the carry brought around, so that nothing of a one's complement sum is lost. 0 only
+/// if both are.
+#[inline]
+const fn carry_add(left: u64, right: u64) -> u64 {
+    let (sum, carry) = left.overflowing_add(right);
+    sum + carry as u64
+}
+
+/// The one's complement sum of words in the machine's byte order; an odd last byte is the first
+/// of its word.
 #[inline(always)]
 fn sum_words(bytes: &[u8]) -> u64 {
     // The sum depends neither on the byte order in which words are added (RFC 1071 2) nor on
-    // their width. Halves of 32 bits leave room for the carries of any frame.
-    let halves = |word: u64| (word & 0xffff_ffff) + (word >> 32);
-    let (words, rest) = bytes.as_chunks::<8>();
+    // their width.
+    let (blocks, mut rest) = bytes.as_chunks::<32>();
     let mut sum = 0;
-    for word in words {
-        sum += halves(u64::from_ne_bytes(*word));
-    }
-    let rest = match rest.split_first_chunk::<4>() {
-        Some((word, rest)) => {
-            sum += u64::from(u32::from_ne_bytes(*word));
-            rest
+    if !blocks.is_empty() {
+        // Four lanes, which do not wait for each other.
+        let mut lanes = [0; 4];
+        for block in blocks {
+            let (words, _) = block.as_chunks::<8>();
+            for (lane, word) in lanes.iter_mut().zip(words) {
+                *lane = carry_add(*lane, u64::from_ne_bytes(*word));
+            }
         }
-        None => rest,
-    };
-    sum + match *rest {
-        [a, b, c] => u64::from(u16::from_ne_bytes([a, b])) + u64::from(u16::from_ne_bytes([c, 0])),
-        [a, b] => u16::from_ne_bytes([a, b]).into(),
-        [a] => u16::from_ne_bytes([a, 0]).into(),
-        _ => 0,
+        for lane in lanes {
+            sum = carry_add(sum, lane);
+        }
     }
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
+        sum = carry_add(sum, u64::from_ne_bytes(*word));
+        rest = behind;
+    }
+    if rest.is_empty() {
+        return sum;
+    }
+    let mut last = [0; 8];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    carry_add(sum, u64::from_ne_bytes(last))
 }
 
 #[cfg(test)]

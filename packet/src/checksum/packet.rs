@@ -13,7 +13,7 @@ pub fn ipv4_header_checksum_ok(head: &[u8], layout: &Layout) -> bool {
     }
     let mut sum = Sum::new();
     sum.add_bytes(ip_header(head, layout));
-    sum.fold() == 0xffff
+    sum.is_right()
 }
 
 /// Whether the L4 checksum is right; true if there is no L4 header to hold one.
@@ -28,7 +28,7 @@ pub fn ipv4_header_checksum_ok(head: &[u8], layout: &Layout) -> bool {
 #[inline]
 pub fn l4_checksum_ok<F: Frame>(frame: &F, layout: &Layout) -> bool {
     match linear_sum(frame.head(), layout) {
-        Some(sum) => sum.fold() == 0xffff,
+        Some(sum) => sum.is_right(),
         None => any_l4_checksum_ok(frame, layout),
     }
 }
@@ -79,7 +79,7 @@ fn any_l4_checksum_ok<F: Frame>(frame: &F, layout: &Layout) -> bool {
                 return false;
             };
             for_each_piece(frame, start, len, |bytes| sum.add_bytes(bytes));
-            sum.fold() == 0xffff
+            sum.is_right()
         }
         L4::Sctp => array::<4>(head, start + 8)
             .is_some_and(|&there| there == sctp_crc(frame, start, len).finish()),

@@ -102,3 +102,29 @@ proptest! {
         prop_assert_eq!(before.apply(delta).to_host(), checksum_by_the_book(&bytes));
     }
 }
+
+proptest! {
+    #[test]
+    fn pieces_of_any_length_sum_up_to_the_whole(
+        bytes in prop::collection::vec(any::<u8>(), 0..2000),
+        cuts in prop::collection::vec(0..2000_usize, 0..4),
+    ) {
+        let mut words = 0_u64;
+        for word in bytes.chunks(2) {
+            let low = word.get(1).copied().unwrap_or(0);
+            words += u64::from(u16::from_be_bytes([word[0], low]));
+        }
+        let wanted = fold(words);
+        let mut sum = Sum::new();
+        let (mut rest, mut at) = (&bytes[..], 0);
+        for cut in cuts {
+            let (piece, behind) = rest.split_at(cut.saturating_sub(at).min(rest.len()));
+            at += piece.len();
+            sum.add_bytes(piece);
+            rest = behind;
+        }
+        sum.add_bytes(rest);
+        prop_assert_eq!(sum.fold(), wanted);
+        prop_assert_eq!(sum.is_right(), wanted == 0xffff);
+    }
+}
