@@ -269,14 +269,10 @@ impl Trajectories {
     #[inline]
     fn places(&self, hashed: Hashed) -> u32 {
         let set = &self.signatures[hashed.set as usize];
-        // Of the machine's vectors, without a branch.
+        // Without a branch, so that the machine compares all at once.
         let mut places = [0_u16; WAYS];
         for (at, place) in places.iter_mut().enumerate() {
-            *place = if set[at] == hashed.signature {
-                1 << at
-            } else {
-                0
-            };
+            *place = u16::from(set[at] == hashed.signature).wrapping_neg() & 1 << at;
         }
         u32::from(places.into_iter().fold(0, |all, place| all | place))
     }
@@ -350,9 +346,11 @@ impl Trajectories {
         if entry.heat() < MOST_HEAT {
             entry.state += 1;
         }
-        self.programs.count(entry.program, frame.len());
-        let ops = &self.programs.get(entry.program).ops;
-        apply::run(ops, &entry.rest, frame, *layout, out, counters);
+        let program = self.programs.count(entry.program, frame.len());
+        match program.only {
+            Some(port) => out.send(port, frame),
+            None => apply::run(&program.ops, &entry.rest, frame, *layout, out, counters),
+        }
     }
 
     /// Whether no change of policy concerns the entry, which is that of `key`.

@@ -11,13 +11,12 @@
 //! A hit has two halves: first all checks, which write nothing; only if all pass, the effects.
 //! What is refused takes the long way, as if it had not been found.
 
-use smallvec::SmallVec;
 use weir_ct::Part;
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, parse};
 
 use super::Lcore;
-use crate::cache::{EntryId, Hashed, Key};
+use crate::cache::{EntryId, Hashed, Interest, Key};
 use crate::drops::DropReason;
 use crate::pipeline::{Journey, Output};
 use crate::port::PortIndex;
@@ -50,6 +49,25 @@ enum Found {
     Entry(EntryId),
 }
 
+impl Stage {
+    /// Parses a packet that is not one of the plain ones.
+    #[cold]
+    fn look_closer(&mut self, head: &[u8], len: usize, in_port: PortIndex, interest: Interest) {
+        let Ok(layout) = parse(head, len) else {
+            self.found = Found::Runt;
+            return;
+        };
+        self.layout = layout;
+        self.found = match Key::of(head, &layout, in_port, interest) {
+            None => Found::NoKey,
+            Some(key) => {
+                self.key = key;
+                Found::Nothing
+            }
+        };
+    }
+}
+
 impl Lcore {
     /// Takes one burst of frames that came in at `in_port`, in order; each is sent, kept in a
     /// queue of `out`, or dropped and counted.
@@ -63,31 +81,29 @@ impl Lcore {
         F: Frame,
         O: Output<F>,
     {
-        let (mut packets, mut bytes) = (0, 0);
         loop {
-            let burst: SmallVec<[F; BURST]> = frames.by_ref().take(BURST).collect();
-            if burst.is_empty() {
+            let burst: [Option<F>; BURST] = std::array::from_fn(|_| frames.next());
+            let is_last = burst[BURST - 1].is_none();
+            if burst[0].is_none() {
                 break;
             }
-            packets += burst.len();
-            bytes += burst.iter().map(F::len).sum::<usize>();
             if self.trajectories.is_some() {
                 self.remembered(in_port, burst, now, out);
             } else {
-                self.walked(in_port, burst, now, out);
+                self.walked(in_port, burst.into_iter().flatten(), now, out);
+            }
+            if is_last {
+                break;
             }
         }
-        let counters = &*self.counters;
-        counters.packets.add(packets as u64);
-        counters.bytes.add(bytes as u64);
-        counters.bursts.add(1);
+        self.counters.bursts.add(1);
     }
 
     /// A burst without trajectories.
     fn walked<F, O>(
         &mut self,
         in_port: PortIndex,
-        burst: SmallVec<[F; BURST]>,
+        burst: impl Iterator<Item = F>,
         now: Tick,
         out: &mut O,
     ) where
@@ -95,6 +111,8 @@ impl Lcore {
         O: Output<F>,
     {
         for frame in burst {
+            self.counters.packets.add(1);
+            self.counters.bytes.add(frame.len() as u64);
             match parse(frame.head(), frame.len()) {
                 Ok(layout) => {
                     self.journey(in_port, frame, layout, false, now, out);
@@ -108,7 +126,7 @@ impl Lcore {
     fn remembered<F, O>(
         &mut self,
         in_port: PortIndex,
-        burst: SmallVec<[F; BURST]>,
+        burst: [Option<F>; BURST],
         now: Tick,
         out: &mut O,
     ) where
@@ -127,7 +145,10 @@ impl Lcore {
         let (mut hits, mut misses) = (0, 0);
         // Whether an earlier packet of the burst may have put another in an entry's place.
         let mut installed = false;
-        for (mut frame, stage) in burst.into_iter().zip(stages.iter()) {
+        for (frame, stage) in burst.into_iter().zip(stages.iter()) {
+            let Some(mut frame) = frame else {
+                break;
+            };
             let Stage {
                 layout,
                 key,
@@ -170,36 +191,33 @@ impl Lcore {
 
     /// The stages that find and prefetch.
     #[inline]
-    fn find<F: Frame>(&self, in_port: PortIndex, burst: &[F], stages: &mut [Stage]) {
+    fn find<F: Frame>(&self, in_port: PortIndex, burst: &[Option<F>], stages: &mut [Stage]) {
         let Some(trajectories) = &self.trajectories else {
             return;
         };
         let interest = self.snapshot.interest;
+        let (mut packets, mut bytes) = (0, 0);
         for (frame, stage) in burst.iter().zip(stages.iter_mut()) {
-            let head = frame.head();
-            if let Some((layout, key)) = Key::of_plain(head, frame.len(), in_port, interest) {
-                stage.layout = layout;
-                stage.key = key;
-                stage.hashed = trajectories.hash(&stage.key);
-                stage.found = Found::Nothing;
-                continue;
-            }
-            stage.found = match parse(head, frame.len()) {
-                Err(_) => Found::Runt,
-                Ok(layout) => {
-                    stage.layout = layout;
-                    match Key::of(head, &layout, in_port, interest) {
-                        None => Found::NoKey,
-                        Some(key) => {
-                            stage.key = key;
-                            stage.hashed = trajectories.hash(&key);
-                            Found::Nothing
-                        }
-                    }
-                }
+            let Some(frame) = frame else {
+                break;
             };
+            let (head, len) = (frame.head(), frame.len());
+            packets += 1;
+            bytes += len;
+            let Stage { layout, key, .. } = stage;
+            if Key::read_plain(head, len, in_port, interest, layout, key) {
+                stage.hashed = trajectories.hash(key);
+                stage.found = Found::Nothing;
+            } else {
+                stage.look_closer(head, len, in_port, interest);
+                if let Found::Nothing = stage.found {
+                    stage.hashed = trajectories.hash(&stage.key);
+                }
+            }
         }
-        let stages = &mut stages[..burst.len()];
+        self.counters.packets.add(packets as u64);
+        self.counters.bytes.add(bytes as u64);
+        let stages = &mut stages[..packets];
         for stage in stages.iter_mut() {
             if let Found::Nothing = stage.found
                 && let Some(likely) = trajectories.likely(stage.hashed)
@@ -247,9 +265,14 @@ impl Lcore {
             let Some(part) = part(&frame, layout) else {
                 return Err(Refused(frame));
             };
-            for (at, after) in self.after.iter_mut().enumerate().take(connections) {
+            // Most packets meet one.
+            let first = trajectories.recall(id, 0);
+            if !self.tracker.allows(first, &part, now, &mut self.after[0]) {
+                return Err(Refused(frame));
+            }
+            for at in 1..connections {
                 let recall = trajectories.recall(id, at);
-                if !self.tracker.allows(recall, &part, now, after) {
+                if !self.tracker.allows(recall, &part, now, &mut self.after[at]) {
                     return Err(Refused(frame));
                 }
             }
@@ -263,9 +286,9 @@ impl Lcore {
             }
         }
 
-        for (at, after) in self.after.iter().enumerate().take(connections) {
+        for at in 0..connections {
             let recall = trajectories.recall(id, at);
-            self.tracker.apply(recall, after, now);
+            self.tracker.apply(recall, &self.after[at], now);
         }
         if let Some([Some(source), _]) = macs {
             self.macs.refresh(source, now);
@@ -321,13 +344,8 @@ impl Lcore {
     }
 
     /// A burst from a port of which nothing else counts.
-    fn wired<F, O>(
-        &mut self,
-        in_port: PortIndex,
-        burst: SmallVec<[F; BURST]>,
-        now: Tick,
-        out: &mut O,
-    ) where
+    fn wired<F, O>(&mut self, in_port: PortIndex, burst: [Option<F>; BURST], now: Tick, out: &mut O)
+    where
         F: Frame,
         O: Output<F>,
     {
@@ -336,22 +354,25 @@ impl Lcore {
         };
         let wire = trajectories.wire(in_port);
         let (mut frames, mut bytes) = (0, 0);
-        let mut others: SmallVec<[F; BURST]> = SmallVec::new();
-        for frame in burst {
-            // Behind a frame that goes the long way, all do, to stay in order.
-            if others.is_empty() && wire.admits(&frame) {
-                frames += 1;
-                bytes += frame.len();
-                wire.run(frame, out, &self.counters);
-            } else {
-                others.push(frame);
+        let mut burst = burst.into_iter().flatten();
+        let mut other = None;
+        for frame in burst.by_ref() {
+            if !wire.admits(&frame) {
+                other = Some(frame);
+                break;
             }
+            frames += 1;
+            bytes += frame.len();
+            wire.run(frame, out, &self.counters);
         }
+        self.counters.packets.add(frames as u64);
+        self.counters.bytes.add(bytes as u64);
         let rules = &self.snapshot.counters[self.index];
         wire.count(frames, bytes, rules, &self.counters, now);
-        trajectories.count(frames as u64, others.len() as u64);
-        if !others.is_empty() {
-            self.walked(in_port, others, now, out);
+        trajectories.count(frames as u64, 0);
+        if other.is_some() {
+            // Behind a frame that goes the long way, all do, to stay in order.
+            self.walked(in_port, other.into_iter().chain(burst), now, out);
         }
     }
 

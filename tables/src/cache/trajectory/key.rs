@@ -204,47 +204,56 @@ impl Key {
         Some(Self(words))
     }
 
-    /// As [`Key::of`], with the layout, for what most packets are: IPv4 without options, tag or
-    /// fragment, UDP or TCP. `None`: look closer.
+    /// Reads key and layout, as [`Key::of`] and [`weir_packet::parse`] do, of what most packets
+    /// are: IPv4 without options, tag or fragment, UDP or TCP. Returns false if it is not such a
+    /// packet; nothing is then read.
     #[inline]
-    pub(crate) fn of_plain(
+    pub(crate) fn read_plain(
         head: &[u8],
         len: usize,
         in_port: PortIndex,
         interest: Interest,
-    ) -> Option<(Layout, Self)> {
+        layout: &mut Layout,
+        key: &mut Self,
+    ) -> bool {
         const LINK: usize = 14;
         const IP: usize = 20;
-        let bytes: &[u8; LINK + IP + 8] = head.first_chunk()?;
-        let is_plain = bytes[12] == 0x08
-            && bytes[13] == 0
-            && bytes[14] == 0x45
-            && bytes[20] & 0x3f | bytes[21] == 0;
+        const L4_AT: usize = LINK + IP;
+        let Some(bytes) = head.first_chunk::<{ L4_AT + 8 }>() else {
+            return false;
+        };
         let total = usize::from(be16(bytes, 16));
-        if !is_plain || total < IP + 8 || LINK + total > len {
-            return None;
+        // Ethertype and version; the fragment's bits; both lengths.
+        if be32(bytes, 12) >> 8 != 0x0800_45
+            || be16(bytes, 20) & 0x3fff != 0
+            || total < IP + 8
+            || LINK + total > len
+        {
+            return false;
         }
         let number = bytes[23];
-        let (l4, flags) = match number {
-            protocol::UDP => {
-                let size = usize::from(be16(bytes, 38));
-                if size < 8 || size > total - IP {
-                    return None;
-                }
-                (L4::Udp, 0)
+        let mut varying = u64::from(bytes[15]) << TOS_SHIFT | u64::from(bytes[22]) << TTL_SHIFT;
+        let l4 = if number == protocol::UDP {
+            let size = usize::from(be16(bytes, L4_AT + 4));
+            if size < 8 || size > total - IP {
+                return false;
             }
-            protocol::TCP => {
-                let header: &[u8; LINK + IP + 20] = head.first_chunk()?;
-                let size = usize::from(header[46] >> 4) * 4;
-                let room = (LINK + total).min(head.len()).saturating_sub(LINK + IP);
-                if size < 20 || size > room {
-                    return None;
-                }
-                (L4::Tcp, be16(header, 46) & 0x0fff)
+            L4::Udp
+        } else if number == protocol::TCP
+            && let Some(header) = head.first_chunk::<{ L4_AT + 20 }>()
+        {
+            let flags = be16(header, L4_AT + 12);
+            let size = usize::from(flags >> 12) * 4;
+            let room = (LINK + total).min(head.len()).saturating_sub(L4_AT);
+            if size < 20 || size > room {
+                return false;
             }
-            _ => return None,
+            varying |= u64::from(flags & 0x0fff) << FLAGS_SHIFT;
+            L4::Tcp
+        } else {
+            return false;
         };
-        let layout = Layout {
+        *layout = Layout {
             ether_type: ether_type::IPV4,
             vlan_tags: 0,
             protocol: number,
@@ -252,17 +261,14 @@ impl Key {
             l4,
             fragment: Fragment::No,
             l3_offset: LINK as u16,
-            l4_offset: (LINK + IP) as u16,
+            l4_offset: L4_AT as u16,
             l3_end: (LINK + total) as u32,
             fragment_header_offset: 0,
             malformed: None,
         };
-        let varying = u64::from(bytes[15]) << TOS_SHIFT
-            | u64::from(bytes[22]) << TTL_SHIFT
-            | u64::from(flags) << FLAGS_SHIFT;
         let shape = (IP as u64 / 4) << IHL_SHIFT;
-        let numbers = u64::from(be32(bytes, 34)) << 32;
-        let key = [
+        let numbers = u64::from(be32(bytes, L4_AT)) << 32;
+        *key = Self([
             be64(bytes, 26),
             numbers | u64::from(in_port.0) << 16 | u64::from(number) << 8 | shape,
             varying & interest.bits,
@@ -271,8 +277,8 @@ impl Key {
             0,
             0,
             0,
-        ];
-        Some((layout, Self(key)))
+        ]);
+        true
     }
 
     /// Whether it is an IPv6 packet's.

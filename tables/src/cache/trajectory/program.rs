@@ -84,6 +84,8 @@ pub(crate) struct Passed {
 pub(crate) struct Program {
     /// What every packet needs of the plan.
     pub(crate) ops: Box<[Op]>,
+    /// The port, if that is all.
+    pub(crate) only: Option<PortIndex>,
     pub(crate) longest: u32,
     pub(crate) least_ttl: u8,
     pub(crate) plan: Box<Plan>,
@@ -146,6 +148,10 @@ impl Programs {
             return Some(id);
         }
         let program = Program {
+            only: match plan.ops[..] {
+                [Op::Output(port)] => Some(port),
+                _ => None,
+            },
             ops: plan.ops.clone().into(),
             longest: plan.longest,
             least_ttl: plan.least_ttl,
@@ -183,15 +189,16 @@ impl Programs {
         }
     }
 
-    /// Counts a packet for all rules of the program.
+    /// Counts a packet for all rules of the program, which is returned.
     #[inline]
-    pub(crate) fn count(&mut self, id: ProgramId, bytes: usize) {
+    pub(crate) fn count(&mut self, id: ProgramId, bytes: usize) -> &Program {
         let program = &mut self.all[id.0 as usize];
         if program.packets == 0 {
             self.touched.push(id);
         }
         program.packets += 1;
         program.bytes += bytes as u64;
+        program
     }
 
     /// Gives the rules what was counted for them, and forgets programs that nobody names.

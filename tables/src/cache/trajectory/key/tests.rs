@@ -78,8 +78,9 @@ proptest! {
     #[test]
     fn plain_packets_are_like_others(frame in any_frame()) {
         let frame = VecFrame::new(&frame);
-        let plain = Key::of_plain(frame.head(), frame.len(), PortIndex(1), EVERYTHING);
-        if let Some((layout, key)) = plain {
+        let (mut layout, mut key) = (Layout::default(), Key::default());
+        let (head, len) = (frame.head(), frame.len());
+        if Key::read_plain(head, len, PortIndex(1), EVERYTHING, &mut layout, &mut key) {
             prop_assert_eq!(parse(frame.head(), frame.len()), Ok(layout));
             prop_assert_eq!(Key::of(frame.head(), &layout, PortIndex(1), EVERYTHING), Some(key));
         }
