@@ -228,33 +228,44 @@ const fn carry_add(left: u64, right: u64) -> u64 {
 fn sum_words(bytes: &[u8]) -> u64 {
     // The sum depends neither on the byte order in which words are added (RFC 1071 2) nor on
     // their width.
-    let (blocks, mut rest) = bytes.as_chunks::<32>();
-    let mut sum = 0;
-    if !blocks.is_empty() {
-        // Four lanes, which do not wait for each other.
-        let mut lanes = [0; 4];
-        for block in blocks {
-            let (words, _) = block.as_chunks::<8>();
-            for (lane, word) in lanes.iter_mut().zip(words) {
-                *lane = carry_add(*lane, u64::from_ne_bytes(*word));
-            }
-        }
-        for lane in lanes {
-            sum = carry_add(sum, lane);
-        }
+    let (mut sum, mut rest) = (0, bytes);
+    if bytes.len() >= LONG {
+        (sum, rest) = sum_blocks(bytes);
     }
     while let Some((word, behind)) = rest.split_first_chunk::<8>() {
         sum = carry_add(sum, u64::from_ne_bytes(*word));
         rest = behind;
     }
-    if rest.is_empty() {
-        return sum;
+    let mut last = 0;
+    if let Some((word, behind)) = rest.split_first_chunk::<4>() {
+        last += u64::from(u32::from_ne_bytes(*word));
+        rest = behind;
     }
-    let mut last = [0; 8];
-    for (to, from) in last.iter_mut().zip(rest) {
-        *to = *from;
+    if let Some((word, behind)) = rest.split_first_chunk::<2>() {
+        last += u64::from(u16::from_ne_bytes(*word));
+        rest = behind;
     }
-    carry_add(sum, u64::from_ne_bytes(last))
+    if let [byte] = *rest {
+        last += u64::from(u16::from_ne_bytes([byte, 0]));
+    }
+    carry_add(sum, last)
+}
+
+/// So many bytes are worth more than one lane.
+const LONG: usize = 128;
+
+/// The sum of the whole blocks of 32 bytes, and what is left.
+fn sum_blocks(bytes: &[u8]) -> (u64, &[u8]) {
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    // Four lanes, which do not wait for each other.
+    let mut lanes = [0; 4];
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        for (lane, word) in lanes.iter_mut().zip(words) {
+            *lane = carry_add(*lane, u64::from_ne_bytes(*word));
+        }
+    }
+    (lanes.into_iter().fold(0, carry_add), rest)
 }
 
 #[cfg(test)]
