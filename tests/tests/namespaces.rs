@@ -82,7 +82,26 @@ fn a_stateful_firewall_between_two_namespaces() {
 
     lab.silence();
     counts_agree(&lab);
+    caches_answered(&lab);
     lab.stop();
+}
+
+/// Nearly every packet of the transfer went the way of those before it.
+fn caches_answered(lab: &Lab) {
+    let lcores = lab.weir_json(&["pmd-stats-show"]);
+    let told = format!("{lcores:#}");
+    let count = |pointer: &str| {
+        let value = lcores.pointer(pointer).and_then(Value::as_u64);
+        value.unwrap_or_else(|| panic!("{pointer} of {told}"))
+    };
+    let (hits, misses) = (
+        count("/0/trajectories/hits"),
+        count("/0/trajectories/misses"),
+    );
+    assert!(hits > 20 * misses, "{told}");
+    assert!(hits + misses <= count("/0/packets"), "{told}");
+    // Passes that no trajectory was for: other classes, and the beginnings of connections.
+    assert!(count("/0/megaflows/hits") > 0, "{told}");
 }
 
 /// Every packet received was counted by one flow of table 0, and left or was dropped.
