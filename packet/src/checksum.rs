@@ -37,7 +37,7 @@ impl Sum {
     }
 
     /// Adds bytes as they follow on what was added.
-    #[inline]
+    #[inline(always)]
     pub fn add_bytes(&mut self, bytes: &[u8]) {
         let sum = sum_words(bytes);
         // What begins in the middle of a word is added the other way round.
@@ -236,19 +236,19 @@ fn sum_words(bytes: &[u8]) -> u64 {
         sum = carry_add(sum, u64::from_ne_bytes(*word));
         rest = behind;
     }
-    let mut last = 0;
-    if let Some((word, behind)) = rest.split_first_chunk::<4>() {
-        last += u64::from(u32::from_ne_bytes(*word));
-        rest = behind;
+    if rest.is_empty() {
+        return sum;
     }
-    if let Some((word, behind)) = rest.split_first_chunk::<2>() {
-        last += u64::from(u16::from_ne_bytes(*word));
-        rest = behind;
-    }
-    if let [byte] = *rest {
-        last += u64::from(u16::from_ne_bytes([byte, 0]));
-    }
-    carry_add(sum, last)
+    let last = match bytes.last_chunk::<8>() {
+        // Without those of its bytes that were added already.
+        Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest.len()),
+        None => {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            u64::from_le_bytes(last)
+        }
+    };
+    carry_add(sum, last.to_le())
 }
 
 /// So many bytes are worth more than one lane.

@@ -25,7 +25,7 @@ pub fn ipv4_header_checksum_ok(head: &[u8], layout: &Layout) -> bool {
 /// found wrong.
 ///
 /// Cost: reads the whole L4 packet.
-#[inline]
+#[inline(always)]
 pub fn l4_checksum_ok<F: Frame>(frame: &F, layout: &Layout) -> bool {
     match linear_sum(frame.head(), layout) {
         Some(sum) => sum.is_right(),
@@ -35,7 +35,7 @@ pub fn l4_checksum_ok<F: Frame>(frame: &F, layout: &Layout) -> bool {
 
 /// The sum over an L4 packet that lies in the head, for what most packets are: TCP or UDP with
 /// a checksum. `None`: look closer.
-#[inline]
+#[inline(always)]
 fn linear_sum(head: &[u8], layout: &Layout) -> Option<Sum> {
     let start = usize::from(layout.l4_offset);
     let bytes = head.get(start..layout.l3_end as usize)?;

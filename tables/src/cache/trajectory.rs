@@ -5,7 +5,7 @@
 //! remembered that left everything that a rule can see as it was; see [`Trace`].
 //!
 //! Entries lie in sets of [`WAYS`]. A dense table of 16-bit signatures says which to look at, so
-//! that a look-up costs one line for the set and the entry's two.
+//! that a look-up costs one line for the set and one for the entry.
 //!
 //! Invariants
 //!   1. An entry is used only if no change of policy since it was made or checked may concern it.
@@ -72,6 +72,7 @@ pub(crate) struct Trajectories {
     /// By set and place; 0: the place is empty.
     signatures: Box<[[u16; WAYS]]>,
     entries: Box<[Entry]>,
+    behind: Box<[Behind]>,
     pub(crate) programs: Programs,
     /// By input port.
     wires: Vec<Wire>,
@@ -80,11 +81,10 @@ pub(crate) struct Trajectories {
     draw: u32,
 }
 
-/// 128 bytes: two cache lines, of which a packet of IPv4 that meets one connection and is not
-/// translated reads the first only.
+/// What every hit reads: a cache line.
 #[derive(Clone, Debug)]
-#[repr(C, align(128))]
-pub(crate) struct Entry {
+#[repr(align(64))]
+struct Entry {
     /// The key, or its first half.
     words: [u64; V4_WORDS],
     /// The version of the first reference.
@@ -92,16 +92,30 @@ pub(crate) struct Entry {
     /// The place of the first reference.
     place: u32,
     program: ProgramId,
-    /// Generation << 16 | [`Entry::SECOND_LINE`] and so on << 8 | heat.
+    /// Generation << 16 | [`Entry::BEHIND`] and so on << 8 | heat.
     state: u64,
+}
+
+/// What most hits need not read: that of a packet of IPv4 which meets one connection and is not
+/// translated. Another cache line, in a table of its own.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+struct Behind {
     /// The rest of an IPv6 key, or the tuple that [`program::Op::EntryTuple`] writes.
     rest: [u64; WORDS - V4_WORDS],
     versions: [u64; REFS - 1],
     places: [u32; REFS - 1],
-    unused: u32,
 }
 
-const _: () = assert!(size_of::<Entry>() == 128);
+const _: () = assert!(size_of::<Entry>() == 64 && size_of::<Behind>() == 64);
+
+impl Behind {
+    const EMPTY: Self = Self {
+        rest: [0; WORDS - V4_WORDS],
+        versions: [0; REFS - 1],
+        places: [0; REFS - 1],
+    };
+}
 
 impl Entry {
     const EMPTY: Self = Self {
@@ -110,10 +124,6 @@ impl Entry {
         place: 0,
         program: ProgramId::FIRST,
         state: 0,
-        rest: [0; WORDS - V4_WORDS],
-        versions: [0; REFS - 1],
-        places: [0; REFS - 1],
-        unused: 0,
     };
 
     const HEAT: u64 = 0xff;
@@ -123,8 +133,8 @@ impl Entry {
     const MAC_SOURCE: u64 = 1 << 11;
     /// Whether it names its destination there.
     const MAC_DESTINATION: u64 = 1 << 12;
-    /// Whether the second line is needed.
-    const SECOND_LINE: u64 = 1 << 13;
+    /// Whether [`Behind`] is needed.
+    const BEHIND: u64 = 1 << 13;
     const GENERATION: u32 = 16;
 
     #[inline]
@@ -140,30 +150,6 @@ impl Entry {
     #[inline]
     const fn heat(&self) -> u8 {
         (self.state & Self::HEAT) as u8
-    }
-
-    /// Place and version of a reference.
-    #[inline]
-    const fn reference(&self, at: usize) -> (u32, u64) {
-        match at.checked_sub(1) {
-            None => (self.place, self.version),
-            Some(behind) => (self.places[behind], self.versions[behind]),
-        }
-    }
-
-    const fn refer(&mut self, at: usize, place: u32, version: u64) {
-        match at.checked_sub(1) {
-            None => (self.place, self.version) = (place, version),
-            Some(behind) => {
-                (self.places[behind], self.versions[behind]) = (place, version);
-            }
-        }
-    }
-
-    /// Whether it is that of `key`.
-    #[inline]
-    fn is_of(&self, key: &Key) -> bool {
-        key.same(&self.words, || &self.rest)
     }
 }
 
@@ -185,6 +171,7 @@ impl Trajectories {
             hash: KeyHash::new(secret),
             signatures: vec![[0; WAYS]; sets].into(),
             entries: vec![Entry::EMPTY; sets * WAYS].into(),
+            behind: vec![Behind::EMPTY; sets * WAYS].into(),
             programs: Programs::new(),
             wires: Vec::new(),
             stats: CacheStats::default(),
@@ -232,15 +219,14 @@ impl Trajectories {
             return None;
         }
         let id = id_at(hashed.set, places.trailing_zeros());
-        let entry = self.entries.get(id.0 as usize)?;
-        prefetch_read(&entry.words);
+        prefetch_read(self.entries.get(id.0 as usize)?);
         Some(id)
     }
 
     /// The entry of `key`, of which `likely` is one with the same signature.
     #[inline]
     pub(crate) fn find(&self, likely: EntryId, hashed: Hashed, key: &Key) -> Option<EntryId> {
-        if self.entries[likely.0 as usize].is_of(key) {
+        if self.is_of(likely, key) {
             return Some(likely);
         }
         self.find_behind(likely, hashed, key)
@@ -251,7 +237,7 @@ impl Trajectories {
         let mut places = self.places(hashed);
         while places != 0 {
             let id = id_at(hashed.set, places.trailing_zeros());
-            if id != likely && self.entries[id.0 as usize].is_of(key) {
+            if id != likely && self.is_of(id, key) {
                 return Some(id);
             }
             places &= places - 1;
@@ -262,7 +248,8 @@ impl Trajectories {
     /// Whether the entry is still that of `key`.
     #[inline]
     pub(crate) fn is_of(&self, id: EntryId, key: &Key) -> bool {
-        self.entries[id.0 as usize].is_of(key)
+        let rest = || &self.behind[id.0 as usize].rest;
+        key.same(&self.entries[id.0 as usize].words, rest)
     }
 
     /// The places of a set with a signature, as bits.
@@ -277,16 +264,30 @@ impl Trajectories {
         u32::from(places.into_iter().fold(0, |all, place| all | place))
     }
 
-    /// Asks for what a hit reads beyond the entry's first line, which has come.
+    /// Asks for what a hit reads beyond the entry, which has come.
     #[inline]
     pub(crate) fn prefetch_behind(&self, id: EntryId, tracker: &Tracker) {
         let entry = &self.entries[id.0 as usize];
-        if entry.state & Entry::SECOND_LINE != 0 {
-            prefetch_read(&entry.rest);
+        if entry.state & Entry::BEHIND != 0 {
+            prefetch_element(&self.behind, id.0 as usize);
         }
         if entry.connections() > 0 {
-            let (place, version) = entry.reference(0);
-            tracker.prefetch(Recall { place, version });
+            tracker.prefetch(self.recall(id, 0));
+        }
+    }
+
+    /// Place and version of a reference.
+    #[inline]
+    fn reference(&self, id: EntryId, at: usize) -> (u32, u64) {
+        match at.checked_sub(1) {
+            None => {
+                let entry = &self.entries[id.0 as usize];
+                (entry.place, entry.version)
+            }
+            Some(at) => {
+                let behind = &self.behind[id.0 as usize];
+                (behind.places[at], behind.versions[at])
+            }
         }
     }
 
@@ -299,7 +300,7 @@ impl Trajectories {
     /// One of the connections that the entry names.
     #[inline]
     pub(crate) fn recall(&self, id: EntryId, at: usize) -> Recall {
-        let (place, version) = self.entries[id.0 as usize].reference(at);
+        let (place, version) = self.reference(id, at);
         Recall { place, version }
     }
 
@@ -313,7 +314,7 @@ impl Trajectories {
         let mut next = entry.connections();
         Some([Entry::MAC_SOURCE, Entry::MAC_DESTINATION].map(|which| {
             (entry.state & which != 0).then(|| {
-                let (at, version) = entry.reference(next);
+                let (at, version) = self.reference(id, next);
                 next += 1;
                 MacPlace { at, version }
             })
@@ -349,7 +350,10 @@ impl Trajectories {
         let program = self.programs.count(entry.program, frame.len());
         match program.only {
             Some(port) => out.send(port, frame),
-            None => apply::run(&program.ops, &entry.rest, frame, *layout, out, counters),
+            None => {
+                let rest = &self.behind[id.0 as usize].rest;
+                apply::run(&program.ops, rest, frame, *layout, out, counters);
+            }
         }
     }
 
@@ -421,11 +425,14 @@ impl Trajectories {
             state |= if place.is_some() { bit } else { 0 };
         }
         if named > 1 || rest != [0; WORDS - V4_WORDS] {
-            state |= Entry::SECOND_LINE;
+            state |= Entry::BEHIND;
         }
+        let mut behind = Behind {
+            rest,
+            ..Behind::EMPTY
+        };
         *entry = Entry {
             words,
-            rest,
             program,
             state,
             ..Entry::EMPTY
@@ -433,8 +440,12 @@ impl Trajectories {
         let connections = trace.connections.iter().map(|at| (at.place, at.version));
         let macs = macs.into_iter().flatten().map(|at| (at.at, at.version));
         for (at, (place, version)) in connections.chain(macs).enumerate() {
-            entry.refer(at, place, version);
+            match at.checked_sub(1) {
+                None => (entry.place, entry.version) = (place, version),
+                Some(at) => (behind.places[at], behind.versions[at]) = (place, version),
+            }
         }
+        self.behind[id.0 as usize] = behind;
     }
 
     /// The place for the entry of `key`: its own, an empty one, or that of one hardly used.
