@@ -11,7 +11,8 @@
 //!      may concern it; its generation then advances.
 //!   2. A port has at most `masks_per_port` subtables, so that what one tenant sends does not
 //!      lengthen another's search; prefixes count in steps of 8 bits, so that few masks do.
-//!      What finds no place is not cached: the tables answer.
+//!      What finds no place is not cached: the tables answer. A new mask takes the place of one
+//!      that is hit less often than new ones ask for a place.
 //!
 //! Threads: each lcore has its own.
 //! Cost: one hash per subtable visited, subtables by hits. Memory is taken at start, but for
@@ -39,6 +40,8 @@ mod tests;
 const KEY_WORDS: usize = 13;
 /// Places of a set.
 const WAYS: usize = 4;
+/// As many hits is a new subtable credited with.
+const GRACE: u32 = 64;
 /// Hits between two rankings of a port's subtables.
 const RANKING_HITS: u32 = 1 << 16;
 
@@ -80,8 +83,7 @@ pub(crate) struct Megaflows {
     settings: MegaflowSettings,
     sets: Box<[[Entry; WAYS]]>,
     subtables: HashMap<(PortIndex, TableId), Vec<Subtable>, FixedState>,
-    /// Subtables of each port.
-    masks: HashMap<PortIndex, usize, FixedState>,
+    made: HashMap<PortIndex, Made, FixedState>,
     next_subtable: u32,
     paths: Paths,
     clock: u32,
@@ -95,7 +97,17 @@ struct Subtable {
     /// Tells its entries from others in the same set; never 0.
     id: u32,
     shape: MaskShape,
+    /// Lately, less how often new ones asked for a place.
     hits: u32,
+}
+
+/// What the packets of one port have made.
+#[derive(Debug, Default)]
+struct Made {
+    /// How many subtables.
+    masks: usize,
+    /// For passes that begin at which tables.
+    tables: Vec<TableId>,
 }
 
 /// 128 bytes: two cache lines.
@@ -133,7 +145,7 @@ impl Megaflows {
             settings,
             sets: vec![[const { Entry::EMPTY }; WAYS]; sets].into(),
             subtables: HashMap::default(),
-            masks: HashMap::default(),
+            made: HashMap::default(),
             next_subtable: 1,
             paths: Paths::new(),
             clock: 0,
@@ -284,23 +296,73 @@ impl Megaflows {
 
     /// The id of the subtable of `shape`, which is made if the port may have another.
     fn subtable(&mut self, port: PortIndex, table: TableId, shape: &MaskShape) -> Option<u32> {
-        let subtables = self.subtables.entry((port, table)).or_default();
-        if let Some(known) = subtables.iter().find(|subtable| subtable.shape == *shape) {
+        let subtables = self.subtables.get(&(port, table));
+        let mut known = subtables.into_iter().flatten();
+        if let Some(known) = known.find(|subtable| subtable.shape == *shape) {
             return Some(known.id);
         }
-        let masks = self.masks.entry(port).or_default();
-        if *masks >= self.settings.masks_per_port {
+        if self.next_subtable == u32::MAX {
+            // Numbers have run out: an entry left behind could be taken for another's.
+            self.forget();
+        }
+        if !self.has_room(port) {
             return None;
         }
-        *masks += 1;
+        let made = self.made.entry(port).or_default();
+        made.masks += 1;
+        if !made.tables.contains(&table) {
+            made.tables.push(table);
+        }
         let id = self.next_subtable;
         self.next_subtable += 1;
-        subtables.push(Subtable {
-            id,
-            shape: shape.clone(),
-            hits: 0,
-        });
+        self.subtables
+            .entry((port, table))
+            .or_default()
+            .push(Subtable {
+                id,
+                shape: shape.clone(),
+                hits: GRACE,
+            });
         Some(id)
+    }
+
+    /// Whether the port may have another subtable. If it has as many as it may, all of them pay
+    /// for the question, and one that cannot goes.
+    fn has_room(&mut self, port: PortIndex) -> bool {
+        let Some(made) = self.made.get_mut(&port) else {
+            return self.settings.masks_per_port > 0;
+        };
+        if made.masks < self.settings.masks_per_port {
+            return true;
+        }
+        let mut idle = None;
+        for &table in &made.tables {
+            let subtables = self.subtables.get_mut(&(port, table));
+            for (at, subtable) in subtables.into_iter().flatten().enumerate() {
+                match subtable.hits.checked_sub(1) {
+                    Some(hits) => subtable.hits = hits,
+                    None => idle = Some((table, at)),
+                }
+            }
+        }
+        let Some((table, at)) = idle else {
+            return false;
+        };
+        if let Some(subtables) = self.subtables.get_mut(&(port, table)) {
+            subtables.remove(at);
+            made.masks -= 1;
+        }
+        true
+    }
+
+    /// Forgets everything but the paths.
+    fn forget(&mut self) {
+        for set in &mut self.sets {
+            set.fill(Entry::EMPTY);
+        }
+        self.subtables.clear();
+        self.made.clear();
+        self.next_subtable = 1;
     }
 }
 

@@ -182,3 +182,32 @@ fn where_masks_have_run_out_the_tables_answer() {
     assert_eq!(sw.megaflow_stats().refused, refused);
     sw.state();
 }
+
+#[test]
+fn masks_that_nobody_needs_any_more_make_room() {
+    let policy = |field: &str, first: u32| {
+        let rule = |bit: u32| {
+            let (value, priority) = (1 << (first + bit), 100 - bit);
+            let out = 2 + bit % 3;
+            format!("priority={priority},udp,{field}={value}/{value} actions=output:{out}\n")
+        };
+        (0..4).map(rule).collect::<String>()
+    };
+    let mut sw = with_masks(4, &policy("tp_dst", 0));
+    let packet = |src: u32, dst: u32| format!("udp 10.0.0.5:{src} > 192.0.2.9:{dst}");
+    let hits = |sw: &mut Switch, packets: &mut dyn Iterator<Item = String>| {
+        let before = sw.megaflow_stats().hits;
+        packets.for_each(|packet| sw.inject(1, &packet));
+        sw.megaflow_stats().hits - before
+    };
+    hits(&mut sw, &mut (0..200).map(|n| packet(1, n)));
+    let mut again = (0..100).map(|n| packet(1, n));
+    assert_eq!(hits(&mut sw, &mut again), 100);
+    // Another policy has masks of its own; the cache takes to them.
+    sw.change_flows("delete").unwrap();
+    sw.change_flows(&policy("tp_src", 4)).unwrap();
+    hits(&mut sw, &mut (0..5_000).map(|n| packet(n % 256, 1)));
+    let mut again = (0..100).map(|n| packet(n, 1));
+    assert_eq!(hits(&mut sw, &mut again), 100);
+    sw.state();
+}
