@@ -106,3 +106,39 @@ fn a_cache_of_one_set_goes_on_being_right() {
     assert_eq!(stale, 0);
     sw.assert_state("ct: replied=64; drops: none");
 }
+
+#[test]
+fn more_connections_than_programs_go_the_long_way() {
+    // What an IPv6 address is translated to does not fit an entry: a program for each connection.
+    const MANY: u16 = 17_000;
+    let caches = Caches {
+        trajectories: TrajectorySettings { entries: 1 << 16 },
+        ..Caches::default()
+    };
+    let flows = "
+        in_port=1,udp6 actions=ct(commit,nat(src=2001:db8::7)),output:2
+        in_port=2,udp6 actions=drop";
+    let mut sw = Switch::builder()
+        .caches(caches)
+        .max_connections(20_000)
+        .flows(flows);
+    sw.ignore_what_is_sent();
+    let frames: Vec<VecFrame> = (0..MANY)
+        .map(|n| text::frame(&format!("udp [fd00::5]:{} > [2001:db8::9]:53", 20_000 + n)))
+        .collect();
+    for _ in 0..3 {
+        sw.inject_frames(1, frames.clone());
+        sw.sent_anywhere();
+    }
+    let (_, _, _, refused) = stats(&sw);
+    assert!(refused > 0);
+    // Who comes again goes on with the program that it had.
+    sw.flush_conntrack(&[]);
+    for _ in 0..3 {
+        sw.inject_frames(1, frames[..100].to_vec());
+    }
+    let before = sw.trajectory_stats().hits;
+    sw.inject_frames(1, frames[..100].to_vec());
+    assert_eq!(sw.trajectory_stats().hits - before, 100);
+    sw.assert_state("ct: new=100 created=17100 flushed=17000; drops: none");
+}
