@@ -415,3 +415,30 @@ fn tags_of_another_kind_are_not_taken_for_the_same() {
         }
     }
 }
+
+#[test]
+fn what_was_written_behind_a_fork_is_not_left_on_what_follows_it() {
+    for (ip, write) in [
+        ("udp", "mod_nw_tos:32"),
+        ("udp", "mod_nw_ecn:1"),
+        ("udp", "mod_nw_ttl:7"),
+        ("udp", "dec_ttl"),
+        ("udp6", "set_field:0x5/0xf->ipv6_label"),
+        ("udp6", "mod_nw_ttl:7"),
+    ] {
+        let mut sw = switch(&format!(
+            "{ip} actions=ct(commit,table=1),output:4
+             table=1,{ip} actions={write},output:2"
+        ));
+        let packet = |ttl: u8, tos: u8| match ip {
+            "udp" => format!("udp 10.0.0.5:1 > 192.0.2.9:2 ttl={ttl} tos={tos}"),
+            _ => format!("udp [::1]:1 > [::2]:2 ttl={ttl} tos={tos} label={tos}"),
+        };
+        for tos in [0x20, 0x20, 0x20, 0, 1, 0x43, 0x20] {
+            for ttl in [64, 7, 9] {
+                sw.inject(1, &packet(ttl, tos));
+            }
+        }
+        sw.state();
+    }
+}
