@@ -4,8 +4,9 @@
 //! this [`Plan`] (rules counted, headers rewritten, outputs) is carried out. Only journeys are
 //! remembered that left everything that a rule can see as it was; see [`Trace`].
 //!
-//! Entries lie in sets of [`WAYS`]. A dense table of 16-bit signatures says which to look at, so
-//! that a look-up costs one line for the set and one for the entry.
+//! Entries lie one behind the other in the order in which they came, so that few of them touch
+//! little memory. A set of [`WAYS`] places, which is one cache line, says by 16-bit signatures
+//! which entry to look at; so a look-up costs one line for the set and one for the entry.
 //!
 //! Invariants
 //!   1. An entry is used only if no change of policy since it was made or checked may concern it.
@@ -45,10 +46,12 @@ use program::{ProgramId, Programs};
 pub(crate) use trace::{REFS, Trace};
 use wire::Wire;
 
-/// Places of a set.
-const WAYS: usize = 16;
+/// Places of a set: as many as a cache line has room for.
+const WAYS: usize = 10;
+/// How many of them are taken on average when the cache is full.
+const MEAN: usize = 8;
 /// Places that a new entry may take if its set is full.
-const CHOICES: u32 = 4;
+const CHOICES: usize = 4;
 /// An entry that was hit as often lately is spared as long as it can be.
 const MOST_HEAT: u8 = 7;
 
@@ -69,16 +72,63 @@ impl Default for TrajectorySettings {
 #[derive(Debug)]
 pub(crate) struct Trajectories {
     hash: KeyHash,
-    /// By set and place; 0: the place is empty.
-    signatures: Box<[[u16; WAYS]]>,
+    sets: Box<[Set]>,
     entries: Box<[Entry]>,
     behind: Box<[Behind]>,
     pub(crate) programs: Programs,
     /// By input port.
     wires: Vec<Wire>,
     stats: CacheStats,
+    /// Entries from here on were never used.
+    unused: u32,
+    /// An entry that no set names, for the next one.
+    spare: Option<EntryId>,
     /// Chooses among places.
     draw: u32,
+}
+
+/// Where the entries of some hashes lie.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Set {
+    /// 0: the place is empty.
+    signatures: [u16; WAYS],
+    entries: [EntryId; WAYS],
+}
+
+const _: () = assert!(size_of::<Set>() == 64);
+
+impl Set {
+    const EMPTY: Self = Self {
+        signatures: [0; WAYS],
+        entries: [EntryId(0); WAYS],
+    };
+
+    /// How many places are taken: the first.
+    fn taken(&self) -> usize {
+        let empty = self.signatures.iter().position(|&signature| signature == 0);
+        empty.unwrap_or(WAYS)
+    }
+
+    /// Empties a place; the last moves into it.
+    fn take_out(&mut self, at: usize) -> EntryId {
+        let last = self.taken() - 1;
+        self.signatures.swap(at, last);
+        self.entries.swap(at, last);
+        self.signatures[last] = 0;
+        self.entries[last]
+    }
+
+    /// The places with a signature, as bits.
+    #[inline]
+    fn places(&self, signature: u16) -> u32 {
+        // Without a branch, so that the machine compares all at once.
+        let mut places = [0_u16; WAYS];
+        for (at, place) in places.iter_mut().enumerate() {
+            *place = u16::from(self.signatures[at] == signature).wrapping_neg() & 1 << at;
+        }
+        u32::from(places.into_iter().fold(0, |all, place| all | place))
+    }
 }
 
 /// What every hit reads: a cache line.
@@ -92,7 +142,7 @@ struct Entry {
     /// The place of the first reference.
     place: u32,
     program: ProgramId,
-    /// Generation << 16 | [`Entry::BEHIND`] and so on << 8 | heat.
+    /// Generation << 16 | [`Entry::BEHIND`] and so on << 8 | heat; 0: it was never used.
     state: u64,
 }
 
@@ -153,7 +203,7 @@ impl Entry {
     }
 }
 
-/// Where an entry lies.
+/// Which of the entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EntryId(u32);
 
@@ -166,15 +216,17 @@ pub(crate) struct Hashed {
 
 impl Trajectories {
     pub(crate) fn new(settings: TrajectorySettings, secret: HashSecret) -> Self {
-        let sets = settings.entries.div_ceil(WAYS).next_power_of_two();
+        let entries = settings.entries.max(MEAN).next_power_of_two();
         Self {
             hash: KeyHash::new(secret),
-            signatures: vec![[0; WAYS]; sets].into(),
-            entries: vec![Entry::EMPTY; sets * WAYS].into(),
-            behind: vec![Behind::EMPTY; sets * WAYS].into(),
+            sets: vec![Set::EMPTY; entries / MEAN].into(),
+            entries: vec![Entry::EMPTY; entries].into(),
+            behind: vec![Behind::EMPTY; entries].into(),
             programs: Programs::new(),
             wires: Vec::new(),
             stats: CacheStats::default(),
+            unused: 0,
+            spare: None,
             draw: secret.0 as u32 | 1,
         }
     }
@@ -203,8 +255,8 @@ impl Trajectories {
     #[inline]
     pub(crate) fn hash(&self, key: &Key) -> Hashed {
         let hash = self.hash.of(key);
-        let set = hash as usize & (self.signatures.len() - 1);
-        prefetch_element(&self.signatures, set);
+        let set = hash as usize & (self.sets.len() - 1);
+        prefetch_element(&self.sets, set);
         Hashed {
             set: set as u32,
             signature: ((hash >> 48) as u16).max(1),
@@ -214,11 +266,9 @@ impl Trajectories {
     /// The first entry with the signature of a key, which is most likely the key's; asks for it.
     #[inline]
     pub(crate) fn likely(&self, hashed: Hashed) -> Option<EntryId> {
-        let places = self.places(hashed);
-        if places == 0 {
-            return None;
-        }
-        let id = id_at(hashed.set, places.trailing_zeros());
+        let set = &self.sets[hashed.set as usize];
+        let places = set.places(hashed.signature);
+        let id = *set.entries.get(places.trailing_zeros() as usize)?;
         prefetch_read(self.entries.get(id.0 as usize)?);
         Some(id)
     }
@@ -234,9 +284,10 @@ impl Trajectories {
 
     #[cold]
     fn find_behind(&self, likely: EntryId, hashed: Hashed, key: &Key) -> Option<EntryId> {
-        let mut places = self.places(hashed);
+        let set = &self.sets[hashed.set as usize];
+        let mut places = set.places(hashed.signature);
         while places != 0 {
-            let id = id_at(hashed.set, places.trailing_zeros());
+            let id = set.entries[places.trailing_zeros() as usize];
             if id != likely && self.is_of(id, key) {
                 return Some(id);
             }
@@ -250,18 +301,6 @@ impl Trajectories {
     pub(crate) fn is_of(&self, id: EntryId, key: &Key) -> bool {
         let rest = || &self.behind[id.0 as usize].rest;
         key.same(&self.entries[id.0 as usize].words, rest)
-    }
-
-    /// The places of a set with a signature, as bits.
-    #[inline]
-    fn places(&self, hashed: Hashed) -> u32 {
-        let set = &self.signatures[hashed.set as usize];
-        // Without a branch, so that the machine compares all at once.
-        let mut places = [0_u16; WAYS];
-        for (at, place) in places.iter_mut().enumerate() {
-            *place = u16::from(set[at] == hashed.signature).wrapping_neg() & 1 << at;
-        }
-        u32::from(places.into_iter().fold(0, |all, place| all | place))
     }
 
     /// Asks for what a hit reads beyond the entry, which has come.
@@ -396,7 +435,7 @@ impl Trajectories {
         trace: &mut Trace,
         generation: u64,
     ) {
-        let Some(id) = self.place_for(key, hashed) else {
+        let Some(place) = self.place_for(key, hashed) else {
             self.stats.refused += 1;
             return;
         };
@@ -407,16 +446,20 @@ impl Trajectories {
         } else {
             rest = apply::take_tuple(key, &mut trace.plan.ops);
         }
+        let Place { at, id } = place;
         let Some(program) = self.programs.intern(&trace.plan, generation) else {
             self.stats.refused += 1;
+            if self.sets[hashed.set as usize].taken() == at {
+                self.spare = Some(id);
+            }
             return;
         };
-        let signature = &mut self.signatures[hashed.set as usize][id.0 as usize % WAYS];
+        let set = &mut self.sets[hashed.set as usize];
+        (set.signatures[at], set.entries[at]) = (hashed.signature, id);
         let entry = &mut self.entries[id.0 as usize];
-        if *signature != 0 {
+        if entry.state != 0 {
             self.programs.release(entry.program);
         }
-        *signature = hashed.signature;
         let macs = [trace.mac_source, trace.mac_destination];
         let named = trace.connections.len() + macs.iter().flatten().count();
         let mut state = generation << Entry::GENERATION
@@ -448,33 +491,76 @@ impl Trajectories {
         self.behind[id.0 as usize] = behind;
     }
 
-    /// The place for the entry of `key`: its own, an empty one, or that of one hardly used.
-    fn place_for(&mut self, key: &Key, hashed: Hashed) -> Option<EntryId> {
+    /// The place for the entry of `key`, with the entry that is then its own: what it has, or an
+    /// empty place, or that of an entry hardly used.
+    fn place_for(&mut self, key: &Key, hashed: Hashed) -> Option<Place> {
+        let at_set = hashed.set as usize;
+        let set = &self.sets[at_set];
         let likely = self.likely(hashed);
         if let Some(own) = likely.and_then(|likely| self.find(likely, hashed, key)) {
-            return Some(own);
+            let at = set.entries[..set.taken()].iter().position(|&id| id == own);
+            return at.map(|at| Place { at, id: own });
         }
-        let set = &self.signatures[hashed.set as usize];
-        if let Some(empty) = set.iter().position(|&signature| signature == 0) {
-            return Some(id_at(hashed.set, empty as u32));
+        let taken = set.taken();
+        if taken == WAYS {
+            let at = self.coldest(at_set)?;
+            let id = self.sets[at_set].entries[at];
+            return Some(Place { at, id });
         }
-        self.draw = self.draw.wrapping_mul(0x9e37_79b1).wrapping_add(1);
-        let first = self.draw >> 28;
-        let choices = || (0..CHOICES).map(|n| id_at(hashed.set, (first + n) % WAYS as u32));
-        let heat = |id: &EntryId| self.entries[id.0 as usize].heat();
-        let coldest = choices().min_by_key(heat)?;
-        if heat(&coldest) == 0 {
+        if let Some(id) = self.unnamed() {
+            return Some(Place { at: taken, id });
+        }
+        // All entries are in use: one of another set has to go.
+        self.draw = next(self.draw);
+        let first = (self.draw >> 16) as usize;
+        let other = (0..CHOICES)
+            .map(|n| (first + n) % self.sets.len())
+            .find(|&other| other != at_set && self.sets[other].taken() > 0)?;
+        let at = self.coldest(other)?;
+        let id = self.sets[other].take_out(at);
+        Some(Place { at: taken, id })
+    }
+
+    /// An entry that no set names; `None`: there is none.
+    fn unnamed(&mut self) -> Option<EntryId> {
+        if let Some(spare) = self.spare.take() {
+            return Some(spare);
+        }
+        if self.unused as usize == self.entries.len() {
+            return None;
+        }
+        self.unused += 1;
+        Some(EntryId(self.unused - 1))
+    }
+
+    /// The place of an entry of the set that was not hit lately. If all that are looked at were,
+    /// it is less long ago the next time; what is used stays warm in spite of this.
+    fn coldest(&mut self, at_set: usize) -> Option<usize> {
+        let set = &self.sets[at_set];
+        let taken = set.taken();
+        self.draw = next(self.draw);
+        let first = (self.draw >> 16) as usize;
+        let choices = || (0..CHOICES.min(taken)).map(|n| (first + n) % taken);
+        let coldest =
+            choices().min_by_key(|&at| self.entries[set.entries[at].0 as usize].heat())?;
+        if self.entries[set.entries[coldest].0 as usize].heat() == 0 {
             return Some(coldest);
         }
-        // All are in use. What is used stays warm in spite of this.
-        for id in choices() {
-            self.entries[id.0 as usize].state -= 1;
+        for at in choices() {
+            self.entries[set.entries[at].0 as usize].state -= 1;
         }
         None
     }
 }
 
-#[inline]
-const fn id_at(set: u32, place: u32) -> EntryId {
-    EntryId(set * WAYS as u32 + place)
+/// A place of a key's set, and the entry that it names or is to name.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    at: usize,
+    id: EntryId,
+}
+
+/// The next of numbers that need not be good.
+const fn next(draw: u32) -> u32 {
+    draw.wrapping_mul(0x9e37_79b1).wrapping_add(1)
 }
