@@ -25,7 +25,7 @@ const KINDS: [(&str, &str, &str); 7] = [
 
 /// Actions, and whose: 4 of IPv4, 6 of IPv6, p of what has ports, u of what has no tag, t of what
 /// has one, else everybody's.
-const ACTIONS: [(&str, &str); 27] = [
+const ACTIONS: [(&str, &str); 28] = [
     ("", "output:2"),
     ("", "output:2"),
     ("", "output:3"),
@@ -34,6 +34,7 @@ const ACTIONS: [(&str, &str); 27] = [
     ("", "dec_ttl"),
     ("", "dec_ttl"),
     ("", "mod_nw_ttl:2"),
+    ("", "load:3->NXM_NX_IP_TTL[0..3]"),
     ("4", "mod_nw_tos:32"),
     ("4", "mod_nw_ecn:1"),
     ("6", "set_field:0x60->nw_tos"),

@@ -423,6 +423,7 @@ fn what_was_written_behind_a_fork_is_not_left_on_what_follows_it() {
         ("udp", "mod_nw_ecn:1"),
         ("udp", "mod_nw_ttl:7"),
         ("udp", "dec_ttl"),
+        ("udp", "load:3->NXM_NX_IP_TTL[0..3]"),
         ("udp6", "set_field:0x5/0xf->ipv6_label"),
         ("udp6", "mod_nw_ttl:7"),
     ] {
