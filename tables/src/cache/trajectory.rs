@@ -452,6 +452,7 @@ impl Trajectories {
             if self.sets[hashed.set as usize].taken() == at {
                 self.spare = Some(id);
             }
+            self.free_a_program();
             return;
         };
         let set = &mut self.sets[hashed.set as usize];
@@ -519,6 +520,28 @@ impl Trajectories {
         let at = self.coldest(other)?;
         let id = self.sets[other].take_out(at);
         Some(Place { at: taken, id })
+    }
+
+    /// Forgets an entry that has a program for itself and was not hit lately, if a look at one
+    /// set finds any: else programs of connections that have ended would stay for ever. Those
+    /// that were hit have it less long ago the next time.
+    #[cold]
+    fn free_a_program(&mut self) {
+        self.draw = next(self.draw);
+        let sets = self.sets.len() as u64;
+        let set = &self.sets[(u64::from(self.draw) * sets >> 32) as usize];
+        for id in &set.entries[..set.taken()] {
+            let entry = &mut self.entries[id.0 as usize];
+            if entry.state == 0 || !self.programs.is_sole(entry.program) {
+                continue;
+            }
+            if entry.heat() == 0 {
+                self.programs.release(entry.program);
+                *entry = Entry::EMPTY;
+                return;
+            }
+            entry.state -= 1;
+        }
     }
 
     /// An entry that no set names; `None`: there is none.

@@ -180,6 +180,11 @@ impl Programs {
         Some(id)
     }
 
+    /// Whether one entry only names it.
+    pub(crate) fn is_sole(&self, id: ProgramId) -> bool {
+        self.all[id.0 as usize].users == 1
+    }
+
     /// One entry less names it.
     pub(crate) fn release(&mut self, id: ProgramId) {
         let program = &mut self.all[id.0 as usize];

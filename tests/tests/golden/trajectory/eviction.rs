@@ -140,5 +140,15 @@ fn more_connections_than_programs_go_the_long_way() {
     let before = sw.trajectory_stats().hits;
     sw.inject_frames(1, frames[..100].to_vec());
     assert_eq!(sw.trajectory_stats().hits - before, 100);
-    sw.assert_state("ct: new=100 created=17100 flushed=17000; drops: none");
+    // Who is new gets that of a connection that has ended.
+    let others: Vec<VecFrame> = (0..100)
+        .map(|n| text::frame(&format!("udp [fd00::5]:{} > [2001:db8::9]:54", 50_000 + n)))
+        .collect();
+    for _ in 0..40 {
+        sw.inject_frames(1, others.clone());
+    }
+    let before = sw.trajectory_stats().hits;
+    sw.inject_frames(1, others);
+    assert!(sw.trajectory_stats().hits - before > 90);
+    sw.assert_state("ct: new=200 created=17200 flushed=17000; drops: none");
 }
