@@ -529,7 +529,7 @@ impl Trajectories {
     fn free_a_program(&mut self) {
         self.draw = next(self.draw);
         let sets = self.sets.len() as u64;
-        let set = &self.sets[(u64::from(self.draw) * sets >> 32) as usize];
+        let set = &self.sets[((u64::from(self.draw) * sets) >> 32) as usize];
         for id in &set.entries[..set.taken()] {
             let entry = &mut self.entries[id.0 as usize];
             if entry.state == 0 || !self.programs.is_sole(entry.program) {
