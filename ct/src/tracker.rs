@@ -37,6 +37,8 @@ pub struct Tracker {
     secret: u64,
     /// What the next random choice of a port depends on.
     draw: u64,
+    /// The zone of the last packet.
+    last_zone: Option<u16>,
 }
 
 impl Tracker {
@@ -54,6 +56,7 @@ impl Tracker {
             hand: 0,
             secret,
             draw: secret,
+            last_zone: None,
         }
     }
 
@@ -87,6 +90,7 @@ impl Tracker {
         request: &Request<'_>,
         now: Tick,
     ) -> Result<Outcome, CtDrop> {
+        self.last_zone = Some(request.zone);
         let outcome = self.attempt(frame, layout, request, &mut Quest::default(), now);
         outcome.map_err(Refusal::without_others)
     }

@@ -13,7 +13,7 @@
 
 use weir_ct::Part;
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
-use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, parse};
+use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, Tuple, parse};
 
 use super::Lcore;
 use crate::cache::{EntryId, Hashed, Interest, Key};
@@ -225,12 +225,22 @@ impl Lcore {
                 stage.found = Found::Likely(likely);
             }
         }
-        for stage in stages.iter_mut() {
-            if let Found::Likely(likely) = stage.found
-                && let Some(id) = trajectories.find(likely, stage.hashed, &stage.key)
-            {
-                stage.found = Found::Entry(id);
-                trajectories.prefetch_behind(id, &self.tracker);
+        for (frame, stage) in burst.iter().zip(stages) {
+            match stage.found {
+                Found::Likely(likely) => {
+                    if let Some(id) = trajectories.find(likely, stage.hashed, &stage.key) {
+                        stage.found = Found::Entry(id);
+                        trajectories.prefetch_behind(id, &self.tracker);
+                    }
+                }
+                // Perhaps the first packet of a connection.
+                Found::Nothing => {
+                    let head = frame.as_ref().map_or(&[][..], F::head);
+                    if let Some(tuple) = Tuple::of(head, &stage.layout) {
+                        self.tracker.prefetch_tuple(&tuple);
+                    }
+                }
+                Found::Runt | Found::NoKey | Found::Entry(_) => {}
             }
         }
     }

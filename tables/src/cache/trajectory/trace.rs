@@ -113,6 +113,9 @@ impl Trace {
 
     /// The rule at `slot` was matched by the frame, which had this length by then.
     pub(crate) fn matched(&mut self, slot: u32, len: usize) {
+        if self.refused {
+            return;
+        }
         let longer = len.cast_signed().wrapping_sub(self.len.cast_signed());
         match i8::try_from(longer) {
             Ok(longer) => self.plan.rules.push(Passed { slot, longer }),
@@ -158,6 +161,11 @@ impl Trace {
         written: &FlowKey,
         consulted: Option<&FlowKey>,
     ) {
+        // What came of a refused journey is only asked where all tables are walked.
+        if self.refused && consulted.is_none() {
+            self.read = true;
+            return;
+        }
         match consulted {
             Some(consulted) => add(&mut self.consulted, consulted),
             None => self.read = true,
