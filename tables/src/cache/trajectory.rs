@@ -1,7 +1,7 @@
 //! The trajectory cache: what a packet's whole journey comes to, in one look-up.
 //!
 //! An entry says of all packets with one [`Key`]: these connections and MAC addresses they meet,
-//! this [`Plan`] (rules counted, headers rewritten, outputs) is carried out. Only journeys are
+//! this [`program::Plan`] (rules counted, headers rewritten, outputs) is carried out. Only journeys are
 //! remembered that left everything that a rule can see as it was; see [`Trace`].
 //!
 //! Entries lie one behind the other in the order in which they came, so that few of them touch
@@ -512,8 +512,7 @@ impl Trajectories {
             return Some(Place { at: taken, id });
         }
         // All entries are in use: one of another set has to go.
-        self.draw = next(self.draw);
-        let first = (self.draw >> 16) as usize;
+        let first = self.random_set();
         let other = (0..CHOICES)
             .map(|n| (first + n) % self.sets.len())
             .find(|&other| other != at_set && self.sets[other].taken() > 0)?;
@@ -542,6 +541,12 @@ impl Trajectories {
             }
             entry.state -= 1;
         }
+    }
+
+    /// Some set or other.
+    fn random_set(&mut self) -> usize {
+        self.draw = next(self.draw);
+        (u64::from(self.draw) * self.sets.len() as u64 >> 32) as usize
     }
 
     /// An entry that no set names; `None`: there is none.

@@ -156,16 +156,19 @@ impl Lcore {
                 found,
             } = stage;
             let missed = match *found {
-                Found::Entry(id) => match self.hit(id, key, installed, frame, layout, now, out) {
-                    Ok(()) => {
-                        hits += 1;
-                        continue;
+                Found::Entry(id) if !installed || self.is_still(id, key) => {
+                    match self.hit(id, key, frame, layout, now, out) {
+                        Ok(()) => {
+                            hits += 1;
+                            continue;
+                        }
+                        Err(Refused(back)) => {
+                            frame = back;
+                            true
+                        }
                     }
-                    Err(Refused(back)) => {
-                        frame = back;
-                        true
-                    }
-                },
+                }
+                Found::Entry(_) => true,
                 Found::Nothing | Found::Likely(_) => true,
                 Found::NoKey => false,
                 Found::Runt => {
@@ -245,13 +248,18 @@ impl Lcore {
         }
     }
 
+    /// Whether an entry is that of `key` after others were installed.
+    fn is_still(&self, id: EntryId, key: &Key) -> bool {
+        let trajectories = self.trajectories.as_ref();
+        trajectories.is_some_and(|trajectories| trajectories.is_of(id, key))
+    }
+
     /// One packet by way of an entry: first all checks, which write nothing, then all effects.
     #[inline]
     fn hit<F, O>(
         &mut self,
         id: EntryId,
         key: &Key,
-        installed: bool,
         frame: F,
         layout: &Layout,
         now: Tick,
@@ -264,8 +272,7 @@ impl Lcore {
         let Some(trajectories) = &mut self.trajectories else {
             return Err(Refused(frame));
         };
-        let stands = (!installed || trajectories.is_of(id, key))
-            && trajectories.is_current(id, key, &self.snapshot)
+        let stands = trajectories.is_current(id, key, &self.snapshot)
             && trajectories.admits(id, &frame, layout);
         if !stands {
             return Err(Refused(frame));

@@ -224,7 +224,7 @@ impl Key {
         };
         let total = usize::from(be16(bytes, 16));
         // Ethertype and version; the fragment's bits; both lengths.
-        if be32(bytes, 12) >> 8 != 0x0800_45
+        if be32(bytes, 12) >> 8 != 0x0008_0045
             || be16(bytes, 20) & 0x3fff != 0
             || total < IP + 8
             || LINK + total > len
