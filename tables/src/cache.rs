@@ -10,7 +10,7 @@ pub(crate) use megaflow::Megaflows;
 pub use megaflow::{CacheStats, MegaflowSettings};
 pub(crate) use paths::{PathId, Step};
 pub(crate) use record::Record;
-pub(crate) use trajectory::{Changes, EntryId, Hashed, Key, REFS, Trace, Trajectories};
+pub(crate) use trajectory::{Admitted, Changes, EntryId, Hashed, Key, REFS, Trace, Trajectories};
 pub use trajectory::{Interest, TrajectorySettings};
 
 /// Which caches there are, and how large.

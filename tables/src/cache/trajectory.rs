@@ -207,6 +207,18 @@ impl Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EntryId(u32);
 
+/// What a packet needs of the entry that it was admitted to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    pub(crate) program: ProgramId,
+    /// How many connections it names.
+    pub(crate) connections: usize,
+    /// The first of them, if there is any.
+    pub(crate) first: Recall,
+    /// Whether it names MAC addresses.
+    pub(crate) meets_macs: bool,
+}
+
 /// Which set a key belongs to, and how it is marked there.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Hashed {
@@ -330,12 +342,6 @@ impl Trajectories {
         }
     }
 
-    /// How many connections the entry names.
-    #[inline]
-    pub(crate) fn connections(&self, id: EntryId) -> usize {
-        self.entries[id.0 as usize].connections()
-    }
-
     /// One of the connections that the entry names.
     #[inline]
     pub(crate) fn recall(&self, id: EntryId, at: usize) -> Recall {
@@ -343,37 +349,56 @@ impl Trajectories {
         Recall { place, version }
     }
 
-    /// The MAC addresses that the entry names, if any: source and destination.
-    #[inline]
-    pub(crate) fn macs(&self, id: EntryId) -> Option<[Option<MacPlace>; 2]> {
+    /// The MAC addresses that the entry names: source and destination.
+    pub(crate) fn macs(&self, id: EntryId) -> [Option<MacPlace>; 2] {
         let entry = &self.entries[id.0 as usize];
-        if entry.state & (Entry::MAC_SOURCE | Entry::MAC_DESTINATION) == 0 {
-            return None;
-        }
         let mut next = entry.connections();
-        Some([Entry::MAC_SOURCE, Entry::MAC_DESTINATION].map(|which| {
+        [Entry::MAC_SOURCE, Entry::MAC_DESTINATION].map(|which| {
             (entry.state & which != 0).then(|| {
                 let (at, version) = self.reference(id, next);
                 next += 1;
                 MacPlace { at, version }
             })
-        }))
+        })
     }
 
-    /// Whether a frame is within what the entry's program is for: neither too long nor at the
-    /// end of its life.
+    /// The entry, which is that of `key`, if it is for a frame: no change of policy concerns it,
+    /// and the frame is neither too long for its program nor at the end of its life.
     #[inline]
-    pub(crate) fn admits<F: Frame>(&self, id: EntryId, frame: &F, layout: &Layout) -> bool {
-        let program = self.programs.get(self.entries[id.0 as usize].program);
-        frame.len() <= program.longest as usize
-            && (program.least_ttl == 0 || apply::ttl(frame.head(), layout) >= program.least_ttl)
+    pub(crate) fn admit<F: Frame>(
+        &mut self,
+        id: EntryId,
+        key: &Key,
+        frame: &F,
+        layout: &Layout,
+        snapshot: &Snapshot,
+    ) -> Option<Admitted> {
+        let entry = &self.entries[id.0 as usize];
+        let program = self.programs.current(entry.program, snapshot);
+        let fits = frame.len() <= program.longest as usize
+            && (program.least_ttl == 0 || apply::ttl(frame.head(), layout) >= program.least_ttl);
+        if !fits {
+            return None;
+        }
+        let admitted = Admitted {
+            program: entry.program,
+            connections: entry.connections(),
+            first: Recall {
+                place: entry.place,
+                version: entry.version,
+            },
+            meets_macs: entry.state & (Entry::MAC_SOURCE | Entry::MAC_DESTINATION) != 0,
+        };
+        let current = entry.generation() >= program.clean_since;
+        (current || self.catch_up(id, key, snapshot)).then_some(admitted)
     }
 
-    /// Counts a frame and does what the entry's program says. Everything was checked.
+    /// Counts a frame and does what the program of the entry says. Everything was checked.
     #[inline]
     pub(crate) fn run<F, O>(
         &mut self,
         id: EntryId,
+        program: ProgramId,
         frame: F,
         layout: &Layout,
         out: &mut O,
@@ -386,7 +411,7 @@ impl Trajectories {
         if entry.heat() < MOST_HEAT {
             entry.state += 1;
         }
-        let program = self.programs.count(entry.program, frame.len());
+        let program = self.programs.count(program, frame.len());
         match program.only {
             Some(port) => out.send(port, frame),
             None => {
@@ -394,14 +419,6 @@ impl Trajectories {
                 apply::run(&program.ops, rest, frame, *layout, out, counters);
             }
         }
-    }
-
-    /// Whether no change of policy concerns the entry, which is that of `key`.
-    #[inline]
-    pub(crate) fn is_current(&mut self, id: EntryId, key: &Key, snapshot: &Snapshot) -> bool {
-        let entry = &self.entries[id.0 as usize];
-        let (program, generation) = (entry.program, entry.generation());
-        self.programs.is_current(program, generation, snapshot) || self.catch_up(id, key, snapshot)
     }
 
     /// Holds the entry against the changes since it was made or checked last.
@@ -546,7 +563,7 @@ impl Trajectories {
     /// Some set or other.
     fn random_set(&mut self) -> usize {
         self.draw = next(self.draw);
-        (u64::from(self.draw) * self.sets.len() as u64 >> 32) as usize
+        ((u64::from(self.draw) * self.sets.len() as u64) >> 32) as usize
     }
 
     /// An entry that no set names; `None`: there is none.

@@ -16,7 +16,7 @@ use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, Tuple, parse};
 
 use super::Lcore;
-use crate::cache::{EntryId, Hashed, Interest, Key};
+use crate::cache::{Admitted, EntryId, Hashed, Interest, Key};
 use crate::drops::DropReason;
 use crate::pipeline::{Journey, Output};
 use crate::port::PortIndex;
@@ -272,18 +272,20 @@ impl Lcore {
         let Some(trajectories) = &mut self.trajectories else {
             return Err(Refused(frame));
         };
-        let stands = trajectories.is_current(id, key, &self.snapshot)
-            && trajectories.admits(id, &frame, layout);
-        if !stands {
+        let Some(admitted) = trajectories.admit(id, key, &frame, layout, &self.snapshot) else {
             return Err(Refused(frame));
-        }
-        let connections = trajectories.connections(id);
+        };
+        let Admitted {
+            program,
+            connections,
+            first,
+            meets_macs,
+        } = admitted;
+        // Most packets meet one connection, and no address.
         if connections > 0 {
             let Some(part) = part(&frame, layout) else {
                 return Err(Refused(frame));
             };
-            // Most packets meet one.
-            let first = trajectories.recall(id, 0);
             if !self.tracker.allows(first, &part, now, &mut self.after[0]) {
                 return Err(Refused(frame));
             }
@@ -294,8 +296,10 @@ impl Lcore {
                 }
             }
         }
-        let macs = trajectories.macs(id);
-        if let Some([source, destination]) = macs {
+        let mut source = None;
+        if meets_macs {
+            let destination;
+            [source, destination] = trajectories.macs(id);
             let known = source.is_none_or(|place| self.macs.stands(place))
                 && destination.is_none_or(|place| self.macs.is_young(place, now));
             if !known {
@@ -303,14 +307,17 @@ impl Lcore {
             }
         }
 
-        for at in 0..connections {
-            let recall = trajectories.recall(id, at);
-            self.tracker.apply(recall, &self.after[at], now);
+        if connections > 0 {
+            self.tracker.apply(first, &self.after[0], now);
+            for at in 1..connections {
+                let recall = trajectories.recall(id, at);
+                self.tracker.apply(recall, &self.after[at], now);
+            }
         }
-        if let Some([Some(source), _]) = macs {
+        if let Some(source) = source {
             self.macs.refresh(source, now);
         }
-        trajectories.run(id, frame, layout, out, &self.counters);
+        trajectories.run(id, program, frame, layout, out, &self.counters);
         Ok(())
     }
 

@@ -96,7 +96,8 @@ pub(crate) struct Program {
     packets: u32,
     bytes: u64,
     checked: u64,
-    clean_since: u64,
+    /// An entry that was made or checked since needs no check of its own.
+    pub(crate) clean_since: u64,
 }
 
 /// Names a program.
@@ -235,20 +236,14 @@ impl Programs {
         }
     }
 
-    /// Whether an entry of this program, made or checked under `generation`, needs no check of
-    /// its own to be used under `snapshot`.
+    /// The program, when it has heard of all changes up to `snapshot`.
     #[inline]
-    pub(crate) fn is_current(
-        &mut self,
-        id: ProgramId,
-        generation: u64,
-        snapshot: &Snapshot,
-    ) -> bool {
+    pub(crate) fn current(&mut self, id: ProgramId, snapshot: &Snapshot) -> &Program {
         let program = &mut self.all[id.0 as usize];
         if program.checked != snapshot.generation {
             program.follow(&snapshot.changes, snapshot.generation);
         }
-        generation >= program.clean_since
+        program
     }
 }
 
