@@ -37,6 +37,7 @@ mod extract;
 mod filter;
 mod index;
 mod key;
+mod lifetimes;
 mod owner;
 mod record;
 mod request;

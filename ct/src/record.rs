@@ -4,7 +4,7 @@ use weir_nat::{End, NatKind};
 use weir_packet::Tick;
 
 use crate::key::Key;
-use crate::tcp::{Phase, Tcp};
+use crate::tcp::Tcp;
 
 /// Which way a packet goes, as seen from the connection's first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,27 +150,6 @@ impl Datagram {
             (Self::First | Self::Single, Direction::Original) => Self::Single,
             (Self::First | Self::Single, Direction::Reply) => Self::Multiple,
             (Self::Multiple, Direction::Original | Direction::Reply) => Self::Multiple,
-        }
-    }
-}
-
-impl crate::settings::Timeouts {
-    /// How long a connection in this state is kept.
-    pub(crate) fn of(&self, protocol: &Protocol) -> std::time::Duration {
-        match protocol {
-            Protocol::Tcp(tcp) => match tcp.phase() {
-                Phase::SynSent => self.tcp_syn_sent,
-                Phase::SynRecv => self.tcp_syn_recv,
-                Phase::Established => self.tcp_established,
-                Phase::FinWait => self.tcp_fin_wait,
-                Phase::TimeWait => self.tcp_time_wait,
-                Phase::Close => self.tcp_close,
-            },
-            Protocol::Query(Query::First) => self.icmp_first,
-            Protocol::Query(Query::Replied) => self.icmp_reply,
-            Protocol::Datagram(Datagram::First) => self.udp_first,
-            Protocol::Datagram(Datagram::Single) => self.udp_single,
-            Protocol::Datagram(Datagram::Multiple) => self.udp_multiple,
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::counters::{Counters, Invalid};
 use crate::extract::{self, Subject, Transport};
 use crate::index::Place;
 use crate::key::Key;
+use crate::lifetimes::Lifetimes;
 use crate::record::{Datagram, Direction, Protocol, Query};
 use crate::request::{Commit, CtDrop, Meeting, Outcome, Request, Role, Seen};
 use crate::settings::{Settings, TableTooSmall};
@@ -30,6 +31,7 @@ pub use recall::{After, Part, Recall};
 pub struct Tracker {
     table: Table,
     settings: Settings,
+    lifetimes: Lifetimes,
     counters: Counters,
     /// Where the search for a connection to evict goes on.
     hand: u32,
@@ -52,6 +54,7 @@ impl Tracker {
         Self {
             table: Table::new(settings.max_connections, secret),
             settings: settings.clone(),
+            lifetimes: Lifetimes::new(&settings.timeouts),
             counters: Counters::default(),
             hand: 0,
             secret,
@@ -71,6 +74,7 @@ impl Tracker {
             return Err(TableTooSmall { wanted, sized });
         }
         self.settings.clone_from(settings);
+        self.lifetimes = Lifetimes::new(&settings.timeouts);
         Ok(())
     }
 
@@ -303,7 +307,7 @@ impl Tracker {
         hot.replied |= direction == Direction::Reply;
         let changed = before != (visible(&hot.protocol), hot.replied);
         if alive {
-            let deadline = now + self.settings.timeouts.of(&hot.protocol);
+            let deadline = self.lifetimes.deadline(&hot.protocol, now);
             self.table.set_deadline(slot, deadline, now);
         }
         if changed {
@@ -375,7 +379,7 @@ impl Tracker {
             protocol,
             mark,
             label,
-            deadline: now + self.settings.timeouts.of(&protocol),
+            deadline: self.lifetimes.deadline(&protocol, now),
             nat,
         };
         let slot = if self.make_room(now) {

@@ -132,7 +132,7 @@ impl Tracker {
         if let Protocol::Tcp(tcp) = &mut hot.protocol {
             *tcp = after.0;
         }
-        let deadline = now + self.settings.timeouts.of(&hot.protocol);
+        let deadline = self.lifetimes.deadline(&hot.protocol, now);
         if hot.deadline != deadline {
             self.table.set_deadline(slot, deadline, now);
         }

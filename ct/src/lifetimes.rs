@@ -1,0 +1,66 @@
+//! Timeouts as every packet needs them: in milliseconds, by the state of the connection.
+
+use std::time::Duration;
+
+use weir_packet::Tick;
+
+use crate::record::{Datagram, Protocol, Query};
+use crate::settings::Timeouts;
+use crate::tcp::Phase;
+
+/// How long connections are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Lifetimes {
+    /// By [`Phase`].
+    tcp: [u64; 6],
+    /// By [`Query`].
+    query: [u64; 2],
+    /// By [`Datagram`].
+    datagram: [u64; 3],
+}
+
+impl Lifetimes {
+    pub(crate) fn new(timeouts: &Timeouts) -> Self {
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let mut all = Self {
+            tcp: [0; 6],
+            query: [0; 2],
+            datagram: [0; 3],
+        };
+        for (phase, span) in [
+            (Phase::SynSent, timeouts.tcp_syn_sent),
+            (Phase::SynRecv, timeouts.tcp_syn_recv),
+            (Phase::Established, timeouts.tcp_established),
+            (Phase::FinWait, timeouts.tcp_fin_wait),
+            (Phase::TimeWait, timeouts.tcp_time_wait),
+            (Phase::Close, timeouts.tcp_close),
+        ] {
+            all.tcp[phase as usize] = millis(span);
+        }
+        for (query, span) in [
+            (Query::First, timeouts.icmp_first),
+            (Query::Replied, timeouts.icmp_reply),
+        ] {
+            all.query[query as usize] = millis(span);
+        }
+        for (datagram, span) in [
+            (Datagram::First, timeouts.udp_first),
+            (Datagram::Single, timeouts.udp_single),
+            (Datagram::Multiple, timeouts.udp_multiple),
+        ] {
+            all.datagram[datagram as usize] = millis(span);
+        }
+        all
+    }
+
+    /// When a connection in this state is over if nothing more comes.
+    #[inline]
+    pub(crate) fn deadline(&self, protocol: &Protocol, now: Tick) -> Tick {
+        let millis = match protocol {
+            Protocol::Tcp(tcp) => self.tcp[tcp.phase() as usize],
+            Protocol::Query(query) => self.query[*query as usize],
+            Protocol::Datagram(datagram) => self.datagram[*datagram as usize],
+        };
+        Tick::from_millis(now.as_millis().saturating_add(millis))
+    }
+}
