@@ -85,6 +85,8 @@ struct Packet<F> {
     wire: FlowKey,
     /// What tables match and actions change.
     key: FlowKey,
+    /// With what a pending recirculation goes on.
+    next: FlowKey,
     /// The connection met last, for the packet's next ct().
     seen: Option<Seen>,
     /// Whether the headers were translated since they were read.
@@ -95,18 +97,15 @@ struct Packet<F> {
 }
 
 /// What will happen to the frame next.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would be an allocation per packet"
-)]
+#[derive(Clone, Copy)]
 enum Pending {
     Output {
         port: PortIndex,
         changes: Changes,
     },
+    /// Its key is [`Packet::next`].
     Recirculate {
         table: TableId,
-        key: FlowKey,
         changes: Changes,
     },
 }
@@ -182,24 +181,28 @@ impl<'a, O> Journey<'a, O> {
         F: Frame,
         O: Output<F>,
     {
-        let mut wire = FlowKey::ZERO;
-        let in_port = self.snapshot.ports.port(self.in_port).no;
-        wire.set_field(Field::IN_PORT_OXM, u128::from(in_port.0));
-        packet_words(frame.head(), &layout, &mut wire);
         if let Some(trace) = &mut self.trace {
             trace.begin(&frame, &layout);
         }
-        let packet = Packet {
+        // Made in its place: it is large.
+        let mut packet = Packet {
             frame,
             layout,
-            wire,
-            key: wire,
+            wire: FlowKey::ZERO,
+            key: FlowKey::ZERO,
+            next: FlowKey::ZERO,
             seen: None,
             translated: false,
             changes: Changes::default(),
             pending: None,
         };
-        self.passes(packet, TableId(0), 0);
+        let in_port = self.snapshot.ports.port(self.in_port).no;
+        packet
+            .wire
+            .set_field(Field::IN_PORT_OXM, u128::from(in_port.0));
+        packet_words(packet.frame.head(), &layout, &mut packet.wire);
+        packet.key = packet.wire;
+        self.whole_way(packet, TableId(0), 0);
         let lost = (self.effects == 0).then_some(self.reason);
         if let Some(reason) = lost {
             self.counters.drop(reason);
@@ -211,27 +214,41 @@ impl<'a, O> Journey<'a, O> {
         }
     }
 
-    /// One pass, and those that follow from it on the same frame.
-    fn passes<F>(&mut self, mut packet: Packet<F>, mut table: TableId, mut depth: u32)
+    /// All passes of one frame, and its last output.
+    #[inline]
+    fn whole_way<F>(&mut self, mut packet: Packet<F>, table: TableId, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if let Some((port, changes)) = self.passes(&mut packet, table, depth) {
+            self.transmit(packet.frame, &packet.layout, changes, port);
+        }
+    }
+
+    /// One pass, and those that follow from it on the same frame. Returns where the frame is to
+    /// be sent in the end, if anywhere.
+    fn passes<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        mut table: TableId,
+        mut depth: u32,
+    ) -> Option<(PortIndex, Changes)>
     where
         F: Frame,
         O: Output<F>,
     {
         loop {
             self.counters.passes.add(1);
-            self.pass(&mut packet, table, depth);
-            match packet.pending.take() {
-                None => return,
-                Some(Pending::Output { port, changes }) => {
-                    return self.transmit(packet.frame, &packet.layout, changes, port);
-                }
-                Some(Pending::Recirculate {
+            self.pass(packet, table, depth);
+            match packet.pending.take()? {
+                Pending::Output { port, changes } => return Some((port, changes)),
+                Pending::Recirculate {
                     table: next,
-                    key,
                     changes,
-                }) => {
-                    copy_packet_words(&key, &mut packet.wire);
-                    packet.key = key;
+                } => {
+                    packet.key = packet.next;
+                    copy_packet_words(&packet.next, &mut packet.wire);
                     packet.changes = changes;
                     packet.translated = false;
                     table = next;

@@ -56,17 +56,13 @@ impl<O> Journey<'_, O> {
                     packet.translated = true;
                 }
                 if let Some(table) = op.table {
-                    let mut key = packet.key;
+                    packet.next = packet.key;
                     if packet.translated {
-                        packet_words(packet.frame.head(), &packet.layout, &mut key);
+                        packet_words(packet.frame.head(), &packet.layout, &mut packet.next);
                     }
-                    key.set_ct(zone, &outcome);
+                    packet.next.set_ct(zone, &outcome);
                     let changes = packet.changes;
-                    packet.pending = Some(Pending::Recirculate {
-                        table,
-                        key,
-                        changes,
-                    });
+                    packet.pending = Some(Pending::Recirculate { table, changes });
                 }
             }
         }

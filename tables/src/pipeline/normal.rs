@@ -7,6 +7,7 @@ use super::{Journey, Output, Packet};
 use crate::drops::DropReason;
 use crate::extract::VLAN_PRESENT;
 use crate::field::Field;
+use crate::key::FlowKey;
 use crate::port::{PortConfig, PortIndex, VlanMode};
 
 /// The bits of a TCI that name the VLAN.
@@ -99,6 +100,7 @@ impl<O> Journey<'_, O> {
             layout,
             wire,
             key,
+            next: FlowKey::ZERO,
             seen: None,
             translated: packet.translated,
             changes: packet.changes,

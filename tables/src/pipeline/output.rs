@@ -7,6 +7,7 @@ use crate::cache::Changes;
 use crate::drops::DropReason;
 use crate::extract::{copy_packet_words, packet_words_equal};
 use crate::field::Field;
+use crate::key::FlowKey;
 use crate::port::{PortIndex, PortNo};
 
 impl<O> Journey<'_, O> {
@@ -130,25 +131,21 @@ impl<O> Journey<'_, O> {
             Pending::Output { port, changes } => {
                 self.transmit(frame, &packet.layout, changes, port);
             }
-            Pending::Recirculate {
-                table,
-                key,
-                changes,
-            } => {
+            Pending::Recirculate { table, changes } => {
                 let (layout, seen) = (packet.layout, packet.seen);
-                let mut wire = packet.wire;
-                copy_packet_words(&key, &mut wire);
-                let copy = Packet {
+                let mut copy = Packet {
                     frame,
                     layout,
-                    wire,
-                    key,
+                    wire: packet.wire,
+                    key: packet.next,
+                    next: FlowKey::ZERO,
                     seen,
                     translated: false,
                     changes,
                     pending: None,
                 };
-                self.passes(copy, table, depth + 1);
+                copy_packet_words(&packet.next, &mut copy.wire);
+                self.whole_way(copy, table, depth + 1);
             }
         }
     }

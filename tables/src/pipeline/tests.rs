@@ -48,6 +48,7 @@ impl Packet<VecFrame> {
             seen: None,
             translated: false,
             changes: Changes::default(),
+            next: FlowKey::ZERO,
             pending: None,
         }
     }
