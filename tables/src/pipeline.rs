@@ -267,7 +267,7 @@ impl<'a, O> Journey<'a, O> {
         // The fork of a pass may begin while that pass is being noted.
         let outer = self.record.take();
         match self.remembered(packet, table, depth) {
-            Remembered::Path(path) => {
+            Remembered::Path(path) if !self.asks_tables() => {
                 if let (Some(trace), Some(megaflows)) = (&mut self.trace, &self.megaflows) {
                     let (tables, written) = megaflows.facts(path);
                     trace.passed(tables, written, None);
@@ -281,8 +281,10 @@ impl<'a, O> Journey<'a, O> {
                     megaflows.install(self.in_port, &start, record, self.snapshot.generation);
                 }
             }
-            Remembered::NoMatter if self.is_traced() => self.walk_noting(packet, table, depth),
-            Remembered::NoMatter => {
+            Remembered::Path(_) | Remembered::NoMatter if self.is_traced() => {
+                self.walk_noting(packet, table, depth);
+            }
+            Remembered::Path(_) | Remembered::NoMatter => {
                 self.walk(packet, table, None, depth);
             }
         }
@@ -300,6 +302,12 @@ impl<'a, O> Journey<'a, O> {
         if let (Some(trace), Some(record)) = (&mut self.trace, &self.record) {
             trace.passed(&record.tables, &record.written, Some(&record.consulted));
         }
+    }
+
+    /// Whether the tables are to be walked, whatever the cache knows: only they tell which bits
+    /// decide.
+    fn asks_tables(&self) -> bool {
+        self.trace.as_ref().is_some_and(|trace| trace.asks_tables())
     }
 
     /// Whether the journey is still being written down.

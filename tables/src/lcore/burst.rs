@@ -340,13 +340,11 @@ impl Lcore {
             self.counters.malformed[malformed as usize].add(1);
         }
         let snapshot = &*self.snapshot;
-        let (mut megaflows, mut asks) = (self.megaflows.as_mut(), None);
+        let mut asks = None;
         if let (true, Some(trajectories)) = (traced, &mut self.trajectories) {
             let wire = trajectories.wire(in_port);
-            if wire.is_unknown(snapshot.generation) {
-                // Only a walk tells which bits decide.
-                (megaflows, asks) = (None, Some(wire));
-            }
+            asks = wire.is_unknown(snapshot.generation).then_some(wire);
+            self.trace.ask(asks.is_some());
         }
         let noted = Journey::new(
             snapshot,
@@ -354,7 +352,7 @@ impl Lcore {
             &self.counters,
             &mut self.tracker,
             &mut self.macs,
-            megaflows,
+            self.megaflows.as_mut(),
             traced.then_some(&mut self.trace),
             out,
             in_port,

@@ -32,6 +32,8 @@ pub(crate) struct Trace {
     refused: bool,
     /// The bits of the flow key that decided, if the tables were walked.
     consulted: FlowKey,
+    /// Whether somebody wants to know them.
+    asks: bool,
     /// Whether something else than a look-up read the packet.
     read: bool,
     /// What is done to any frame of the port, if nothing reads the packet.
@@ -63,6 +65,7 @@ impl Trace {
             mac_destination: None,
             refused: true,
             consulted: FlowKey::ZERO,
+            asks: false,
             read: true,
             wire: Vec::with_capacity(32),
             headers: None,
@@ -100,6 +103,15 @@ impl Trace {
         self.plan.lookups = lookups;
         self.plan.drop = drop;
         !self.refused && self.refs() <= REFS
+    }
+
+    /// Says whether the next journey is to tell which bits decide.
+    pub(crate) const fn ask(&mut self, asks: bool) {
+        self.asks = asks;
+    }
+
+    pub(crate) const fn asks_tables(&self) -> bool {
+        self.asks
     }
 
     /// This journey is no example.
