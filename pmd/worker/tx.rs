@@ -120,7 +120,7 @@ impl TxPort {
 
 impl Output<Mbuf> for TxPorts {
     /// Keeps the frame until the end of the burst, or until the port's buffer is full.
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, index: PortIndex, frame: Mbuf) {
         let Some(Some(port)) = self.ports.get_mut(usize::from(index.0)) else {
             self.counters.tx_no_queue.add(1);

@@ -1,11 +1,11 @@
 //! The trajectory cache: what a packet's whole journey comes to, in one look-up.
 //!
 //! An entry says of all packets with one [`Key`]: these connections and MAC addresses they meet,
-//! this [`program::Plan`] (rules counted, headers rewritten, outputs) is carried out. Only journeys are
-//! remembered that left everything that a rule can see as it was; see [`Trace`].
+//! this [`program::Plan`] (rules counted, headers rewritten, outputs) is carried out. Only
+//! journeys are remembered that left everything that a rule can see as it was; see [`Trace`].
 //!
 //! Entries lie one behind the other in the order in which they came, so that few of them touch
-//! little memory. A set of [`WAYS`] places, which is one cache line, says by 16-bit signatures
+//! little memory. A [`Set`] of places, which is one cache line, says by 16-bit signatures
 //! which entry to look at; so a look-up costs one line for the set and one for the entry.
 //!
 //! Invariants
@@ -32,26 +32,26 @@ use crate::port::PortIndex;
 use crate::snapshot::Snapshot;
 
 mod apply;
+mod entry;
 mod headers;
+mod install;
 mod key;
 mod program;
 mod trace;
 mod wire;
 
+pub(crate) use entry::EntryId;
+use entry::{Behind, Entry, Set};
 pub(crate) use headers::Changes;
 pub use key::Interest;
 pub(crate) use key::Key;
-use key::{KeyHash, V4_WORDS, WORDS};
+use key::KeyHash;
 use program::{ProgramId, Programs};
 pub(crate) use trace::{REFS, Trace};
 use wire::Wire;
 
-/// Places of a set: as many as a cache line has room for.
-const WAYS: usize = 10;
-/// How many of them are taken on average when the cache is full.
+/// How many places of a set are taken on average when the cache is full.
 const MEAN: usize = 8;
-/// Places that a new entry may take if its set is full.
-const CHOICES: usize = 4;
 /// An entry that was hit as often lately is spared as long as it can be.
 const MOST_HEAT: u8 = 7;
 
@@ -86,126 +86,6 @@ pub(crate) struct Trajectories {
     /// Chooses among places.
     draw: u32,
 }
-
-/// Where the entries of some hashes lie.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct Set {
-    /// 0: the place is empty.
-    signatures: [u16; WAYS],
-    entries: [EntryId; WAYS],
-}
-
-const _: () = assert!(size_of::<Set>() == 64);
-
-impl Set {
-    const EMPTY: Self = Self {
-        signatures: [0; WAYS],
-        entries: [EntryId(0); WAYS],
-    };
-
-    /// How many places are taken: the first.
-    fn taken(&self) -> usize {
-        let empty = self.signatures.iter().position(|&signature| signature == 0);
-        empty.unwrap_or(WAYS)
-    }
-
-    /// Empties a place; the last moves into it.
-    fn take_out(&mut self, at: usize) -> EntryId {
-        let last = self.taken() - 1;
-        self.signatures.swap(at, last);
-        self.entries.swap(at, last);
-        self.signatures[last] = 0;
-        self.entries[last]
-    }
-
-    /// The places with a signature, as bits.
-    #[inline]
-    fn places(&self, signature: u16) -> u32 {
-        // Without a branch, so that the machine compares all at once.
-        let mut places = [0_u16; WAYS];
-        for (at, place) in places.iter_mut().enumerate() {
-            *place = u16::from(self.signatures[at] == signature).wrapping_neg() & 1 << at;
-        }
-        u32::from(places.into_iter().fold(0, |all, place| all | place))
-    }
-}
-
-/// What every hit reads: a cache line.
-#[derive(Clone, Debug)]
-#[repr(align(64))]
-struct Entry {
-    /// The key, or its first half.
-    words: [u64; V4_WORDS],
-    /// The version of the first reference.
-    version: u64,
-    /// The place of the first reference.
-    place: u32,
-    program: ProgramId,
-    /// Generation << 16 | [`Entry::BEHIND`] and so on << 8 | heat; 0: it was never used.
-    state: u64,
-}
-
-/// What most hits need not read: that of a packet of IPv4 which meets one connection and is not
-/// translated. Another cache line, in a table of its own.
-#[derive(Clone, Debug)]
-#[repr(align(64))]
-struct Behind {
-    /// The rest of an IPv6 key, or the tuple that [`program::Op::EntryTuple`] writes.
-    rest: [u64; WORDS - V4_WORDS],
-    versions: [u64; REFS - 1],
-    places: [u32; REFS - 1],
-}
-
-const _: () = assert!(size_of::<Entry>() == 64 && size_of::<Behind>() == 64);
-
-impl Behind {
-    const EMPTY: Self = Self {
-        rest: [0; WORDS - V4_WORDS],
-        versions: [0; REFS - 1],
-        places: [0; REFS - 1],
-    };
-}
-
-impl Entry {
-    const EMPTY: Self = Self {
-        words: [0; V4_WORDS],
-        version: 0,
-        place: 0,
-        program: ProgramId::FIRST,
-        state: 0,
-    };
-
-    const HEAT: u64 = 0xff;
-    /// How many connections it names, from this bit on; they come first.
-    const CONNECTIONS: u32 = 8;
-    /// Whether it names the packet's source in the MAC table.
-    const MAC_SOURCE: u64 = 1 << 11;
-    /// Whether it names its destination there.
-    const MAC_DESTINATION: u64 = 1 << 12;
-    /// Whether [`Behind`] is needed.
-    const BEHIND: u64 = 1 << 13;
-    const GENERATION: u32 = 16;
-
-    #[inline]
-    const fn generation(&self) -> u64 {
-        self.state >> Self::GENERATION
-    }
-
-    #[inline]
-    const fn connections(&self) -> usize {
-        (self.state >> Self::CONNECTIONS & 7) as usize
-    }
-
-    #[inline]
-    const fn heat(&self) -> u8 {
-        (self.state & Self::HEAT) as u8
-    }
-}
-
-/// Which of the entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct EntryId(u32);
 
 /// What a packet needs of the entry that it was admitted to.
 #[derive(Clone, Copy, Debug)]
@@ -443,169 +323,4 @@ impl Trajectories {
         entry.state |= snapshot.generation << Entry::GENERATION;
         true
     }
-
-    /// Remembers a journey of a packet of `key`.
-    pub(crate) fn install(
-        &mut self,
-        key: &Key,
-        hashed: Hashed,
-        trace: &mut Trace,
-        generation: u64,
-    ) {
-        let Some(place) = self.place_for(key, hashed) else {
-            self.stats.refused += 1;
-            return;
-        };
-        let (mut words, mut rest) = ([0; V4_WORDS], [0; WORDS - V4_WORDS]);
-        words.copy_from_slice(&key.0[..V4_WORDS]);
-        if key.is_v6() {
-            rest.copy_from_slice(&key.0[V4_WORDS..]);
-        } else {
-            rest = apply::take_tuple(key, &mut trace.plan.ops);
-        }
-        let Place { at, id } = place;
-        let Some(program) = self.programs.intern(&trace.plan, generation) else {
-            self.stats.refused += 1;
-            if self.sets[hashed.set as usize].taken() == at {
-                self.spare = Some(id);
-            }
-            self.free_a_program();
-            return;
-        };
-        let set = &mut self.sets[hashed.set as usize];
-        (set.signatures[at], set.entries[at]) = (hashed.signature, id);
-        let entry = &mut self.entries[id.0 as usize];
-        if entry.state != 0 {
-            self.programs.release(entry.program);
-        }
-        let macs = [trace.mac_source, trace.mac_destination];
-        let named = trace.connections.len() + macs.iter().flatten().count();
-        let mut state = generation << Entry::GENERATION
-            | (trace.connections.len() as u64) << Entry::CONNECTIONS;
-        for (place, bit) in macs.iter().zip([Entry::MAC_SOURCE, Entry::MAC_DESTINATION]) {
-            state |= if place.is_some() { bit } else { 0 };
-        }
-        if named > 1 || rest != [0; WORDS - V4_WORDS] {
-            state |= Entry::BEHIND;
-        }
-        let mut behind = Behind {
-            rest,
-            ..Behind::EMPTY
-        };
-        *entry = Entry {
-            words,
-            program,
-            state,
-            ..Entry::EMPTY
-        };
-        let connections = trace.connections.iter().map(|at| (at.place, at.version));
-        let macs = macs.into_iter().flatten().map(|at| (at.at, at.version));
-        for (at, (place, version)) in connections.chain(macs).enumerate() {
-            match at.checked_sub(1) {
-                None => (entry.place, entry.version) = (place, version),
-                Some(at) => (behind.places[at], behind.versions[at]) = (place, version),
-            }
-        }
-        self.behind[id.0 as usize] = behind;
-    }
-
-    /// The place for the entry of `key`, with the entry that is then its own: what it has, or an
-    /// empty place, or that of an entry hardly used.
-    fn place_for(&mut self, key: &Key, hashed: Hashed) -> Option<Place> {
-        let at_set = hashed.set as usize;
-        let set = &self.sets[at_set];
-        let likely = self.likely(hashed);
-        if let Some(own) = likely.and_then(|likely| self.find(likely, hashed, key)) {
-            let at = set.entries[..set.taken()].iter().position(|&id| id == own);
-            return at.map(|at| Place { at, id: own });
-        }
-        let taken = set.taken();
-        if taken == WAYS {
-            let at = self.coldest(at_set)?;
-            let id = self.sets[at_set].entries[at];
-            return Some(Place { at, id });
-        }
-        if let Some(id) = self.unnamed() {
-            return Some(Place { at: taken, id });
-        }
-        // All entries are in use: one of another set has to go.
-        let first = self.random_set();
-        let other = (0..CHOICES)
-            .map(|n| (first + n) % self.sets.len())
-            .find(|&other| other != at_set && self.sets[other].taken() > 0)?;
-        let at = self.coldest(other)?;
-        let id = self.sets[other].take_out(at);
-        Some(Place { at: taken, id })
-    }
-
-    /// Forgets an entry that has a program for itself and was not hit lately, if a look at one
-    /// set finds any: else programs of connections that have ended would stay for ever. Those
-    /// that were hit have it less long ago the next time.
-    #[cold]
-    fn free_a_program(&mut self) {
-        self.draw = next(self.draw);
-        let sets = self.sets.len() as u64;
-        let set = &self.sets[((u64::from(self.draw) * sets) >> 32) as usize];
-        for id in &set.entries[..set.taken()] {
-            let entry = &mut self.entries[id.0 as usize];
-            if entry.state == 0 || !self.programs.is_sole(entry.program) {
-                continue;
-            }
-            if entry.heat() == 0 {
-                self.programs.release(entry.program);
-                *entry = Entry::EMPTY;
-                return;
-            }
-            entry.state -= 1;
-        }
-    }
-
-    /// Some set or other.
-    fn random_set(&mut self) -> usize {
-        self.draw = next(self.draw);
-        ((u64::from(self.draw) * self.sets.len() as u64) >> 32) as usize
-    }
-
-    /// An entry that no set names; `None`: there is none.
-    fn unnamed(&mut self) -> Option<EntryId> {
-        if let Some(spare) = self.spare.take() {
-            return Some(spare);
-        }
-        if self.unused as usize == self.entries.len() {
-            return None;
-        }
-        self.unused += 1;
-        Some(EntryId(self.unused - 1))
-    }
-
-    /// The place of an entry of the set that was not hit lately. If all that are looked at were,
-    /// it is less long ago the next time; what is used stays warm in spite of this.
-    fn coldest(&mut self, at_set: usize) -> Option<usize> {
-        let set = &self.sets[at_set];
-        let taken = set.taken();
-        self.draw = next(self.draw);
-        let first = (self.draw >> 16) as usize;
-        let choices = || (0..CHOICES.min(taken)).map(|n| (first + n) % taken);
-        let coldest =
-            choices().min_by_key(|&at| self.entries[set.entries[at].0 as usize].heat())?;
-        if self.entries[set.entries[coldest].0 as usize].heat() == 0 {
-            return Some(coldest);
-        }
-        for at in choices() {
-            self.entries[set.entries[at].0 as usize].state -= 1;
-        }
-        None
-    }
-}
-
-/// A place of a key's set, and the entry that it names or is to name.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    at: usize,
-    id: EntryId,
-}
-
-/// The next of numbers that need not be good.
-const fn next(draw: u32) -> u32 {
-    draw.wrapping_mul(0x9e37_79b1).wrapping_add(1)
 }
