@@ -16,7 +16,7 @@ use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, Tuple, parse};
 
 use super::Lcore;
-use crate::cache::{Admitted, EntryId, Hashed, Interest, Key};
+use crate::cache::{Admitted, EntryId, Hashed, Interest, Key, Trajectories};
 use crate::drops::DropReason;
 use crate::pipeline::{Journey, Output};
 use crate::port::PortIndex;
@@ -177,7 +177,8 @@ impl Lcore {
                 }
             };
             misses += u64::from(missed);
-            if self.journey(in_port, frame, *layout, missed, now, out)
+            let traced = missed && self.is_worth_a_trace();
+            if self.journey(in_port, frame, *layout, traced, now, out)
                 && let Some(trajectories) = &mut self.trajectories
             {
                 trajectories.install(key, *hashed, &mut self.trace, generation);
@@ -246,6 +247,12 @@ impl Lcore {
                 Found::Runt | Found::NoKey | Found::Entry(_) => {}
             }
         }
+    }
+
+    /// Whether a journey is to be written down.
+    fn is_worth_a_trace(&mut self) -> bool {
+        let trajectories = self.trajectories.as_mut();
+        trajectories.is_some_and(Trajectories::is_worth_a_trace)
     }
 
     /// Whether an entry is that of `key` after others were installed.

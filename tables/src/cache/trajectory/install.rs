@@ -7,6 +7,8 @@ use super::{Hashed, Trajectories, apply};
 
 /// Places that a new entry may take if its set is full.
 const CHOICES: usize = 4;
+/// How many journeys pass for one that is written down when all entries are in use.
+const ONE_OF: u32 = 8;
 
 impl Trajectories {
     /// Remembers a journey of a packet of `key`.
@@ -72,6 +74,17 @@ impl Trajectories {
             }
         }
         self.behind[id.0 as usize] = behind;
+    }
+
+    /// Whether a journey is to be written down. While there is room each is. When all entries are
+    /// in use, and most likely more packets than they are for, one of [`ONE_OF`]: a connection
+    /// that stays has its turn soon, and the others do not pay for it.
+    pub(crate) fn is_worth_a_trace(&mut self) -> bool {
+        if (self.unused as usize) < self.entries.len() {
+            return true;
+        }
+        self.draw = next(self.draw);
+        (self.draw >> 16).is_multiple_of(ONE_OF)
     }
 
     /// The place for the entry of `key`, with the entry that is then its own: what it has, or an
