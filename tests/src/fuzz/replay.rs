@@ -12,6 +12,8 @@ use weir_tables::drops::DropReason;
 const SEPARATOR: u8 = 0;
 /// More connections than this only cost memory.
 const MAX_CONNECTIONS: u32 = 1024;
+/// The most entries of a cache.
+const MAX_ENTRIES: usize = 64;
 
 /// Everything that a replay tells.
 #[derive(Debug, PartialEq)]
@@ -62,6 +64,13 @@ pub fn replayed(bytes: &[u8]) -> Option<u64> {
     let captures = parts.next()?;
     let mut config = Config::parse("fuzz.toml", toml).ok()?;
     config.conntrack.max_connections = config.conntrack.max_connections.min(MAX_CONNECTIONS);
+    // So small that entries have to go, and that no memory is to be found by fuzzing.
+    if let Some(trajectories) = &mut config.caches.trajectories {
+        trajectories.entries = trajectories.entries.min(MAX_ENTRIES);
+    }
+    if let Some(megaflows) = &mut config.caches.megaflows {
+        megaflows.entries = megaflows.entries.min(MAX_ENTRIES);
+    }
     config.bridge.flows = vec![FlowSource::Embedded(NamedText {
         name: "fuzz.flows".to_owned(),
         text: flows.to_owned(),
