@@ -5,6 +5,7 @@
 //! Threads: a batch moves with its frames, as [`Mbuf`] does.
 //! Cost: none beyond the array; freeing is one call per batch.
 
+use std::iter::FusedIterator;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
@@ -177,6 +178,8 @@ impl Iterator for Drain<'_> {
         (0, Some(self.frames.len()))
     }
 }
+
+impl FusedIterator for Drain<'_> {}
 
 impl Drop for Drain<'_> {
     #[inline]

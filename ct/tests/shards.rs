@@ -310,21 +310,24 @@ fn snat(ports: (u16, u16)) -> Option<NatSpec> {
     })
 }
 
+/// A client's packet to the one server, from the port that all have.
+fn opened(world: &mut World, client: u8, nat: Option<NatSpec>) -> Done {
+    let packet = Packet {
+        protocol: 17,
+        client,
+        server: 1,
+        port: 4000,
+        nat,
+    };
+    world.packet(parcel(0, packet.frame(), nat), Tick::ZERO)
+}
+
 /// Source translation finds a port whose replies come home, and then nobody is asked.
 #[test]
 fn replies_come_home_by_themselves_while_there_is_a_port_for_it() {
     let mut world = World::new(4, &settings(), 7, 1, Bounds::default());
     for client in 1..=100 {
-        let (protocol, server, port) = (17, 1, 4000);
-        let nat = snat((1024, 65_535));
-        let packet = Packet {
-            protocol,
-            client,
-            server,
-            port,
-            nat,
-        };
-        let done = world.packet(parcel(0, packet.frame(), nat), Tick::ZERO);
+        let done = opened(&mut world, client, snat((1024, 65_535)));
         done.outcome.expect("a port is free");
     }
     let asked: u64 = world
@@ -344,15 +347,7 @@ fn a_range_is_used_to_its_last_port() {
         let mut world = World::new(shards, &settings(), 7, chance, Bounds::default());
         let nat = snat((5000, 5099));
         let send = |world: &mut World, client| {
-            let (protocol, server, port) = (17, 1, 4000);
-            let packet = Packet {
-                protocol,
-                client,
-                server,
-                port,
-                nat,
-            };
-            let done = world.packet(parcel(0, packet.frame(), nat), Tick::ZERO);
+            let done = opened(world, client, nat);
             done.outcome
                 .map(|_| tuple_of(&done.frame).expect("it has one").src_port)
         };

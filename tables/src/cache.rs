@@ -6,12 +6,26 @@ mod prefix;
 mod record;
 mod trajectory;
 
+pub use megaflow::MegaflowSettings;
 pub(crate) use megaflow::Megaflows;
-pub use megaflow::{CacheStats, MegaflowSettings};
 pub(crate) use paths::{PathId, Step};
 pub(crate) use record::Record;
 pub(crate) use trajectory::{Admitted, Changes, EntryId, Hashed, Key, REFS, Trace, Trajectories};
 pub use trajectory::{Interest, TrajectorySettings};
+
+/// What a cache counts: passes through the tables (megaflows) or packets (trajectories).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStats {
+    /// Answered.
+    pub hits: u64,
+    /// Not answered.
+    pub misses: u64,
+    /// Entries that a change of policy may concern, and that were not used.
+    pub stale: u64,
+    /// Not remembered though it could have been: no place, no room for what it comes to, or
+    /// (megaflows) too many masks or words.
+    pub refused: u64,
+}
 
 /// Which caches there are, and how large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,24 +1,9 @@
 use super::*;
-use crate::rate::Measurement;
-
-fn rates(contender: &str, rates: &[f64]) -> Row {
-    let measured = |&mpps: &f64| Measurement {
-        version: String::new(),
-        mpps,
-        on_cpu: 1.0,
-    };
-    Row {
-        scenario: "a".to_owned(),
-        contender: contender.to_owned(),
-        rounds: (1..).zip(rates.iter().map(measured)).collect(),
-        refusals: Vec::new(),
-    }
-}
 
 #[test]
 fn a_loss_is_found() {
     let held = |now: &[f64]| {
-        let rows = [rates("base", &[100.0; 3]), rates("weir", now)];
+        let rows = [Row::of("a", "base", &[100.0; 3]), Row::of("a", "weir", now)];
         let changes = changes(&rows, "base", "weir");
         assert_eq!(changes.len(), 1);
         let table = changes_table(&changes, "base");

@@ -1,20 +1,30 @@
 use super::*;
 
-fn row(rates: &[(usize, f64)]) -> Row {
-    let measured = |mpps| Measurement {
-        version: String::new(),
-        mpps,
-        on_cpu: 1.0,
-    };
-    Row {
-        scenario: "s".to_owned(),
-        contender: "c".to_owned(),
-        rounds: rates
-            .iter()
-            .map(|&(round, mpps)| (round, measured(mpps)))
-            .collect(),
-        refusals: Vec::new(),
+impl Row {
+    /// What tests need: `rates` in Mpps, of rounds from 1 on.
+    pub(crate) fn of(scenario: &str, contender: &str, rates: &[f64]) -> Self {
+        let measured = |&mpps: &f64| Measurement {
+            version: format!("{contender} 1.0"),
+            mpps,
+            on_cpu: 1.0,
+        };
+        Self {
+            scenario: scenario.to_owned(),
+            contender: contender.to_owned(),
+            rounds: (1..).zip(rates.iter().map(measured)).collect(),
+            refusals: Vec::new(),
+        }
     }
+}
+
+/// Rates of these rounds.
+fn row(rates: &[(usize, f64)]) -> Row {
+    let (rounds, rates): (Vec<_>, Vec<_>) = rates.iter().copied().unzip();
+    let mut row = Row::of("s", "c", &rates);
+    for (measured, round) in row.rounds.iter_mut().zip(rounds) {
+        measured.0 = round;
+    }
+    row
 }
 
 #[test]

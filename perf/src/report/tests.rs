@@ -1,21 +1,4 @@
 use super::*;
-use crate::rate::Measurement;
-
-fn row(scenario: &str, contender: &str, rates: &[f64]) -> Row {
-    let measured = |mpps| Measurement {
-        version: format!("{contender} 1.0"),
-        mpps,
-        on_cpu: 1.0,
-    };
-    Row {
-        scenario: scenario.to_owned(),
-        contender: contender.to_owned(),
-        rounds: (1..)
-            .zip(rates.iter().map(|&mpps| measured(mpps)))
-            .collect(),
-        refusals: Vec::new(),
-    }
-}
 
 #[test]
 fn tables_are_aligned() {
@@ -33,9 +16,9 @@ fn tables_are_aligned() {
 #[test]
 fn rates_stand_beside_the_base_in_the_same_scenario() {
     let rows = [
-        row("a", "base", &[1.0, 2.0, 3.0]),
-        row("a", "other", &[4.0, 8.0, 12.0]),
-        row("b", "base", &[100.0]),
+        Row::of("a", "base", &[1.0, 2.0, 3.0]),
+        Row::of("a", "other", &[4.0, 8.0, 12.0]),
+        Row::of("b", "base", &[100.0]),
     ];
     let text = rates(&rows, "base", "base", 2e9);
     let lines: Vec<Vec<&str>> = text
@@ -69,7 +52,7 @@ fn rates_stand_beside_the_base_in_the_same_scenario() {
 
 #[test]
 fn a_bench_says_what_is_above_the_ceiling() {
-    let rows = [row("a", "top", &[20.0]), row("a", "mine", &[10.0])];
+    let rows = [Row::of("a", "top", &[20.0]), Row::of("a", "mine", &[10.0])];
     let text = bench(&rows, "mine", "top", &[0.0], 2e9);
     let last = text.lines().last().expect("a line");
     let cells: Vec<&str> = last.split('|').map(str::trim).collect();
@@ -91,7 +74,7 @@ fn a_bench_says_what_is_above_the_ceiling() {
 
 #[test]
 fn what_was_refused_has_no_figure_and_a_reason() {
-    let mut refused = row("a", "mine", &[]);
+    let mut refused = Row::of("a", "mine", &[]);
     refused.refusals.push("it dropped".to_owned());
     for text in [
         rates(std::slice::from_ref(&refused), "base", "io", 2e9),

@@ -1,5 +1,4 @@
 use super::*;
-use crate::rate::Measurement;
 use crate::scenario::Scenario;
 
 const NAMES: Names<'static> = Names {
@@ -7,22 +6,6 @@ const NAMES: Names<'static> = Names {
     ovs: "ovs",
     io: "io",
 };
-
-fn rates(scenario: &str, contender: &str, rates: &[f64]) -> Row {
-    let measured = |mpps| Measurement {
-        version: String::new(),
-        mpps,
-        on_cpu: 1.0,
-    };
-    Row {
-        scenario: scenario.to_owned(),
-        contender: contender.to_owned(),
-        rounds: (1..)
-            .zip(rates.iter().map(|&mpps| measured(mpps)))
-            .collect(),
-        refusals: Vec::new(),
-    }
-}
 
 #[test]
 fn all_scenarios_exist() {
@@ -41,11 +24,11 @@ fn all_scenarios_exist() {
 #[test]
 fn medians_are_held_against_the_targets() {
     let rows = [
-        rates("firewall-1k", "io", &[50.0, 50.0, 50.0]),
-        rates("firewall-1k", "ovs", &[2.0, 2.0, 2.0]),
-        rates("firewall-1k", "weir", &[9.0, 10.0, 20.0]),
-        rates("firewall-100k", "ovs", &[2.0, 1.0]),
-        rates("firewall-1M", "weir", &[5.0, 5.0]),
+        Row::of("firewall-1k", "io", &[50.0, 50.0, 50.0]),
+        Row::of("firewall-1k", "ovs", &[2.0, 2.0, 2.0]),
+        Row::of("firewall-1k", "weir", &[9.0, 10.0, 20.0]),
+        Row::of("firewall-100k", "ovs", &[2.0, 1.0]),
+        Row::of("firewall-1M", "weir", &[5.0, 5.0]),
     ];
     let verdicts = judge(&rows, NAMES, 1e9);
     let told: Vec<(&str, Option<f64>, Option<bool>)> = verdicts

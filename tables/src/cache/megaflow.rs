@@ -23,6 +23,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::{FixedState, SeedableRandomState};
 use hashbrown::HashMap;
 
+use super::CacheStats;
 use super::paths::{PathId, Paths, Step};
 use super::prefix::in_steps;
 use super::record::Record;
@@ -61,19 +62,6 @@ impl Default for MegaflowSettings {
             masks_per_port: 64,
         }
     }
-}
-
-/// What the cache counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CacheStats {
-    /// Passes answered.
-    pub hits: u64,
-    /// Passes not answered.
-    pub misses: u64,
-    /// Entries that a change of policy may concern, and that were not used.
-    pub stale: u64,
-    /// Passes that could not be cached: too many masks or words.
-    pub refused: u64,
 }
 
 /// The cache of one lcore.

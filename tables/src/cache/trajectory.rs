@@ -16,7 +16,8 @@
 //!      has to come again. So a flood of flows of one packet each takes places from itself.
 //!
 //! Threads: each lcore has its own.
-//! Cost: memory is taken at start. Installing looks at one set.
+//! Cost: memory is taken at start, but for what a new plan holds. Installing looks at one set,
+//! and at another when all entries are in use.
 
 use weir_ct::{Recall, Tracker};
 use weir_packet::hint::{prefetch_element, prefetch_read};

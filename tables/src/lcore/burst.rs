@@ -11,6 +11,8 @@
 //! A hit has two halves: first all checks, which write nothing; only if all pass, the effects.
 //! What is refused takes the long way, as if it had not been found.
 
+use std::iter::FusedIterator;
+
 use weir_ct::Part;
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, Tuple, parse};
@@ -74,7 +76,7 @@ impl Lcore {
     pub fn process<F, O>(
         &mut self,
         in_port: PortIndex,
-        mut frames: impl Iterator<Item = F>,
+        mut frames: impl FusedIterator<Item = F>,
         now: Tick,
         out: &mut O,
     ) where
@@ -168,8 +170,7 @@ impl Lcore {
                         }
                     }
                 }
-                Found::Entry(_) => true,
-                Found::Nothing | Found::Likely(_) => true,
+                Found::Entry(_) | Found::Nothing | Found::Likely(_) => true,
                 Found::NoKey => false,
                 Found::Runt => {
                     self.runt(Malformed::Runt);

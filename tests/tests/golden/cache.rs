@@ -117,6 +117,17 @@ fn refused_of_random(sw: &mut Switch, packet: impl Fn(u128, u128) -> String) -> 
     sw.megaflow_stats().refused
 }
 
+/// So many masks are room for packets to random addresses, and 15 are not.
+#[track_caller]
+fn masks_suffice(masks: usize, flows: &str, packet: impl Fn(u128, u128) -> String + Copy) {
+    let mut sw = with_masks(masks, flows);
+    assert_eq!(refused_of_random(&mut sw, packet), 0);
+    sw.state();
+    let mut sw = with_masks(15, flows);
+    assert!(refused_of_random(&mut sw, packet) > 0);
+    sw.state();
+}
+
 #[test]
 fn prefixes_of_every_length_make_few_masks() {
     // Which rule matches is the number of leading zeros: so many bits decide.
@@ -133,12 +144,7 @@ fn prefixes_of_every_length_make_few_masks() {
         format!("udp {src}:1 > {dst}:2")
     };
     // A byte to four of each address, and none of the destination if the source has no rule.
-    let mut sw = with_masks(17, &flows);
-    assert_eq!(refused_of_random(&mut sw, packet), 0);
-    sw.state();
-    let mut sw = with_masks(15, &flows);
-    assert!(refused_of_random(&mut sw, packet) > 0);
-    sw.state();
+    masks_suffice(17, &flows, packet);
 }
 
 #[test]
@@ -152,12 +158,7 @@ fn prefixes_of_long_addresses_make_few_masks() {
         let [src, dst] = [src, dst].map(std::net::Ipv6Addr::from);
         format!("udp [{src}]:1 > [{dst}]:2")
     };
-    let mut sw = with_masks(16, &flows);
-    assert_eq!(refused_of_random(&mut sw, packet), 0);
-    sw.state();
-    let mut sw = with_masks(15, &flows);
-    assert!(refused_of_random(&mut sw, packet) > 0);
-    sw.state();
+    masks_suffice(16, &flows, packet);
 }
 
 #[test]
