@@ -60,12 +60,12 @@ impl Index {
     }
 
     /// Finds the connection that `key` belongs to.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn find(&self, key: &Key, cold: &[Cold]) -> Option<Place> {
         self.find_hashed(self.hash(key), key, cold)
     }
 
-    /// As [`Index::find`], for a key whose hash is known.
+    /// Finds the connection that `key`, which has this hash, belongs to.
     #[inline]
     pub(crate) fn find_hashed(&self, hash: u64, key: &Key, cold: &[Cold]) -> Option<Place> {
         let home = self.home(hash);

@@ -11,8 +11,8 @@
 //! Cost: constant per operation; memory is taken once, in [`Table::new`].
 
 use weir_nat::{End, Leases, NatKind, Pool};
-use weir_packet::Tick;
 use weir_packet::hint::{prefetch_element, prefetch_read};
+use weir_packet::{Tick, Tuple};
 
 use crate::index::{Index, Place};
 use crate::key::Key;
@@ -36,10 +36,26 @@ pub(crate) struct Table {
     last_version: u64,
 }
 
+/// A key and its hash in the index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keyed {
+    pub(crate) key: Key,
+    pub(crate) hash: u64,
+}
+
+impl Keyed {
+    #[inline]
+    pub(crate) fn new(table: &Table, tuple: &Tuple, zone: u16) -> Self {
+        let key = Key::new(tuple, zone);
+        let hash = table.index.hash(&key);
+        Self { key, hash }
+    }
+}
+
 /// A connection to be.
 pub(crate) struct Birth {
-    pub(crate) original: Key,
-    pub(crate) reply: Key,
+    pub(crate) original: Keyed,
+    pub(crate) reply: Keyed,
     pub(crate) protocol: Protocol,
     pub(crate) mark: u32,
     pub(crate) label: u128,
@@ -95,8 +111,21 @@ impl Table {
     }
 
     /// The connection `key` belongs to, which may be expired.
-    pub(crate) fn find(&self, key: &Key) -> Option<Place> {
-        self.index.find(key, &self.cold)
+    #[inline]
+    pub(crate) fn find(&self, key: &Keyed) -> Option<Place> {
+        self.index.find_hashed(key.hash, &key.key, &self.cold)
+    }
+
+    /// The hash of `key` in the index.
+    #[inline]
+    pub(crate) fn hash(&self, key: &Key) -> u64 {
+        self.index.hash(key)
+    }
+
+    /// How many connections were ever made.
+    #[inline]
+    pub(crate) const fn made(&self) -> u64 {
+        self.last_id
     }
 
     /// Asks for that part of the index in which `key` is looked for; returns its hash.
@@ -176,20 +205,22 @@ impl Table {
             version: self.last_version,
             protocol,
             mark,
-            zone: original.zone(),
+            zone: original.key.zone(),
             replied: false,
             nat,
             leased: 0,
         };
         self.cold[slot as usize] = Cold {
-            keys: [original, reply],
+            keys: [original.key, reply.key],
             label,
         };
-        for (hash, place) in self.places(slot) {
-            self.index.insert(hash, place);
+        let place = |direction| Place { slot, direction };
+        self.index.insert(original.hash, place(Direction::Original));
+        if !original.key.is(&reply.key) {
+            self.index.insert(reply.hash, place(Direction::Reply));
         }
         if let Some(sharing) = &mut self.sharing {
-            sharing.begin(&[original, reply]);
+            sharing.begin(&[original.key, reply.key]);
         }
         self.wheel.insert(slot, deadline, now);
         if nat == Some(NatKind::Src) {
@@ -369,7 +400,8 @@ impl Table {
         for place in self.index.places() {
             assert!(live.contains(&place.slot), "{place:?} dangles");
             let key = self.cold(place.slot).key(place.direction);
-            assert_eq!(self.find(key).map(|found| found.slot), Some(place.slot));
+            let found = self.index.find(key, &self.cold);
+            assert_eq!(found.map(|found| found.slot), Some(place.slot));
             entries += 1;
         }
         let keys = live

@@ -2,6 +2,7 @@
 
 mod batch;
 mod quest;
+mod reading;
 mod recall;
 mod room;
 mod share;
@@ -11,7 +12,7 @@ mod walk;
 use weir_packet::{Frame, Layout, Tick, Tuple};
 
 use crate::counters::{Counters, Invalid};
-use crate::extract::{self, Subject, Transport};
+use crate::extract::{Subject, Transport};
 use crate::index::Place;
 use crate::key::Key;
 use crate::lifetimes::Lifetimes;
@@ -19,12 +20,14 @@ use crate::record::{Datagram, Direction, Protocol, Query};
 use crate::request::{Commit, CtDrop, Meeting, Outcome, Request, Role, Seen};
 use crate::settings::{Settings, TableTooSmall};
 use crate::state::CtState;
-use crate::table::{Birth, Table, Turn};
+use crate::table::{Birth, Keyed, Table, Turn};
 use crate::tcp::Verdict;
 
 pub use batch::Job;
 pub use quest::Quest;
 pub(crate) use quest::Refusal;
+pub use reading::Reading;
+use reading::Sought;
 pub use recall::{After, Part, Recall};
 
 /// The connection tracker of one lcore.
@@ -94,9 +97,32 @@ impl Tracker {
         request: &Request<'_>,
         now: Tick,
     ) -> Result<Outcome, CtDrop> {
+        self.execute_read(frame, layout, &mut None, request, now)
+    }
+
+    /// As [`Tracker::execute`], for a packet that may have passed a `ct()` before: `reading` is
+    /// what that one left, or `None` if there was none or the packet's headers were changed
+    /// since, and is for the next one.
+    ///
+    /// # Errors
+    /// As [`Tracker::execute`].
+    pub fn execute_read<F: Frame>(
+        &mut self,
+        frame: &F,
+        layout: &Layout,
+        reading: &mut Option<Reading>,
+        request: &Request<'_>,
+        now: Tick,
+    ) -> Result<Outcome, CtDrop> {
         self.last_zone = Some(request.zone);
-        let outcome = self.attempt(frame, layout, request, &mut Quest::default(), now);
-        outcome.map_err(Refusal::without_others)
+        if let Some(outcome) = self.meet_again(request, now) {
+            return Ok(outcome);
+        }
+        let reading = reading.get_or_insert_with(|| Reading::of(frame, layout));
+        match self.judge(reading, request, &mut Quest::default(), now) {
+            Ok(outcome) => Ok(outcome),
+            Err(refusal) => Err(refusal.without_others()),
+        }
     }
 
     /// As [`Tracker::execute`], where other lcores may have to be asked first.
@@ -111,7 +137,7 @@ impl Tracker {
         if let Some(outcome) = self.meet_again(request, now) {
             return Ok(outcome);
         }
-        self.judge(extract::subject(frame, layout), request, quest, now)
+        self.judge(&mut Reading::of(frame, layout), request, quest, now)
     }
 
     /// What is to be said of a packet that meets no connection for a second time, or of one that
@@ -119,14 +145,14 @@ impl Tracker {
     #[inline(always)]
     fn judge(
         &mut self,
-        subject: Result<Subject, Invalid>,
+        reading: &mut Reading,
         request: &Request<'_>,
         quest: &mut Quest,
         now: Tick,
     ) -> Result<Outcome, Refusal> {
-        match subject {
+        match reading.subject {
             Ok(Subject::Packet(tuple, transport)) => {
-                self.packet(&tuple, &transport, request, quest, now)
+                self.packet(&tuple, &transport, reading, request, quest, now)
             }
             Ok(Subject::Error(about)) => Ok(self.error(&about, request, now)),
             Ok(Subject::LinkControl(tuple)) => Ok(new(tuple)),
@@ -183,12 +209,21 @@ impl Tracker {
         &mut self,
         tuple: &Tuple,
         transport: &Transport,
+        reading: &mut Reading,
         request: &Request<'_>,
         quest: &mut Quest,
         now: Tick,
     ) -> Result<Outcome, Refusal> {
-        let key = Key::new(tuple, request.zone);
-        if let Some(place) = self.find(&key, now) {
+        let zone = request.zone;
+        let key = Key::new(tuple, zone);
+        let hash = reading.hash(zone, || self.table.hash(&key));
+        let key = Keyed { key, hash };
+        let place = if reading.is_absent(zone, self.table.made()) {
+            None
+        } else {
+            self.find(&key, now)
+        };
+        if let Some(place) = place {
             let force = request.commit.is_some_and(|commit| commit.force);
             if force && place.direction == Direction::Reply {
                 self.table.remove(place.slot);
@@ -231,14 +266,22 @@ impl Tracker {
             Err(reason) => return Ok(self.invalid(reason)),
         };
         match request.commit {
-            None => Ok(new(*tuple)),
-            Some(commit) => self.create(tuple, request, protocol, commit, quest, now),
+            None => {
+                reading.sought = Some(Sought {
+                    zone,
+                    hash: key.hash,
+                    absent_at: Some(self.table.made()),
+                });
+                Ok(new(*tuple))
+            }
+            Some(commit) => self.create(tuple, key, request, protocol, commit, quest, now),
         }
     }
 
     /// An ICMP error about a packet whose reply would have the tuple `about`.
     fn error(&mut self, about: &Tuple, request: &Request<'_>, now: Tick) -> Outcome {
-        match self.find(&Key::new(about, request.zone), now) {
+        let key = Keyed::new(&self.table, about, request.zone);
+        match self.find(&key, now) {
             Some(Place { slot, direction }) => {
                 let meeting = Meeting {
                     direction,
@@ -252,7 +295,7 @@ impl Tracker {
     }
 
     /// Finds a connection. One whose time is over is forgotten on the way.
-    fn find(&mut self, key: &Key, now: Tick) -> Option<Place> {
+    fn find(&mut self, key: &Keyed, now: Tick) -> Option<Place> {
         let place = self.table.find(key)?;
         if self.table.hot(place.slot).is_expired(now) {
             self.table.remove(place.slot);
@@ -362,9 +405,14 @@ impl Tracker {
     }
 
     /// Makes a connection.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "it is the end of a packet's search"
+    )]
     fn create(
         &mut self,
         tuple: &Tuple,
+        original: Keyed,
         request: &Request<'_>,
         protocol: Protocol,
         commit: Commit,
@@ -374,8 +422,8 @@ impl Tracker {
         let (reply, nat) = self.reply_to(tuple, request, quest, now)?;
         let (mark, label) = merged(commit, 0, 0);
         let birth = Birth {
-            original: Key::new(tuple, request.zone),
-            reply: Key::new(&reply, request.zone),
+            original,
+            reply,
             protocol,
             mark,
             label,

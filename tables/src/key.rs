@@ -98,6 +98,17 @@ impl Slot {
         self.width
     }
 
+    /// Its bits in `words`, the first of which is word number `first` of a key.
+    #[inline]
+    pub(crate) const fn read(self, words: &[u64], first: usize) -> u128 {
+        let at = self.word as usize - first;
+        if self.width > 64 {
+            (words[at] as u128) << 64 | words[at + 1] as u128
+        } else {
+            (words[at] >> self.shift) as u128 & self.ones()
+        }
+    }
+
     /// The first word the field touches.
     pub const fn word(self) -> usize {
         self.word as usize
@@ -124,13 +135,9 @@ impl FlowKey {
     }
 
     /// Reads the bits of `slot`.
+    #[inline]
     pub const fn read(&self, slot: Slot) -> u128 {
-        let at = slot.word as usize;
-        if slot.width > 64 {
-            (self.0[at] as u128) << 64 | self.0[at + 1] as u128
-        } else {
-            (self.0[at] >> slot.shift) as u128 & slot.ones()
-        }
+        slot.read(&self.0, 0)
     }
 
     /// Writes the bits of `slot`; bits of `value` beyond its width are ignored.
@@ -167,6 +174,33 @@ impl FlowKey {
     /// Whether all bits are zero.
     pub fn is_zero(&self) -> bool {
         self.0.iter().all(|&word| word == 0)
+    }
+}
+
+/// The words about connections: what ct() says of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CtWords([u64; CT_WORDS]);
+
+const FIRST_CT_WORD: usize = word::CT_STATE as usize;
+const CT_WORDS: usize = word::ETH_DST as usize - FIRST_CT_WORD;
+
+impl CtWords {
+    /// Of an untracked packet.
+    pub(crate) const NONE: Self = Self([0; CT_WORDS]);
+
+    /// Writes them into `key`.
+    #[inline]
+    pub(crate) const fn copy_to(&self, key: &mut FlowKey) {
+        let (_, behind) = key.0.split_at_mut(FIRST_CT_WORD);
+        if let Some(words) = behind.first_chunk_mut() {
+            *words = self.0;
+        }
+    }
+
+    /// The word that is number `word` of a key.
+    #[inline]
+    pub(crate) const fn word_mut(&mut self, word: u8) -> &mut u64 {
+        &mut self.0[word as usize - FIRST_CT_WORD]
     }
 }
 

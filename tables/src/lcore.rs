@@ -12,7 +12,7 @@ use weir_ct::{After, Entry, Filter, Settings, Tracker};
 use weir_packet::Tick;
 
 use crate::cache::{
-    CacheSettings, CacheStats, MegaflowSettings, Megaflows, REFS, Trace, Trajectories,
+    CacheSettings, CacheStats, MegaflowSettings, Megaflows, REFS, Records, Trace, Trajectories,
     TrajectorySettings,
 };
 use crate::classifier::HashSecret;
@@ -86,6 +86,8 @@ pub struct Lcore {
     trajectories: Option<Trajectories>,
     /// The notes of the journey under way.
     trace: Trace,
+    /// Those of its passes.
+    records: Records,
     /// What is known of the frames of the burst under way.
     stages: Box<[Stage]>,
     /// What the packet under way makes of its connections.
@@ -106,6 +108,7 @@ impl Lcore {
             megaflows: None,
             trajectories: None,
             trace: Trace::new(),
+            records: Records::new(),
             after: [After::NOTHING; REFS],
             stages: vec![Stage::default(); BURST].into(),
             secret,

@@ -9,24 +9,20 @@
 //! So order is kept, and a packet that goes to one port is never copied.
 //!
 //! Invariants
-//!   1. Packet words of `Packet::wire` are what the frame's headers say, but what ct() has
-//!      translated in this pass: that the tables learn when the packet comes back from it.
-//!   2. Each journey either attempts an output or counts exactly one drop; further copies that
+//!   1. Each journey either attempts an output or counts exactly one drop; further copies that
 //!      cannot be sent are counted one by one.
 //!
 //! Threads: run by one lcore, on its own state and an immutable snapshot.
 //! Cost: one look-up per table passed; no allocation.
 
-use weir_ct::{Seen, Tracker};
-use weir_packet::{Fragment, Frame, Layout, Tick};
+use weir_ct::Tracker;
+use weir_packet::{Frame, Layout, Tick};
 
 use crate::action::TableId;
-use crate::cache::{Changes, Megaflows, PathId, Record, Step, Trace};
+use crate::cache::{Changes, Megaflows, PathId, Records, Step, Trace};
 use crate::counters::{LcoreCounters, RuleCounters};
 use crate::drops::DropReason;
-use crate::extract::{copy_packet_words, packet_words};
 use crate::field::Field;
-use crate::key::FlowKey;
 use crate::mac_table::MacTable;
 use crate::port::{PortIndex, PortNo};
 use crate::program::{Bits, Op};
@@ -37,11 +33,14 @@ mod ct;
 mod key_access;
 mod normal;
 mod output;
+mod packet;
 pub(crate) mod tag;
 #[cfg(test)]
 mod tests;
 mod vlan;
 mod writeback;
+
+use packet::{Packet, Pending};
 
 /// How deep resubmits and recirculations may nest. A resubmit to a higher table does not count.
 const MAX_DEPTH: u32 = 64;
@@ -69,45 +68,12 @@ pub(crate) struct Journey<'a, O> {
     pub in_port: PortIndex,
     pub now: Tick,
     lookups: u32,
-    /// The notes of the pass that walks the tables, if it is to be remembered.
-    record: Option<Record>,
+    /// The notes of passes that walk the tables and are to be remembered.
+    records: &'a mut Records,
     /// Outputs attempted, and drops counted.
     effects: u32,
     /// Why the packet will have been dropped if nothing else happens.
     reason: DropReason,
-}
-
-/// A frame on its way, and what the tables know of it.
-struct Packet<F> {
-    frame: F,
-    layout: Layout,
-    /// What the frame's headers say, or said before a translation.
-    wire: FlowKey,
-    /// What tables match and actions change.
-    key: FlowKey,
-    /// With what a pending recirculation goes on.
-    next: FlowKey,
-    /// The connection met last, for the packet's next ct().
-    seen: Option<Seen>,
-    /// Whether the headers were translated since they were read.
-    translated: bool,
-    /// What actions have written that differs from packet to packet of a connection.
-    changes: Changes,
-    pending: Option<Pending>,
-}
-
-/// What will happen to the frame next.
-#[derive(Clone, Copy)]
-enum Pending {
-    Output {
-        port: PortIndex,
-        changes: Changes,
-    },
-    /// Its key is [`Packet::next`].
-    Recirculate {
-        table: TableId,
-        changes: Changes,
-    },
 }
 
 /// What the cache knows of a pass.
@@ -131,15 +97,6 @@ enum Flow {
     Exit,
 }
 
-impl<F> Packet<F> {
-    /// Whether the key says all that the tables could find out about the packet: not what lies
-    /// behind a second tag, nor what is wrong with a header.
-    fn is_cacheable(&self) -> bool {
-        let layout = &self.layout;
-        layout.malformed.is_none() && layout.fragment == Fragment::No && layout.vlan_tags < 2
-    }
-}
-
 impl<'a, O> Journey<'a, O> {
     #[expect(
         clippy::too_many_arguments,
@@ -153,6 +110,7 @@ impl<'a, O> Journey<'a, O> {
         macs: &'a mut MacTable,
         megaflows: Option<&'a mut Megaflows>,
         trace: Option<&'a mut Trace>,
+        records: &'a mut Records,
         out: &'a mut O,
         in_port: PortIndex,
         now: Tick,
@@ -165,11 +123,11 @@ impl<'a, O> Journey<'a, O> {
             macs,
             megaflows,
             trace,
+            records,
             out,
             in_port,
             now,
             lookups: 0,
-            record: None,
             effects: 0,
             reason: DropReason::ActionDrop,
         }
@@ -184,25 +142,8 @@ impl<'a, O> Journey<'a, O> {
         if let Some(trace) = &mut self.trace {
             trace.begin(&frame, &layout);
         }
-        // Made in its place: it is large.
-        let mut packet = Packet {
-            frame,
-            layout,
-            wire: FlowKey::ZERO,
-            key: FlowKey::ZERO,
-            next: FlowKey::ZERO,
-            seen: None,
-            translated: false,
-            changes: Changes::default(),
-            pending: None,
-        };
         let in_port = self.snapshot.ports.port(self.in_port).no;
-        packet
-            .wire
-            .set_field(Field::IN_PORT_OXM, u128::from(in_port.0));
-        packet_words(packet.frame.head(), &layout, &mut packet.wire);
-        packet.key = packet.wire;
-        self.whole_way(packet, TableId(0), 0);
+        self.whole_way(Packet::new(frame, layout, in_port), TableId(0), 0);
         let lost = (self.effects == 0).then_some(self.reason);
         if let Some(reason) = lost {
             self.counters.drop(reason);
@@ -215,7 +156,7 @@ impl<'a, O> Journey<'a, O> {
     }
 
     /// All passes of one frame, and its last output.
-    #[inline]
+    #[inline(always)]
     fn whole_way<F>(&mut self, mut packet: Packet<F>, table: TableId, depth: u32)
     where
         F: Frame,
@@ -241,16 +182,13 @@ impl<'a, O> Journey<'a, O> {
         loop {
             self.counters.passes.add(1);
             self.pass(packet, table, depth);
-            match packet.pending.take()? {
+            match packet.take_pending()? {
                 Pending::Output { port, changes } => return Some((port, changes)),
                 Pending::Recirculate {
                     table: next,
                     changes,
                 } => {
-                    packet.key = packet.next;
-                    copy_packet_words(&packet.next, &mut packet.wire);
-                    packet.changes = changes;
-                    packet.translated = false;
+                    packet.recirculate(changes);
                     table = next;
                     depth += 1;
                 }
@@ -265,7 +203,7 @@ impl<'a, O> Journey<'a, O> {
         O: Output<F>,
     {
         // The fork of a pass may begin while that pass is being noted.
-        let outer = self.record.take();
+        let outer = self.records.suspend();
         match self.remembered(packet, table, depth) {
             Remembered::Path(path) if !self.asks_tables() => {
                 if let (Some(trace), Some(megaflows)) = (&mut self.trace, &self.megaflows) {
@@ -275,9 +213,11 @@ impl<'a, O> Journey<'a, O> {
                 self.replay(packet, path, table, depth);
             }
             Remembered::Nothing => {
-                let start = packet.key;
+                let start = *packet.key();
                 self.walk_noting(packet, table, depth);
-                if let (Some(record), Some(megaflows)) = (&self.record, &mut self.megaflows) {
+                if let (Some(record), Some(megaflows)) =
+                    (self.records.current(), &mut self.megaflows)
+                {
                     megaflows.install(self.in_port, &start, record, self.snapshot.generation);
                 }
             }
@@ -288,7 +228,7 @@ impl<'a, O> Journey<'a, O> {
                 self.walk(packet, table, None, depth);
             }
         }
-        self.record = outer;
+        self.records.resume(outer);
     }
 
     /// Walks through the tables and notes how.
@@ -297,9 +237,9 @@ impl<'a, O> Journey<'a, O> {
         F: Frame,
         O: Output<F>,
     {
-        self.record = Some(Record::new(table, depth));
+        self.records.begin(table, depth);
         self.walk(packet, table, None, depth);
-        if let (Some(trace), Some(record)) = (&mut self.trace, &self.record) {
+        if let (Some(trace), Some(record)) = (&mut self.trace, self.records.current()) {
             trace.passed(&record.tables, &record.written, Some(&record.consulted));
         }
     }
@@ -323,7 +263,7 @@ impl<'a, O> Journey<'a, O> {
         if !packet.is_cacheable() {
             return Remembered::NoMatter;
         }
-        match megaflows.lookup(self.in_port, table, &packet.key, self.snapshot) {
+        match megaflows.lookup(self.in_port, table, packet.key(), self.snapshot) {
             None => Remembered::Nothing,
             Some(path) if depth + megaflows.nesting(path) <= MAX_DEPTH => Remembered::Path(path),
             // It goes deeper than is allowed from here; where it ends, the tables know.
@@ -382,7 +322,7 @@ impl<'a, O> Journey<'a, O> {
         F: Frame,
         O: Output<F>,
     {
-        if let Some(record) = &mut self.record {
+        if let Some(record) = self.records.current() {
             record.nesting = record.nesting.max(depth - record.depth);
         }
         if depth > MAX_DEPTH {
@@ -400,7 +340,7 @@ impl<'a, O> Journey<'a, O> {
             self.matched(packet, slot);
             let program = &*rule.program;
             for (at, op) in program.ops.iter().enumerate() {
-                if let (Some(record), false) = (&mut self.record, op.is_jump()) {
+                if let (Some(record), false) = (self.records.current(), op.is_jump()) {
                     record.run(slot, at, op, depth);
                 }
                 match self.step(packet, op, table, depth) {
@@ -408,7 +348,7 @@ impl<'a, O> Journey<'a, O> {
                     Flow::EndList => return Flow::Continue,
                     Flow::Exit => {
                         // Something else than the rules ended this: no example for others.
-                        if let (Some(record), false) = (&mut self.record, op.is_jump()) {
+                        if let (Some(record), false) = (self.records.current(), op.is_jump()) {
                             record.complete &= matches!(op, Op::Exit);
                         }
                         return Flow::Exit;
@@ -429,16 +369,16 @@ impl<'a, O> Journey<'a, O> {
         table: TableId,
         port: Option<PortNo>,
     ) -> Option<&'a Rule> {
-        let mut key = &packet.key;
+        let mut key = packet.key();
         let replaced;
         if let Some(port) = port {
-            let mut other = packet.key;
+            let mut other = *packet.key();
             other.set_field(Field::IN_PORT_OXM, u128::from(port.0));
             replaced = other;
             key = &replaced;
         }
         let rules = self.snapshot.table(table);
-        let Some(record) = &mut self.record else {
+        let Some(record) = self.records.current() else {
             return rules?.lookup(key).map(|rule| &**rule);
         };
         record.tables.insert(table);
@@ -464,19 +404,19 @@ impl<'a, O> Journey<'a, O> {
         match op {
             Op::Output(port) => self.output_to(packet, *port, depth),
             Op::OutputField(bits) => {
-                let value = packet.key.read_bits(bits);
+                let value = packet.key().read_bits(bits);
                 self.output_to_value(packet, value, depth);
             }
             Op::Normal => self.normal(packet, depth),
             Op::Flood => self.flood(packet, depth),
             Op::InPort => self.output_to_in_port(packet, depth),
             Op::Set { dst, value, mask } => {
-                packet.key.write_bits(dst, *value, *mask);
+                packet.key_mut().write_bits(dst, *value, *mask);
                 self.wrote(packet, dst, *mask);
             }
             Op::Move { src, dst } => {
-                if packet.key.satisfies(src.prerequisite) {
-                    packet.key.move_bits(src, dst);
+                if packet.key().satisfies(src.prerequisite) {
+                    packet.key_mut().move_bits(src, dst);
                     self.wrote(packet, dst, dst.ones());
                 }
             }
@@ -492,7 +432,7 @@ impl<'a, O> Journey<'a, O> {
             }
             Op::Ct(ct) => return self.ct(packet, ct, depth),
             Op::CtClear => {
-                packet.key.clear_ct();
+                packet.clear_ct();
                 packet.seen = None;
             }
             Op::Exit => return Flow::Exit,
@@ -502,7 +442,7 @@ impl<'a, O> Journey<'a, O> {
 
     /// Notes that an action wrote those of `bits` that are set in `mask`.
     fn wrote<F>(&self, packet: &mut Packet<F>, bits: &Bits, mask: u128) {
-        if self.trace.is_some() && packet.key.satisfies(bits.prerequisite) {
+        if self.trace.is_some() && packet.key().satisfies(bits.prerequisite) {
             packet.changes.write(bits, mask);
         }
     }
@@ -520,7 +460,7 @@ impl<'a, O> Journey<'a, O> {
     /// Ends the journey at a limit.
     fn give_up(&mut self, reason: DropReason) -> Flow {
         self.drop(reason);
-        if let Some(record) = &mut self.record {
+        if let Some(record) = self.records.current() {
             record.complete = false;
         }
         Flow::Exit
@@ -528,10 +468,10 @@ impl<'a, O> Journey<'a, O> {
 
     fn dec_ttl<F>(&mut self, packet: &mut Packet<F>) -> Flow {
         let slot = Field::NW_TTL.info().slot.expect("nw_ttl is in the key");
-        if !packet.key.satisfies(Field::NW_TTL.info().prerequisite) {
+        if !packet.key().satisfies(Field::NW_TTL.info().prerequisite) {
             return Flow::Continue;
         }
-        let ttl = packet.key.read(slot);
+        let ttl = packet.key().read(slot);
         if ttl <= 1 {
             self.reason = DropReason::TtlExpired;
             if let Some(trace) = &mut self.trace {
@@ -539,7 +479,7 @@ impl<'a, O> Journey<'a, O> {
             }
             return Flow::EndList;
         }
-        packet.key.write(slot, ttl - 1);
+        packet.key_mut().write(slot, ttl - 1);
         if let Some(trace) = &mut self.trace {
             packet.changes.decrement_ttl();
             trace.decremented_ttl(packet.changes.ttl_less());

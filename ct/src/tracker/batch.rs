@@ -17,10 +17,7 @@
 
 use weir_packet::{Frame, Layout, Tick};
 
-use super::{Quest, Refusal, Tracker};
-use crate::counters::Invalid;
-use crate::extract::{self, Subject};
-use crate::key::Key;
+use super::{Reading, Tracker};
 use crate::request::{CtDrop, Outcome, Request};
 
 /// One packet's `ct()`.
@@ -55,55 +52,30 @@ impl Tracker {
     /// other.
     pub fn execute_batch<F: Frame>(&mut self, jobs: &mut [Job<'_, F>], now: Tick) {
         for jobs in jobs.chunks_mut(BURST) {
-            let mut ahead = [const { None }; BURST];
-            for (job, ahead) in jobs.iter().zip(&mut ahead) {
-                *ahead = self.look_ahead(job);
-            }
-            for ahead in ahead.iter().flatten() {
-                if let Some(hash) = ahead.hash {
-                    self.table.prefetch_likely(hash);
+            let mut readings = [const { None }; BURST];
+            for (job, reading) in jobs.iter().zip(&mut readings) {
+                match job.request.seen {
+                    Some(seen) => self.table.prefetch_slot(seen.slot),
+                    None => {
+                        let reading = reading.insert(Reading::of(job.frame, job.layout));
+                        self.look_ahead(reading, job.request.zone);
+                    }
                 }
             }
-            for (job, ahead) in jobs.iter_mut().zip(&mut ahead) {
-                let (request, quest) = (&job.request, &mut Quest::default());
-                let outcome = match ahead.take() {
-                    Some(Ahead { subject, .. }) => self.judge(subject, request, quest, now),
-                    None => self.attempt(job.frame, job.layout, request, quest, now),
-                };
-                job.outcome = outcome.map_err(Refusal::without_others);
+            for reading in readings.iter().flatten() {
+                self.look_closer(reading);
+            }
+            for (job, reading) in jobs.iter_mut().zip(&mut readings) {
+                let (frame, layout, request) = (job.frame, job.layout, &job.request);
+                job.outcome = self.execute_read(frame, layout, reading, request, now);
             }
         }
-    }
-
-    /// What can be known of a packet before those that come before it are dealt with; `None` for
-    /// one that has met a connection already.
-    fn look_ahead<F: Frame>(&self, job: &Job<'_, F>) -> Option<Ahead> {
-        if let Some(seen) = job.request.seen {
-            self.table.prefetch_slot(seen.slot);
-            return None;
-        }
-        let subject = extract::subject(job.frame, job.layout);
-        let tuple = match &subject {
-            Ok(Subject::Packet(tuple, _) | Subject::Error(tuple)) => Some(tuple),
-            Ok(Subject::LinkControl(_)) | Err(_) => None,
-        };
-        let hash = tuple.map(|tuple| {
-            let key = Key::new(tuple, job.request.zone);
-            self.table.prefetch_bucket(&key)
-        });
-        Some(Ahead { subject, hash })
     }
 }
 
 /// Packets between which memory is asked for and needed: enough to hide its latency, and what is
 /// asked for stays in the first cache.
 const BURST: usize = 32;
-
-struct Ahead {
-    subject: Result<Subject, Invalid>,
-    /// Of the key, if the packet has one.
-    hash: Option<u64>,
-}
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::owner::ShardId;
 use crate::record::Direction;
 use crate::request::{CtDrop, Meeting, Request, Role};
 use crate::state::CtState;
-use crate::table::Table;
+use crate::table::{Keyed, Table};
 use crate::tracker::Tracker;
 use crate::tracker::quest::{Asked, Quest, Refusal};
 
@@ -26,12 +26,12 @@ impl Tracker {
         request: &Request<'_>,
         quest: &mut Quest,
         now: Tick,
-    ) -> Result<(Tuple, Option<NatKind>), Refusal> {
+    ) -> Result<(Keyed, Option<NatKind>), Refusal> {
         self.be_ours(tuple, quest)?;
         let zone = request.zone;
         let Some(NatSpec::Allocate { kind, range, flags }) = request.nat else {
-            let reply = tuple.reversed();
-            if self.find(&Key::new(&reply, zone), now).is_some() {
+            let reply = Keyed::new(&self.table, &tuple.reversed(), zone);
+            if self.find(&reply, now).is_some() {
                 self.counters.refused_tuple_in_use += 1;
                 return Err(CtDrop::TupleInUse.into());
             }
@@ -52,13 +52,13 @@ impl Tracker {
         if let Some(reply) = quest.granted.take()
             && !self.in_zone(zone, now).is_taken(&reply, End::Dst)
         {
-            return Ok((reply, Some(*kind)));
+            return Ok((Keyed::new(&self.table, &reply, zone), Some(*kind)));
         }
         loop {
             match choice.offer(tuple, quest.position) {
                 Ok(Some((offer, next))) => {
                     if let Some(reply) = self.take(&offer, quest, zone, now)? {
-                        return Ok((reply, Some(*kind)));
+                        return Ok((Keyed::new(&self.table, &reply, zone), Some(*kind)));
                     }
                     quest.go_on(next);
                 }
@@ -220,7 +220,7 @@ impl Connections for InZone<'_> {
     }
 
     fn is_taken(&mut self, reply: &Tuple, end: End) -> bool {
-        let Some(place) = self.table.find(&Key::new(reply, self.zone)) else {
+        let Some(place) = self.table.find(&Keyed::new(self.table, reply, self.zone)) else {
             return false;
         };
         if self.table.hot(place.slot).is_expired(self.now) {

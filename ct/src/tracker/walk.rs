@@ -7,8 +7,8 @@ use weir_packet::Tick;
 
 use crate::entry::{Entry, ProtocolInfo, TcpInfo};
 use crate::filter::Filter;
-use crate::key::Key;
 use crate::record::{Direction, Protocol};
+use crate::table::Keyed;
 use crate::tcp::{End, Tcp};
 use crate::tracker::Tracker;
 
@@ -61,7 +61,7 @@ impl Tracker {
         flushed: &mut u64,
     ) -> Option<u32> {
         if let Some(tuple) = filter.exact() {
-            let key = Key::new(&tuple, filter.zone.unwrap_or(0));
+            let key = Keyed::new(&self.table, &tuple, filter.zone.unwrap_or(0));
             if let Some(place) = self.table.find(&key) {
                 self.end(place.slot, flushed);
             }

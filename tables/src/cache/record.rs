@@ -11,6 +11,56 @@ use crate::field::{Field, Prerequisite};
 use crate::key::FlowKey;
 use crate::program::{Bits, Op};
 
+/// The notes of the passes under way: one pass may fork another before it ends. Their memory is
+/// used again and again.
+#[derive(Debug)]
+pub(crate) struct Records {
+    stack: Vec<Record>,
+    /// Whether the pass under way is noted; its notes are the last.
+    is_noting: bool,
+}
+
+impl Records {
+    pub(crate) fn new() -> Self {
+        Self {
+            stack: Vec::with_capacity(4),
+            is_noting: false,
+        }
+    }
+
+    /// The notes of the pass under way, if it is noted.
+    #[inline]
+    pub(crate) fn current(&mut self) -> Option<&mut Record> {
+        if self.is_noting {
+            self.stack.last_mut()
+        } else {
+            None
+        }
+    }
+
+    /// Begins to note the pass under way, which begins at `table`.
+    pub(crate) fn begin(&mut self, table: TableId, depth: u32) {
+        debug_assert!(!self.is_noting, "a pass begins once");
+        self.stack.push(Record::new(table, depth));
+        self.is_noting = true;
+    }
+
+    /// Another pass begins, which is not noted yet; returns what [`Self::resume`] needs.
+    #[inline]
+    pub(crate) const fn suspend(&mut self) -> bool {
+        std::mem::replace(&mut self.is_noting, false)
+    }
+
+    /// That pass is over, and its notes are forgotten.
+    #[inline]
+    pub(crate) fn resume(&mut self, was_noting: bool) {
+        if self.is_noting {
+            self.stack.pop();
+        }
+        self.is_noting = was_noting;
+    }
+}
+
 /// The notes of one pass.
 #[derive(Debug)]
 pub(crate) struct Record {

@@ -362,6 +362,7 @@ impl Lcore {
             &mut self.macs,
             self.megaflows.as_mut(),
             traced.then_some(&mut self.trace),
+            &mut self.records,
             out,
             in_port,
             now,

@@ -7,10 +7,9 @@
 use weir_ct::{Commit, Request};
 use weir_packet::Frame;
 
-use super::{Flow, Journey, Output, Packet, Pending};
-use crate::extract::packet_words;
+use super::{Flow, Journey, Output, Packet};
 use crate::field::Field;
-use crate::key::FlowKey;
+use crate::key::{CtWords, FlowKey};
 use crate::program::{CommitOp, CtOp, Op, Zone};
 
 impl<O> Journey<'_, O> {
@@ -26,22 +25,25 @@ impl<O> Journey<'_, O> {
         }
         let zone = match &op.zone {
             Zone::Number(zone) => *zone,
-            Zone::Bits(bits) => packet.key.read_bits(bits) as u16,
+            Zone::Bits(bits) => packet.key().read_bits(bits) as u16,
         };
         let commit = op
             .commit
             .as_ref()
-            .map(|commit| commit_request(commit, &packet.key));
+            .map(|commit| commit_request(commit, packet.key()));
         let request = Request {
             zone,
             commit,
             nat: op.nat.as_ref(),
             seen: packet.seen,
         };
-        match self
-            .tracker
-            .execute(&packet.frame, &packet.layout, &request, self.now)
-        {
+        match self.tracker.execute_read(
+            &packet.frame,
+            &packet.layout,
+            &mut packet.reading,
+            &request,
+            self.now,
+        ) {
             Err(reason) => {
                 self.drop(reason.into());
                 return Flow::Exit;
@@ -54,25 +56,26 @@ impl<O> Journey<'_, O> {
                 if let Some(translation) = &outcome.translation {
                     translation.apply(packet.frame.head_mut(), &packet.layout);
                     packet.translated = true;
+                    packet.reading = None;
                 }
                 if let Some(table) = op.table {
-                    packet.next = packet.key;
-                    if packet.translated {
-                        packet_words(packet.frame.head(), &packet.layout, &mut packet.next);
-                    }
-                    packet.next.set_ct(zone, &outcome);
-                    let changes = packet.changes;
-                    packet.pending = Some(Pending::Recirculate { table, changes });
+                    packet.recirculate_later(table, CtWords::new(zone, &outcome));
                 }
             }
         }
-        packet.key.clear_ct();
+        packet.clear_ct();
         Flow::Continue
     }
 }
 
 /// What `ct(commit,exec(...))` asks of the tracker.
 fn commit_request(op: &CommitOp, key: &FlowKey) -> Commit {
+    if op.exec.is_empty() {
+        return Commit {
+            force: op.force,
+            ..Commit::default()
+        };
+    }
     let mut scratch = *key;
     let mut written = FlowKey::ZERO;
     for op in &op.exec {

@@ -1,12 +1,11 @@
 //! How actions read and write the flow key.
 
-use std::net::IpAddr;
-
 use weir_ct::Outcome;
+use weir_packet::IpPair;
 
 use crate::extract::VLAN_PRESENT;
 use crate::field::{Field, Prerequisite};
-use crate::key::{FlowKey, word};
+use crate::key::{CtWords, FlowKey, word};
 use crate::program::Bits;
 
 const ETH_IPV4: u128 = 0x0800;
@@ -63,36 +62,8 @@ impl FlowKey {
     }
 
     /// Makes the packet untracked.
-    pub(crate) fn clear_ct(&mut self) {
-        let words = self.words_mut();
-        words[usize::from(word::CT_STATE)..usize::from(word::CT_V6_DST) + 2].fill(0);
-    }
-
-    /// Fills in what ct() said.
-    pub(crate) fn set_ct(&mut self, zone: u16, outcome: &Outcome) {
-        self.clear_ct();
-        let words = self.words_mut();
-        words[usize::from(word::CT_STATE)] =
-            u64::from(outcome.state.0) << 32 | u64::from(zone) << 16;
-        words[usize::from(word::CT_MARK)] = u64::from(outcome.mark) << 32;
-        words[usize::from(word::CT_LABEL)] = (outcome.label >> 64) as u64;
-        words[usize::from(word::CT_LABEL) + 1] = outcome.label as u64;
-        let Some(tuple) = &outcome.original else {
-            return;
-        };
-        words[usize::from(word::CT_STATE)] |= u64::from(tuple.protocol);
-        words[usize::from(word::CT_MARK)] |= ports(tuple);
-        match (tuple.src(), tuple.dst()) {
-            (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                words[usize::from(word::CT_V4)] =
-                    u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits());
-            }
-            (IpAddr::V6(src), IpAddr::V6(dst)) => {
-                self.set_field(Field::CT_IPV6_SRC, src.to_bits());
-                self.set_field(Field::CT_IPV6_DST, dst.to_bits());
-            }
-            _ => {}
-        }
+    pub(crate) const fn clear_ct(&mut self) {
+        CtWords::NONE.copy_to(self);
     }
 
     /// Whether the packet is of the kind that has a field with this prerequisite.
@@ -132,6 +103,38 @@ impl FlowKey {
         self.satisfies(Prerequisite::Icmpv6)
             && self.field(Field::ICMPV6_TYPE) == kind
             && self.field(Field::ICMPV6_CODE) == 0
+    }
+}
+
+impl CtWords {
+    /// What a ct() in `zone` said.
+    #[inline]
+    pub(crate) fn new(zone: u16, outcome: &Outcome) -> Self {
+        let mut words = Self::NONE;
+        let mut state = u64::from(outcome.state.0) << 32 | u64::from(zone) << 16;
+        let mut mark = u64::from(outcome.mark) << 32;
+        if let Some(tuple) = &outcome.original {
+            state |= u64::from(tuple.protocol);
+            mark |= ports(tuple);
+            match tuple.ip {
+                IpPair::V4 { src, dst } => {
+                    *words.word_mut(word::CT_V4) =
+                        u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits());
+                }
+                IpPair::V6 { src, dst } => {
+                    for (at, address) in [(word::CT_V6_SRC, src), (word::CT_V6_DST, dst)] {
+                        let bits = address.to_bits();
+                        *words.word_mut(at) = (bits >> 64) as u64;
+                        *words.word_mut(at + 1) = bits as u64;
+                    }
+                }
+            }
+        }
+        *words.word_mut(word::CT_STATE) = state;
+        *words.word_mut(word::CT_MARK) = mark;
+        *words.word_mut(word::CT_LABEL) = (outcome.label >> 64) as u64;
+        *words.word_mut(word::CT_LABEL + 1) = outcome.label as u64;
+        words
     }
 }
 

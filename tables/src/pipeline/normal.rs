@@ -7,7 +7,6 @@ use super::{Journey, Output, Packet};
 use crate::drops::DropReason;
 use crate::extract::VLAN_PRESENT;
 use crate::field::Field;
-use crate::key::FlowKey;
 use crate::port::{PortConfig, PortIndex, VlanMode};
 
 /// The bits of a TCI that name the VLAN.
@@ -26,7 +25,7 @@ impl<O> Journey<'_, O> {
         O: Output<F>,
     {
         let snapshot = self.snapshot;
-        let dst = packet.key.field(Field::ETH_DST) as u64;
+        let dst = packet.key().field(Field::ETH_DST) as u64;
         if dst & !0xf == RESERVED {
             self.reason = DropReason::NormalReserved;
             return;
@@ -40,7 +39,7 @@ impl<O> Journey<'_, O> {
             self.reason = DropReason::NormalVlan;
             return;
         };
-        let src = packet.key.field(Field::ETH_SRC) as u64;
+        let src = packet.key().field(Field::ETH_SRC) as u64;
         if src & GROUP_BIT == 0 {
             let known = self.macs.learn(src, vlan, in_port, self.now);
             if let Some(trace) = &mut self.trace {
@@ -91,20 +90,8 @@ impl<O> Journey<'_, O> {
         if !self.settle(packet, depth) {
             return;
         }
-        let Some(frame) = packet.frame.duplicate() else {
+        let Some(mut copy) = packet.duplicate() else {
             return self.drop(DropReason::NoBuffer);
-        };
-        let (layout, wire, key) = (packet.layout, packet.wire, packet.key);
-        let mut copy = Packet {
-            frame,
-            layout,
-            wire,
-            key,
-            next: FlowKey::ZERO,
-            seen: None,
-            translated: packet.translated,
-            changes: packet.changes,
-            pending: None,
         };
         let changed = match (before & VLAN_PRESENT != 0, wanted & VLAN_PRESENT != 0) {
             (false, true) => copy.push_tag(TPID_8021Q, wanted),

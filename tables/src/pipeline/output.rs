@@ -5,9 +5,6 @@ use weir_packet::{Frame, Layout};
 use super::{Journey, Output, Packet, Pending};
 use crate::cache::Changes;
 use crate::drops::DropReason;
-use crate::extract::{copy_packet_words, packet_words_equal};
-use crate::field::Field;
-use crate::key::FlowKey;
 use crate::port::{PortIndex, PortNo};
 
 impl<O> Journey<'_, O> {
@@ -77,8 +74,7 @@ impl<O> Journey<'_, O> {
         O: Output<F>,
     {
         if self.settle(packet, depth) {
-            let changes = packet.changes;
-            packet.pending = Some(Pending::Output { port, changes });
+            packet.output_later(port);
         }
     }
 
@@ -103,7 +99,7 @@ impl<O> Journey<'_, O> {
         O: Output<F>,
     {
         self.flush(packet, depth);
-        if packet_words_equal(&packet.wire, &packet.key) {
+        if packet.wire.agrees(packet.key()) {
             return true;
         }
         match packet.write_back() {
@@ -121,32 +117,19 @@ impl<O> Journey<'_, O> {
         F: Frame,
         O: Output<F>,
     {
-        let Some(pending) = packet.pending.take() else {
-            return;
-        };
-        let Some(frame) = packet.frame.duplicate() else {
-            return self.drop(DropReason::NoBuffer);
-        };
-        match pending {
-            Pending::Output { port, changes } => {
-                self.transmit(frame, &packet.layout, changes, port);
-            }
-            Pending::Recirculate { table, changes } => {
-                let (layout, seen) = (packet.layout, packet.seen);
-                let mut copy = Packet {
-                    frame,
-                    layout,
-                    wire: packet.wire,
-                    key: packet.next,
-                    next: FlowKey::ZERO,
-                    seen,
-                    translated: false,
-                    changes,
-                    pending: None,
-                };
-                copy_packet_words(&packet.next, &mut copy.wire);
-                self.whole_way(copy, table, depth + 1);
-            }
+        match packet.take_pending() {
+            None => {}
+            Some(Pending::Output { port, changes }) => match packet.frame.duplicate() {
+                Some(frame) => self.transmit(frame, &packet.layout, changes, port),
+                None => self.drop(DropReason::NoBuffer),
+            },
+            Some(Pending::Recirculate { table, changes }) => match packet.fork() {
+                Some(mut fork) => {
+                    fork.recirculate(changes);
+                    self.whole_way(fork, table, depth + 1);
+                }
+                None => self.drop(DropReason::NoBuffer),
+            },
         }
     }
 
@@ -180,12 +163,5 @@ impl<O> Journey<'_, O> {
         if let Some(trace) = &mut self.trace {
             trace.refuse();
         }
-    }
-}
-
-impl<F> Packet<F> {
-    /// What in_port says.
-    pub(super) fn in_port(&self) -> PortNo {
-        PortNo(self.key.field(Field::IN_PORT_OXM) as u32)
     }
 }

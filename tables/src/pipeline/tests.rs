@@ -1,7 +1,6 @@
 //! Packets alone, without tables: what is written into a key arrives in the frame. Journeys are
 //! tested by the whole switch.
 
-use crate::cache::Changes;
 use proptest::prelude::*;
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::text;
@@ -10,9 +9,9 @@ use weir_packet::{Frame, VecFrame, parse};
 use super::Packet;
 use crate::action::Subfield;
 use crate::drops::DropReason;
-use crate::extract::{VLAN_PRESENT, packet_words, packet_words_equal};
+use crate::extract::{PacketWords, VLAN_PRESENT};
 use crate::field::{Access, Field};
-use crate::key::FlowKey;
+use crate::port::PortNo;
 use crate::program::{Bits, is_executed};
 
 const PACKETS: &[&str] = &[
@@ -38,19 +37,7 @@ impl Packet<VecFrame> {
     fn of(line: &str) -> Self {
         let frame = text::frame(line);
         let layout = parse(frame.head(), frame.len()).expect("no runt");
-        let mut wire = FlowKey::ZERO;
-        packet_words(frame.head(), &layout, &mut wire);
-        Self {
-            frame,
-            layout,
-            wire,
-            key: wire,
-            seen: None,
-            translated: false,
-            changes: Changes::default(),
-            next: FlowKey::ZERO,
-            pending: None,
-        }
+        Self::new(frame, layout, PortNo(0))
     }
 
     /// The packet as somebody outside sees it.
@@ -62,15 +49,14 @@ impl Packet<VecFrame> {
     fn check(&self) {
         let layout = parse(self.frame.head(), self.frame.len()).expect("no runt");
         assert_eq!(self.layout, layout, "{}", self.told());
-        let mut read = FlowKey::ZERO;
-        packet_words(self.frame.head(), &layout, &mut read);
+        let read = PacketWords::read(self.frame.head(), &layout);
         assert!(
-            packet_words_equal(&read, &self.key),
+            read.agrees(self.key()),
             "{}: {read:?} in the frame, {:?} in the key",
             self.told(),
-            self.key
+            self.key()
         );
-        assert!(packet_words_equal(&read, &self.wire));
+        assert_eq!(read, self.wire);
         assert!(ipv4_header_checksum_ok(self.frame.head(), &layout));
         assert!(l4_checksum_ok(&self.frame, &layout), "{}", self.told());
     }
@@ -129,7 +115,7 @@ proptest! {
             let dst = bits(field);
             // ARP operations above 255 read as 0, as in Open vSwitch.
             let mask = if field == Field::ARP_OP { mask & 0xff } else { mask };
-            packet.key.write_bits(&dst, value & dst.ones(), mask & dst.ones());
+            packet.key_mut().write_bits(&dst, value & dst.ones(), mask & dst.ones());
         }
         packet.write_back().expect("no tag is written");
         packet.check();
@@ -142,7 +128,7 @@ proptest! {
     ) {
         let mut packet = Packet::of(line);
         let tags = packet.layout.vlan_tags;
-        packet.key.set_field(Field::VLAN_TCI, tci.into());
+        packet.key_mut().set_field(Field::VLAN_TCI, tci.into());
         packet.write_back().expect("at most one tag is added");
         packet.check();
         let after = match (tags, tci & VLAN_PRESENT != 0) {
@@ -186,12 +172,12 @@ fn a_field_that_the_packet_does_not_have_is_not_written() {
         for field in written_fields() {
             let mut packet = Packet::of(line);
             let dst = bits(field);
-            let has_it = packet.key.satisfies(dst.prerequisite);
-            let before = packet.key;
+            let has_it = packet.key().satisfies(dst.prerequisite);
+            let before = *packet.key();
             packet
-                .key
+                .key_mut()
                 .write_bits(&dst, !before.read_bits(&dst), dst.ones());
-            assert_eq!(packet.key != before, has_it, "{line}: {field:?}");
+            assert_eq!(*packet.key() != before, has_it, "{line}: {field:?}");
         }
     }
 }

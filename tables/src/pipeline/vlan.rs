@@ -5,9 +5,8 @@ use weir_packet::Frame;
 
 use super::{Flow, Journey, Output, Packet, tag};
 use crate::drops::DropReason;
-use crate::extract::{copy_link_words, copy_packet_words, packet_words};
+use crate::extract::PacketWords;
 use crate::field::Field;
-use crate::key::FlowKey;
 
 /// Tags that weir handles.
 const MAX_TAGS: u8 = 2;
@@ -73,21 +72,22 @@ impl<F: Frame> Packet<F> {
 
     /// The TCI with bit 12 set, or 0 without a tag, as the tables see it now.
     pub(super) fn tci(&self) -> u16 {
-        self.key.field(Field::VLAN_TCI) as u16
+        self.key().field(Field::VLAN_TCI) as u16
     }
 
     fn reparse(&mut self) {
+        self.reading = None;
         let head = self.frame.head();
         self.layout = weir_packet::parse(head, self.frame.len())
             .expect("a frame does not become shorter than an Ethernet header by its tags");
+        let read = PacketWords::read(head, &self.layout);
         if self.translated {
             // The tables have not been told of the translation yet.
-            let mut read = FlowKey::ZERO;
-            packet_words(head, &self.layout, &mut read);
-            copy_link_words(&read, &mut self.wire);
+            self.wire.copy_link(&read);
         } else {
-            packet_words(head, &self.layout, &mut self.wire);
+            self.wire = read;
         }
-        copy_packet_words(&self.wire, &mut self.key);
+        let wire = self.wire;
+        wire.copy_to(self.key_mut());
     }
 }

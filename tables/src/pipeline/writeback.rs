@@ -8,7 +8,7 @@ use weir_packet::{Frame, L3, L4};
 use super::Packet;
 use super::vlan::TPID_8021Q;
 use crate::drops::DropReason;
-use crate::extract::{VLAN_PRESENT, copy_packet_words};
+use crate::extract::{PacketWords, VLAN_PRESENT};
 use crate::field::Field;
 
 /// A packet in which one of these changes belongs to another connection.
@@ -34,6 +34,7 @@ impl<F: Frame> Packet<F> {
         {
             self.seen = None;
         }
+        self.reading = None;
         self.write_ethernet();
         match self.layout.l3 {
             L3::Other => {}
@@ -55,7 +56,7 @@ impl<F: Frame> Packet<F> {
 
     /// The new value of `field` if it was changed.
     fn changed(&self, field: Field) -> Option<u128> {
-        let value = self.key.field(field);
+        let value = self.key().field(field);
         (value != self.wire.field(field)).then_some(value)
     }
 
@@ -183,19 +184,19 @@ impl<F: Frame> Packet<F> {
             .changed(Field::VLAN_TCI)
             .map(|_| self.wire.field(Field::VLAN_TCI))
         else {
-            copy_packet_words(&self.key.clone(), &mut self.wire);
+            self.wire = PacketWords::of(self.key());
             return Ok(());
         };
         let had_tag = before as u16 & VLAN_PRESENT != 0;
         match (had_tag, wanted & VLAN_PRESENT != 0) {
             (true, true) => {
                 self.write_tci(wanted);
-                copy_packet_words(&self.key.clone(), &mut self.wire);
+                self.wire = PacketWords::of(self.key());
             }
             (false, true) => self.push_tag(TPID_8021Q, wanted)?,
             (true, false) => self.pop_tag(),
             // Bits of a tag that is not there.
-            (false, false) => self.key.set_field(Field::VLAN_TCI, 0),
+            (false, false) => self.key_mut().set_field(Field::VLAN_TCI, 0),
         }
         Ok(())
     }

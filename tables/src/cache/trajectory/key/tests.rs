@@ -3,7 +3,7 @@ use weir_packet::strategy::{broken, bytes_of, line as any_line};
 use weir_packet::{Frame, VecFrame, parse, text};
 
 use super::*;
-use crate::extract::packet_words;
+use crate::extract::PacketWords;
 use crate::field::Field;
 use crate::port::{PortConfig, PortNo, VlanMode};
 
@@ -102,7 +102,7 @@ proptest! {
             let (known, mask) = key.flow_key(&ports, interest);
             let mut whole = FlowKey::ZERO;
             let layout = parse(frame.head(), frame.len()).expect("it has a key");
-            packet_words(frame.head(), &layout, &mut whole);
+            PacketWords::read(frame.head(), &layout).copy_to(&mut whole);
             whole.set_field(Field::IN_PORT_OXM, 8);
             for (at, mask) in mask.words().iter().enumerate() {
                 let nd = at >= usize::from(word::ND_SLL);

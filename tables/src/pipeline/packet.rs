@@ -1,0 +1,174 @@
+//! A frame on its way, and what the tables know of it.
+//!
+//! Invariants
+//!   1. `wire` is what the frame's headers say, but what ct() has translated in this pass: that
+//!      the tables learn when the packet comes back from it.
+//!   2. While a recirculation is pending, the key with which it goes on is `kept`, or if that is
+//!      `None`, `key` itself; in both, the words about connections are those of `met`. So a
+//!      packet whose list ends with `ct(table=)` is not copied, nor is its key.
+
+use weir_ct::{Reading, Seen};
+use weir_packet::{Fragment, Frame, Layout};
+
+use crate::action::TableId;
+use crate::cache::Changes;
+use crate::extract::PacketWords;
+use crate::field::Field;
+use crate::key::{CtWords, FlowKey};
+use crate::port::{PortIndex, PortNo};
+
+/// A frame on its way.
+pub(super) struct Packet<F> {
+    pub(super) frame: F,
+    pub(super) layout: Layout,
+    pub(super) wire: PacketWords,
+    /// What tables match and actions change.
+    key: FlowKey,
+    kept: Option<FlowKey>,
+    met: CtWords,
+    /// The connection met last, for the packet's next ct().
+    pub(super) seen: Option<Seen>,
+    /// What a ct() has read of the headers; gone when they are written.
+    pub(super) reading: Option<Reading>,
+    /// Whether the headers were translated since they were read.
+    pub(super) translated: bool,
+    /// What actions have written that differs from packet to packet of a connection.
+    pub(super) changes: Changes,
+    pending: Option<Pending>,
+}
+
+/// What will happen to the frame next.
+#[derive(Clone, Copy)]
+pub(super) enum Pending {
+    Output {
+        port: PortIndex,
+        changes: Changes,
+    },
+    /// [`Packet::recirculate`] makes its key.
+    Recirculate {
+        table: TableId,
+        changes: Changes,
+    },
+}
+
+impl<F: Frame> Packet<F> {
+    /// A frame that came in at `in_port`.
+    #[inline]
+    pub(super) fn new(frame: F, layout: Layout, in_port: PortNo) -> Self {
+        let wire = PacketWords::read(frame.head(), &layout);
+        let mut key = FlowKey::ZERO;
+        key.set_field(Field::IN_PORT_OXM, u128::from(in_port.0));
+        wire.copy_to(&mut key);
+        Self {
+            frame,
+            layout,
+            wire,
+            key,
+            kept: None,
+            met: CtWords::NONE,
+            seen: None,
+            reading: None,
+            translated: false,
+            changes: Changes::default(),
+            pending: None,
+        }
+    }
+
+    /// The same packet in another frame, with nothing pending; `None` without a frame for it.
+    pub(super) fn duplicate(&self) -> Option<Self> {
+        let frame = self.frame.duplicate()?;
+        Some(Self {
+            frame,
+            layout: self.layout,
+            wire: self.wire,
+            key: self.key,
+            kept: None,
+            met: self.met,
+            seen: self.seen,
+            reading: self.reading,
+            translated: self.translated,
+            changes: self.changes,
+            pending: None,
+        })
+    }
+
+    /// As [`Self::duplicate`], on the way that is pending here: with the key that was kept for
+    /// it.
+    pub(super) fn fork(&mut self) -> Option<Self> {
+        let kept = self.kept.take();
+        let mut fork = self.duplicate()?;
+        fork.kept = kept;
+        Some(fork)
+    }
+
+    /// Begins the recirculation that was pending: the tables learn what ct() said, and what the
+    /// frame was translated to.
+    pub(super) fn recirculate(&mut self, changes: Changes) {
+        if let Some(kept) = self.kept.take() {
+            self.key = kept;
+        }
+        self.met.copy_to(&mut self.key);
+        if self.translated {
+            self.wire = PacketWords::read(self.frame.head(), &self.layout);
+            self.wire.copy_to(&mut self.key);
+            self.translated = false;
+        }
+        self.changes = changes;
+    }
+}
+
+impl<F> Packet<F> {
+    /// What tables match.
+    #[inline]
+    pub(super) const fn key(&self) -> &FlowKey {
+        &self.key
+    }
+
+    /// The same, to be changed by an action.
+    #[inline]
+    pub(super) fn key_mut(&mut self) -> &mut FlowKey {
+        if let (Some(Pending::Recirculate { .. }), None) = (&self.pending, &self.kept) {
+            self.kept = Some(self.key);
+        }
+        &mut self.key
+    }
+
+    /// Makes the packet untracked from here on; what is pending is not.
+    pub(super) fn clear_ct(&mut self) {
+        self.key.clear_ct();
+    }
+
+    /// Lets the frame be sent when nothing else needs it. Nothing may be pending.
+    #[inline]
+    pub(super) fn output_later(&mut self, port: PortIndex) {
+        let changes = self.changes;
+        self.pending = Some(Pending::Output { port, changes });
+    }
+
+    /// Lets the packet go on at `table`, as it is now but for what ct() said, when nothing else
+    /// needs the frame. Nothing may be pending.
+    #[inline]
+    pub(super) fn recirculate_later(&mut self, table: TableId, met: CtWords) {
+        let changes = self.changes;
+        self.met = met;
+        self.pending = Some(Pending::Recirculate { table, changes });
+    }
+
+    /// What is to happen next.
+    #[inline]
+    pub(super) const fn take_pending(&mut self) -> Option<Pending> {
+        self.pending.take()
+    }
+
+    /// What in_port says.
+    pub(super) fn in_port(&self) -> PortNo {
+        PortNo(self.key.field(Field::IN_PORT_OXM) as u32)
+    }
+
+    /// Whether the key says all that the tables could find out about the packet: not what lies
+    /// behind a second tag, nor what is wrong with a header.
+    pub(super) fn is_cacheable(&self) -> bool {
+        let layout = &self.layout;
+        layout.malformed.is_none() && layout.fragment == Fragment::No && layout.vlan_tags < 2
+    }
+}
