@@ -136,11 +136,34 @@ impl Table {
         hash
     }
 
-    /// Asks for the connection that the key with this hash likely belongs to.
+    /// Asks for the connection that the key with this hash likely belongs to; returns whether
+    /// there is one.
     #[inline]
-    pub(crate) fn prefetch_likely(&self, hash: u64) {
-        if let Some(place) = self.index.likely(hash) {
+    pub(crate) fn prefetch_likely(&self, hash: u64) -> bool {
+        let likely = self.index.likely(hash);
+        if let Some(place) = likely {
             self.prefetch_slot(place.slot);
+        }
+        likely.is_some()
+    }
+
+    /// Asks for the memory of the connection that is made next, after `before` others.
+    #[inline]
+    pub(crate) fn prefetch_unused(&self, before: u32) {
+        let free = self.free.len();
+        let slot = match free.checked_sub(before as usize + 1) {
+            Some(at) => self.free[at],
+            None => self.touched + (before - free as u32),
+        };
+        self.prefetch_slot(slot);
+        self.wheel.prefetch(slot);
+    }
+
+    /// Asks for where it is noted that the number at `end` of `key` is leased.
+    #[inline]
+    pub(crate) fn prefetch_lease(&self, key: &Key, end: End) {
+        if let Some(number) = key.number(end) {
+            self.leases.prefetch(self.pool(key, end), number.into());
         }
     }
 

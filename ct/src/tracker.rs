@@ -26,8 +26,8 @@ use crate::tcp::Verdict;
 pub use batch::Job;
 pub use quest::Quest;
 pub(crate) use quest::Refusal;
-pub use reading::Reading;
-use reading::Sought;
+use reading::{Habit, Sought};
+pub use reading::{Likely, Reading};
 pub use recall::{After, Part, Recall};
 
 /// The connection tracker of one lcore.
@@ -42,8 +42,9 @@ pub struct Tracker {
     secret: u64,
     /// What the next random choice of a port depends on.
     draw: u64,
-    /// The zone of the last packet.
-    last_zone: Option<u16>,
+    habit: Habit,
+    /// How many packets met no connection though they could be part of one.
+    strangers: u64,
 }
 
 impl Tracker {
@@ -62,7 +63,8 @@ impl Tracker {
             hand: 0,
             secret,
             draw: secret,
-            last_zone: None,
+            habit: Habit::default(),
+            strangers: 0,
         }
     }
 
@@ -114,7 +116,7 @@ impl Tracker {
         request: &Request<'_>,
         now: Tick,
     ) -> Result<Outcome, CtDrop> {
-        self.last_zone = Some(request.zone);
+        self.habit.zone = Some(request.zone);
         if let Some(outcome) = self.meet_again(request, now) {
             return Ok(outcome);
         }
@@ -181,6 +183,19 @@ impl Tracker {
     /// Totals since start.
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Whether a packet was ever tracked.
+    #[inline]
+    pub const fn is_in_use(&self) -> bool {
+        self.habit.zone.is_some()
+    }
+
+    /// How many packets met no connection though they could be part of one. A packet that passes
+    /// several zones may count several times.
+    #[inline]
+    pub const fn strangers(&self) -> u64 {
+        self.strangers
     }
 
     /// How many connections there are. Those whose time is over are included until
@@ -261,6 +276,7 @@ impl Tracker {
                 }
             }
         }
+        self.strangers += 1;
         let protocol = match transport.open(self.settings.tcp_loose) {
             Ok(protocol) => protocol,
             Err(reason) => return Ok(self.invalid(reason)),
@@ -419,6 +435,7 @@ impl Tracker {
         quest: &mut Quest,
         now: Tick,
     ) -> Result<Outcome, Refusal> {
+        self.habit.nat = request.nat.copied();
         let (reply, nat) = self.reply_to(tuple, request, quest, now)?;
         let (mark, label) = merged(commit, 0, 0);
         let birth = Birth {

@@ -14,6 +14,7 @@
 //! Cost: constant per operation; a turn costs what waits in it.
 
 use weir_packet::Tick;
+use weir_packet::hint::prefetch_element;
 
 /// Buckets of doubly linked lists of slots.
 pub(crate) struct Wheel {
@@ -48,6 +49,12 @@ impl Wheel {
             next: 0,
             waiting: 0,
         }
+    }
+
+    /// Asks for where it is noted how `slot` waits.
+    #[inline]
+    pub(crate) fn prefetch(&self, slot: u32) {
+        prefetch_element(&self.links, slot as usize);
     }
 
     /// Lets `slot`, which does not wait yet, wait for `deadline`.

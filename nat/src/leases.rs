@@ -16,6 +16,8 @@
 //! Cost: a lease or its return writes one word, and one more per level that fills or stops being
 //! full; the search reads at most two words per level. Memory is taken once; nothing grows.
 
+use weir_packet::hint::prefetch_element;
+
 /// Leased numbers, by pool.
 pub struct Leases {
     /// Linear probing.
@@ -107,6 +109,13 @@ impl Leases {
             }
             place /= BITS;
         }
+    }
+
+    /// Asks for where it is noted whether `number` is leased.
+    #[inline]
+    pub fn prefetch(&self, pool: Pool, number: u32) {
+        let home = self.home(id(pool, 0, u64::from(number) / BITS));
+        prefetch_element(&self.nodes, home);
     }
 
     /// Whether `number` is leased.

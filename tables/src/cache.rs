@@ -7,7 +7,7 @@ mod record;
 mod trajectory;
 
 pub use megaflow::MegaflowSettings;
-pub(crate) use megaflow::Megaflows;
+pub(crate) use megaflow::{Megaflows, PassHash};
 pub(crate) use paths::{PathId, Step};
 pub(crate) use record::Records;
 pub(crate) use trajectory::{Admitted, Changes, EntryId, Hashed, Key, REFS, Trace, Trajectories};

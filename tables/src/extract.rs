@@ -23,10 +23,13 @@ pub(crate) struct PacketWords([u64; PACKET_WORDS]);
 const PACKET_WORDS: usize = WORDS - FIRST_PACKET_WORD;
 
 impl PacketWords {
+    /// Those of nothing.
+    pub(crate) const NONE: Self = Self([0; PACKET_WORDS]);
+
     /// Reads them.
     #[inline]
     pub(crate) fn read(head: &[u8], layout: &Layout) -> Self {
-        let mut words = Self([0; PACKET_WORDS]);
+        let mut words = Self::NONE;
         words.fill(head, layout);
         words
     }

@@ -20,8 +20,11 @@ use crate::counters::LcoreCounters;
 use crate::mac_table::{MacEntry, MacTable};
 use crate::snapshot::Snapshot;
 
+mod ahead;
 mod burst;
 
+pub(crate) use ahead::Ahead;
+use ahead::Scratch;
 use burst::{BURST, Stage};
 
 /// A question to an lcore, answered between two bursts.
@@ -90,6 +93,9 @@ pub struct Lcore {
     records: Records,
     /// What is known of the frames of the burst under way.
     stages: Box<[Stage]>,
+    /// What is known of those of its frames that go the long way, by place in the burst.
+    aheads: Box<[Ahead]>,
+    scratch: Scratch,
     /// What the packet under way makes of its connections.
     after: [After; REFS],
     /// Seeds the tables' hashes.
@@ -111,6 +117,8 @@ impl Lcore {
             records: Records::new(),
             after: [After::NOTHING; REFS],
             stages: vec![Stage::default(); BURST].into(),
+            aheads: vec![Ahead::NOTHING; BURST].into(),
+            scratch: Scratch::new(),
             secret,
         }
     }

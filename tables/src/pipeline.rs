@@ -19,10 +19,11 @@ use weir_ct::Tracker;
 use weir_packet::{Frame, Layout, Tick};
 
 use crate::action::TableId;
-use crate::cache::{Changes, Megaflows, PathId, Records, Step, Trace};
+use crate::cache::{Changes, Megaflows, PassHash, PathId, Records, Step, Trace};
 use crate::counters::{LcoreCounters, RuleCounters};
 use crate::drops::DropReason;
 use crate::field::Field;
+use crate::lcore::Ahead;
 use crate::mac_table::MacTable;
 use crate::port::{PortIndex, PortNo};
 use crate::program::{Bits, Op};
@@ -68,6 +69,8 @@ pub(crate) struct Journey<'a, O> {
     pub in_port: PortIndex,
     pub now: Tick,
     lookups: u32,
+    /// Of the first pass.
+    hash: PassHash,
     /// The notes of passes that walk the tables and are to be remembered.
     records: &'a mut Records,
     /// Outputs attempted, and drops counted.
@@ -128,13 +131,16 @@ impl<'a, O> Journey<'a, O> {
             in_port,
             now,
             lookups: 0,
+            hash: PassHash::NONE,
             effects: 0,
             reason: DropReason::ActionDrop,
         }
     }
 
     /// Sends one frame on its journey. Returns whether it was written down.
-    pub(crate) fn run<F>(&mut self, frame: F, layout: Layout) -> bool
+    ///
+    /// `ahead`: what was read of the frame before, if anything was.
+    pub(crate) fn run<F>(&mut self, frame: F, layout: Layout, ahead: Option<&Ahead>) -> bool
     where
         F: Frame,
         O: Output<F>,
@@ -143,7 +149,9 @@ impl<'a, O> Journey<'a, O> {
             trace.begin(&frame, &layout);
         }
         let in_port = self.snapshot.ports.port(self.in_port).no;
-        self.whole_way(Packet::new(frame, layout, in_port), TableId(0), 0);
+        self.hash = ahead.map_or(PassHash::NONE, |ahead| ahead.hash);
+        let packet = Packet::new(frame, layout, in_port, ahead);
+        self.whole_way(packet, TableId(0), 0);
         let lost = (self.effects == 0).then_some(self.reason);
         if let Some(reason) = lost {
             self.counters.drop(reason);
@@ -257,13 +265,14 @@ impl<'a, O> Journey<'a, O> {
 
     /// What the cache knows of a pass.
     fn remembered<F>(&mut self, packet: &Packet<F>, table: TableId, depth: u32) -> Remembered {
+        let ahead = std::mem::replace(&mut self.hash, PassHash::NONE);
         let Some(megaflows) = &mut self.megaflows else {
             return Remembered::NoMatter;
         };
         if !packet.is_cacheable() {
             return Remembered::NoMatter;
         }
-        match megaflows.lookup(self.in_port, table, packet.key(), self.snapshot) {
+        match megaflows.lookup(self.in_port, table, packet.key(), ahead, self.snapshot) {
             None => Remembered::Nothing,
             Some(path) if depth + megaflows.nesting(path) <= MAX_DEPTH => Remembered::Path(path),
             // It goes deeper than is allowed from here; where it ends, the tables know.

@@ -17,7 +17,7 @@
 
 use weir_packet::{Frame, Layout, Tick};
 
-use super::{Reading, Tracker};
+use super::{Likely, Reading, Tracker};
 use crate::request::{CtDrop, Outcome, Request};
 
 /// One packet's `ct()`.
@@ -58,12 +58,13 @@ impl Tracker {
                     Some(seen) => self.table.prefetch_slot(seen.slot),
                     None => {
                         let reading = reading.insert(Reading::of(job.frame, job.layout));
-                        self.look_ahead(reading, job.request.zone);
+                        self.look_ahead_in(job.request.zone, reading);
                     }
                 }
             }
+            let mut new = 0;
             for reading in readings.iter().flatten() {
-                self.look_closer(reading);
+                new += u32::from(self.look_closer(reading, new) == Likely::New);
             }
             for (job, reading) in jobs.iter_mut().zip(&mut readings) {
                 let (frame, layout, request) = (job.frame, job.layout, &job.request);

@@ -7,6 +7,7 @@
 //!   2. That no connection was found stands as long as none is made: connections that end, or
 //!      whose time is over, cannot make one appear.
 
+use weir_nat::NatSpec;
 use weir_packet::{Frame, Layout};
 
 use super::Tracker;
@@ -58,10 +59,41 @@ impl Reading {
     }
 }
 
+/// What packets were asked for lately: most likely the next ones will be, too. It decides only
+/// what memory is asked for before it is needed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Habit {
+    /// The zone of the last packet.
+    pub(super) zone: Option<u16>,
+    /// With what the last connection was committed.
+    pub(super) nat: Option<NatSpec>,
+}
+
+/// What the index suggests about a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likely {
+    /// It belongs to a connection.
+    Part,
+    /// It does not; it may open one.
+    New,
+    /// Nothing: it cannot belong to one, or no packet was tracked yet.
+    Unknown,
+}
+
 impl Tracker {
-    /// Asks for that part of memory in which the packet's connection is looked for in `zone`.
+    /// Asks for those parts of the index in which the packet's connection is looked for, and that
+    /// of its replies should it open one: in the zone in which one was looked for last, since
+    /// nobody knows the packet's yet.
     #[inline]
-    pub fn look_ahead(&self, reading: &mut Reading, zone: u16) {
+    pub fn look_ahead(&self, reading: &mut Reading) {
+        if let Some(zone) = self.habit.zone {
+            self.look_ahead_in(zone, reading);
+        }
+    }
+
+    /// As [`Self::look_ahead`], in this zone.
+    #[inline]
+    pub(super) fn look_ahead_in(&self, zone: u16, reading: &mut Reading) {
         let Ok(Subject::Packet(tuple, _) | Subject::Error(tuple)) = &reading.subject else {
             return;
         };
@@ -70,14 +102,28 @@ impl Tracker {
             hash: self.table.prefetch_bucket(&Key::new(tuple, zone)),
             absent_at: None,
         });
+        if let Ok(Subject::Packet(..)) = &reading.subject {
+            match &self.habit.nat {
+                Some(nat) => self.look_ahead_translated(tuple, zone, nat),
+                None => {
+                    let reply = Key::new(&tuple.reversed(), zone);
+                    self.table.prefetch_bucket(&reply);
+                }
+            }
+        }
     }
 
     /// Asks for the connection that is likely the packet's, of which [`Self::look_ahead`] asked
-    /// where it is looked for.
+    /// where it is looked for; or else for the memory of one that it opens, after `before` others.
     #[inline]
-    pub fn look_closer(&self, reading: &Reading) {
-        if let Some(sought) = &reading.sought {
-            self.table.prefetch_likely(sought.hash);
+    pub fn look_closer(&self, reading: &Reading, before: u32) -> Likely {
+        let Some(sought) = &reading.sought else {
+            return Likely::Unknown;
+        };
+        if self.table.prefetch_likely(sought.hash) {
+            return Likely::Part;
         }
+        self.table.prefetch_unused(before);
+        Likely::New
     }
 }

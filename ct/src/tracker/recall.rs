@@ -13,11 +13,10 @@
 //! Cost: one cache line, the connection's hot half.
 
 use weir_packet::hint::prefetch_element;
-use weir_packet::{Layout, Tick, Tuple};
+use weir_packet::{Layout, Tick};
 
 use super::Tracker;
 use crate::extract::Transport;
-use crate::key::Key;
 use crate::record::{Direction, Protocol};
 use crate::tcp::{Segment, Tcp, Verdict};
 
@@ -85,17 +84,6 @@ impl Tracker {
     #[inline]
     pub fn prefetch(&self, recall: Recall) {
         prefetch_element(self.table.all_hot(), recall.slot() as usize);
-    }
-
-    /// Asks for where connections of this tuple, and its answers, are looked for: in the zone in
-    /// which one was looked for last, since nobody knows the packet's yet.
-    #[inline]
-    pub fn prefetch_tuple(&self, tuple: &Tuple) {
-        if let Some(zone) = self.last_zone {
-            self.table.prefetch_bucket(&Key::new(tuple, zone));
-            self.table
-                .prefetch_bucket(&Key::new(&tuple.reversed(), zone));
-        }
     }
 
     /// Whether `ct()` would say of a packet what it said when `recall` was made; `after` is then

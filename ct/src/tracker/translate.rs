@@ -78,6 +78,32 @@ impl Tracker {
         }
     }
 
+    /// Asks for what is looked at first when a connection of `original` is translated like this.
+    #[inline]
+    pub(super) fn look_ahead_translated(&self, original: &Tuple, zone: u16, nat: &NatSpec) {
+        let NatSpec::Allocate { kind, range, flags } = nat else {
+            let reply = Key::new(&original.reversed(), zone);
+            self.table.prefetch_bucket(&reply);
+            return;
+        };
+        let choice = Choice {
+            kind: *kind,
+            range: range.as_ref(),
+            flags: *flags,
+            secret: self.secret,
+            random: self.draw,
+        };
+        if let Ok(Some((offer, _))) = choice.offer(original, Position::default())
+            && let Some(reply) = offer.candidate(0)
+        {
+            let reply = Key::new(&reply, zone);
+            self.table.prefetch_bucket(&reply);
+            if *kind == NatKind::Src {
+                self.table.prefetch_lease(&reply, End::Dst);
+            }
+        }
+    }
+
     /// Sees to it that the packet's own tuple, which it may have got on its way, belongs here.
     fn be_ours(&mut self, tuple: &Tuple, quest: &mut Quest) -> Result<(), Refusal> {
         let Some(sharing) = self.table.sharing() else {

@@ -20,8 +20,8 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use foldhash::fast::{FixedState, SeedableRandomState};
-use hashbrown::HashMap;
+use foldhash::fast::SeedableRandomState;
+use weir_packet::hint::prefetch_element;
 
 use super::CacheStats;
 use super::paths::{PathId, Paths, Step};
@@ -70,8 +70,8 @@ pub(crate) struct Megaflows {
     hasher: SeedableRandomState,
     settings: MegaflowSettings,
     sets: Box<[[Entry; WAYS]]>,
-    subtables: HashMap<(PortIndex, TableId), Vec<Subtable>, FixedState>,
-    made: HashMap<PortIndex, Made, FixedState>,
+    /// By input port.
+    ports: Vec<Made>,
     next_subtable: u32,
     paths: Paths,
     clock: u32,
@@ -94,8 +94,35 @@ struct Subtable {
 struct Made {
     /// How many subtables.
     masks: usize,
-    /// For passes that begin at which tables.
-    tables: Vec<TableId>,
+    /// By the table at which passes begin; those of table 0 first.
+    starts: Vec<(TableId, Vec<Subtable>)>,
+}
+
+impl Made {
+    /// The subtables of passes that begin at `table`.
+    #[inline]
+    fn at(&mut self, table: TableId) -> Option<&mut Vec<Subtable>> {
+        let mut starts = self.starts.iter_mut();
+        starts
+            .find(|(start, _)| *start == table)
+            .map(|(_, subtables)| subtables)
+    }
+}
+
+/// The hash of a first pass, made before its turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PassHash {
+    /// 0: there is none.
+    subtable: u32,
+    hash: u32,
+}
+
+impl PassHash {
+    /// None.
+    pub(crate) const NONE: Self = Self {
+        subtable: 0,
+        hash: 0,
+    };
 }
 
 /// 128 bytes: two cache lines.
@@ -132,8 +159,7 @@ impl Megaflows {
             hasher: SeedableRandomState::with_seed(secret.0, shared),
             settings,
             sets: vec![[const { Entry::EMPTY }; WAYS]; sets].into(),
-            subtables: HashMap::default(),
-            made: HashMap::default(),
+            ports: Vec::new(),
             next_subtable: 1,
             paths: Paths::new(),
             clock: 0,
@@ -145,15 +171,36 @@ impl Megaflows {
         self.stats
     }
 
-    /// The path of packets like `key` that came in at `port` and begin at `table`.
+    /// Asks for where packets like `key` that came in at `port` and begin at table 0 are most
+    /// likely found; returns the hash.
+    #[inline]
+    pub(crate) fn look_ahead(&self, port: PortIndex, key: &FlowKey) -> PassHash {
+        let made = self.ports.get(usize::from(port.0));
+        let Some((TableId(0), subtables)) = made.and_then(|made| made.starts.first()) else {
+            return PassHash::NONE;
+        };
+        let Some(first) = subtables.first() else {
+            return PassHash::NONE;
+        };
+        let hash = hash(&self.hasher, first.id, &first.shape, key);
+        prefetch_element(&self.sets, hash as usize & (self.sets.len() - 1));
+        PassHash {
+            subtable: first.id,
+            hash,
+        }
+    }
+
+    /// The path of packets like `key` that came in at `port` and begin at `table`. `ahead`: what
+    /// [`Self::look_ahead`] said of this key, if it was asked.
     pub(crate) fn lookup(
         &mut self,
         port: PortIndex,
         table: TableId,
         key: &FlowKey,
+        ahead: PassHash,
         snapshot: &Snapshot,
     ) -> Option<PathId> {
-        let found = self.find(port, table, key, snapshot);
+        let found = self.find(port, table, key, ahead, snapshot);
         match found {
             Some(_) => self.stats.hits += 1,
             None => self.stats.misses += 1,
@@ -166,11 +213,16 @@ impl Megaflows {
         port: PortIndex,
         table: TableId,
         key: &FlowKey,
+        ahead: PassHash,
         snapshot: &Snapshot,
     ) -> Option<PathId> {
-        let subtables = self.subtables.get_mut(&(port, table))?;
+        let subtables = self.ports.get_mut(usize::from(port.0))?.at(table)?;
         for (at, subtable) in subtables.iter_mut().enumerate() {
-            let hash = hash(&self.hasher, subtable.id, &subtable.shape, key);
+            let hash = if subtable.id == ahead.subtable {
+                ahead.hash
+            } else {
+                hash(&self.hasher, subtable.id, &subtable.shape, key)
+            };
             let set = &mut self.sets[hash as usize & (self.sets.len() - 1)];
             let Some(entry) = set.iter_mut().find(|entry| entry.is(subtable, hash, key)) else {
                 continue;
@@ -284,8 +336,11 @@ impl Megaflows {
 
     /// The id of the subtable of `shape`, which is made if the port may have another.
     fn subtable(&mut self, port: PortIndex, table: TableId, shape: &MaskShape) -> Option<u32> {
-        let subtables = self.subtables.get(&(port, table));
-        let mut known = subtables.into_iter().flatten();
+        let port = usize::from(port.0);
+        if port >= self.ports.len() {
+            self.ports.resize_with(port + 1, Made::default);
+        }
+        let mut known = self.ports[port].at(table).into_iter().flatten();
         if let Some(known) = known.find(|subtable| subtable.shape == *shape) {
             return Some(known.id);
         }
@@ -296,50 +351,46 @@ impl Megaflows {
         if !self.has_room(port) {
             return None;
         }
-        let made = self.made.entry(port).or_default();
-        made.masks += 1;
-        if !made.tables.contains(&table) {
-            made.tables.push(table);
-        }
         let id = self.next_subtable;
         self.next_subtable += 1;
-        self.subtables
-            .entry((port, table))
-            .or_default()
-            .push(Subtable {
-                id,
-                shape: shape.clone(),
-                hits: GRACE,
-            });
+        let subtable = Subtable {
+            id,
+            shape: shape.clone(),
+            hits: GRACE,
+        };
+        let made = &mut self.ports[port];
+        made.masks += 1;
+        match made.at(table) {
+            Some(subtables) => subtables.push(subtable),
+            None => {
+                made.starts.push((table, vec![subtable]));
+                made.starts.sort_by_key(|(start, _)| start.0);
+            }
+        }
         Some(id)
     }
 
     /// Whether the port may have another subtable. If it has as many as it may, all of them pay
     /// for the question, and one that cannot goes.
-    fn has_room(&mut self, port: PortIndex) -> bool {
-        let Some(made) = self.made.get_mut(&port) else {
-            return self.settings.masks_per_port > 0;
-        };
+    fn has_room(&mut self, port: usize) -> bool {
+        let made = &mut self.ports[port];
         if made.masks < self.settings.masks_per_port {
             return true;
         }
         let mut idle = None;
-        for &table in &made.tables {
-            let subtables = self.subtables.get_mut(&(port, table));
-            for (at, subtable) in subtables.into_iter().flatten().enumerate() {
+        for (start, (_, subtables)) in made.starts.iter_mut().enumerate() {
+            for (at, subtable) in subtables.iter_mut().enumerate() {
                 match subtable.hits.checked_sub(1) {
                     Some(hits) => subtable.hits = hits,
-                    None => idle = Some((table, at)),
+                    None => idle = Some((start, at)),
                 }
             }
         }
-        let Some((table, at)) = idle else {
+        let Some((start, at)) = idle else {
             return false;
         };
-        if let Some(subtables) = self.subtables.get_mut(&(port, table)) {
-            subtables.remove(at);
-            made.masks -= 1;
-        }
+        made.starts[start].1.remove(at);
+        made.masks -= 1;
         true
     }
 
@@ -348,8 +399,7 @@ impl Megaflows {
         for set in &mut self.sets {
             set.fill(Entry::EMPTY);
         }
-        self.subtables.clear();
-        self.made.clear();
+        self.ports.fill_with(Made::default);
         self.next_subtable = 1;
     }
 }

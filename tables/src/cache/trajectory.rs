@@ -84,6 +84,8 @@ pub(crate) struct Trajectories {
     unused: u32,
     /// An entry that no set names, for the next one.
     spare: Option<EntryId>,
+    /// How often in a row it was foreseen that a packet meets no connection.
+    foresight: u8,
     /// Chooses among places.
     draw: u32,
 }
@@ -120,6 +122,7 @@ impl Trajectories {
             stats: CacheStats::default(),
             unused: 0,
             spare: None,
+            foresight: 0,
             draw: secret.0 as u32 | 1,
         }
     }

@@ -5,7 +5,7 @@
 //!     (every packet of the burst)  (each stage asks for the memory of the next)
 //! ```
 //!
-//! The stages before the last only find and prefetch; what decides is read in the last, in the
+//! Those not found are read ahead as [`super::ahead`] says. The stages before the last only find and prefetch; what decides is read in the last, in the
 //! order in which the packets came, and each is done with before the next.
 //!
 //! A hit has two halves: first all checks, which write nothing; only if all pass, the effects.
@@ -13,12 +13,12 @@
 
 use std::iter::FusedIterator;
 
-use weir_ct::Part;
+use weir_ct::{Likely, Part};
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
-use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, Tuple, parse};
+use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, parse};
 
 use super::Lcore;
-use crate::cache::{Admitted, EntryId, Hashed, Interest, Key, Trajectories};
+use crate::cache::{Admitted, EntryId, Hashed, Interest, Key};
 use crate::drops::DropReason;
 use crate::pipeline::{Journey, Output};
 use crate::port::PortIndex;
@@ -92,7 +92,7 @@ impl Lcore {
             if self.trajectories.is_some() {
                 self.remembered(in_port, burst, now, out);
             } else {
-                self.walked(in_port, burst.into_iter().flatten(), now, out);
+                self.walked(in_port, burst, now, out);
             }
             if is_last {
                 break;
@@ -105,21 +105,71 @@ impl Lcore {
     fn walked<F, O>(
         &mut self,
         in_port: PortIndex,
-        burst: impl Iterator<Item = F>,
+        burst: [Option<F>; BURST],
         now: Tick,
         out: &mut O,
     ) where
         F: Frame,
         O: Output<F>,
     {
-        for frame in burst {
+        let mut stages = std::mem::take(&mut self.stages);
+        for (frame, stage) in burst.iter().map_while(Option::as_ref).zip(&mut stages) {
             self.counters.packets.add(1);
             self.counters.bytes.add(frame.len() as u64);
-            match parse(frame.head(), frame.len()) {
+            stage.found = match parse(frame.head(), frame.len()) {
                 Ok(layout) => {
-                    self.journey(in_port, frame, layout, false, now, out);
+                    stage.layout = layout;
+                    Found::NoKey
                 }
-                Err(malformed) => self.runt(malformed),
+                Err(_) => Found::Runt,
+            };
+        }
+        self.look_ahead(in_port, &burst, &stages);
+        for (at, (frame, stage)) in burst.into_iter().flatten().zip(&stages).enumerate() {
+            match stage.found {
+                Found::Runt => self.runt(Malformed::Runt),
+                _ => {
+                    self.journey(in_port, frame, stage.layout, Some(at), false, now, out);
+                }
+            }
+        }
+        self.stages = stages;
+    }
+
+    /// Reads what goes the long way as far as that can be done for all of the burst at once.
+    #[inline]
+    fn look_ahead<F: Frame>(
+        &mut self,
+        in_port: PortIndex,
+        burst: &[Option<F>; BURST],
+        stages: &[Stage],
+    ) {
+        let long_way = |stage: &Stage| matches!(stage.found, Found::Nothing | Found::NoKey);
+        self.scratch.begin(self.snapshot.ports.port(in_port).no);
+        for ((frame, stage), ahead) in burst.iter().zip(stages).zip(&mut self.aheads) {
+            let Some(frame) = frame else {
+                break;
+            };
+            if long_way(stage) {
+                let (tracker, megaflows) = (&self.tracker, self.megaflows.as_ref());
+                let layout = &stage.layout;
+                ahead.read(
+                    frame,
+                    layout,
+                    in_port,
+                    &mut self.scratch,
+                    tracker,
+                    megaflows,
+                );
+            }
+        }
+        let mut new = 0;
+        for ((frame, stage), ahead) in burst.iter().zip(stages).zip(&mut self.aheads) {
+            if frame.is_none() {
+                break;
+            }
+            if long_way(stage) {
+                ahead.look_closer(&self.tracker, &mut new);
             }
         }
     }
@@ -143,11 +193,13 @@ impl Lcore {
             return self.wired(in_port, burst, now, out);
         }
         let mut stages = std::mem::take(&mut self.stages);
-        self.find(in_port, &burst, &mut stages);
+        if self.find(in_port, &burst, &mut stages) {
+            self.look_ahead(in_port, &burst, &stages);
+        }
         let (mut hits, mut misses) = (0, 0);
         // Whether an earlier packet of the burst may have put another in an entry's place.
         let mut installed = false;
-        for (frame, stage) in burst.into_iter().zip(stages.iter()) {
+        for (at, (frame, stage)) in burst.into_iter().zip(stages.iter()).enumerate() {
             let Some(mut frame) = frame else {
                 break;
             };
@@ -157,6 +209,7 @@ impl Lcore {
                 hashed,
                 found,
             } = stage;
+            let mut ahead = Some(at);
             let missed = match *found {
                 Found::Entry(id) if !installed || self.is_still(id, key) => {
                     match self.hit(id, key, frame, layout, now, out) {
@@ -166,11 +219,16 @@ impl Lcore {
                         }
                         Err(Refused(back)) => {
                             frame = back;
+                            ahead = None;
                             true
                         }
                     }
                 }
-                Found::Entry(_) | Found::Nothing | Found::Likely(_) => true,
+                Found::Entry(_) => {
+                    ahead = None;
+                    true
+                }
+                Found::Nothing | Found::Likely(_) => true,
                 Found::NoKey => false,
                 Found::Runt => {
                     self.runt(Malformed::Runt);
@@ -178,12 +236,16 @@ impl Lcore {
                 }
             };
             misses += u64::from(missed);
-            let traced = missed && self.is_worth_a_trace();
-            if self.journey(in_port, frame, *layout, traced, now, out)
-                && let Some(trajectories) = &mut self.trajectories
-            {
-                trajectories.install(key, *hashed, &mut self.trace, generation);
-                installed = true;
+            let likely = ahead.map_or(Likely::Unknown, |at| self.aheads[at].likely);
+            let traced = missed && self.is_worth_a_trace(likely);
+            let strangers = self.tracker.strangers();
+            let noted = self.journey(in_port, frame, *layout, ahead, traced, now, out);
+            if let Some(trajectories) = &mut self.trajectories {
+                trajectories.learn(likely, self.tracker.strangers() != strangers);
+                if noted {
+                    trajectories.install(key, *hashed, &mut self.trace, generation);
+                    installed = true;
+                }
             }
         }
         if let Some(trajectories) = &mut self.trajectories {
@@ -194,11 +256,16 @@ impl Lcore {
         self.stages = stages;
     }
 
-    /// The stages that find and prefetch.
+    /// The stages that find and prefetch. Returns whether there is a packet without an entry.
     #[inline]
-    fn find<F: Frame>(&self, in_port: PortIndex, burst: &[Option<F>], stages: &mut [Stage]) {
+    fn find<F: Frame>(
+        &self,
+        in_port: PortIndex,
+        burst: &[Option<F>],
+        stages: &mut [Stage],
+    ) -> bool {
         let Some(trajectories) = &self.trajectories else {
-            return;
+            return false;
         };
         let interest = self.snapshot.interest;
         let (mut packets, mut bytes) = (0, 0);
@@ -230,30 +297,26 @@ impl Lcore {
                 stage.found = Found::Likely(likely);
             }
         }
-        for (frame, stage) in burst.iter().zip(stages) {
-            match stage.found {
-                Found::Likely(likely) => {
-                    if let Some(id) = trajectories.find(likely, stage.hashed, &stage.key) {
-                        stage.found = Found::Entry(id);
+        let mut misses = false;
+        for stage in stages {
+            if let Found::Likely(likely) = stage.found {
+                stage.found = match trajectories.find(likely, stage.hashed, &stage.key) {
+                    Some(id) => {
                         trajectories.prefetch_behind(id, &self.tracker);
+                        Found::Entry(id)
                     }
-                }
-                // Perhaps the first packet of a connection.
-                Found::Nothing => {
-                    let head = frame.as_ref().map_or(&[][..], F::head);
-                    if let Some(tuple) = Tuple::of(head, &stage.layout) {
-                        self.tracker.prefetch_tuple(&tuple);
-                    }
-                }
-                Found::Runt | Found::NoKey | Found::Entry(_) => {}
+                    None => Found::Nothing,
+                };
             }
+            misses |= !matches!(stage.found, Found::Entry(_));
         }
+        misses
     }
 
     /// Whether a journey is to be written down.
-    fn is_worth_a_trace(&mut self) -> bool {
+    fn is_worth_a_trace(&mut self, likely: Likely) -> bool {
         let trajectories = self.trajectories.as_mut();
-        trajectories.is_some_and(Trajectories::is_worth_a_trace)
+        trajectories.is_some_and(|trajectories| trajectories.is_worth_a_trace(likely))
     }
 
     /// Whether an entry is that of `key` after others were installed.
@@ -331,11 +394,15 @@ impl Lcore {
 
     /// One packet by way of the tables or of the megaflow cache. Returns whether it was written
     /// down, which it is only if `traced`.
+    ///
+    /// `ahead`: where it is said what was read of the frame before, if anything was.
+    #[expect(clippy::too_many_arguments, reason = "all of them are of the packet")]
     fn journey<F, O>(
         &mut self,
         in_port: PortIndex,
         frame: F,
         layout: Layout,
+        ahead: Option<usize>,
         traced: bool,
         now: Tick,
         out: &mut O,
@@ -367,7 +434,7 @@ impl Lcore {
             in_port,
             now,
         )
-        .run(frame, layout);
+        .run(frame, layout, ahead.map(|at| &self.aheads[at]));
         if let Some(wire) = asks {
             wire.learn(&self.trace, snapshot.generation);
         }
@@ -403,7 +470,8 @@ impl Lcore {
         trajectories.count(frames as u64, 0);
         if other.is_some() {
             // Behind a frame that goes the long way, all do, to stay in order.
-            self.walked(in_port, other.into_iter().chain(burst), now, out);
+            let mut rest = other.into_iter().chain(burst);
+            self.walked(in_port, std::array::from_fn(|_| rest.next()), now, out);
         }
     }
 

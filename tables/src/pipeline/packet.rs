@@ -15,6 +15,7 @@ use crate::cache::Changes;
 use crate::extract::PacketWords;
 use crate::field::Field;
 use crate::key::{CtWords, FlowKey};
+use crate::lcore::Ahead;
 use crate::port::{PortIndex, PortNo};
 
 /// A frame on its way.
@@ -52,10 +53,13 @@ pub(super) enum Pending {
 }
 
 impl<F: Frame> Packet<F> {
-    /// A frame that came in at `in_port`.
+    /// A frame that came in at `in_port`. `ahead`: what was read of it before, if anything was.
     #[inline]
-    pub(super) fn new(frame: F, layout: Layout, in_port: PortNo) -> Self {
-        let wire = PacketWords::read(frame.head(), &layout);
+    pub(super) fn new(frame: F, layout: Layout, in_port: PortNo, ahead: Option<&Ahead>) -> Self {
+        let (wire, reading) = match ahead {
+            Some(ahead) => (ahead.wire, ahead.reading),
+            None => (PacketWords::read(frame.head(), &layout), None),
+        };
         let mut key = FlowKey::ZERO;
         key.set_field(Field::IN_PORT_OXM, u128::from(in_port.0));
         wire.copy_to(&mut key);
@@ -67,7 +71,7 @@ impl<F: Frame> Packet<F> {
             kept: None,
             met: CtWords::NONE,
             seen: None,
-            reading: None,
+            reading,
             translated: false,
             changes: Changes::default(),
             pending: None,

@@ -1,5 +1,7 @@
 //! How a trajectory comes into the cache, and which goes for it.
 
+use weir_ct::Likely;
+
 use super::entry::{Behind, Entry, EntryId, WAYS};
 use super::key::{Key, V4_WORDS, WORDS};
 use super::trace::Trace;
@@ -7,7 +9,9 @@ use super::{Hashed, Trajectories, apply};
 
 /// Places that a new entry may take if its set is full.
 const CHOICES: usize = 4;
-/// How many journeys pass for one that is written down when all entries are in use.
+/// How often in a row it has to be foreseen that a packet meets no connection to be believed.
+const TRUSTED: u8 = 32;
+/// How many journeys pass for one that is written down where most are in vain.
 const ONE_OF: u32 = 8;
 
 impl Trajectories {
@@ -78,13 +82,27 @@ impl Trajectories {
 
     /// Whether a journey is to be written down. While there is room each is. When all entries are
     /// in use, and most likely more packets than they are for, one of [`ONE_OF`]: a connection
-    /// that stays has its turn soon, and the others do not pay for it.
-    pub(crate) fn is_worth_a_trace(&mut self) -> bool {
-        if (self.unused as usize) < self.entries.len() {
+    /// that stays has its turn soon, and the others do not pay for it. So it is with packets that
+    /// seem to open connections, which cannot be remembered, as long as they do.
+    #[inline]
+    pub(crate) fn is_worth_a_trace(&mut self, likely: Likely) -> bool {
+        let is_full = self.unused as usize == self.entries.len();
+        let is_new = likely == Likely::New && self.foresight >= TRUSTED;
+        if !is_full && !is_new {
             return true;
         }
         self.draw = next(self.draw);
         (self.draw >> 16).is_multiple_of(ONE_OF)
+    }
+
+    /// Learns whether a packet that seemed to be `likely` so met no connection.
+    #[inline]
+    pub(crate) const fn learn(&mut self, likely: Likely, is_stranger: bool) {
+        match (likely, is_stranger) {
+            (Likely::New, true) => self.foresight = self.foresight.saturating_add(1),
+            (Likely::New, false) => self.foresight = 0,
+            (Likely::Part | Likely::Unknown, _) => {}
+        }
     }
 
     /// The place for the entry of `key`, with the entry that is then its own: what it has, or an
