@@ -287,10 +287,11 @@ impl Tracker {
                     zone,
                     hash: key.hash,
                     absent_at: Some(self.table.made()),
+                    reply: reading.sought.and_then(|sought| sought.reply),
                 });
                 Ok(new(*tuple))
             }
-            Some(commit) => self.create(tuple, key, request, protocol, commit, quest, now),
+            Some(commit) => self.create(tuple, key, reading, request, protocol, commit, quest, now),
         }
     }
 
@@ -429,6 +430,7 @@ impl Tracker {
         &mut self,
         tuple: &Tuple,
         original: Keyed,
+        reading: &Reading,
         request: &Request<'_>,
         protocol: Protocol,
         commit: Commit,
@@ -436,7 +438,7 @@ impl Tracker {
         now: Tick,
     ) -> Result<Outcome, Refusal> {
         self.habit.nat = request.nat.copied();
-        let (reply, nat) = self.reply_to(tuple, request, quest, now)?;
+        let (reply, nat) = self.reply_to(tuple, reading, request, quest, now)?;
         let (mark, label) = merged(commit, 0, 0);
         let birth = Birth {
             original,

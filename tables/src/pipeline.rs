@@ -286,27 +286,48 @@ impl<'a, O> Journey<'a, O> {
         F: Frame,
         O: Output<F>,
     {
-        let snapshot = self.snapshot;
-        for at in 0.. {
-            let step = self
-                .megaflows
-                .as_ref()
-                .and_then(|megaflows| megaflows.step(path, at));
-            match step {
-                None => break,
-                Some(Step::Missed | Step::Matched { .. }) if self.is_exhausted() => break,
-                Some(Step::Missed) => self.reason = DropReason::TableMiss,
-                Some(Step::Matched { slot }) => self.matched(packet, slot),
-                Some(Step::Run { slot, op, nesting }) => {
-                    let rule = snapshot.rules.rule(slot);
-                    let op = rule.and_then(|rule| rule.program.ops.get(usize::from(op)));
-                    let op = op.expect("a path whose rules changed is not taken");
-                    if self.step(packet, op, table, depth + u32::from(nesting)) == Flow::Exit {
-                        break;
-                    }
+        let mut at = 0;
+        while let Some(megaflows) = &self.megaflows {
+            let steps = megaflows.steps(path, at);
+            for &step in steps.as_slice() {
+                if self.replay_step(packet, step, table, depth) == Flow::Exit {
+                    return;
+                }
+            }
+            if steps.are_last() {
+                return;
+            }
+            at += steps.as_slice().len();
+        }
+    }
+
+    /// Takes one step that the cache remembers.
+    #[inline]
+    fn replay_step<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        step: Step,
+        table: TableId,
+        depth: u32,
+    ) -> Flow
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        match step {
+            Step::Missed | Step::Matched { .. } if self.is_exhausted() => return Flow::Exit,
+            Step::Missed => self.reason = DropReason::TableMiss,
+            Step::Matched { slot } => self.matched(packet, slot),
+            Step::Run { slot, op, nesting } => {
+                let rule = self.snapshot.rules.rule(slot);
+                let op = rule.and_then(|rule| rule.program.ops.get(usize::from(op)));
+                let op = op.expect("a path whose rules changed is not taken");
+                if self.step(packet, op, table, depth + u32::from(nesting)) == Flow::Exit {
+                    return Flow::Exit;
                 }
             }
         }
+        Flow::Continue
     }
 
     /// Counts for the rule at `slot`.

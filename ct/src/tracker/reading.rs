@@ -8,12 +8,13 @@
 //!      whose time is over, cannot make one appear.
 
 use weir_nat::NatSpec;
-use weir_packet::{Frame, Layout};
+use weir_packet::{Frame, Layout, Tuple};
 
 use super::Tracker;
 use crate::counters::Invalid;
 use crate::extract::{self, Subject};
 use crate::key::Key;
+use crate::table::{Keyed, Table};
 
 /// What a packet is to the tracker, and where it was looked for.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,8 @@ pub(super) struct Sought {
     pub(super) hash: u64,
     /// There was none when so many connections had been made.
     pub(super) absent_at: Option<u64>,
+    /// The key that replies most likely have, should the packet open a connection here.
+    pub(super) reply: Option<Keyed>,
 }
 
 impl Reading {
@@ -48,6 +51,20 @@ impl Reading {
         match self.sought {
             Some(sought) if sought.zone == zone => sought.hash,
             Some(_) | None => hash(),
+        }
+    }
+
+    /// `reply` in `zone` as a key: the one that was expected, or another.
+    #[inline]
+    pub(super) fn keyed_reply(&self, table: &Table, reply: &Tuple, zone: u16) -> Keyed {
+        let key = Key::new(reply, zone);
+        let expected = self.sought.and_then(|sought| sought.reply);
+        match expected.filter(|expected| expected.key.is(&key)) {
+            Some(expected) => expected,
+            None => {
+                let hash = table.hash(&key);
+                Keyed { key, hash }
+            }
         }
     }
 
@@ -97,20 +114,21 @@ impl Tracker {
         let Ok(Subject::Packet(tuple, _) | Subject::Error(tuple)) = &reading.subject else {
             return;
         };
+        let hash = self.table.prefetch_bucket(&Key::new(tuple, zone));
+        let reply = match &reading.subject {
+            Ok(Subject::Packet(..)) => self.expected_reply(tuple, zone),
+            Ok(Subject::Error(_) | Subject::LinkControl(_)) | Err(_) => None,
+        };
+        let reply = reply.map(|key| {
+            let hash = self.table.prefetch_bucket(&key);
+            Keyed { key, hash }
+        });
         reading.sought = Some(Sought {
             zone,
-            hash: self.table.prefetch_bucket(&Key::new(tuple, zone)),
+            hash,
             absent_at: None,
+            reply,
         });
-        if let Ok(Subject::Packet(..)) = &reading.subject {
-            match &self.habit.nat {
-                Some(nat) => self.look_ahead_translated(tuple, zone, nat),
-                None => {
-                    let reply = Key::new(&tuple.reversed(), zone);
-                    self.table.prefetch_bucket(&reply);
-                }
-            }
-        }
     }
 
     /// Asks for the connection that is likely the packet's, of which [`Self::look_ahead`] asked

@@ -11,8 +11,8 @@ use crate::record::Direction;
 use crate::request::{CtDrop, Meeting, Request, Role};
 use crate::state::CtState;
 use crate::table::{Keyed, Table};
-use crate::tracker::Tracker;
 use crate::tracker::quest::{Asked, Quest, Refusal};
+use crate::tracker::{Reading, Tracker};
 
 impl Tracker {
     /// The tuple that replies to `tuple` are to have, which no connection has, and which end is
@@ -23,6 +23,7 @@ impl Tracker {
     pub(super) fn reply_to(
         &mut self,
         tuple: &Tuple,
+        reading: &Reading,
         request: &Request<'_>,
         quest: &mut Quest,
         now: Tick,
@@ -30,7 +31,7 @@ impl Tracker {
         self.be_ours(tuple, quest)?;
         let zone = request.zone;
         let Some(NatSpec::Allocate { kind, range, flags }) = request.nat else {
-            let reply = Keyed::new(&self.table, &tuple.reversed(), zone);
+            let reply = reading.keyed_reply(&self.table, &tuple.reversed(), zone);
             if self.find(&reply, now).is_some() {
                 self.counters.refused_tuple_in_use += 1;
                 return Err(CtDrop::TupleInUse.into());
@@ -50,15 +51,15 @@ impl Tracker {
             random: draw,
         };
         if let Some(reply) = quest.granted.take()
-            && !self.in_zone(zone, now).is_taken(&reply, End::Dst)
+            && !self.in_zone(reading, zone, now).is_taken(&reply, End::Dst)
         {
-            return Ok((Keyed::new(&self.table, &reply, zone), Some(*kind)));
+            return Ok((reading.keyed_reply(&self.table, &reply, zone), Some(*kind)));
         }
         loop {
             match choice.offer(tuple, quest.position) {
                 Ok(Some((offer, next))) => {
-                    if let Some(reply) = self.take(&offer, quest, zone, now)? {
-                        return Ok((Keyed::new(&self.table, &reply, zone), Some(*kind)));
+                    if let Some(reply) = self.take(&offer, reading, quest, zone, now)? {
+                        return Ok((reading.keyed_reply(&self.table, &reply, zone), Some(*kind)));
                     }
                     quest.go_on(next);
                 }
@@ -78,13 +79,12 @@ impl Tracker {
         }
     }
 
-    /// Asks for what is looked at first when a connection of `original` is translated like this.
+    /// The key that replies have first choice of, if `original` opens a connection that is
+    /// translated like the last one. Asks for where it is noted whether its port is leased.
     #[inline]
-    pub(super) fn look_ahead_translated(&self, original: &Tuple, zone: u16, nat: &NatSpec) {
-        let NatSpec::Allocate { kind, range, flags } = nat else {
-            let reply = Key::new(&original.reversed(), zone);
-            self.table.prefetch_bucket(&reply);
-            return;
+    pub(super) fn expected_reply(&self, original: &Tuple, zone: u16) -> Option<Key> {
+        let Some(NatSpec::Allocate { kind, range, flags }) = &self.habit.nat else {
+            return Some(Key::new(&original.reversed(), zone));
         };
         let choice = Choice {
             kind: *kind,
@@ -93,15 +93,12 @@ impl Tracker {
             secret: self.secret,
             random: self.draw,
         };
-        if let Ok(Some((offer, _))) = choice.offer(original, Position::default())
-            && let Some(reply) = offer.candidate(0)
-        {
-            let reply = Key::new(&reply, zone);
-            self.table.prefetch_bucket(&reply);
-            if *kind == NatKind::Src {
-                self.table.prefetch_lease(&reply, End::Dst);
-            }
+        let (offer, _) = choice.offer(original, Position::default()).ok()??;
+        let reply = Key::new(&offer.candidate(0)?, zone);
+        if *kind == NatKind::Src {
+            self.table.prefetch_lease(&reply, End::Dst);
         }
+        Some(reply)
     }
 
     /// Sees to it that the packet's own tuple, which it may have got on its way, belongs here.
@@ -130,12 +127,13 @@ impl Tracker {
     fn take(
         &mut self,
         offer: &Offer,
+        reading: &Reading,
         quest: &mut Quest,
         zone: u16,
         now: Tick,
     ) -> Result<Option<Tuple>, Refusal> {
         if quest.stage == 0 {
-            match offer.find(&mut self.in_zone(zone, now)) {
+            match offer.find(&mut self.in_zone(reading, zone, now)) {
                 Search::Found(reply) => return Ok(Some(reply)),
                 Search::Exhausted => {}
                 Search::GivenUp => quest.rest = true,
@@ -167,7 +165,7 @@ impl Tracker {
             let Some(reply) = offer.candidate(index) else {
                 return Ok(None);
             };
-            let mut zone = self.in_zone(zone, now);
+            let mut zone = self.in_zone(reading, zone, now);
             if zone.leads_home(&reply) && !zone.is_taken(&reply, End::Dst) {
                 return Ok(Some(reply));
             }
@@ -175,8 +173,9 @@ impl Tracker {
         Err(Refusal::Later)
     }
 
-    fn in_zone(&mut self, zone: u16, now: Tick) -> InZone<'_> {
+    fn in_zone<'a>(&'a mut self, reading: &'a Reading, zone: u16, now: Tick) -> InZone<'a> {
         InZone {
+            reading,
             table: &mut self.table,
             expired: &mut self.counters.expired,
             zone,
@@ -228,6 +227,7 @@ pub(crate) const SLICE: u32 = 256;
 
 /// The connections of one zone, as a choice sees them.
 struct InZone<'a> {
+    reading: &'a Reading,
     table: &'a mut Table,
     expired: &'a mut u64,
     zone: u16,
@@ -246,7 +246,8 @@ impl Connections for InZone<'_> {
     }
 
     fn is_taken(&mut self, reply: &Tuple, end: End) -> bool {
-        let Some(place) = self.table.find(&Keyed::new(self.table, reply, self.zone)) else {
+        let key = self.reading.keyed_reply(self.table, reply, self.zone);
+        let Some(place) = self.table.find(&key) else {
             return false;
         };
         if self.table.hot(place.slot).is_expired(self.now) {

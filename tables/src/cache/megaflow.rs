@@ -24,7 +24,7 @@ use foldhash::fast::SeedableRandomState;
 use weir_packet::hint::prefetch_element;
 
 use super::CacheStats;
-use super::paths::{PathId, Paths, Step};
+use super::paths::{PathId, Paths, Steps};
 use super::prefix::in_steps;
 use super::record::Record;
 use crate::action::TableId;
@@ -267,10 +267,10 @@ impl Megaflows {
         self.paths.facts(path)
     }
 
-    /// The step of `path` at `at`; `None` behind its end.
+    /// The steps of `path` from `at` on, a few at a time; none behind its end.
     #[inline]
-    pub(crate) fn step(&self, path: PathId, at: usize) -> Option<Step> {
-        self.paths.step(path, at)
+    pub(crate) fn steps(&self, path: PathId, at: usize) -> Steps {
+        self.paths.steps(path, at)
     }
 
     /// Remembers a pass of a packet from `port` that began with `key`.

@@ -26,6 +26,29 @@ pub(crate) enum Step {
     Run { slot: u32, op: u16, nesting: u16 },
 }
 
+/// A few steps that follow each other, copied: taking one may need the cache for another packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Steps {
+    steps: [Step; CHUNK],
+    len: usize,
+}
+
+/// As many steps are taken out at once.
+const CHUNK: usize = 8;
+
+impl Steps {
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[Step] {
+        &self.steps[..self.len]
+    }
+
+    /// Whether the path ends with them.
+    #[inline]
+    pub(crate) const fn are_last(&self) -> bool {
+        self.len < CHUNK
+    }
+}
+
 /// Steps in all paths together.
 const STEPS: usize = 1 << 16;
 /// Paths in all.
@@ -111,12 +134,22 @@ impl Paths {
         Some(id)
     }
 
-    /// The step of a path at `at`; `None` behind its end.
+    /// The steps of a path from `at` on, as many as there is room for; none behind its end.
     #[inline]
-    pub(super) fn step(&self, id: PathId, at: usize) -> Option<Step> {
-        self.steps[self.paths[id.0 as usize].range()]
-            .get(at)
-            .copied()
+    pub(super) fn steps(&self, id: PathId, at: usize) -> Steps {
+        let path = &self.paths[id.0 as usize];
+        let first = path.start as usize + at;
+        let len = (path.len as usize).saturating_sub(at).min(CHUNK);
+        // What follows behind the path's end is not looked at.
+        let steps = match self.steps.get(first..).and_then(|rest| rest.first_chunk()) {
+            Some(chunk) => *chunk,
+            None => {
+                let mut steps = [Step::Missed; CHUNK];
+                steps[..len].copy_from_slice(&self.steps[first..first + len]);
+                steps
+            }
+        };
+        Steps { steps, len }
     }
 
     /// How deep the resubmits of a path nest.

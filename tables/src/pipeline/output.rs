@@ -93,13 +93,22 @@ impl<O> Journey<'_, O> {
 
     /// Does what is pending and brings the frame up to date. Returns false if the frame could
     /// not be changed; the drop is then counted.
+    #[inline]
     pub(super) fn settle<F>(&mut self, packet: &mut Packet<F>, depth: u32) -> bool
     where
         F: Frame,
         O: Output<F>,
     {
+        packet.is_settled() || self.settle_now(packet, depth)
+    }
+
+    fn settle_now<F>(&mut self, packet: &mut Packet<F>, depth: u32) -> bool
+    where
+        F: Frame,
+        O: Output<F>,
+    {
         self.flush(packet, depth);
-        if packet.wire.agrees(packet.key()) {
+        if packet.is_up_to_date() {
             return true;
         }
         match packet.write_back() {

@@ -6,6 +6,7 @@
 //!   2. While a recirculation is pending, the key with which it goes on is `kept`, or if that is
 //!      `None`, `key` itself; in both, the words about connections are those of `met`. So a
 //!      packet whose list ends with `ct(table=)` is not copied, nor is its key.
+//!   3. If nothing was `written`, `key` says of the packet what `wire` does.
 
 use weir_ct::{Reading, Seen};
 use weir_packet::{Fragment, Frame, Layout};
@@ -25,6 +26,8 @@ pub(super) struct Packet<F> {
     pub(super) wire: PacketWords,
     /// What tables match and actions change.
     key: FlowKey,
+    /// Whether an action may have changed the key since `wire` was all that it says of the packet.
+    written: bool,
     kept: Option<FlowKey>,
     met: CtWords,
     /// The connection met last, for the packet's next ct().
@@ -68,6 +71,7 @@ impl<F: Frame> Packet<F> {
             layout,
             wire,
             key,
+            written: false,
             kept: None,
             met: CtWords::NONE,
             seen: None,
@@ -86,6 +90,7 @@ impl<F: Frame> Packet<F> {
             layout: self.layout,
             wire: self.wire,
             key: self.key,
+            written: self.written,
             kept: None,
             met: self.met,
             seen: self.seen,
@@ -110,6 +115,7 @@ impl<F: Frame> Packet<F> {
     pub(super) fn recirculate(&mut self, changes: Changes) {
         if let Some(kept) = self.kept.take() {
             self.key = kept;
+            self.written = false;
         }
         self.met.copy_to(&mut self.key);
         if self.translated {
@@ -134,7 +140,20 @@ impl<F> Packet<F> {
         if let (Some(Pending::Recirculate { .. }), None) = (&self.pending, &self.kept) {
             self.kept = Some(self.key);
         }
+        self.written = true;
         &mut self.key
+    }
+
+    /// Whether nothing is pending and the frame says what the key does.
+    #[inline]
+    pub(super) const fn is_settled(&self) -> bool {
+        self.pending.is_none() && !self.written
+    }
+
+    /// Whether the frame says what the key does.
+    pub(super) fn is_up_to_date(&mut self) -> bool {
+        self.written = self.written && !self.wire.agrees(&self.key);
+        !self.written
     }
 
     /// Makes the packet untracked from here on; what is pending is not.
