@@ -76,7 +76,7 @@ impl Index {
                 return Some(unpack(packed));
             }
         }
-        if bucket.passed_on() == 0 {
+        if bucket.passed_on == 0 {
             return None;
         }
         self.find_behind(home, signature(hash), key, cold)
@@ -94,7 +94,7 @@ impl Index {
                     return Some(unpack(packed));
                 }
             }
-            if bucket.passed_on() == 0 {
+            if bucket.passed_on == 0 {
                 return None;
             }
             at = self.behind(at);
@@ -127,11 +127,11 @@ impl Index {
         for _ in 0..self.buckets.len() {
             let bucket = &mut self.buckets[at];
             if let Some(n) = bucket.alike(EMPTY).next() {
-                bucket.set(n, signature(hash));
+                bucket.signatures[n] = signature(hash);
                 bucket.places[n] = packed;
                 return;
             }
-            bucket.count_passed_on();
+            bucket.passed_on += 1;
             at = self.behind(at);
         }
         panic!("the index has room for twice as many places as there are");
@@ -146,10 +146,10 @@ impl Index {
         };
         let mut passed = home;
         while passed != at {
-            self.buckets[passed].count_taken_back();
+            self.buckets[passed].passed_on -= 1;
             passed = self.behind(passed);
         }
-        self.buckets[at].set(n, EMPTY);
+        self.buckets[at].signatures[n] = EMPTY;
         true
     }
 
@@ -168,7 +168,7 @@ impl Index {
             if let Some(n) = alike.find(|&n| bucket.places[n] == packed) {
                 return Some((at, n));
             }
-            if bucket.passed_on() == 0 {
+            if bucket.passed_on == 0 {
                 return None;
             }
             at = self.behind(at);
@@ -215,8 +215,9 @@ const PLACES: usize = 10;
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Bucket {
-    /// Four to a word, the first lowest; the last two lanes of the third word are the count.
-    signatures: [u64; 3],
+    signatures: [u16; PLACES],
+    /// How many places lie behind this bucket that would lie in it, had there been room.
+    passed_on: u32,
     /// Slot << 1 | direction.
     places: [u32; PLACES],
 }
@@ -225,52 +226,21 @@ const _: () = assert!(size_of::<Bucket>() == 64);
 
 impl Bucket {
     const EMPTY: Self = Self {
-        signatures: [0; 3],
+        signatures: [EMPTY; PLACES],
+        passed_on: 0,
         places: [0; PLACES],
     };
 
-    /// How many places lie behind this bucket that would lie in it, had there been room.
-    #[inline]
-    const fn passed_on(&self) -> u32 {
-        (self.signatures[2] >> 32) as u32
-    }
-
-    #[inline]
-    const fn count_passed_on(&mut self) {
-        self.signatures[2] += 1 << 32;
-    }
-
-    #[inline]
-    const fn count_taken_back(&mut self) {
-        self.signatures[2] -= 1 << 32;
-    }
-
-    #[inline]
-    const fn set(&mut self, n: usize, signature: u16) {
-        let shift = n % LANES * 16;
-        let word = &mut self.signatures[n / LANES];
-        *word = *word & !(0xffff << shift) | (signature as u64) << shift;
-    }
-
     /// Where the signature is this one.
     #[inline]
-    const fn alike(&self, signature: u16) -> Alike {
-        let all = signature as u64 * LOWEST;
-        let [a, b, c] = self.signatures;
-        let third = equal_lanes(c ^ all) & 0xffff_ffff;
-        Alike(equal_lanes(a ^ all) >> 15 | equal_lanes(b ^ all) >> 14 | third >> 13)
+    fn alike(&self, signature: u16) -> Alike {
+        // Without a branch, so that the machine compares all at once.
+        let mut alike = [0_u16; PLACES];
+        for (n, bit) in alike.iter_mut().enumerate() {
+            *bit = u16::from(self.signatures[n] == signature).wrapping_neg() & 1 << n;
+        }
+        Alike(u32::from(alike.into_iter().fold(0, |all, bit| all | bit)))
     }
-}
-
-/// Signatures in a word.
-const LANES: usize = 4;
-/// The lowest bit of each lane.
-const LOWEST: u64 = 0x0001_0001_0001_0001;
-
-/// The highest bit of each lane that is zero; exact, whatever the other lanes are.
-const fn equal_lanes(difference: u64) -> u64 {
-    const ALL_BUT_HIGHEST: u64 = 0x7fff * LOWEST;
-    !(((difference & ALL_BUT_HIGHEST) + ALL_BUT_HIGHEST) | difference | ALL_BUT_HIGHEST)
 }
 
 /// The signature of no key.
@@ -284,8 +254,8 @@ const fn signature(hash: u64) -> u16 {
     }
 }
 
-/// Which places of a bucket, each a bit: place `n` at `n / 4 + n % 4 * 16`.
-struct Alike(u64);
+/// Which places of a bucket, each a bit.
+struct Alike(u32);
 
 impl Iterator for Alike {
     type Item = usize;
@@ -295,9 +265,9 @@ impl Iterator for Alike {
         if self.0 == 0 {
             return None;
         }
-        let bit = self.0.trailing_zeros() as usize;
+        let n = self.0.trailing_zeros() as usize;
         self.0 &= self.0 - 1;
-        Some(bit % 16 * LANES + bit / 16)
+        Some(n)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::tcp::Verdict;
 pub use batch::Job;
 pub use quest::Quest;
 pub(crate) use quest::Refusal;
-use reading::{Habit, Sought};
+use reading::Habit;
 pub use reading::{Likely, Reading};
 pub use recall::{After, Part, Recall};
 
@@ -99,12 +99,15 @@ impl Tracker {
         request: &Request<'_>,
         now: Tick,
     ) -> Result<Outcome, CtDrop> {
-        self.execute_read(frame, layout, &mut None, request, now)
+        let mut outcome = Outcome::default();
+        self.execute_read(frame, layout, &mut None, request, &mut outcome, now)?;
+        Ok(outcome)
     }
 
     /// As [`Tracker::execute`], for a packet that may have passed a `ct()` before: `reading` is
     /// what that one left, or `None` if there was none or the packet's headers were changed
-    /// since, and is for the next one.
+    /// since, and is for the next one. `outcome` is all overwritten; after an error it means
+    /// nothing.
     ///
     /// # Errors
     /// As [`Tracker::execute`].
@@ -114,17 +117,21 @@ impl Tracker {
         layout: &Layout,
         reading: &mut Option<Reading>,
         request: &Request<'_>,
+        outcome: &mut Outcome,
         now: Tick,
-    ) -> Result<Outcome, CtDrop> {
+    ) -> Result<(), CtDrop> {
         self.habit.zone = Some(request.zone);
-        if let Some(outcome) = self.meet_again(request, now) {
-            return Ok(outcome);
+        if self.meet_again(request, outcome, now) {
+            return Ok(());
         }
-        let reading = reading.get_or_insert_with(|| Reading::of(frame, layout));
-        match self.judge(reading, request, &mut Quest::default(), now) {
-            Ok(outcome) => Ok(outcome),
-            Err(refusal) => Err(refusal.without_others()),
-        }
+        let mut visit = Visit {
+            request,
+            reading: reading.get_or_insert_with(|| Reading::of(frame, layout)),
+            quest: &mut Quest::default(),
+            outcome,
+            now,
+        };
+        self.judge(&mut visit).map_err(Refusal::without_others)
     }
 
     /// As [`Tracker::execute`], where other lcores may have to be asked first.
@@ -136,29 +143,38 @@ impl Tracker {
         quest: &mut Quest,
         now: Tick,
     ) -> Result<Outcome, Refusal> {
-        if let Some(outcome) = self.meet_again(request, now) {
-            return Ok(outcome);
+        let outcome = &mut Outcome::default();
+        if !self.meet_again(request, outcome, now) {
+            let reading = &mut Reading::of(frame, layout);
+            self.judge(&mut Visit {
+                request,
+                reading,
+                quest,
+                outcome,
+                now,
+            })?;
         }
-        self.judge(&mut Reading::of(frame, layout), request, quest, now)
+        Ok(*outcome)
     }
 
     /// What is to be said of a packet that meets no connection for a second time, or of one that
     /// did when that is over.
-    #[inline(always)]
-    fn judge(
-        &mut self,
-        reading: &mut Reading,
-        request: &Request<'_>,
-        quest: &mut Quest,
-        now: Tick,
-    ) -> Result<Outcome, Refusal> {
-        match reading.subject {
-            Ok(Subject::Packet(tuple, transport)) => {
-                self.packet(&tuple, &transport, reading, request, quest, now)
+    #[inline]
+    fn judge(&mut self, visit: &mut Visit<'_>) -> Result<(), Refusal> {
+        match visit.reading.subject {
+            Ok(Subject::Packet(tuple, transport)) => self.packet(&tuple, &transport, visit),
+            Ok(Subject::Error(about)) => {
+                self.error(&about, visit);
+                Ok(())
             }
-            Ok(Subject::Error(about)) => Ok(self.error(&about, request, now)),
-            Ok(Subject::LinkControl(tuple)) => Ok(new(tuple)),
-            Err(reason) => Ok(self.invalid(reason)),
+            Ok(Subject::LinkControl(tuple)) => {
+                *visit.outcome = new(tuple);
+                Ok(())
+            }
+            Err(reason) => {
+                self.invalid(reason, visit);
+                Ok(())
+            }
         }
     }
 
@@ -211,12 +227,21 @@ impl Tracker {
 
     /// A packet that meets the same connection again is not tracked again: its state stays,
     /// only the metadata is read and written anew.
-    fn meet_again(&mut self, request: &Request<'_>, now: Tick) -> Option<Outcome> {
-        let seen = request.seen?;
+    ///
+    /// Returns whether it does.
+    #[inline]
+    fn meet_again(&mut self, request: &Request<'_>, outcome: &mut Outcome, now: Tick) -> bool {
+        let Some(seen) = request.seen else {
+            return false;
+        };
         let hot = self.table.hot(seen.slot);
         let same = hot.id == seen.id && seen.zone == request.zone && !hot.is_expired(now);
         let force = request.commit.is_some_and(|commit| commit.force);
-        (same && !force).then(|| self.met_steadily(seen.slot, seen.meeting, request))
+        if !same || force {
+            return false;
+        }
+        self.met_steadily(seen.slot, seen.meeting, request, outcome);
+        true
     }
 
     /// A packet with a tuple of its own.
@@ -224,16 +249,14 @@ impl Tracker {
         &mut self,
         tuple: &Tuple,
         transport: &Transport,
-        reading: &mut Reading,
-        request: &Request<'_>,
-        quest: &mut Quest,
-        now: Tick,
-    ) -> Result<Outcome, Refusal> {
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Refusal> {
+        let (request, now) = (visit.request, visit.now);
         let zone = request.zone;
         let key = Key::new(tuple, zone);
-        let hash = reading.hash(zone, || self.table.hash(&key));
+        let hash = visit.reading.hash(zone, || self.table.hash(&key));
         let key = Keyed { key, hash };
-        let place = if reading.is_absent(zone, self.table.made()) {
+        let place = if visit.reading.is_absent(zone, self.table.made()) {
             None
         } else {
             self.find(&key, now)
@@ -268,46 +291,46 @@ impl Tracker {
                         role: Role::Part,
                         state,
                     };
-                    return Ok(if steady {
-                        self.met_steadily(place.slot, meeting, request)
+                    if steady {
+                        self.met_steadily(place.slot, meeting, request, visit.outcome);
                     } else {
-                        self.met(place.slot, meeting, request)
-                    });
+                        self.met(place.slot, meeting, request, visit.outcome);
+                    }
+                    return Ok(());
                 }
             }
         }
         self.strangers += 1;
         let protocol = match transport.open(self.settings.tcp_loose) {
             Ok(protocol) => protocol,
-            Err(reason) => return Ok(self.invalid(reason)),
+            Err(reason) => {
+                self.invalid(reason, visit);
+                return Ok(());
+            }
         };
         match request.commit {
             None => {
-                reading.sought = Some(Sought {
-                    zone,
-                    hash: key.hash,
-                    absent_at: Some(self.table.made()),
-                    reply: reading.sought.and_then(|sought| sought.reply),
-                });
-                Ok(new(*tuple))
+                visit.reading.missed(zone, key.hash, self.table.made());
+                *visit.outcome = new(*tuple);
+                Ok(())
             }
-            Some(commit) => self.create(tuple, key, reading, request, protocol, commit, quest, now),
+            Some(commit) => self.create(tuple, key, protocol, commit, visit),
         }
     }
 
     /// An ICMP error about a packet whose reply would have the tuple `about`.
-    fn error(&mut self, about: &Tuple, request: &Request<'_>, now: Tick) -> Outcome {
-        let key = Keyed::new(&self.table, about, request.zone);
-        match self.find(&key, now) {
+    fn error(&mut self, about: &Tuple, visit: &mut Visit<'_>) {
+        let key = Keyed::new(&self.table, about, visit.request.zone);
+        match self.find(&key, visit.now) {
             Some(Place { slot, direction }) => {
                 let meeting = Meeting {
                     direction,
                     role: Role::Error,
                     state: CtState::TRK | CtState::REL | reply_bit(direction),
                 };
-                self.met(slot, meeting, request)
+                self.met(slot, meeting, visit.request, visit.outcome);
             }
-            None => self.invalid(Invalid::IcmpUnrelated),
+            None => self.invalid(Invalid::IcmpUnrelated, visit),
         }
     }
 
@@ -383,18 +406,29 @@ impl Tracker {
 
     /// As [`Self::met`], for a packet like which there will be others; says so, unless its
     /// commit changed something.
-    fn met_steadily(&mut self, slot: u32, meeting: Meeting, request: &Request<'_>) -> Outcome {
+    fn met_steadily(
+        &mut self,
+        slot: u32,
+        meeting: Meeting,
+        request: &Request<'_>,
+        outcome: &mut Outcome,
+    ) {
         let before = self.table.hot(slot).version;
         let part = meeting.role == Role::Part && !meeting.state.contains(CtState::INV);
-        let mut outcome = self.met(slot, meeting, request);
+        self.met(slot, meeting, request, outcome);
         if part && self.table.hot(slot).version == before {
             outcome.recall = Some(Recall::new(slot, meeting.direction, before));
         }
-        outcome
     }
 
     /// What a packet that met a connection is told; a commit's metadata is written before.
-    fn met(&mut self, slot: u32, mut meeting: Meeting, request: &Request<'_>) -> Outcome {
+    fn met(
+        &mut self,
+        slot: u32,
+        mut meeting: Meeting,
+        request: &Request<'_>,
+        outcome: &mut Outcome,
+    ) {
         let (mut mark, mut label) = (self.table.hot(slot).mark, self.table.cold(slot).label);
         if let Some(commit) = request.commit
             && !meeting.state.contains(CtState::INV)
@@ -405,7 +439,7 @@ impl Tracker {
         let translation = request
             .nat
             .and_then(|_| self.translation(slot, &mut meeting));
-        Outcome {
+        *outcome = Outcome {
             state: meeting.state,
             mark,
             label,
@@ -418,27 +452,21 @@ impl Tracker {
             }),
             translation,
             recall: None,
-        }
+        };
     }
 
     /// Makes a connection.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "it is the end of a packet's search"
-    )]
     fn create(
         &mut self,
         tuple: &Tuple,
         original: Keyed,
-        reading: &Reading,
-        request: &Request<'_>,
         protocol: Protocol,
         commit: Commit,
-        quest: &mut Quest,
-        now: Tick,
-    ) -> Result<Outcome, Refusal> {
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Refusal> {
+        let (request, now) = (visit.request, visit.now);
         self.habit.nat = request.nat.copied();
-        let (reply, nat) = self.reply_to(tuple, reading, request, quest, now)?;
+        let (reply, nat) = self.reply_to(tuple, visit)?;
         let (mark, label) = merged(commit, 0, 0);
         let birth = Birth {
             original,
@@ -465,22 +493,17 @@ impl Tracker {
             state: CtState::TRK | CtState::NEW,
         };
         // The metadata is there already, and writing it again changes nothing.
-        Ok(self.met(slot, meeting, request))
+        self.met(slot, meeting, request, visit.outcome);
+        Ok(())
     }
 
     /// A packet of no connection that is not acceptable.
-    const fn invalid(&mut self, reason: Invalid) -> Outcome {
+    fn invalid(&mut self, reason: Invalid, visit: &mut Visit<'_>) {
         self.counters.count_invalid(reason);
-        let state = CtState(CtState::TRK.0 | CtState::INV.0);
-        Outcome {
-            state,
-            mark: 0,
-            label: 0,
-            original: None,
-            seen: None,
-            translation: None,
-            recall: None,
-        }
+        *visit.outcome = Outcome {
+            state: CtState::TRK | CtState::INV,
+            ..Outcome::default()
+        };
     }
 
     /// Checks every invariant of the table.
@@ -488,6 +511,15 @@ impl Tracker {
     pub(crate) fn check(&self, now: Tick) {
         self.table.check(now);
     }
+}
+
+/// One `ct()` of one packet.
+struct Visit<'a> {
+    request: &'a Request<'a>,
+    reading: &'a mut Reading,
+    quest: &'a mut Quest,
+    outcome: &'a mut Outcome,
+    now: Tick,
 }
 
 /// What following a packet came to.

@@ -150,8 +150,10 @@ impl<'a, O> Journey<'a, O> {
         }
         let in_port = self.snapshot.ports.port(self.in_port).no;
         self.hash = ahead.map_or(PassHash::NONE, |ahead| ahead.hash);
-        let packet = Packet::new(frame, layout, in_port, ahead);
-        self.whole_way(packet, TableId(0), 0);
+        let mut packet = Packet::new(frame, layout, in_port, ahead);
+        if let Some((port, changes)) = self.passes(&mut packet, TableId(0), 0) {
+            self.transmit(packet.frame, &packet.layout, changes, port);
+        }
         let lost = (self.effects == 0).then_some(self.reason);
         if let Some(reason) = lost {
             self.counters.drop(reason);
@@ -160,18 +162,6 @@ impl<'a, O> Journey<'a, O> {
         match &mut self.trace {
             Some(trace) => trace.end(self.lookups, lost),
             None => false,
-        }
-    }
-
-    /// All passes of one frame, and its last output.
-    #[inline(always)]
-    fn whole_way<F>(&mut self, mut packet: Packet<F>, table: TableId, depth: u32)
-    where
-        F: Frame,
-        O: Output<F>,
-    {
-        if let Some((port, changes)) = self.passes(&mut packet, table, depth) {
-            self.transmit(packet.frame, &packet.layout, changes, port);
         }
     }
 

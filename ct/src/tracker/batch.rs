@@ -68,7 +68,9 @@ impl Tracker {
             }
             for (job, reading) in jobs.iter_mut().zip(&mut readings) {
                 let (frame, layout, request) = (job.frame, job.layout, &job.request);
-                job.outcome = self.execute_read(frame, layout, reading, request, now);
+                let mut outcome = Outcome::default();
+                let done = self.execute_read(frame, layout, reading, request, &mut outcome, now);
+                job.outcome = done.map(|()| outcome);
             }
         }
     }

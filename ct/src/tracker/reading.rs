@@ -68,6 +68,18 @@ impl Reading {
         }
     }
 
+    /// Notes that there is none in `zone`, of `made` ever made.
+    #[inline]
+    pub(super) fn missed(&mut self, zone: u16, hash: u64, made: u64) {
+        let reply = self.sought.and_then(|sought| sought.reply);
+        self.sought = Some(Sought {
+            zone,
+            hash,
+            absent_at: Some(made),
+            reply,
+        });
+    }
+
     /// Whether it is known that there is no connection in `zone`, of `made` ever made.
     #[inline]
     pub(super) fn is_absent(&self, zone: u16, made: u64) -> bool {

@@ -8,11 +8,11 @@ use weir_packet::{Tick, Tuple};
 use crate::key::Key;
 use crate::owner::ShardId;
 use crate::record::Direction;
-use crate::request::{CtDrop, Meeting, Request, Role};
+use crate::request::{CtDrop, Meeting, Role};
 use crate::state::CtState;
 use crate::table::{Keyed, Table};
 use crate::tracker::quest::{Asked, Quest, Refusal};
-use crate::tracker::{Reading, Tracker};
+use crate::tracker::{Reading, Tracker, Visit};
 
 impl Tracker {
     /// The tuple that replies to `tuple` are to have, which no connection has, and which end is
@@ -23,13 +23,17 @@ impl Tracker {
     pub(super) fn reply_to(
         &mut self,
         tuple: &Tuple,
-        reading: &Reading,
-        request: &Request<'_>,
-        quest: &mut Quest,
-        now: Tick,
+        visit: &mut Visit<'_>,
     ) -> Result<(Keyed, Option<NatKind>), Refusal> {
-        self.be_ours(tuple, quest)?;
-        let zone = request.zone;
+        self.be_ours(tuple, visit.quest)?;
+        let Visit {
+            request,
+            reading,
+            quest,
+            now,
+            ..
+        } = visit;
+        let (zone, now) = (request.zone, *now);
         let Some(NatSpec::Allocate { kind, range, flags }) = request.nat else {
             let reply = reading.keyed_reply(&self.table, &tuple.reversed(), zone);
             if self.find(&reply, now).is_some() {

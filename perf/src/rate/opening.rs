@@ -80,7 +80,7 @@ fn prove(
     busy: Busy,
 ) -> Result<u64, String> {
     let frames = u64::from(scenario.frames());
-    let least = frames.saturating_sub(MISSING.max(frames / 1_000));
+    let least = frames.saturating_sub(MISSING.max(frames / 200));
     let enough = |what: &str, count: u64| {
         if (least..=frames).contains(&count) {
             Ok(count)

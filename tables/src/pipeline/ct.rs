@@ -4,7 +4,7 @@
 //! the key that it had: what a connection was translated to is known behind `table=` only. So
 //! what a pass does depends on no connection, and can be remembered.
 
-use weir_ct::{Commit, Request};
+use weir_ct::{Commit, Outcome, Request};
 use weir_packet::Frame;
 
 use super::{Flow, Journey, Output, Packet};
@@ -37,18 +37,21 @@ impl<O> Journey<'_, O> {
             nat: op.nat.as_ref(),
             seen: packet.seen,
         };
-        match self.tracker.execute_read(
+        let mut outcome = Outcome::default();
+        let done = self.tracker.execute_read(
             &packet.frame,
             &packet.layout,
             &mut packet.reading,
             &request,
+            &mut outcome,
             self.now,
-        ) {
+        );
+        match done {
             Err(reason) => {
                 self.drop(reason.into());
                 return Flow::Exit;
             }
-            Ok(outcome) => {
+            Ok(()) => {
                 packet.seen = outcome.seen;
                 if let Some(trace) = &mut self.trace {
                     trace.met(outcome.recall, outcome.translation.is_some());

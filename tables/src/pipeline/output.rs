@@ -135,7 +135,9 @@ impl<O> Journey<'_, O> {
             Some(Pending::Recirculate { table, changes }) => match packet.fork() {
                 Some(mut fork) => {
                     fork.recirculate(changes);
-                    self.whole_way(fork, table, depth + 1);
+                    if let Some((port, changes)) = self.passes(&mut fork, table, depth + 1) {
+                        self.transmit(fork.frame, &fork.layout, changes, port);
+                    }
                 }
                 None => self.drop(DropReason::NoBuffer),
             },
