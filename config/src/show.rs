@@ -18,7 +18,7 @@ mod tests;
 
 pub use connections::{ConnectionRow, HalfRow};
 pub use flows::{FLOWS_HEADER, FlowRow, Statistics};
-pub use lcores::{CacheRow, LcoreRow, write_lcores};
+pub use lcores::{CacheRow, LcoreRow, MemoryRow, write_lcores};
 pub use ports::{LinkState, PortRow, SwitchRow, write_ports, write_switch};
 
 /// How many packets left the switch for one reason without being sent.

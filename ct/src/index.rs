@@ -59,6 +59,11 @@ impl Index {
         }
     }
 
+    /// How many bytes it has.
+    pub(crate) fn memory(&self) -> usize {
+        size_of_val(&*self.buckets)
+    }
+
     /// Finds the connection that `key` belongs to.
     #[cfg(test)]
     pub(crate) fn find(&self, key: &Key, cold: &[Cold]) -> Option<Place> {

@@ -16,6 +16,7 @@ use weir_packet::{Tick, Tuple};
 
 use crate::index::{Index, Place};
 use crate::key::Key;
+use crate::memory::Memory;
 use crate::record::{Cold, Direction, Hot, Protocol};
 use crate::sharing::Sharing;
 use crate::wheel::Wheel;
@@ -78,6 +79,17 @@ impl Table {
             live: 0,
             last_id: 0,
             last_version: 0,
+        }
+    }
+
+    /// How much memory its parts have.
+    pub(crate) fn memory(&self) -> Memory {
+        let free = self.free.capacity() * size_of::<u32>();
+        Memory {
+            connections: size_of_val(&*self.hot) + size_of_val(&*self.cold) + free,
+            index: self.index.memory(),
+            leases: self.leases.memory(),
+            timers: self.wheel.memory(),
         }
     }
 

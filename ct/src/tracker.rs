@@ -16,6 +16,7 @@ use crate::extract::{Subject, Transport};
 use crate::index::Place;
 use crate::key::Key;
 use crate::lifetimes::Lifetimes;
+use crate::memory::Memory;
 use crate::record::{Datagram, Direction, Protocol, Query};
 use crate::request::{Commit, CtDrop, Meeting, Outcome, Request, Role, Seen};
 use crate::settings::{Settings, TableTooSmall};
@@ -194,6 +195,11 @@ impl Tracker {
         }
         self.counters.expired += forgotten as u64;
         forgotten
+    }
+
+    /// How much memory its parts have.
+    pub fn memory(&self) -> Memory {
+        self.table.memory()
     }
 
     /// Totals since start.

@@ -51,6 +51,11 @@ impl Wheel {
         }
     }
 
+    /// How many bytes it has.
+    pub(crate) fn memory(&self) -> usize {
+        size_of_val(&*self.heads) + size_of_val(&*self.links)
+    }
+
     /// Asks for where it is noted how `slot` waits.
     #[inline]
     pub(crate) fn prefetch(&self, slot: u32) {

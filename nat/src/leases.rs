@@ -55,6 +55,11 @@ impl Leases {
         }
     }
 
+    /// How many bytes they have.
+    pub fn memory(&self) -> usize {
+        size_of_val(&*self.nodes)
+    }
+
     /// How many numbers are leased, over all pools.
     pub const fn len(&self) -> usize {
         self.leased

@@ -59,6 +59,14 @@ pub trait Running {
     /// # Errors
     /// If it does not answer.
     fn busy(&mut self) -> Result<Busy, Failure>;
+
+    /// Bytes that the tables of its worker were given, by part; none if it does not say.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    fn memory(&mut self) -> Result<Vec<(String, u64)>, Failure> {
+        Ok(Vec::new())
+    }
 }
 
 /// What a worker has done.

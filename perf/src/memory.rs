@@ -21,12 +21,14 @@ mod tests;
 const FEW: u32 = 1_000;
 
 /// Memory in MB.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Memory {
     /// Connections, their indexes and timers: what a run without caches needs more.
     pub connections: f64,
     /// What caches add to that.
     pub caches: f64,
+    /// What weir says that its tables were given, by part.
+    pub parts: Vec<(String, f64)>,
     /// What the run that holds next to none has, packet buffers included.
     pub rest: f64,
 }
@@ -77,17 +79,20 @@ pub fn measure(
         progress(&format!(
             "memory, at most {connections} connections, {caches} caches: {mb:.0} MB"
         ));
-        Ok::<f64, Failure>(mb)
+        let parts = running.memory()?;
+        Ok::<_, Failure>((mb, parts))
     };
     // A power of two is the natural size of a table; a search for room is bounded.
     let all =
         (scenario.traffic.connections + scenario.traffic.connections / 32).next_power_of_two();
-    let rest = run(FEW, true)?;
-    let tracked = run(all, true)?;
-    let cached = run(all, false)?;
+    let (rest, _) = run(FEW, true)?;
+    let (tracked, _) = run(all, true)?;
+    let (cached, parts) = run(all, false)?;
+    let in_mb = |(part, bytes): (String, u64)| (part, bytes as f64 / 1_048_576.0);
     Ok(Memory {
         connections: tracked - rest,
         caches: cached - tracked,
+        parts: parts.into_iter().map(in_mb).collect(),
         rest,
     })
 }
@@ -106,14 +111,14 @@ impl Memory {
     /// The parts as a table.
     pub fn table(&self) -> String {
         let cell = |what: &str, mb: f64| vec![what.to_owned(), format!("{mb:.0}")];
-        table(
-            &["memory", "MB"],
-            &[
-                cell("connections, indexes, timers", self.connections),
-                cell("caches", self.caches),
-                cell("the rest, packet buffers included", self.rest),
-            ],
-        )
+        let mut rows = vec![
+            cell("connections, indexes, timers", self.connections),
+            cell("caches", self.caches),
+            cell("the rest, packet buffers included", self.rest),
+        ];
+        let parts = self.parts.iter();
+        rows.extend(parts.map(|(part, mb)| cell(&format!("room for {part}"), *mb)));
+        table(&["memory", "MB"], &rows)
     }
 }
 

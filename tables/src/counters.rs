@@ -166,6 +166,16 @@ impl CacheCounters {
     }
 }
 
+/// What of an lcore has much memory, in the order of [`LcoreCounters::memory`].
+pub const MEMORY_PARTS: [&str; 6] = [
+    "connections",
+    "index",
+    "leases",
+    "timers",
+    "trajectories",
+    "megaflows",
+];
+
 /// Everything else that one lcore counts.
 #[derive(Debug)]
 pub struct LcoreCounters {
@@ -189,6 +199,8 @@ pub struct LcoreCounters {
     pub megaflows: CacheCounters,
     /// Connections now.
     pub connections: Counter,
+    /// Bytes that each of [`MEMORY_PARTS`] was given at start.
+    pub memory: [Counter; MEMORY_PARTS.len()],
     /// The tracker's counters, in the order of [`weir_ct::Counters::iter`].
     pub conntrack: Box<[Counter]>,
 }
@@ -206,6 +218,7 @@ impl Default for LcoreCounters {
             trajectories: CacheCounters::default(),
             megaflows: CacheCounters::default(),
             connections: Counter::default(),
+            memory: std::array::from_fn(|_| Counter::default()),
             conntrack: weir_ct::Counters::default()
                 .iter()
                 .map(|_| Counter::default())

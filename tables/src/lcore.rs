@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use weir_ct::{After, Entry, Filter, Settings, Tracker};
+use weir_ct::{After, Entry, Filter, Memory, Settings, Tracker};
 use weir_packet::Tick;
 
 use crate::cache::{
@@ -16,7 +16,7 @@ use crate::cache::{
     TrajectorySettings,
 };
 use crate::classifier::HashSecret;
-use crate::counters::LcoreCounters;
+use crate::counters::{LcoreCounters, MEMORY_PARTS};
 use crate::mac_table::{MacEntry, MacTable};
 use crate::snapshot::Snapshot;
 
@@ -149,6 +149,19 @@ impl Lcore {
         self
     }
 
+    /// How many bytes each of [`MEMORY_PARTS`] has.
+    pub fn memory(&self) -> [usize; MEMORY_PARTS.len()] {
+        let Memory {
+            connections,
+            index,
+            leases,
+            timers,
+        } = self.tracker.memory();
+        let trajectories = self.trajectories.as_ref().map_or(0, Trajectories::memory);
+        let megaflows = self.megaflows.as_ref().map_or(0, Megaflows::memory);
+        [connections, index, leases, timers, trajectories, megaflows]
+    }
+
     /// What the trajectory cache counted; zeros without one.
     pub fn trajectory_stats(&self) -> CacheStats {
         self.trajectories
@@ -183,6 +196,9 @@ impl Lcore {
     pub fn housekeep(&mut self, now: Tick, budget: usize) {
         self.tracker.expire(now, budget);
         self.counters.connections.set(self.tracker.len() as u64);
+        for (cell, bytes) in self.counters.memory.iter().zip(self.memory()) {
+            cell.set(bytes as u64);
+        }
         let values = self.tracker.counters().iter();
         for (cell, (_, value, _)) in self.counters.conntrack.iter().zip(values) {
             cell.set(value);

@@ -13,7 +13,7 @@ use weir_tables::port::PortTable;
 
 use crate::file::{Config, Device};
 use crate::metrics::CounterRow;
-use crate::show::{CacheRow, DropRow, FdbRow, LcoreRow, LinkState, PortRow};
+use crate::show::{CacheRow, DropRow, FdbRow, LcoreRow, LinkState, MemoryRow, PortRow};
 
 /// Each reason with the sum over all lcores.
 pub(crate) fn drops(lcores: &[Arc<LcoreCounters>]) -> Vec<DropRow> {
@@ -78,6 +78,7 @@ pub(super) fn lcore(counters: &LcoreCounters, polls: PollStats) -> LcoreRow {
         lookups: counters.lookups.read(),
         trajectories: cache(counters.trajectories.read()),
         megaflows: cache(counters.megaflows.read()),
+        memory: MemoryRow::read(&counters.memory),
         busy_cycles: polls.busy_cycles,
         idle_cycles: polls.idle_cycles,
     }

@@ -229,6 +229,14 @@ fn caches(series: &mut Series, rows: &[LcoreRow]) {
             |row| row.refused,
         ),
     ];
+    let help = "Memory that a part of an lcore was given at start.";
+    series.gauge("weir_memory_bytes", help, &["lcore", "part"], |put| {
+        for row in rows {
+            for (part, bytes) in row.memory.parts() {
+                put(&[&row.lcore.to_string(), part], bytes);
+            }
+        }
+    });
     for (name, help, value) in columns {
         series.counter(name, help, &["lcore", "cache"], |put| {
             for row in rows {

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
+use weir_tables::counters::{Counter, MEMORY_PARTS};
 
 /// One cache of an lcore, since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,52 @@ pub struct CacheRow {
     pub stale: u64,
     /// What it had no place for.
     pub refused: u64,
+}
+
+/// The memory of an lcore's tables, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryRow {
+    /// Records of connections.
+    pub connections: u64,
+    /// From tuples to connections.
+    pub index: u64,
+    /// Leased ports and identifiers of NAT ranges.
+    pub leases: u64,
+    /// What waits for its time-out.
+    pub timers: u64,
+    /// The trajectory cache.
+    pub trajectories: u64,
+    /// The megaflow cache.
+    pub megaflows: u64,
+}
+
+impl MemoryRow {
+    /// Reads what an lcore published.
+    pub(crate) fn read(cells: &[Counter; MEMORY_PARTS.len()]) -> Self {
+        let [connections, index, leases, timers, trajectories, megaflows] =
+            cells.each_ref().map(Counter::read);
+        Self {
+            connections,
+            index,
+            leases,
+            timers,
+            trajectories,
+            megaflows,
+        }
+    }
+
+    /// Each part's name and bytes.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let bytes = [
+            self.connections,
+            self.index,
+            self.leases,
+            self.timers,
+            self.trajectories,
+            self.megaflows,
+        ];
+        MEMORY_PARTS.into_iter().zip(bytes)
+    }
 }
 
 /// One lcore, since its start.
@@ -38,6 +85,8 @@ pub struct LcoreRow {
     pub trajectories: CacheRow,
     /// Passes remembered: asked where the trajectories had no answer.
     pub megaflows: CacheRow,
+    /// What memory its tables were given at start.
+    pub memory: MemoryRow,
     /// TSC cycles spent in polls that brought packets.
     pub busy_cycles: u64,
     /// TSC cycles spent in polls that brought none.
@@ -82,6 +131,11 @@ pub fn write_lcores(out: &mut dyn Write, lcores: &[LcoreRow]) -> io::Result<()> 
             writeln!(out, "  {name} stale: {}", cache.stale)?;
             writeln!(out, "  {name} refused: {}", cache.refused)?;
         }
+        write!(out, "  memory in MB:")?;
+        for (name, bytes) in row.memory.parts() {
+            write!(out, " {name} {:.1}", bytes as f64 / 1_048_576.0)?;
+        }
+        writeln!(out)?;
         let share = |part| percent(part, cycles);
         writeln!(
             out,

@@ -9,9 +9,9 @@ use weir_tables::flow_tables::FlowTables;
 use weir_tables::rule::{Rule, RuleId};
 
 use super::{
-    CacheRow, DropRow, FDB_HEADER, FdbRow, FlowRow, LcoreRow, LinkState, Milliseconds, PortRow,
-    ReloadReport, Statistics, SwitchRow, write_drops, write_fdb, write_lcores, write_ports,
-    write_reload, write_switch,
+    CacheRow, DropRow, FDB_HEADER, FdbRow, FlowRow, LcoreRow, LinkState, MemoryRow, Milliseconds,
+    PortRow, ReloadReport, Statistics, SwitchRow, write_drops, write_fdb, write_lcores,
+    write_ports, write_reload, write_switch,
 };
 use crate::text::tests::generate::added_flows;
 use crate::text::{Options, flow_text, parse_flow, parse_flow_file};
@@ -158,6 +158,14 @@ fn lcores_print_their_ratios() {
             stale: 5,
             refused: 6,
         },
+        memory: MemoryRow {
+            connections: 64 << 20,
+            index: 3 << 19,
+            leases: 0,
+            timers: 1 << 20,
+            trajectories: 1 << 30,
+            megaflows: 8 << 20,
+        },
         busy_cycles: 25_000,
         idle_cycles: 75_000,
     };
@@ -179,6 +187,7 @@ pmd thread core_id 1:
   megaflow misses: 10
   megaflow stale: 5
   megaflow refused: 6
+  memory in MB: connections 64.0 index 1.5 leases 0.0 timers 1.0 trajectories 1024.0 megaflows 8.0
   idle cycles: 75000 (75.00%)
   processing cycles: 25000 (25.00%)
   avg cycles per packet: 1000.00 (100000/100)
@@ -192,6 +201,8 @@ pmd thread core_id 1:
             r#""passes":150,"lookups":300,"#,
             r#""trajectories":{"hits":75,"misses":20,"stale":3,"refused":4},"#,
             r#""megaflows":{"hits":30,"misses":10,"stale":5,"refused":6},"#,
+            r#""memory":{"connections":67108864,"index":1572864,"leases":0,"timers":1048576,"#,
+            r#""trajectories":1073741824,"megaflows":8388608},"#,
             r#""busy_cycles":25000,"idle_cycles":75000}"#,
         )
     );

@@ -197,6 +197,20 @@ impl Running for RunningWeir {
         })
     }
 
+    fn memory(&mut self) -> Result<Vec<(String, u64)>, Failure> {
+        let rows = self.weir.rows("pmd-stats-show")?;
+        let mut parts = Vec::<(String, u64)>::new();
+        let memory = |row: &Value| row["memory"].as_object().cloned();
+        for (name, bytes) in rows.iter().filter_map(memory).flatten() {
+            let bytes = bytes.as_u64().unwrap_or(0);
+            match parts.iter_mut().find(|(part, _)| *part == name) {
+                Some((_, sum)) => *sum += bytes,
+                None => parts.push((name, bytes)),
+            }
+        }
+        Ok(parts)
+    }
+
     fn busy(&mut self) -> Result<Busy, Failure> {
         let rows = self.weir.rows("pmd-stats-show")?;
         let sum = |key: &str| {

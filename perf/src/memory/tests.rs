@@ -14,9 +14,14 @@ fn the_parts_add_up() {
     let memory = Memory {
         connections: 500.0,
         caches: 300.5,
+        parts: vec![("timers".to_owned(), 12.4)],
         rest: 4000.0,
     };
     let scenario = Scenario::named("firewall-1M").expect("a scenario");
     assert_eq!(memory.verdict(&scenario).reached(), Some(false));
-    assert!(memory.table().contains("300"), "{}", memory.table());
+    let table = memory.table();
+    assert!(
+        table.contains("300") && table.contains("room for timers"),
+        "{table}"
+    );
 }

@@ -18,7 +18,7 @@ mod tests;
 /// A contender that gets no further for so long has lost packets.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
-/// So many connections may be missing, or one in a thousand: a switch may poll a port a moment
+/// So many connections may be missing, or one in two hundred: a switch may poll a port a moment
 /// before it knows where its packets go.
 const MISSING: u64 = 500;
 

@@ -171,6 +171,11 @@ impl Megaflows {
         self.stats
     }
 
+    /// How many bytes of memory it was given at start.
+    pub(crate) fn memory(&self) -> usize {
+        size_of_val(&*self.sets) + self.paths.memory()
+    }
+
     /// Asks for where packets like `key` that came in at `port` and begin at table 0 are most
     /// likely found; returns the hash.
     #[inline]

@@ -92,6 +92,11 @@ impl Paths {
         }
     }
 
+    /// How many bytes they have room in.
+    pub(super) fn memory(&self) -> usize {
+        self.steps.capacity() * size_of::<Step>() + self.paths.capacity() * size_of::<Path>()
+    }
+
     /// The path that was noted; `None` if there is no room for it.
     pub(super) fn intern(&mut self, record: &Record) -> Option<PathId> {
         let Record {

@@ -131,6 +131,11 @@ impl Trajectories {
         self.stats
     }
 
+    /// How many bytes of memory it was given at start.
+    pub(crate) fn memory(&self) -> usize {
+        size_of_val(&*self.sets) + size_of_val(&*self.entries) + size_of_val(&*self.behind)
+    }
+
     /// What is known of all packets of an input port.
     #[inline]
     pub(crate) fn wire(&mut self, port: PortIndex) -> &mut Wire {

@@ -1,0 +1,16 @@
+//! How much memory the parts of a tracker have, in bytes.
+//!
+//! It is taken once, when the tracker is made; the system gives each page when it is first written.
+
+/// The parts of a tracker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Records: state, keys, labels, and the list of those that are free.
+    pub connections: usize,
+    /// From keys to records.
+    pub index: usize,
+    /// Which ports and identifiers of NAT ranges are leased.
+    pub leases: usize,
+    /// What waits for its time-out.
+    pub timers: usize,
+}
