@@ -27,7 +27,7 @@ use crate::tcp::Verdict;
 pub use batch::Job;
 pub use quest::Quest;
 pub(crate) use quest::Refusal;
-use reading::Habit;
+use reading::{Habit, Lookup};
 pub use reading::{Likely, Reading};
 pub use recall::{After, Part, Recall};
 
@@ -125,14 +125,16 @@ impl Tracker {
         if self.meet_again(request, outcome, now) {
             return Ok(());
         }
+        let Reading { subject, search } = reading.get_or_insert_with(|| Reading::of(frame, layout));
         let mut visit = Visit {
             request,
-            reading: reading.get_or_insert_with(|| Reading::of(frame, layout)),
+            search,
             quest: &mut Quest::default(),
             outcome,
             now,
         };
-        self.judge(&mut visit).map_err(Refusal::without_others)
+        self.judge(subject, &mut visit)
+            .map_err(Refusal::without_others)
     }
 
     /// As [`Tracker::execute`], where other lcores may have to be asked first.
@@ -146,14 +148,18 @@ impl Tracker {
     ) -> Result<Outcome, Refusal> {
         let outcome = &mut Outcome::default();
         if !self.meet_again(request, outcome, now) {
-            let reading = &mut Reading::of(frame, layout);
-            self.judge(&mut Visit {
+            let Reading {
+                subject,
+                mut search,
+            } = Reading::of(frame, layout);
+            let mut visit = Visit {
                 request,
-                reading,
+                search: &mut search,
                 quest,
                 outcome,
                 now,
-            })?;
+            };
+            self.judge(&subject, &mut visit)?;
         }
         Ok(*outcome)
     }
@@ -161,22 +167,20 @@ impl Tracker {
     /// What is to be said of a packet that meets no connection for a second time, or of one that
     /// did when that is over.
     #[inline]
-    fn judge(&mut self, visit: &mut Visit<'_>) -> Result<(), Refusal> {
-        match visit.reading.subject {
-            Ok(Subject::Packet(tuple, transport)) => self.packet(&tuple, &transport, visit),
-            Ok(Subject::Error(about)) => {
-                self.error(&about, visit);
-                Ok(())
+    fn judge(
+        &mut self,
+        subject: &Result<Subject, Invalid>,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Refusal> {
+        match subject {
+            Ok(Subject::Packet(tuple, transport)) => {
+                return self.packet(tuple, transport, visit);
             }
-            Ok(Subject::LinkControl(tuple)) => {
-                *visit.outcome = new(tuple);
-                Ok(())
-            }
-            Err(reason) => {
-                self.invalid(reason, visit);
-                Ok(())
-            }
+            Ok(Subject::Error(about)) => self.error(about, visit),
+            Ok(Subject::LinkControl(tuple)) => *visit.outcome = new(*tuple),
+            Err(reason) => self.invalid(*reason, visit),
         }
+        Ok(())
     }
 
     /// Looks at up to `budget` connections whose time may be over, and forgets those for which
@@ -260,9 +264,9 @@ impl Tracker {
         let (request, now) = (visit.request, visit.now);
         let zone = request.zone;
         let key = Key::new(tuple, zone);
-        let hash = visit.reading.hash(zone, || self.table.hash(&key));
+        let hash = visit.search.hash(zone, || self.table.hash(&key));
         let key = Keyed { key, hash };
-        let place = if visit.reading.is_absent(zone, self.table.made()) {
+        let place = if visit.search.is_absent(zone, self.table.made()) {
             None
         } else {
             self.find(&key, now)
@@ -316,7 +320,7 @@ impl Tracker {
         };
         match request.commit {
             None => {
-                visit.reading.missed(zone, key.hash, self.table.made());
+                visit.search.missed(zone, key.hash, self.table.made());
                 *visit.outcome = new(*tuple);
                 Ok(())
             }
@@ -522,7 +526,7 @@ impl Tracker {
 /// One `ct()` of one packet.
 struct Visit<'a> {
     request: &'a Request<'a>,
-    reading: &'a mut Reading,
+    search: &'a mut Lookup,
     quest: &'a mut Quest,
     outcome: &'a mut Outcome,
     now: Tick,

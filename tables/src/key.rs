@@ -177,33 +177,6 @@ impl FlowKey {
     }
 }
 
-/// The words about connections: what ct() says of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CtWords([u64; CT_WORDS]);
-
-const FIRST_CT_WORD: usize = word::CT_STATE as usize;
-const CT_WORDS: usize = word::ETH_DST as usize - FIRST_CT_WORD;
-
-impl CtWords {
-    /// Of an untracked packet.
-    pub(crate) const NONE: Self = Self([0; CT_WORDS]);
-
-    /// Writes them into `key`.
-    #[inline]
-    pub(crate) const fn copy_to(&self, key: &mut FlowKey) {
-        let (_, behind) = key.0.split_at_mut(FIRST_CT_WORD);
-        if let Some(words) = behind.first_chunk_mut() {
-            *words = self.0;
-        }
-    }
-
-    /// The word that is number `word` of a key.
-    #[inline]
-    pub(crate) const fn word_mut(&mut self, word: u8) -> &mut u64 {
-        &mut self.0[word as usize - FIRST_CT_WORD]
-    }
-}
-
 impl Default for FlowKey {
     fn default() -> Self {
         Self::ZERO

@@ -184,9 +184,10 @@ impl<'a, O> Journey<'a, O> {
                 Pending::Output { port, changes } => return Some((port, changes)),
                 Pending::Recirculate {
                     table: next,
+                    zone,
                     changes,
                 } => {
-                    packet.recirculate(changes);
+                    packet.recirculate(zone, changes);
                     table = next;
                     depth += 1;
                 }
@@ -453,7 +454,7 @@ impl<'a, O> Journey<'a, O> {
             Op::Ct(ct) => return self.ct(packet, ct, depth),
             Op::CtClear => {
                 packet.clear_ct();
-                packet.seen = None;
+                packet.forget_seen();
             }
             Op::Exit => return Flow::Exit,
         }

@@ -20,19 +20,22 @@ use crate::table::{Keyed, Table};
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     pub(super) subject: Result<Subject, Invalid>,
-    pub(super) sought: Option<Sought>,
+    pub(super) search: Lookup,
 }
 
-/// Where a packet's connection was looked for last.
+/// Where a packet's connection was looked for last, if it was.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lookup(Option<Sought>);
+
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sought {
-    pub(super) zone: u16,
+struct Sought {
+    zone: u16,
     /// Of the packet's key in this zone.
-    pub(super) hash: u64,
+    hash: u64,
     /// There was none when so many connections had been made.
-    pub(super) absent_at: Option<u64>,
+    absent_at: Option<u64>,
     /// The key that replies most likely have, should the packet open a connection here.
-    pub(super) reply: Option<Keyed>,
+    reply: Option<Keyed>,
 }
 
 impl Reading {
@@ -41,14 +44,16 @@ impl Reading {
     pub fn of<F: Frame>(frame: &F, layout: &Layout) -> Self {
         Self {
             subject: extract::subject(frame, layout),
-            sought: None,
+            search: Lookup::default(),
         }
     }
+}
 
+impl Lookup {
     /// The hash of `key`, which is the packet's in `zone`.
     #[inline]
     pub(super) fn hash(&self, zone: u16, hash: impl FnOnce() -> u64) -> u64 {
-        match self.sought {
+        match self.0 {
             Some(sought) if sought.zone == zone => sought.hash,
             Some(_) | None => hash(),
         }
@@ -58,7 +63,7 @@ impl Reading {
     #[inline]
     pub(super) fn keyed_reply(&self, table: &Table, reply: &Tuple, zone: u16) -> Keyed {
         let key = Key::new(reply, zone);
-        let expected = self.sought.and_then(|sought| sought.reply);
+        let expected = self.0.and_then(|sought| sought.reply);
         match expected.filter(|expected| expected.key.is(&key)) {
             Some(expected) => expected,
             None => {
@@ -71,8 +76,8 @@ impl Reading {
     /// Notes that there is none in `zone`, of `made` ever made.
     #[inline]
     pub(super) fn missed(&mut self, zone: u16, hash: u64, made: u64) {
-        let reply = self.sought.and_then(|sought| sought.reply);
-        self.sought = Some(Sought {
+        let reply = self.0.and_then(|sought| sought.reply);
+        self.0 = Some(Sought {
             zone,
             hash,
             absent_at: Some(made),
@@ -83,7 +88,7 @@ impl Reading {
     /// Whether it is known that there is no connection in `zone`, of `made` ever made.
     #[inline]
     pub(super) fn is_absent(&self, zone: u16, made: u64) -> bool {
-        self.sought
+        self.0
             .is_some_and(|sought| sought.zone == zone && sought.absent_at == Some(made))
     }
 }
@@ -135,19 +140,19 @@ impl Tracker {
             let hash = self.table.prefetch_bucket(&key);
             Keyed { key, hash }
         });
-        reading.sought = Some(Sought {
+        reading.search = Lookup(Some(Sought {
             zone,
             hash,
             absent_at: None,
             reply,
-        });
+        }));
     }
 
     /// Asks for the connection that is likely the packet's, of which [`Self::look_ahead`] asked
     /// where it is looked for; or else for the memory of one that it opens, after `before` others.
     #[inline]
     pub fn look_closer(&self, reading: &Reading, before: u32) -> Likely {
-        let Some(sought) = &reading.sought else {
+        let Lookup(Some(sought)) = &reading.search else {
             return Likely::Unknown;
         };
         if self.table.prefetch_likely(sought.hash) {

@@ -12,7 +12,8 @@ use crate::request::{CtDrop, Meeting, Role};
 use crate::state::CtState;
 use crate::table::{Keyed, Table};
 use crate::tracker::quest::{Asked, Quest, Refusal};
-use crate::tracker::{Reading, Tracker, Visit};
+use crate::tracker::reading::Lookup;
+use crate::tracker::{Tracker, Visit};
 
 impl Tracker {
     /// The tuple that replies to `tuple` are to have, which no connection has, and which end is
@@ -28,14 +29,14 @@ impl Tracker {
         self.be_ours(tuple, visit.quest)?;
         let Visit {
             request,
-            reading,
+            search,
             quest,
             now,
             ..
         } = visit;
         let (zone, now) = (request.zone, *now);
         let Some(NatSpec::Allocate { kind, range, flags }) = request.nat else {
-            let reply = reading.keyed_reply(&self.table, &tuple.reversed(), zone);
+            let reply = search.keyed_reply(&self.table, &tuple.reversed(), zone);
             if self.find(&reply, now).is_some() {
                 self.counters.refused_tuple_in_use += 1;
                 return Err(CtDrop::TupleInUse.into());
@@ -55,15 +56,15 @@ impl Tracker {
             random: draw,
         };
         if let Some(reply) = quest.granted.take()
-            && !self.in_zone(reading, zone, now).is_taken(&reply, End::Dst)
+            && !self.in_zone(search, zone, now).is_taken(&reply, End::Dst)
         {
-            return Ok((reading.keyed_reply(&self.table, &reply, zone), Some(*kind)));
+            return Ok((search.keyed_reply(&self.table, &reply, zone), Some(*kind)));
         }
         loop {
             match choice.offer(tuple, quest.position) {
                 Ok(Some((offer, next))) => {
-                    if let Some(reply) = self.take(&offer, reading, quest, zone, now)? {
-                        return Ok((reading.keyed_reply(&self.table, &reply, zone), Some(*kind)));
+                    if let Some(reply) = self.take(&offer, search, quest, zone, now)? {
+                        return Ok((search.keyed_reply(&self.table, &reply, zone), Some(*kind)));
                     }
                     quest.go_on(next);
                 }
@@ -131,13 +132,13 @@ impl Tracker {
     fn take(
         &mut self,
         offer: &Offer,
-        reading: &Reading,
+        search: &Lookup,
         quest: &mut Quest,
         zone: u16,
         now: Tick,
     ) -> Result<Option<Tuple>, Refusal> {
         if quest.stage == 0 {
-            match offer.find(&mut self.in_zone(reading, zone, now)) {
+            match offer.find(&mut self.in_zone(search, zone, now)) {
                 Search::Found(reply) => return Ok(Some(reply)),
                 Search::Exhausted => {}
                 Search::GivenUp => quest.rest = true,
@@ -169,7 +170,7 @@ impl Tracker {
             let Some(reply) = offer.candidate(index) else {
                 return Ok(None);
             };
-            let mut zone = self.in_zone(reading, zone, now);
+            let mut zone = self.in_zone(search, zone, now);
             if zone.leads_home(&reply) && !zone.is_taken(&reply, End::Dst) {
                 return Ok(Some(reply));
             }
@@ -177,9 +178,9 @@ impl Tracker {
         Err(Refusal::Later)
     }
 
-    fn in_zone<'a>(&'a mut self, reading: &'a Reading, zone: u16, now: Tick) -> InZone<'a> {
+    fn in_zone<'a>(&'a mut self, search: &'a Lookup, zone: u16, now: Tick) -> InZone<'a> {
         InZone {
-            reading,
+            search,
             table: &mut self.table,
             expired: &mut self.counters.expired,
             zone,
@@ -231,7 +232,7 @@ pub(crate) const SLICE: u32 = 256;
 
 /// The connections of one zone, as a choice sees them.
 struct InZone<'a> {
-    reading: &'a Reading,
+    search: &'a Lookup,
     table: &'a mut Table,
     expired: &'a mut u64,
     zone: u16,
@@ -250,7 +251,7 @@ impl Connections for InZone<'_> {
     }
 
     fn is_taken(&mut self, reply: &Tuple, end: End) -> bool {
-        let key = self.reading.keyed_reply(self.table, reply, self.zone);
+        let key = self.search.keyed_reply(self.table, reply, self.zone);
         let Some(place) = self.table.find(&key) else {
             return false;
         };

@@ -78,6 +78,7 @@ struct Path {
 /// All paths.
 #[derive(Debug)]
 pub(super) struct Paths {
+    /// [`padded`].
     steps: Vec<Step>,
     paths: Vec<Path>,
     index: HashTable<PathId>,
@@ -86,7 +87,7 @@ pub(super) struct Paths {
 impl Paths {
     pub(super) fn new() -> Self {
         Self {
-            steps: Vec::with_capacity(STEPS),
+            steps: padded(Vec::with_capacity(STEPS + CHUNK)),
             paths: Vec::with_capacity(PATHS),
             index: HashTable::with_capacity(PATHS),
         }
@@ -117,15 +118,15 @@ impl Paths {
         if let Some(id) = self.index.find(hash, same) {
             return Some(*id);
         }
-        if self.paths.len() == PATHS || self.steps.len() + steps.len() > STEPS {
+        let used = self.steps.len() - CHUNK;
+        if self.paths.len() == PATHS || used + steps.len() > STEPS {
             return None;
         }
         let id = PathId(u32::try_from(self.paths.len()).ok()?);
-        let (start, len) = (
-            u32::try_from(self.steps.len()).ok()?,
-            u32::try_from(steps.len()).ok()?,
-        );
+        let (start, len) = (u32::try_from(used).ok()?, u32::try_from(steps.len()).ok()?);
+        self.steps.truncate(self.steps.len() - CHUNK);
         self.steps.extend_from_slice(steps);
+        self.steps.extend([Step::Missed; CHUNK]);
         self.paths.push(Path {
             start,
             len,
@@ -143,18 +144,14 @@ impl Paths {
     #[inline]
     pub(super) fn steps(&self, id: PathId, at: usize) -> Steps {
         let path = &self.paths[id.0 as usize];
-        let first = path.start as usize + at;
         let len = (path.len as usize).saturating_sub(at).min(CHUNK);
         // What follows behind the path's end is not looked at.
-        let steps = match self.steps.get(first..).and_then(|rest| rest.first_chunk()) {
-            Some(chunk) => *chunk,
-            None => {
-                let mut steps = [Step::Missed; CHUNK];
-                steps[..len].copy_from_slice(&self.steps[first..first + len]);
-                steps
-            }
-        };
-        Steps { steps, len }
+        let rest = self.steps.get(path.start as usize + at..);
+        let steps = rest.and_then(|rest| rest.first_chunk());
+        Steps {
+            steps: *steps.expect("behind the last path there is padding"),
+            len,
+        }
     }
 
     /// How deep the resubmits of a path nest.
@@ -171,7 +168,7 @@ impl Paths {
 
     /// Forgets all paths.
     pub(super) fn clear(&mut self) {
-        self.steps.clear();
+        self.steps = padded(std::mem::take(&mut self.steps));
         self.paths.clear();
         self.index.clear();
     }
@@ -182,6 +179,13 @@ impl Path {
     const fn range(&self) -> std::ops::Range<usize> {
         self.start as usize..(self.start + self.len) as usize
     }
+}
+
+/// Nothing but padding, so that [`CHUNK`] steps can be copied wherever a path begins.
+fn padded(mut steps: Vec<Step>) -> Vec<Step> {
+    steps.clear();
+    steps.extend([Step::Missed; CHUNK]);
+    steps
 }
 
 fn hash(steps: &[Step]) -> u64 {

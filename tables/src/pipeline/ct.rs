@@ -4,12 +4,12 @@
 //! the key that it had: what a connection was translated to is known behind `table=` only. So
 //! what a pass does depends on no connection, and can be remembered.
 
-use weir_ct::{Commit, Outcome, Request};
+use weir_ct::{Commit, Request};
 use weir_packet::Frame;
 
 use super::{Flow, Journey, Output, Packet};
 use crate::field::Field;
-use crate::key::{CtWords, FlowKey};
+use crate::key::FlowKey;
 use crate::program::{CommitOp, CtOp, Op, Zone};
 
 impl<O> Journey<'_, O> {
@@ -35,15 +35,14 @@ impl<O> Journey<'_, O> {
             zone,
             commit,
             nat: op.nat.as_ref(),
-            seen: packet.seen,
+            seen: packet.seen(),
         };
-        let mut outcome = Outcome::default();
         let done = self.tracker.execute_read(
             &packet.frame,
             &packet.layout,
             &mut packet.reading,
             &request,
-            &mut outcome,
+            &mut packet.outcome,
             self.now,
         );
         match done {
@@ -52,7 +51,8 @@ impl<O> Journey<'_, O> {
                 return Flow::Exit;
             }
             Ok(()) => {
-                packet.seen = outcome.seen;
+                packet.tracked();
+                let outcome = &packet.outcome;
                 if let Some(trace) = &mut self.trace {
                     trace.met(outcome.recall, outcome.translation.is_some());
                 }
@@ -62,7 +62,7 @@ impl<O> Journey<'_, O> {
                     packet.reading = None;
                 }
                 if let Some(table) = op.table {
-                    packet.recirculate_later(table, CtWords::new(zone, &outcome));
+                    packet.recirculate_later(table, zone);
                 }
             }
         }

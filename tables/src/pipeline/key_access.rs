@@ -5,7 +5,7 @@ use weir_packet::IpPair;
 
 use crate::extract::VLAN_PRESENT;
 use crate::field::{Field, Prerequisite};
-use crate::key::{CtWords, FlowKey, word};
+use crate::key::{FlowKey, word};
 use crate::program::Bits;
 
 const ETH_IPV4: u128 = 0x0800;
@@ -49,8 +49,7 @@ impl FlowKey {
 
     /// Sets every bit that tells of a connection, in a mask.
     pub(crate) fn set_ct_ones(&mut self) {
-        let words = self.words_mut();
-        words[usize::from(word::CT_STATE)..usize::from(word::CT_V6_DST) + 2].fill(u64::MAX);
+        self.ct_words_mut().fill(u64::MAX);
     }
 
     /// Copies `src` to `dst`, if the packet has both fields.
@@ -62,8 +61,44 @@ impl FlowKey {
     }
 
     /// Makes the packet untracked.
-    pub(crate) const fn clear_ct(&mut self) {
-        CtWords::NONE.copy_to(self);
+    #[inline]
+    pub(crate) fn clear_ct(&mut self) {
+        self.ct_words_mut().fill(0);
+    }
+
+    /// Fills in what a ct() in `zone` said.
+    #[inline]
+    pub(crate) fn set_ct(&mut self, zone: u16, outcome: &Outcome) {
+        self.clear_ct();
+        let mut state = u64::from(outcome.state.0) << 32 | u64::from(zone) << 16;
+        let mut mark = u64::from(outcome.mark) << 32;
+        let words = self.words_mut();
+        if let Some(tuple) = &outcome.original {
+            state |= u64::from(tuple.protocol);
+            mark |= ports(tuple);
+            match tuple.ip {
+                IpPair::V4 { src, dst } => {
+                    words[usize::from(word::CT_V4)] =
+                        u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits());
+                }
+                IpPair::V6 { src, dst } => {
+                    for (at, address) in [(word::CT_V6_SRC, src), (word::CT_V6_DST, dst)] {
+                        let bits = address.to_bits();
+                        words[usize::from(at)] = (bits >> 64) as u64;
+                        words[usize::from(at) + 1] = bits as u64;
+                    }
+                }
+            }
+        }
+        words[usize::from(word::CT_STATE)] = state;
+        words[usize::from(word::CT_MARK)] = mark;
+        words[usize::from(word::CT_LABEL)] = (outcome.label >> 64) as u64;
+        words[usize::from(word::CT_LABEL) + 1] = outcome.label as u64;
+    }
+
+    fn ct_words_mut(&mut self) -> &mut [u64] {
+        let words = usize::from(word::CT_STATE)..usize::from(word::ETH_DST);
+        &mut self.words_mut()[words]
     }
 
     /// Whether the packet is of the kind that has a field with this prerequisite.
@@ -103,38 +138,6 @@ impl FlowKey {
         self.satisfies(Prerequisite::Icmpv6)
             && self.field(Field::ICMPV6_TYPE) == kind
             && self.field(Field::ICMPV6_CODE) == 0
-    }
-}
-
-impl CtWords {
-    /// What a ct() in `zone` said.
-    #[inline]
-    pub(crate) fn new(zone: u16, outcome: &Outcome) -> Self {
-        let mut words = Self::NONE;
-        let mut state = u64::from(outcome.state.0) << 32 | u64::from(zone) << 16;
-        let mut mark = u64::from(outcome.mark) << 32;
-        if let Some(tuple) = &outcome.original {
-            state |= u64::from(tuple.protocol);
-            mark |= ports(tuple);
-            match tuple.ip {
-                IpPair::V4 { src, dst } => {
-                    *words.word_mut(word::CT_V4) =
-                        u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits());
-                }
-                IpPair::V6 { src, dst } => {
-                    for (at, address) in [(word::CT_V6_SRC, src), (word::CT_V6_DST, dst)] {
-                        let bits = address.to_bits();
-                        *words.word_mut(at) = (bits >> 64) as u64;
-                        *words.word_mut(at + 1) = bits as u64;
-                    }
-                }
-            }
-        }
-        *words.word_mut(word::CT_STATE) = state;
-        *words.word_mut(word::CT_MARK) = mark;
-        *words.word_mut(word::CT_LABEL) = (outcome.label >> 64) as u64;
-        *words.word_mut(word::CT_LABEL + 1) = outcome.label as u64;
-        words
     }
 }
 

@@ -132,9 +132,13 @@ impl<O> Journey<'_, O> {
                 Some(frame) => self.transmit(frame, &packet.layout, changes, port),
                 None => self.drop(DropReason::NoBuffer),
             },
-            Some(Pending::Recirculate { table, changes }) => match packet.fork() {
+            Some(Pending::Recirculate {
+                table,
+                zone,
+                changes,
+            }) => match packet.fork() {
                 Some(mut fork) => {
-                    fork.recirculate(changes);
+                    fork.recirculate(zone, changes);
                     if let Some((port, changes)) = self.passes(&mut fork, table, depth + 1) {
                         self.transmit(fork.frame, &fork.layout, changes, port);
                     }

@@ -4,18 +4,18 @@
 //!   1. `wire` is what the frame's headers say, but what ct() has translated in this pass: that
 //!      the tables learn when the packet comes back from it.
 //!   2. While a recirculation is pending, the key with which it goes on is `kept`, or if that is
-//!      `None`, `key` itself; in both, the words about connections are those of `met`. So a
+//!      `None`, `key` itself; what it is to say of connections is in `outcome`. So a
 //!      packet whose list ends with `ct(table=)` is not copied, nor is its key.
 //!   3. If nothing was `written`, `key` says of the packet what `wire` does.
 
-use weir_ct::{Reading, Seen};
+use weir_ct::{Outcome, Reading, Seen};
 use weir_packet::{Fragment, Frame, Layout};
 
 use crate::action::TableId;
 use crate::cache::Changes;
 use crate::extract::PacketWords;
 use crate::field::Field;
-use crate::key::{CtWords, FlowKey};
+use crate::key::FlowKey;
 use crate::lcore::Ahead;
 use crate::port::{PortIndex, PortNo};
 
@@ -29,9 +29,10 @@ pub(super) struct Packet<F> {
     /// Whether an action may have changed the key since `wire` was all that it says of the packet.
     written: bool,
     kept: Option<FlowKey>,
-    met: CtWords,
-    /// The connection met last, for the packet's next ct().
-    pub(super) seen: Option<Seen>,
+    /// What the last ct() said.
+    pub(super) outcome: Outcome,
+    /// Whether the connection that it met is to be told to the next one.
+    is_met: bool,
     /// What a ct() has read of the headers; gone when they are written.
     pub(super) reading: Option<Reading>,
     /// Whether the headers were translated since they were read.
@@ -51,6 +52,8 @@ pub(super) enum Pending {
     /// [`Packet::recirculate`] makes its key.
     Recirculate {
         table: TableId,
+        /// That of the ct() that said so.
+        zone: u16,
         changes: Changes,
     },
 }
@@ -63,23 +66,26 @@ impl<F: Frame> Packet<F> {
             Some(ahead) => (ahead.wire, ahead.reading),
             None => (PacketWords::read(frame.head(), &layout), None),
         };
-        let mut key = FlowKey::ZERO;
-        key.set_field(Field::IN_PORT_OXM, u128::from(in_port.0));
-        wire.copy_to(&mut key);
-        Self {
+        // Filled in where it lies: copying what was just written costs more than all the rest.
+        let mut packet = Self {
             frame,
             layout,
             wire,
-            key,
+            key: FlowKey::ZERO,
             written: false,
             kept: None,
-            met: CtWords::NONE,
-            seen: None,
+            outcome: Outcome::default(),
+            is_met: false,
             reading,
             translated: false,
             changes: Changes::default(),
             pending: None,
-        }
+        };
+        packet
+            .key
+            .set_field(Field::IN_PORT_OXM, u128::from(in_port.0));
+        packet.wire.copy_to(&mut packet.key);
+        packet
     }
 
     /// The same packet in another frame, with nothing pending; `None` without a frame for it.
@@ -92,8 +98,8 @@ impl<F: Frame> Packet<F> {
             key: self.key,
             written: self.written,
             kept: None,
-            met: self.met,
-            seen: self.seen,
+            outcome: self.outcome,
+            is_met: self.is_met,
             reading: self.reading,
             translated: self.translated,
             changes: self.changes,
@@ -112,12 +118,12 @@ impl<F: Frame> Packet<F> {
 
     /// Begins the recirculation that was pending: the tables learn what ct() said, and what the
     /// frame was translated to.
-    pub(super) fn recirculate(&mut self, changes: Changes) {
+    pub(super) fn recirculate(&mut self, zone: u16, changes: Changes) {
         if let Some(kept) = self.kept.take() {
             self.key = kept;
             self.written = false;
         }
-        self.met.copy_to(&mut self.key);
+        self.key.set_ct(zone, &self.outcome);
         if self.translated {
             self.wire = PacketWords::read(self.frame.head(), &self.layout);
             self.wire.copy_to(&mut self.key);
@@ -156,6 +162,17 @@ impl<F> Packet<F> {
         !self.written
     }
 
+    /// The connection met last, for the packet's next ct().
+    #[inline]
+    pub(super) const fn seen(&self) -> Option<Seen> {
+        if self.is_met { self.outcome.seen } else { None }
+    }
+
+    /// What was met last is nothing to the packet as it is now.
+    pub(super) const fn forget_seen(&mut self) {
+        self.is_met = false;
+    }
+
     /// Makes the packet untracked from here on; what is pending is not.
     pub(super) fn clear_ct(&mut self) {
         self.key.clear_ct();
@@ -171,10 +188,19 @@ impl<F> Packet<F> {
     /// Lets the packet go on at `table`, as it is now but for what ct() said, when nothing else
     /// needs the frame. Nothing may be pending.
     #[inline]
-    pub(super) fn recirculate_later(&mut self, table: TableId, met: CtWords) {
+    pub(super) const fn recirculate_later(&mut self, table: TableId, zone: u16) {
         let changes = self.changes;
-        self.met = met;
-        self.pending = Some(Pending::Recirculate { table, changes });
+        self.pending = Some(Pending::Recirculate {
+            table,
+            zone,
+            changes,
+        });
+    }
+
+    /// A ct() has written [`Self::outcome`].
+    #[inline]
+    pub(super) const fn tracked(&mut self) {
+        self.is_met = true;
     }
 
     /// What is to happen next.

@@ -32,7 +32,7 @@ impl<F: Frame> Packet<F> {
             .iter()
             .any(|&field| self.changed(field).is_some())
         {
-            self.seen = None;
+            self.forget_seen();
         }
         self.reading = None;
         self.write_ethernet();
