@@ -9,6 +9,9 @@ use std::iter::FusedIterator;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
+use weir_packet::Frame;
+use weir_packet::hint::prefetch_read;
+
 use crate::dpdk_sys as ffi;
 use crate::mbuf::Mbuf;
 use crate::segment::Segment;
@@ -75,10 +78,40 @@ impl<const N: usize> MbufBatch<N> {
     /// freed.
     #[inline]
     pub fn drain(&mut self) -> Drain<'_> {
-        let frames = &self.frames[..usize::from(self.len)];
+        let frames = &raw mut self.frames[..usize::from(self.len)];
         // From here on the frames are the drain's; a leaked drain leaks them.
         self.len = 0;
+        // SAFETY: the first `len` slots hold live frames that nobody else owns any more. `Segment`
+        // and `Mbuf` are pointers that are never null, so an `Option` of them is the same pointer.
+        let frames = unsafe { &mut *(frames as *mut [Option<Mbuf>]) };
         Drain { frames, refused: 0 }
+    }
+
+    /// Adds the frames of `slots` at the end, as many as there is room for, and leaves their
+    /// slots empty; returns how many slots it looked at.
+    #[inline]
+    pub fn append(&mut self, slots: &mut [Option<Mbuf>]) -> usize {
+        let len = usize::from(self.len);
+        let count = slots.len().min(N - len);
+        let slots = &mut slots[..count];
+        if slots.iter().fold(true, |all, slot| all & slot.is_some()) {
+            let first = slots.as_ptr().cast::<MaybeUninit<Segment>>();
+            // SAFETY: `Option<Mbuf>` and `MaybeUninit<Segment>` are both the size of a pointer,
+            // and each slot holds one that is not null. There is room for `count` more. They are
+            // the batch's from here on, since the slots forget them below.
+            unsafe {
+                let behind = self.frames.as_mut_ptr().add(len);
+                first.copy_to_nonoverlapping(behind, count);
+                slots.as_mut_ptr().write_bytes(0, count);
+            }
+            self.len += count as u16;
+        } else {
+            for frame in slots.iter_mut().filter_map(Option::take) {
+                let pushed = self.push(frame);
+                debug_assert!(pushed.is_ok(), "there is room for all slots");
+            }
+        }
+        count
     }
 
     /// Frees all frames, in one call; returns how many there were.
@@ -144,7 +177,7 @@ impl<const N: usize> Drop for MbufBatch<N> {
 /// The frames of a batch on their way out.
 pub struct Drain<'a> {
     /// Live frames that the drain owns.
-    frames: &'a [MaybeUninit<Segment>],
+    frames: &'a mut [Option<Mbuf>],
     refused: usize,
 }
 
@@ -155,6 +188,22 @@ impl Drain<'_> {
     pub const fn refused(&self) -> usize {
         self.refused
     }
+
+    /// The frames where they lie, to be taken out; a frame that is refused leaves its slot empty.
+    /// Fetches the first line of each frame's data into the cache.
+    #[inline]
+    pub fn slots(&mut self) -> &mut [Option<Mbuf>] {
+        for slot in self.frames.iter_mut() {
+            let Some(frame) = slot else { continue };
+            if frame.make_usable() {
+                prefetch_read(frame.head());
+            } else {
+                *slot = None;
+                self.refused += 1;
+            }
+        }
+        self.frames
+    }
 }
 
 impl Iterator for Drain<'_> {
@@ -163,14 +212,14 @@ impl Iterator for Drain<'_> {
     #[inline]
     fn next(&mut self) -> Option<Mbuf> {
         loop {
-            let (first, rest) = self.frames.split_first()?;
+            let (first, rest) = std::mem::take(&mut self.frames).split_first_mut()?;
             self.frames = rest;
-            // SAFETY: the slot holds a live frame that is ours; it leaves `frames` with this.
-            let frame = unsafe { Mbuf::claim(first.assume_init()) };
-            if frame.is_some() {
-                return frame;
+            if let Some(mut frame) = first.take() {
+                if frame.make_usable() {
+                    return Some(frame);
+                }
+                self.refused += 1;
             }
-            self.refused += 1;
         }
     }
 
@@ -184,7 +233,14 @@ impl FusedIterator for Drain<'_> {}
 impl Drop for Drain<'_> {
     #[inline]
     fn drop(&mut self) {
-        free_bulk(self.frames);
+        // Each slot, since this is fewer steps than to stop at the first.
+        if self
+            .frames
+            .iter()
+            .fold(false, |any, frame| any | frame.is_some())
+        {
+            self.frames.iter_mut().for_each(|frame| *frame = None);
+        }
     }
 }
 
@@ -202,3 +258,4 @@ fn free_bulk(frames: &[MaybeUninit<Segment>]) {
 
 // The arrays are handed to DPDK as arrays of pointers.
 const _: () = assert!(size_of::<MaybeUninit<Segment>>() == size_of::<NonNull<ffi::rte_mbuf>>());
+const _: () = assert!(size_of::<Option<Mbuf>>() == size_of::<NonNull<ffi::rte_mbuf>>());

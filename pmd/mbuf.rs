@@ -34,24 +34,20 @@ impl Mbuf {
     /// shorter frame: more than any sequence of headers that weir parses.
     pub const HEAD_BYTES: u16 = 256;
 
-    /// Takes a frame over from DPDK, moving the headers into the first segment if they are
-    /// not there. A frame that is empty or whose first buffer is too small for that is freed.
-    ///
-    /// # Safety
-    /// `frame` is live and belongs to the caller, who gives it up.
+    /// Moves the headers of a frame as it was received into the first segment, if they are not
+    /// there. Returns false if the frame is of no use: it is empty, or its first buffer is too
+    /// small for that.
     #[inline]
-    pub(crate) unsafe fn claim(frame: Segment) -> Option<Self> {
-        let mbuf = Self(frame);
+    pub(crate) fn make_usable(&mut self) -> bool {
         // SAFETY: the frame is live and ours.
-        let (len, head) = unsafe { (frame.pkt_len(), frame.data_len()) };
-        if len != u32::from(head) && head < Self::HEAD_BYTES {
-            // SAFETY: as above; the shim keeps the chain whole.
-            let gathered = unsafe { ffi::weir_mbuf_gather(frame.as_ptr(), Self::HEAD_BYTES) };
-            if gathered != 0 {
-                return None;
-            }
-        }
-        (len > 0).then_some(mbuf)
+        let (len, head) = unsafe { (self.0.pkt_len(), self.0.data_len()) };
+        // Most are one segment, and whole.
+        (len == u32::from(head) || self.gather_headers()) && len > 0
+    }
+
+    #[cold]
+    fn gather_headers(&mut self) -> bool {
+        self.gather_head(Self::HEAD_BYTES)
     }
 
     /// Takes over a frame that has its headers in the first segment.
@@ -178,6 +174,13 @@ impl Frame for Mbuf {
         // SAFETY: the frame is live and ours.
         let flags = unsafe { self.0.ol_flags() } & ffi::WEIR_L4_CKSUM_MASK;
         status(flags, ffi::WEIR_L4_CKSUM_GOOD, ffi::WEIR_L4_CKSUM_BAD)
+    }
+
+    #[inline]
+    fn checksums_unknown(&self) -> bool {
+        const BOTH: u64 = ffi::WEIR_IP_CKSUM_MASK | ffi::WEIR_L4_CKSUM_MASK;
+        // SAFETY: the frame is live and ours.
+        unsafe { self.0.ol_flags() & BOTH == 0 }
     }
 }
 

@@ -186,7 +186,6 @@ impl<P: Processor> Worker<P> {
                 continue;
             }
             came_in_all += came;
-            self.batch.prefetch();
             let mut frames = self.batch.drain();
             self.processor
                 .process(*in_port, &mut frames, now, &mut self.tx);

@@ -6,7 +6,7 @@ use weir_packet::Tick;
 
 use crate::record::{Datagram, Protocol, Query};
 use crate::settings::Timeouts;
-use crate::tcp::Phase;
+use crate::tcp::{Phase, Tcp};
 
 /// How long connections are kept.
 #[derive(Clone, Debug)]
@@ -56,11 +56,33 @@ impl Lifetimes {
     /// When a connection in this state is over if nothing more comes.
     #[inline]
     pub(crate) fn deadline(&self, protocol: &Protocol, now: Tick) -> Tick {
-        let millis = match protocol {
-            Protocol::Tcp(tcp) => self.tcp[tcp.phase() as usize],
-            Protocol::Query(query) => self.query[*query as usize],
-            Protocol::Datagram(datagram) => self.datagram[*datagram as usize],
-        };
-        Tick::from_millis(now.as_millis().saturating_add(millis))
+        match protocol {
+            Protocol::Tcp(tcp) => self.after_segment(tcp, now),
+            Protocol::Query(query) => self.after_query(*query, now),
+            Protocol::Datagram(datagram) => self.after_datagram(*datagram, now),
+        }
     }
+
+    /// The same for a TCP connection.
+    #[inline]
+    pub(crate) fn after_segment(&self, tcp: &Tcp, now: Tick) -> Tick {
+        later(now, self.tcp[tcp.phase() as usize])
+    }
+
+    /// The same for a query.
+    #[inline]
+    pub(crate) const fn after_query(&self, query: Query, now: Tick) -> Tick {
+        later(now, self.query[query as usize])
+    }
+
+    /// The same for datagrams.
+    #[inline]
+    pub(crate) const fn after_datagram(&self, datagram: Datagram, now: Tick) -> Tick {
+        later(now, self.datagram[datagram as usize])
+    }
+}
+
+#[inline]
+const fn later(now: Tick, millis: u64) -> Tick {
+    Tick::from_millis(now.as_millis().saturating_add(millis))
 }

@@ -106,8 +106,10 @@ impl Cold {
     }
 }
 
-/// What a protocol's tracker remembers.
+/// What a protocol's tracker remembers. With a tag of its own, which takes fewer steps to read
+/// than one that hides among the states of a TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Protocol {
     Tcp(Tcp),
     /// ICMP and ICMPv6 queries.

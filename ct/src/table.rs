@@ -207,6 +207,12 @@ impl Table {
         &mut self.hot[slot as usize]
     }
 
+    /// The same, if there is such a slot.
+    #[inline]
+    pub(crate) fn hot_if_any(&mut self, slot: u32) -> Option<&mut Hot> {
+        self.hot.get_mut(slot as usize)
+    }
+
     /// Makes a connection; neither of its keys may be in the table. `None` if it is full.
     pub(crate) fn insert(&mut self, birth: &Birth, now: Tick) -> Option<u32> {
         if let Some(sharing) = &self.sharing

@@ -8,6 +8,7 @@
 
 mod crc32c;
 mod packet;
+mod plain;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -15,6 +16,7 @@ pub use crc32c::Crc32c;
 pub use packet::{
     ipv4_header_checksum_ok, l4_checksum_ok, write_ipv4_header_checksum, write_l4_checksum,
 };
+pub use plain::plain_checksums_ok;
 
 /// A running one's complement sum.
 ///

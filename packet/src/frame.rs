@@ -59,6 +59,14 @@ pub trait Frame: Sized {
     fn l4_checksum_status(&self) -> ChecksumStatus {
         ChecksumStatus::Unknown
     }
+
+    /// Whether software has to look at both checksums. False may also mean that the statuses
+    /// have to be asked one by one.
+    #[inline]
+    fn checksums_unknown(&self) -> bool {
+        self.ip_checksum_status() == ChecksumStatus::Unknown
+            && self.l4_checksum_status() == ChecksumStatus::Unknown
+    }
 }
 
 /// A frame in ordinary memory, for tests, `weir replay` and packets made by hand.

@@ -108,6 +108,30 @@ pub struct Layout {
     pub malformed: Option<Malformed>,
 }
 
+impl Layout {
+    /// The layout of a *plain* packet, which most are: IPv4 without options that is no fragment,
+    /// behind an Ethernet header without tags, with UDP or TCP. `end` is that of the IP packet.
+    #[inline]
+    pub const fn plain(protocol: u8, end: u32) -> Self {
+        Self {
+            ether_type: ether_type::IPV4,
+            vlan_tags: 0,
+            protocol,
+            l3: L3::Ipv4,
+            l4: match protocol {
+                protocol::TCP => L4::Tcp,
+                _ => L4::Udp,
+            },
+            fragment: Fragment::No,
+            l3_offset: ETHERNET_SIZE as u16,
+            l4_offset: ETHERNET_SIZE as u16 + 20,
+            l3_end: end,
+            fragment_header_offset: 0,
+            malformed: None,
+        }
+    }
+}
+
 /// Finds the headers of a frame of `len` bytes whose first segment is `head`.
 ///
 /// What the frame says of its own length is believed where it fits: bytes behind the IP packet

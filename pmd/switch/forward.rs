@@ -41,7 +41,7 @@ impl Processor for Forward {
         now: Tick,
         out: &mut TxPorts,
     ) {
-        self.lcore.process(in_port, frames, now, out);
+        self.lcore.process_slots(in_port, frames.slots(), now, out);
     }
 
     fn housekeep(&mut self, now: Tick, budget: usize) {

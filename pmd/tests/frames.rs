@@ -79,6 +79,65 @@ fn a_full_batch_hands_the_frame_back() {
 }
 
 #[test]
+fn frames_in_slots_are_appended_as_far_as_there_is_room() {
+    let dpdk = dpdk();
+    with_pool(&dpdk, |pool| {
+        let frame = |seed| Some(pool.frame(&pattern(60, seed)).unwrap());
+        for hole in [None, Some(0), Some(1)] {
+            let mut batch: MbufBatch<4> = MbufBatch::new();
+            batch.push(frame(9).unwrap()).unwrap();
+            let mut slots: Vec<Option<Mbuf>> = (0..5).map(frame).collect();
+            if let Some(hole) = hole {
+                slots[hole] = None;
+            }
+            assert_eq!(batch.append(&mut slots), 3);
+            assert!(slots[..3].iter().all(Option::is_none));
+            assert!(slots[3..].iter().all(Option::is_some));
+            let wanted = (0..3).filter(|&seed| Some(usize::from(seed)) != hole);
+            let wanted: Vec<_> = [9]
+                .into_iter()
+                .chain(wanted)
+                .map(|seed| pattern(60, seed))
+                .collect();
+            assert_eq!(
+                batch.drain().map(|frame| bytes(&frame)).collect::<Vec<_>>(),
+                wanted
+            );
+        }
+        let mut full: MbufBatch<1> = MbufBatch::new();
+        full.push(frame(0).unwrap()).unwrap();
+        assert_eq!(full.append(&mut [frame(1)]), 0);
+    });
+}
+
+#[test]
+fn frames_are_taken_out_where_they_lie_or_freed() {
+    let dpdk = dpdk();
+    with_pool(&dpdk, |pool| {
+        let mut batch: MbufBatch<4> = MbufBatch::new();
+        for seed in 0..4 {
+            batch.push(pool.frame(&pattern(60, seed)).unwrap()).unwrap();
+        }
+        let mut drain = batch.drain();
+        let taken = drain.slots()[2].take();
+        assert_eq!(taken.map(|frame| bytes(&frame)), Some(pattern(60, 2)));
+        assert_eq!(drain.slots().iter().flatten().count(), 3);
+        assert_eq!(drain.refused(), 0);
+        drop(drain);
+        assert!(batch.is_empty());
+        assert_eq!(pool.in_use(), 0);
+        // What cannot be used leaves its slot empty.
+        let mut empty = pool.frame(&[0; 60]).unwrap();
+        empty.pull_front(60);
+        batch.push(empty).unwrap();
+        batch.push(pool.frame(&pattern(60, 5)).unwrap()).unwrap();
+        let mut drain = batch.drain();
+        let there: Vec<bool> = drain.slots().iter().map(Option::is_some).collect();
+        assert_eq!((there, drain.refused()), (vec![false, true], 1));
+    });
+}
+
+#[test]
 fn a_drain_that_is_dropped_frees_the_rest() {
     let dpdk = dpdk();
     with_pool(&dpdk, |pool| {

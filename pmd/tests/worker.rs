@@ -22,7 +22,7 @@ use weir_pmd::port::StartedPort;
 use weir_pmd::worker::{
     NotSent, Processor, TxPorts, Worker, WorkerCounters, WorkerPort, WorkerSettings,
 };
-use weir_pmd::{Drain, MbufBatch};
+use weir_pmd::{Drain, Mbuf, MbufBatch};
 use weir_tables::pipeline::Output;
 use weir_tables::port::PortIndex;
 
@@ -38,6 +38,32 @@ struct LastByte {
     allocations: Option<(u64, u64)>,
     /// Told to somebody who waits.
     seen: Arc<AtomicU64>,
+    /// Whether frames for one port that follow each other are handed out together.
+    together: bool,
+}
+
+impl LastByte {
+    fn send_together(&mut self, mut frames: &mut [Option<Mbuf>], out: &mut TxPorts) {
+        let port = |frame: &Option<Mbuf>| frame.as_ref().map(last_byte);
+        while let Some(first) = frames.first().map(port) {
+            let len = frames
+                .iter()
+                .take_while(|&frame| port(frame) == first)
+                .count();
+            let (run, rest) = frames.split_at_mut(len);
+            if let Some(port) = first {
+                let longest = run.iter().flatten().map(Frame::len).max().unwrap();
+                out.send_all(PortIndex(port.into()), run, longest);
+                assert!(run.iter().all(Option::is_none));
+                self.processed += len as u64;
+            }
+            frames = rest;
+        }
+    }
+}
+
+fn last_byte(frame: &Mbuf) -> u8 {
+    *frame.tail().last().unwrap_or(frame.head()).last().unwrap()
 }
 
 impl Processor for LastByte {
@@ -51,6 +77,9 @@ impl Processor for LastByte {
         assert_eq!(in_port, IN);
         assert!(now >= self.last_tick);
         self.last_tick = now;
+        if self.together {
+            self.send_together(frames.slots(), out);
+        }
         for frame in frames {
             let last = frame.tail().last().unwrap_or(frame.head()).last().copied();
             out.send(PortIndex(u16::from(last.unwrap())), frame);
@@ -113,9 +142,19 @@ fn run(
     settings: WorkerSettings,
     done: u64,
 ) -> (LastByte, Arc<WorkerCounters>) {
+    run_with(dpdk, bench, settings, done, LastByte::default())
+}
+
+fn run_with(
+    dpdk: &Dpdk,
+    bench: &mut Bench,
+    settings: WorkerSettings,
+    done: u64,
+    processor: LastByte,
+) -> (LastByte, Arc<WorkerCounters>) {
     let processor = LastByte {
         lost: Vec::with_capacity(64),
-        ..LastByte::default()
+        ..processor
     };
     let seen = Arc::clone(&processor.seen);
     let ports = vec![
@@ -222,6 +261,51 @@ fn every_frame_is_sent_or_counted() {
         assert_eq!(read(NARROW), [0, 0, 1, 0, 1, 0]);
         assert_eq!(counters.tx_no_queue.read(), 2);
         assert_eq!(counters.ports().len(), 3);
+    });
+}
+
+#[test]
+fn every_frame_that_is_handed_out_with_others_is_sent_or_counted() {
+    let dpdk = dpdk();
+    with_pools(&dpdk, |pools| {
+        let mut bench = rings(&dpdk, pools, 60);
+        let frames = [
+            to(OUT, 60),
+            to(OUT, 61),
+            to(NARROW, 1_522),
+            to(NARROW, 1_523),
+            to(ABSENT, 60),
+            to(OUT, 9_022),
+            to(OUT, 62),
+            to(OUT, 9_023),
+        ];
+        let pool = &bench.pool;
+        let mut empty = pool.frame(&[0; 60]).unwrap();
+        empty.pull_front(60);
+        send(
+            &mut bench.input.tx[0],
+            [empty]
+                .into_iter()
+                .chain(frames.iter().map(|bytes| pool.frame(bytes).unwrap())),
+        );
+        let processor = LastByte {
+            together: true,
+            ..LastByte::default()
+        };
+        let done = frames.len() as u64;
+        let (processor, counters) = run_with(&dpdk, &mut bench, SETTINGS, done, processor);
+        assert_eq!(
+            receive(&mut bench.out.rx[0]),
+            [to(OUT, 60), to(OUT, 61), to(OUT, 9_022), to(OUT, 62)]
+        );
+        assert_eq!(receive(&mut bench.narrow.rx[0]), [to(NARROW, 1_522)]);
+        assert_eq!(processor.refused, 1);
+        assert_eq!(
+            processor.lost,
+            [(NotSent::NoQueue, 1), (NotSent::Oversize, 2)]
+        );
+        let port = counters.port(PortIndex(u16::from(OUT)));
+        assert_eq!((port.tx_packets.read(), port.tx_oversize.read()), (4, 1));
     });
 }
 

@@ -98,6 +98,14 @@ impl TxPorts {
 }
 
 impl TxPort {
+    /// Whether it takes all of `frames`, none of which is longer than `longest` bytes.
+    #[inline]
+    fn takes(&self, frames: &[Option<Mbuf>], longest: usize) -> bool {
+        let is_chain = |frame: &Mbuf| frame.segments() > 1;
+        longest <= self.max_frame_bytes
+            && (self.sends_chains || !frames.iter().flatten().any(is_chain))
+    }
+
     fn flush(&mut self, counters: &PortCounters, lost: &mut Lost) {
         let mut sent = 0;
         // Some drivers take fewer than they could at once; one that takes none is full.
@@ -119,6 +127,32 @@ impl TxPort {
 }
 
 impl Output<Mbuf> for TxPorts {
+    /// All at once, if none of them can be one that the port does not take.
+    #[inline]
+    fn send_all(&mut self, index: PortIndex, mut frames: &mut [Option<Mbuf>], longest: usize) {
+        let port = self.ports.get_mut(usize::from(index.0));
+        let Some(port) = port
+            .and_then(Option::as_mut)
+            .filter(|port| port.takes(frames, longest))
+        else {
+            for frame in frames.iter_mut().filter_map(Option::take) {
+                self.send(index, frame);
+            }
+            return;
+        };
+        if port.batch.is_empty() && !frames.is_empty() {
+            self.waiting.push(index);
+        }
+        loop {
+            let taken = port.batch.append(frames);
+            frames = &mut frames[taken..];
+            if frames.is_empty() {
+                break;
+            }
+            port.flush(self.counters.port(index), &mut self.lost);
+        }
+    }
+
     /// Keeps the frame until the end of the burst, or until the port's buffer is full.
     #[inline(always)]
     fn send(&mut self, index: PortIndex, frame: Mbuf) {

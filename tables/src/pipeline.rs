@@ -53,6 +53,15 @@ pub trait Output<F> {
     /// Takes `frame` for `port`; frames for one port leave in the order in which they are
     /// handed in.
     fn send(&mut self, port: PortIndex, frame: F);
+
+    /// Takes all `frames`, none of which is longer than `longest` bytes, for `port`.
+    #[inline]
+    fn send_all(&mut self, port: PortIndex, frames: &mut [Option<F>], longest: usize) {
+        let _ = longest;
+        for frame in frames.iter_mut().filter_map(Option::take) {
+            self.send(port, frame);
+        }
+    }
 }
 
 /// What a journey works on.

@@ -112,6 +112,57 @@ impl Tracker {
         }
     }
 
+    /// [`Tracker::allows`] and [`Tracker::apply`] in one step, for a packet that meets one
+    /// connection and of which nothing else can be refused any more. Returns whether it is
+    /// allowed; if not, nothing is written.
+    #[inline(always)]
+    pub fn pass(&mut self, recall: Recall, part: &Part, now: Tick) -> bool {
+        let slot = recall.slot();
+        let Some(hot) = self.table.hot_if_any(slot) else {
+            return false;
+        };
+        if hot.version != recall.version || hot.is_expired(now) {
+            return false;
+        }
+        let direction = recall.direction();
+        let deadline = match (&mut hot.protocol, &part.0) {
+            (Protocol::Datagram(datagram), Transport::Datagram) => {
+                if datagram.after(direction) != *datagram {
+                    return false;
+                }
+                self.lifetimes.after_datagram(*datagram, now)
+            }
+            (Protocol::Tcp(tcp), Transport::Tcp(segment)) => {
+                let mut after = *tcp;
+                let verdict = after.update(direction, segment);
+                if verdict != Verdict::Accepted || after.states() != tcp.states() {
+                    return false;
+                }
+                *tcp = after;
+                self.lifetimes.after_segment(&after, now)
+            }
+            (Protocol::Query(query), Transport::Query) => {
+                if query.after(direction) != *query {
+                    return false;
+                }
+                self.lifetimes.after_query(*query, now)
+            }
+            _ => return false,
+        };
+        if deadline > hot.deadline {
+            hot.deadline = deadline;
+        } else if deadline != hot.deadline {
+            self.bring_forward(slot, deadline, now);
+        }
+        true
+    }
+
+    /// Timeouts were made shorter since the last packet.
+    #[cold]
+    fn bring_forward(&mut self, slot: u32, deadline: Tick, now: Tick) {
+        self.table.set_deadline(slot, deadline, now);
+    }
+
     /// Tracks a packet that [`Tracker::allows`], to which `after` belongs.
     #[inline]
     pub fn apply(&mut self, recall: Recall, after: &After, now: Tick) {

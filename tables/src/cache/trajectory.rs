@@ -5,8 +5,8 @@
 //! journeys are remembered that left everything that a rule can see as it was; see [`Trace`].
 //!
 //! Entries lie one behind the other in the order in which they came, so that few of them touch
-//! little memory. A [`Set`] of places, which is one cache line, says by 16-bit signatures
-//! which entry to look at; so a look-up costs one line for the set and one for the entry.
+//! little memory. A [`Set`] of places, which is one cache line, says by signatures of
+//! 14 bits which entry to look at; so a look-up costs one line for the set and one for the entry.
 //!
 //! Invariants
 //!   1. An entry is used only if no change of policy since it was made or checked may concern it.
@@ -38,11 +38,12 @@ mod headers;
 mod install;
 mod key;
 mod program;
+mod run;
 mod trace;
 mod wire;
 
 pub(crate) use entry::EntryId;
-use entry::{Behind, Entry, Set};
+use entry::{Behind, Entry, MOST_SIGNATURE, Set};
 pub(crate) use headers::Changes;
 pub use key::Interest;
 pub(crate) use key::Key;
@@ -106,7 +107,22 @@ pub(crate) struct Admitted {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Hashed {
     set: u32,
+    /// Odd; 0: there is no key.
     signature: u16,
+}
+
+impl Hashed {
+    /// Of what has no key.
+    pub(crate) const NONE: Self = Self {
+        set: 0,
+        signature: 0,
+    };
+
+    /// Whether there is no key.
+    #[inline]
+    pub(crate) const fn is_none(self) -> bool {
+        self.signature == 0
+    }
 }
 
 impl Trajectories {
@@ -155,21 +171,30 @@ impl Trajectories {
     /// Hashes a key, and asks for the signatures of its set.
     #[inline]
     pub(crate) fn hash(&self, key: &Key) -> Hashed {
-        let hash = self.hash.of(key);
+        self.hashed(self.hash.of(key))
+    }
+
+    /// The same for the key of a plain packet.
+    #[inline(always)]
+    pub(crate) fn hash_plain(&self, key: &Key) -> Hashed {
+        self.hashed(self.hash.of_v4(key))
+    }
+
+    #[inline(always)]
+    fn hashed(&self, hash: u64) -> Hashed {
         let set = hash as usize & (self.sets.len() - 1);
         prefetch_element(&self.sets, set);
         Hashed {
             set: set as u32,
-            signature: ((hash >> 48) as u16).max(1),
+            signature: (hash >> 48) as u16 & MOST_SIGNATURE | 1,
         }
     }
 
     /// The first entry with the signature of a key, which is most likely the key's; asks for it.
     #[inline]
     pub(crate) fn likely(&self, hashed: Hashed) -> Option<EntryId> {
-        let set = &self.sets[hashed.set as usize];
-        let places = set.places(hashed.signature);
-        let id = *set.entries.get(places.trailing_zeros() as usize)?;
+        let set = self.sets.get(hashed.set as usize)?;
+        let id = set.any(hashed.signature)?;
         prefetch_read(self.entries.get(id.0 as usize)?);
         Some(id)
     }
@@ -183,18 +208,45 @@ impl Trajectories {
         self.find_behind(likely, hashed, key)
     }
 
+    /// As [`Trajectories::find`] for the key of a plain packet; [`EntryId::NONE`] if there is
+    /// none. Asks for what a hit reads beyond the entry.
+    #[inline(always)]
+    pub(crate) fn find_plain(
+        &self,
+        likely: EntryId,
+        hashed: Hashed,
+        key: &Key,
+        tracker: &Tracker,
+    ) -> EntryId {
+        match self.entries.get(likely.0 as usize) {
+            Some(entry) if key.same_v4(&entry.words) => {
+                self.prefetch_more(likely, entry, tracker);
+                likely
+            }
+            _ => self.find_further(likely, hashed, key, tracker),
+        }
+    }
+
+    #[cold]
+    fn find_further(
+        &self,
+        likely: EntryId,
+        hashed: Hashed,
+        key: &Key,
+        tracker: &Tracker,
+    ) -> EntryId {
+        let found = self.find_behind(likely, hashed, key);
+        if let Some(id) = found {
+            self.prefetch_behind(id, tracker);
+        }
+        found.unwrap_or(EntryId::NONE)
+    }
+
     #[cold]
     fn find_behind(&self, likely: EntryId, hashed: Hashed, key: &Key) -> Option<EntryId> {
         let set = &self.sets[hashed.set as usize];
-        let mut places = set.places(hashed.signature);
-        while places != 0 {
-            let id = set.entries[places.trailing_zeros() as usize];
-            if id != likely && self.is_of(id, key) {
-                return Some(id);
-            }
-            places &= places - 1;
-        }
-        None
+        set.all(hashed.signature)
+            .find(|&id| id != likely && self.is_of(id, key))
     }
 
     /// Whether the entry is still that of `key`.
@@ -207,12 +259,16 @@ impl Trajectories {
     /// Asks for what a hit reads beyond the entry, which has come.
     #[inline]
     pub(crate) fn prefetch_behind(&self, id: EntryId, tracker: &Tracker) {
-        let entry = &self.entries[id.0 as usize];
+        self.prefetch_more(id, &self.entries[id.0 as usize], tracker);
+    }
+
+    #[inline(always)]
+    fn prefetch_more(&self, id: EntryId, entry: &Entry, tracker: &Tracker) {
         if entry.state & Entry::BEHIND != 0 {
             prefetch_element(&self.behind, id.0 as usize);
         }
         if entry.connections() > 0 {
-            tracker.prefetch(self.recall(id, 0));
+            tracker.prefetch(entry.first());
         }
     }
 
@@ -272,10 +328,7 @@ impl Trajectories {
         let admitted = Admitted {
             program: entry.program,
             connections: entry.connections(),
-            first: Recall {
-                place: entry.place,
-                version: entry.version,
-            },
+            first: entry.first(),
             meets_macs: entry.state & (Entry::MAC_SOURCE | Entry::MAC_DESTINATION) != 0,
         };
         let current = entry.generation() >= program.clean_since;
@@ -300,14 +353,9 @@ impl Trajectories {
         if entry.heat() < MOST_HEAT {
             entry.state += 1;
         }
-        let program = self.programs.count(program, frame.len());
-        match program.only {
-            Some(port) => out.send(port, frame),
-            None => {
-                let rest = &self.behind[id.0 as usize].rest;
-                apply::run(&program.ops, rest, frame, *layout, out, counters);
-            }
-        }
+        let program = self.programs.count(program, 1, frame.len());
+        let rest = &self.behind[id.0 as usize].rest;
+        apply::run(&program.ops, rest, frame, *layout, out, counters);
     }
 
     /// Holds the entry against the changes since it was made or checked last.

@@ -5,17 +5,22 @@
 //!     (every packet of the burst)  (each stage asks for the memory of the next)
 //! ```
 //!
-//! Those not found are read ahead as [`super::ahead`] says. The stages before the last only find and prefetch; what decides is read in the last, in the
-//! order in which the packets came, and each is done with before the next.
+//! Those not found are read ahead as [`super::ahead`] says. The stages before the last only find
+//! and prefetch; what decides is read in the last, in the order in which the packets came, and each
+//! is done with before the next.
+//!
+//! Frames stay where they lie until they go. Most are plain packets ([`Layout::plain`]) that were
+//! found, one behind the other with one program: they go in a [run](crate::cache), whose loop knows
+//! where headers lie and hands the port all of its frames at once.
 //!
 //! A hit has two halves: first all checks, which write nothing; only if all pass, the effects.
 //! What is refused takes the long way, as if it had not been found.
 
 use std::iter::FusedIterator;
 
-use weir_ct::{Likely, Part};
-use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
-use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, parse};
+use weir_ct::{Likely, Part, Recall, Tracker};
+use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok, plain_checksums_ok};
+use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, parse, protocol};
 
 use super::Lcore;
 use crate::cache::{Admitted, EntryId, Hashed, Interest, Key};
@@ -26,47 +31,88 @@ use crate::port::PortIndex;
 /// Frames that go through the stages together.
 pub(super) const BURST: usize = 32;
 
-/// What the stages know of one frame.
-#[derive(Clone, Copy, Debug, Default)]
+/// What the stages know of one frame. Of a plain packet, only the first line is used and the
+/// first words of the second.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub(super) struct Stage {
-    layout: Layout,
     key: Key,
     hashed: Hashed,
-    found: Found,
+    /// The entry that is the key's or, at first, likely is; [`EntryId::NONE`].
+    entry: EntryId,
+    /// Where the IP packet ends, if it is a [plain](Layout::plain) one; else 0.
+    plain_end: u32,
+    /// If it is not.
+    closer: Closer,
 }
 
-/// How far a frame was found.
-#[derive(Clone, Copy, Debug, Default)]
-enum Found {
-    /// It is a runt.
-    #[default]
-    Runt,
-    /// It is of no class that the cache remembers.
-    NoKey,
-    /// There is nothing under its key.
+/// What a closer look at a frame says.
+#[derive(Clone, Copy, Debug)]
+enum Closer {
+    /// There is no frame.
     Nothing,
-    /// This has its signature.
-    Likely(EntryId),
-    /// This is its entry.
-    Entry(EntryId),
+    /// It is a runt.
+    Runt,
+    /// This is its layout.
+    Layout(Layout),
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self {
+            key: Key::default(),
+            hashed: Hashed::NONE,
+            entry: EntryId::NONE,
+            plain_end: 0,
+            closer: Closer::Nothing,
+        }
+    }
 }
 
 impl Stage {
-    /// Parses a packet that is not one of the plain ones.
+    /// Parses a packet that is not a plain one; returns whether it has a key.
     #[cold]
-    fn look_closer(&mut self, head: &[u8], len: usize, in_port: PortIndex, interest: Interest) {
-        let Ok(layout) = parse(head, len) else {
-            self.found = Found::Runt;
-            return;
+    fn look_closer(
+        &mut self,
+        head: &[u8],
+        len: usize,
+        in_port: PortIndex,
+        interest: Interest,
+    ) -> bool {
+        self.only_parse(head, len);
+        let key = match &self.closer {
+            Closer::Layout(layout) => Key::of(head, layout, in_port, interest),
+            Closer::Nothing | Closer::Runt => None,
         };
-        self.layout = layout;
-        self.found = match Key::of(head, &layout, in_port, interest) {
-            None => Found::NoKey,
-            Some(key) => {
-                self.key = key;
-                Found::Nothing
-            }
+        let has_key = key.is_some();
+        self.key = key.unwrap_or(self.key);
+        has_key
+    }
+
+    /// Parses a packet for which no entry is sought.
+    fn only_parse(&mut self, head: &[u8], len: usize) {
+        self.leave_empty();
+        self.closer = match parse(head, len) {
+            Ok(layout) => Closer::Layout(layout),
+            Err(_) => Closer::Runt,
         };
+    }
+
+    /// There is no frame.
+    fn leave_empty(&mut self) {
+        self.hashed = Hashed::NONE;
+        self.entry = EntryId::NONE;
+        self.plain_end = 0;
+        self.closer = Closer::Nothing;
+    }
+
+    /// The layout of a frame that is there and no runt.
+    fn layout(&self) -> Result<Layout, Closer> {
+        match (self.plain_end, self.closer) {
+            (0, Closer::Layout(layout)) => Ok(layout),
+            (0, other) => Err(other),
+            (end, _) => Ok(Layout::plain(self.key.protocol(), end)),
+        }
     }
 }
 
@@ -84,53 +130,75 @@ impl Lcore {
         O: Output<F>,
     {
         loop {
-            let burst: [Option<F>; BURST] = std::array::from_fn(|_| frames.next());
-            let is_last = burst[BURST - 1].is_none();
-            if burst[0].is_none() {
-                break;
-            }
-            if self.trajectories.is_some() {
-                self.remembered(in_port, burst, now, out);
-            } else {
-                self.walked(in_port, burst, now, out);
-            }
-            if is_last {
+            let mut burst: [Option<F>; BURST] = std::array::from_fn(|_| frames.next());
+            let len = burst.iter().take_while(|frame| frame.is_some()).count();
+            self.part(in_port, &mut burst[..len], now, out);
+            if len < BURST {
                 break;
             }
         }
         self.counters.bursts.add(1);
     }
 
-    /// A burst without trajectories.
-    fn walked<F, O>(
+    /// As [`Lcore::process`], for frames that lie in an array, of which some may be missing.
+    /// Afterwards all are.
+    pub fn process_slots<F, O>(
         &mut self,
         in_port: PortIndex,
-        burst: [Option<F>; BURST],
+        frames: &mut [Option<F>],
         now: Tick,
         out: &mut O,
     ) where
         F: Frame,
         O: Output<F>,
     {
+        for part in frames.chunks_mut(BURST) {
+            self.part(in_port, part, now, out);
+        }
+        self.counters.bursts.add(1);
+    }
+
+    /// At most [`BURST`] frames.
+    #[inline]
+    fn part<F, O>(&mut self, in_port: PortIndex, burst: &mut [Option<F>], now: Tick, out: &mut O)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if burst.is_empty() {
+            return;
+        }
+        if self.trajectories.is_some() {
+            self.remembered(in_port, burst, now, out);
+        } else {
+            self.walked(in_port, burst, now, out);
+        }
+    }
+
+    /// A burst without trajectories.
+    fn walked<F, O>(&mut self, in_port: PortIndex, burst: &mut [Option<F>], now: Tick, out: &mut O)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
         let mut stages = std::mem::take(&mut self.stages);
-        for (frame, stage) in burst.iter().map_while(Option::as_ref).zip(&mut stages) {
+        for (frame, stage) in burst.iter().zip(&mut stages) {
+            let Some(frame) = frame else {
+                stage.leave_empty();
+                continue;
+            };
             self.counters.packets.add(1);
             self.counters.bytes.add(frame.len() as u64);
-            stage.found = match parse(frame.head(), frame.len()) {
-                Ok(layout) => {
-                    stage.layout = layout;
-                    Found::NoKey
-                }
-                Err(_) => Found::Runt,
-            };
+            stage.only_parse(frame.head(), frame.len());
         }
-        self.look_ahead(in_port, &burst, &stages);
-        for (at, (frame, stage)) in burst.into_iter().flatten().zip(&stages).enumerate() {
-            match stage.found {
-                Found::Runt => self.runt(Malformed::Runt),
-                _ => {
-                    self.journey(in_port, frame, stage.layout, Some(at), false, now, out);
+        self.look_ahead(in_port, burst, &stages);
+        for (at, (slot, stage)) in burst.iter_mut().zip(&stages).enumerate() {
+            let Some(frame) = slot.take() else { continue };
+            match stage.layout() {
+                Ok(layout) => {
+                    self.journey(in_port, frame, layout, Some(at), false, now, out);
                 }
+                Err(_) => self.runt(Malformed::Runt),
             }
         }
         self.stages = stages;
@@ -138,37 +206,18 @@ impl Lcore {
 
     /// Reads what goes the long way as far as that can be done for all of the burst at once.
     #[inline]
-    fn look_ahead<F: Frame>(
-        &mut self,
-        in_port: PortIndex,
-        burst: &[Option<F>; BURST],
-        stages: &[Stage],
-    ) {
-        let long_way = |stage: &Stage| matches!(stage.found, Found::Nothing | Found::NoKey);
+    fn look_ahead<F: Frame>(&mut self, in_port: PortIndex, burst: &[Option<F>], stages: &[Stage]) {
         self.scratch.begin(self.snapshot.ports.port(in_port).no);
         for ((frame, stage), ahead) in burst.iter().zip(stages).zip(&mut self.aheads) {
-            let Some(frame) = frame else {
-                break;
-            };
-            if long_way(stage) {
+            if let (Some(frame), EntryId::NONE, Ok(layout)) = (frame, stage.entry, stage.layout()) {
                 let (tracker, megaflows) = (&self.tracker, self.megaflows.as_ref());
-                let layout = &stage.layout;
-                ahead.read(
-                    frame,
-                    layout,
-                    in_port,
-                    &mut self.scratch,
-                    tracker,
-                    megaflows,
-                );
+                let scratch = &mut self.scratch;
+                ahead.read(frame, &layout, in_port, scratch, tracker, megaflows);
             }
         }
         let mut new = 0;
         for ((frame, stage), ahead) in burst.iter().zip(stages).zip(&mut self.aheads) {
-            if frame.is_none() {
-                break;
-            }
-            if long_way(stage) {
+            if let (Some(_), EntryId::NONE, Ok(_)) = (frame, stage.entry, stage.layout()) {
                 ahead.look_closer(&self.tracker, &mut new);
             }
         }
@@ -178,7 +227,7 @@ impl Lcore {
     fn remembered<F, O>(
         &mut self,
         in_port: PortIndex,
-        burst: [Option<F>; BURST],
+        burst: &mut [Option<F>],
         now: Tick,
         out: &mut O,
     ) where
@@ -193,48 +242,43 @@ impl Lcore {
             return self.wired(in_port, burst, now, out);
         }
         let mut stages = std::mem::take(&mut self.stages);
-        if self.find(in_port, &burst, &mut stages) {
-            self.look_ahead(in_port, &burst, &stages);
+        if self.find(in_port, burst, &mut stages) {
+            self.look_ahead(in_port, burst, &stages);
         }
         let (mut hits, mut misses) = (0, 0);
         // Whether an earlier packet of the burst may have put another in an entry's place.
         let mut installed = false;
-        for (at, (frame, stage)) in burst.into_iter().zip(stages.iter()).enumerate() {
-            let Some(mut frame) = frame else {
+        let mut next = 0;
+        loop {
+            let quick = self.runs(&mut burst[next..], &stages[next..], installed, now, out);
+            hits += quick as u64;
+            let at = next + quick;
+            let (Some(slot), Some(stage)) = (burst.get_mut(at), stages.get(at)) else {
                 break;
             };
-            let Stage {
-                layout,
-                key,
-                hashed,
-                found,
-            } = stage;
-            let mut ahead = Some(at);
-            let missed = match *found {
-                Found::Entry(id) if !installed || self.is_still(id, key) => {
-                    match self.hit(id, key, frame, layout, now, out) {
-                        Ok(()) => {
-                            hits += 1;
-                            continue;
-                        }
-                        Err(Refused(back)) => {
-                            frame = back;
-                            ahead = None;
-                            true
-                        }
-                    }
-                }
-                Found::Entry(_) => {
-                    ahead = None;
-                    true
-                }
-                Found::Nothing | Found::Likely(_) => true,
-                Found::NoKey => false,
-                Found::Runt => {
-                    self.runt(Malformed::Runt);
-                    continue;
-                }
+            next = at + 1;
+            let (Some(mut frame), layout) = (slot.take(), stage.layout()) else {
+                continue;
             };
+            let Ok(layout) = &layout else {
+                self.runt(Malformed::Runt);
+                continue;
+            };
+            let Stage {
+                key, hashed, entry, ..
+            } = stage;
+            // What has an entry was not read ahead.
+            let ahead = (*entry == EntryId::NONE).then_some(at);
+            if *entry != EntryId::NONE && (!installed || self.is_still(*entry, key)) {
+                match self.hit(*entry, key, frame, layout, now, out) {
+                    Ok(()) => {
+                        hits += 1;
+                        continue;
+                    }
+                    Err(Refused(back)) => frame = back,
+                }
+            }
+            let missed = !hashed.is_none();
             misses += u64::from(missed);
             let likely = ahead.map_or(Likely::Unknown, |at| self.aheads[at].likely);
             let traced = missed && self.is_worth_a_trace(likely);
@@ -256,8 +300,9 @@ impl Lcore {
         self.stages = stages;
     }
 
-    /// The stages that find and prefetch. Returns whether there is a packet without an entry.
-    #[inline]
+    /// The stages that find and prefetch. Returns whether there is a packet without an entry. By
+    /// itself, so that its loops have all registers.
+    #[inline(never)]
     fn find<F: Frame>(
         &self,
         in_port: PortIndex,
@@ -271,46 +316,102 @@ impl Lcore {
         let (mut packets, mut bytes) = (0, 0);
         for (frame, stage) in burst.iter().zip(stages.iter_mut()) {
             let Some(frame) = frame else {
-                break;
+                stage.leave_empty();
+                continue;
             };
             let (head, len) = (frame.head(), frame.len());
             packets += 1;
             bytes += len;
-            let Stage { layout, key, .. } = stage;
-            if Key::read_plain(head, len, in_port, interest, layout, key) {
-                stage.hashed = trajectories.hash(key);
-                stage.found = Found::Nothing;
-            } else {
-                stage.look_closer(head, len, in_port, interest);
-                if let Found::Nothing = stage.found {
-                    stage.hashed = trajectories.hash(&stage.key);
-                }
+            let mut layout = Layout::default();
+            if Key::read_plain(head, len, in_port, interest, &mut layout, &mut stage.key) {
+                stage.plain_end = layout.l3_end;
+                stage.hashed = trajectories.hash_plain(&stage.key);
+            } else if stage.look_closer(head, len, in_port, interest) {
+                stage.hashed = trajectories.hash(&stage.key);
             }
         }
-        self.counters.packets.add(packets as u64);
+        self.counters.packets.add(packets);
         self.counters.bytes.add(bytes as u64);
-        let stages = &mut stages[..packets];
+        let stages = &mut stages[..burst.len()];
         for stage in stages.iter_mut() {
-            if let Found::Nothing = stage.found
-                && let Some(likely) = trajectories.likely(stage.hashed)
-            {
-                stage.found = Found::Likely(likely);
-            }
+            stage.entry = match stage.hashed.is_none() {
+                true => EntryId::NONE,
+                false => trajectories.likely(stage.hashed).unwrap_or(EntryId::NONE),
+            };
         }
         let mut misses = false;
         for stage in stages {
-            if let Found::Likely(likely) = stage.found {
-                stage.found = match trajectories.find(likely, stage.hashed, &stage.key) {
-                    Some(id) => {
-                        trajectories.prefetch_behind(id, &self.tracker);
-                        Found::Entry(id)
-                    }
-                    None => Found::Nothing,
-                };
+            let Stage { key, hashed, .. } = stage;
+            if stage.entry != EntryId::NONE && stage.plain_end > 0 {
+                stage.entry = trajectories.find_plain(stage.entry, *hashed, key, &self.tracker);
+            } else if stage.entry != EntryId::NONE {
+                let found = trajectories.find(stage.entry, *hashed, key);
+                stage.entry = found.unwrap_or(EntryId::NONE);
+                if let Some(id) = found {
+                    trajectories.prefetch_behind(id, &self.tracker);
+                }
             }
-            misses |= !matches!(stage.found, Found::Entry(_));
+            misses |= stage.entry == EntryId::NONE;
         }
         misses
+    }
+
+    /// Runs of plain packets that were found, from the first on; returns how many they are. What
+    /// cannot be done this way is left as it is. `recheck`: whether another may have been put in
+    /// an entry's place. By itself, so that its loop has all registers.
+    #[inline(never)]
+    fn runs<F, O>(
+        &mut self,
+        burst: &mut [Option<F>],
+        stages: &[Stage],
+        recheck: bool,
+        now: Tick,
+        out: &mut O,
+    ) -> usize
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let Some(trajectories) = &mut self.trajectories else {
+            return 0;
+        };
+        let tracker = &mut self.tracker;
+        let mut done = 0;
+        while let Some(first) = stages.get(done)
+            && let Some(run) = trajectories.run_of(first.entry, &self.snapshot)
+        {
+            let (mut packets, mut bytes) = (0, 0);
+            for (frame, stage) in burst[done..].iter_mut().zip(&stages[done..]) {
+                let Some(frame) = frame else { break };
+                let (id, end, protocol) = (stage.entry, stage.plain_end, stage.key.protocol());
+                let len = frame.len();
+                let Some(ttl) = plain_ttl(frame.head()).filter(|_| end > 0) else {
+                    break;
+                };
+                let Some(member) = trajectories.member(&run, id, len, ttl) else {
+                    break;
+                };
+                if recheck && !trajectories.is_of(id, &stage.key) {
+                    break;
+                }
+                if let Some(connection) = member.connection
+                    && !passes(tracker, connection, frame, (protocol, end), now)
+                {
+                    break;
+                }
+                trajectories.change(&run, id, member, frame, (protocol, end));
+                packets += 1;
+                bytes += len;
+            }
+            if packets == 0 {
+                break;
+            }
+            trajectories.end_run(&run, packets, bytes);
+            let frames = &mut burst[done..done + packets];
+            out.send_all(run.port(), frames, run.longest());
+            done += packets;
+        }
+        done
     }
 
     /// Whether a journey is to be written down.
@@ -326,7 +427,7 @@ impl Lcore {
     }
 
     /// One packet by way of an entry: first all checks, which write nothing, then all effects.
-    #[inline]
+    #[inline(never)]
     fn hit<F, O>(
         &mut self,
         id: EntryId,
@@ -442,7 +543,7 @@ impl Lcore {
     }
 
     /// A burst from a port of which nothing else counts.
-    fn wired<F, O>(&mut self, in_port: PortIndex, burst: [Option<F>; BURST], now: Tick, out: &mut O)
+    fn wired<F, O>(&mut self, in_port: PortIndex, burst: &mut [Option<F>], now: Tick, out: &mut O)
     where
         F: Frame,
         O: Output<F>,
@@ -452,13 +553,15 @@ impl Lcore {
         };
         let wire = trajectories.wire(in_port);
         let (mut frames, mut bytes) = (0, 0);
-        let mut burst = burst.into_iter().flatten();
-        let mut other = None;
-        for frame in burst.by_ref() {
-            if !wire.admits(&frame) {
-                other = Some(frame);
+        let mut other = burst.len();
+        for (at, slot) in burst.iter_mut().enumerate() {
+            let Some(frame) = slot.take_if(|frame| wire.admits(frame)) else {
+                if slot.is_none() {
+                    continue;
+                }
+                other = at;
                 break;
-            }
+            };
             frames += 1;
             bytes += frame.len();
             wire.run(frame, out, &self.counters);
@@ -468,10 +571,9 @@ impl Lcore {
         let rules = &self.snapshot.counters[self.index];
         wire.count(frames, bytes, rules, &self.counters, now);
         trajectories.count(frames as u64, 0);
-        if other.is_some() {
+        if other < burst.len() {
             // Behind a frame that goes the long way, all do, to stay in order.
-            let mut rest = other.into_iter().chain(burst);
-            self.walked(in_port, std::array::from_fn(|_| rest.next()), now, out);
+            self.walked(in_port, &mut burst[other..], now, out);
         }
     }
 
@@ -485,26 +587,70 @@ impl Lcore {
 /// A packet that an entry is not for, to go the long way.
 struct Refused<F>(F);
 
-/// What a packet that has a key is to connections; `None` if `ct()` would find it invalid.
-#[inline]
-fn part<F: Frame>(frame: &F, layout: &Layout) -> Option<Part> {
+/// The TTL of a plain packet.
+#[inline(always)]
+fn plain_ttl(head: &[u8]) -> Option<u8> {
+    let headers: &[u8; 42] = head.first_chunk()?;
+    Some(headers[22])
+}
+
+/// Whether `ct()` would say of a plain packet what it said before, in which case it is tracked.
+/// False also if that takes a closer look.
+#[inline(always)]
+fn passes<F: Frame>(
+    tracker: &mut Tracker,
+    connection: Recall,
+    frame: &F,
+    (protocol, end): (u8, u32),
+    now: Tick,
+) -> bool {
     let head = frame.head();
+    let right = match frame.checksums_unknown() {
+        true => plain_checksums_ok(head, end as usize, protocol),
+        false => checksums_ok(frame, &Layout::plain(protocol, end)),
+    };
+    right
+        && match protocol {
+            protocol::TCP => segment_passes(tracker, connection, head, end, now),
+            _ => tracker.pass(connection, &Part::UDP, now),
+        }
+}
+
+/// The same for a plain TCP segment whose checksums are right.
+#[inline(never)]
+fn segment_passes(
+    tracker: &mut Tracker,
+    connection: Recall,
+    head: &[u8],
+    end: u32,
+    now: Tick,
+) -> bool {
+    let part = Part::tcp(head, &Layout::plain(protocol::TCP, end));
+    part.is_some_and(|part| tracker.pass(connection, &part, now))
+}
+
+/// Whether both checksums of a packet are right.
+fn checksums_ok<F: Frame>(frame: &F, layout: &Layout) -> bool {
     let header = match frame.ip_checksum_status() {
         ChecksumStatus::Good => true,
         ChecksumStatus::Bad => layout.l3 != L3::Ipv4,
-        ChecksumStatus::Unknown => ipv4_header_checksum_ok(head, layout),
+        ChecksumStatus::Unknown => ipv4_header_checksum_ok(frame.head(), layout),
     };
-    let right = header
+    header
         && match frame.l4_checksum_status() {
             ChecksumStatus::Good => true,
             ChecksumStatus::Bad => false,
             ChecksumStatus::Unknown => l4_checksum_ok(frame, layout),
-        };
-    if !right {
+        }
+}
+
+/// What a packet that has a key is to connections; `None` if `ct()` would find it invalid.
+fn part<F: Frame>(frame: &F, layout: &Layout) -> Option<Part> {
+    if !checksums_ok(frame, layout) {
         return None;
     }
     match layout.l4 {
-        L4::Tcp => Part::tcp(head, layout),
+        L4::Tcp => Part::tcp(frame.head(), layout),
         L4::Udp => Some(Part::UDP),
         L4::Icmp | L4::Icmpv6 => Some(Part::QUERY),
         L4::None | L4::Sctp => None,

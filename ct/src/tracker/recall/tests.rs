@@ -116,6 +116,47 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Whether a packet is allowed, and what is then done, in one step and in two.
+    #[test]
+    fn one_step_is_two(
+        packets in prop::collection::vec((lines(), any::<bool>(), 0..40_000u64), 1..200),
+    ) {
+        let mut two = Tracker::new(&settings(), 1);
+        let mut one = Tracker::new(&settings(), 1);
+        let mut known: HashMap<String, Recall> = HashMap::new();
+        let mut now = Tick::from_millis(1000);
+        for (line, commit, wait) in packets {
+            now = now + std::time::Duration::from_millis(wait);
+            let frame = text::frame(&line);
+            let layout = parse(frame.head(), frame.len()).expect("no runt");
+            let name: String = line.split(" ").take(4).collect();
+            let mut done = false;
+            if let (Some(&recall), Some(part)) = (known.get(&name), part(&frame, &layout)) {
+                let mut after = After::NOTHING;
+                done = two.allows(recall, &part, now, &mut after);
+                if done {
+                    two.apply(recall, &after, now);
+                }
+                prop_assert_eq!(one.pass(recall, &part, now), done, "{}", line);
+            }
+            if !done {
+                let commit = commit.then_some(Commit::default());
+                let request = Request { zone: 3, commit, ..Request::default() };
+                let wanted = two.execute(&frame, &layout, &request, now);
+                let got = one.execute(&frame, &layout, &request, now);
+                prop_assert_eq!(got.map(|o| o.recall), wanted.map(|o| o.recall), "{}", line);
+                known.remove(&name);
+                if let Ok(outcome) = got && let Some(recall) = outcome.recall {
+                    known.insert(name, recall);
+                }
+            }
+            prop_assert_eq!(dump(&one, now), dump(&two, now), "after {}", line);
+            one.check(now);
+        }
+    }
+}
+
 #[test]
 fn established_traffic_takes_the_short_way() {
     let mut tracker = Tracker::new(&settings(), 1);

@@ -25,11 +25,14 @@ pub(super) fn take_tuple(key: &Key, ops: &mut [Op]) -> [u64; WORDS - V4_WORDS] {
 
 /// The tuple of the packets of an IPv4 key.
 fn tuple_of(key: &Key) -> Tuple {
-    let numbers = key.0[1] >> 32;
+    let (addresses, numbers) = (
+        u64::from_be(key.0[0]),
+        u32::from_be((key.0[1] >> 32) as u32),
+    );
     Tuple {
         ip: IpPair::V4 {
-            src: ((key.0[0] >> 32) as u32).into(),
-            dst: (key.0[0] as u32).into(),
+            src: ((addresses >> 32) as u32).into(),
+            dst: (addresses as u32).into(),
         },
         protocol: (key.0[1] >> 8) as u8,
         src_port: (numbers >> 16) as u16,
@@ -55,7 +58,6 @@ pub(crate) fn ttl(head: &[u8], layout: &Layout) -> u8 {
 
 /// Does `ops` to a frame, of which `rest` is the entry's. Every copy that cannot be made is
 /// counted.
-#[inline]
 pub(super) fn run<F, O>(
     ops: &[Op],
     rest: &[u64; WORDS - V4_WORDS],
@@ -99,22 +101,6 @@ where
             Some(copy) => out.send(*port, copy),
             None => counters.drop(DropReason::NoBuffer),
         },
-        Op::EntryTuple => {
-            TupleChange::from_words(*rest).apply(frame.head_mut(), layout);
-        }
-        Op::Macs(macs) => {
-            if let Some(there) = frame.head_mut().first_chunk_mut() {
-                *there = *macs;
-            }
-        }
-        Op::Tuple(tuple) => rewrite::set_tuple(frame.head_mut(), layout, tuple),
-        Op::TtlLess(less) => {
-            let ttl = ttl(frame.head(), layout).saturating_sub(*less);
-            set_ttl(frame.head_mut(), layout, ttl);
-        }
-        Op::Ttl(ttl) => set_ttl(frame.head_mut(), layout, *ttl),
-        Op::Tos { mask, value } => set_tos(frame.head_mut(), layout, *mask, *value),
-        Op::Label { mask, value } => set_label(frame.head_mut(), layout, *mask, *value),
         Op::PushTag([t0, t1, c0, c1]) => {
             let (tpid, tci) = (
                 u16::from_be_bytes([*t0, *t1]),
@@ -128,8 +114,30 @@ where
             shift(layout, -1);
         }
         Op::Tci(tci) => tag::write_tci(frame, *tci),
+        _ => in_place(op, rest, frame.head_mut(), layout),
     }
     Ok(())
+}
+
+/// Does to a packet what leaves its length as it is; nothing if `op` does not.
+pub(super) fn in_place(op: &Op, rest: &[u64; WORDS - V4_WORDS], head: &mut [u8], layout: &Layout) {
+    match op {
+        Op::EntryTuple => TupleChange::from_words(*rest).apply(head, layout),
+        Op::Macs(macs) => {
+            if let Some(there) = head.first_chunk_mut() {
+                *there = *macs;
+            }
+        }
+        Op::Tuple(tuple) => rewrite::set_tuple(head, layout, tuple),
+        Op::TtlLess(less) => {
+            let ttl = ttl(head, layout).saturating_sub(*less);
+            set_ttl(head, layout, ttl);
+        }
+        Op::Ttl(ttl) => set_ttl(head, layout, *ttl),
+        Op::Tos { mask, value } => set_tos(head, layout, *mask, *value),
+        Op::Label { mask, value } => set_label(head, layout, *mask, *value),
+        Op::Output(_) | Op::PushTag(_) | Op::PopTag | Op::Tci(_) => {}
+    }
 }
 
 /// The headers behind the tags moved by so many tags.

@@ -1,5 +1,7 @@
 //! How trajectories lie in memory.
 
+use weir_ct::Recall;
+
 use super::key::{V4_WORDS, WORDS};
 use super::program::ProgramId;
 use super::trace::REFS;
@@ -7,12 +9,19 @@ use super::trace::REFS;
 /// Places of a set: as many as a cache line has room for.
 pub(super) const WAYS: usize = 10;
 
+/// Where in [`Set::signatures`] that of a place lies: so that where the first match was found
+/// says which place it is.
+const LANES: [usize; WAYS] = [4, 0, 5, 1, 6, 2, 7, 3, 8, 9];
+
+/// The greatest signature.
+pub(super) const MOST_SIGNATURE: u16 = 0x7fff;
+
 /// Where the entries of some hashes lie.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub(super) struct Set {
-    /// 0: the place is empty.
-    pub(super) signatures: [u16; WAYS],
+    /// By [`LANES`]. 0: the place is empty.
+    signatures: [u16; WAYS],
     pub(super) entries: [EntryId; WAYS],
 }
 
@@ -26,28 +35,60 @@ impl Set {
 
     /// How many places are taken: the first.
     pub(super) fn taken(&self) -> usize {
-        let empty = self.signatures.iter().position(|&signature| signature == 0);
+        let empty = LANES.iter().position(|&lane| self.signatures[lane] == 0);
         empty.unwrap_or(WAYS)
+    }
+
+    /// Fills a place.
+    pub(super) const fn put(&mut self, at: usize, signature: u16, id: EntryId) {
+        self.signatures[LANES[at]] = signature;
+        self.entries[at] = id;
     }
 
     /// Empties a place; the last moves into it.
     pub(super) fn take_out(&mut self, at: usize) -> EntryId {
         let last = self.taken() - 1;
-        self.signatures.swap(at, last);
+        self.signatures.swap(LANES[at], LANES[last]);
         self.entries.swap(at, last);
-        self.signatures[last] = 0;
+        self.signatures[LANES[last]] = 0;
         self.entries[last]
     }
 
-    /// The places with a signature, as bits.
+    /// An entry with a signature.
     #[inline]
-    pub(super) fn places(&self, signature: u16) -> u32 {
-        // Without a branch, so that the machine compares all at once.
-        let mut places = [0_u16; WAYS];
-        for (at, place) in places.iter_mut().enumerate() {
-            *place = u16::from(self.signatures[at] == signature).wrapping_neg() & 1 << at;
+    pub(super) fn any(&self, signature: u16) -> Option<EntryId> {
+        let [s0, s1, s2, s3, s4, s5, s6, s7, ..] = self.signatures.map(u64::from);
+        let odd = s0 | s1 << 16 | s2 << 32 | s3 << 48;
+        let even = s4 | s5 << 16 | s6 << 32 | s7 << 48;
+        // Four at once. Signatures are so small that nothing is borrowed from the next, and the
+        // highest bit stays where the difference is 0.
+        const ONES: u64 = 0x0001_0001_0001_0001;
+        const HIGHEST: u64 = 0x8000_8000_8000_8000;
+        let four = u64::from(signature) * ONES;
+        let equal = |signatures: u64| (HIGHEST - (signatures ^ four)) & HIGHEST;
+        match equal(odd) | equal(even) >> 8 {
+            0 => self.any_of_last(signature),
+            equal => self
+                .entries
+                .get(equal.trailing_zeros() as usize / 8)
+                .copied(),
         }
-        u32::from(places.into_iter().fold(0, |all, place| all | place))
+    }
+
+    /// The same among the places that are seldom taken.
+    #[cold]
+    fn any_of_last(&self, signature: u16) -> Option<EntryId> {
+        let last = [WAYS - 2, WAYS - 1];
+        let at = last
+            .into_iter()
+            .find(|&at| self.signatures[LANES[at]] == signature)?;
+        Some(self.entries[at])
+    }
+
+    /// All entries with a signature.
+    pub(super) fn all(&self, signature: u16) -> impl Iterator<Item = EntryId> {
+        let places = LANES.iter().zip(&self.entries);
+        places.filter_map(move |(&lane, &id)| (self.signatures[lane] == signature).then_some(id))
     }
 }
 
@@ -106,10 +147,23 @@ impl Entry {
     /// Whether [`Behind`] is needed.
     pub(super) const BEHIND: u64 = 1 << 13;
     pub(super) const GENERATION: u32 = 16;
+    /// Whether it names a connection, of those that name one or nothing.
+    pub(super) const ONE: u64 = 1 << Self::CONNECTIONS;
+    /// Whether it names more than one connection.
+    pub(super) const MORE: u64 = 6 << Self::CONNECTIONS | Self::MAC_SOURCE | Self::MAC_DESTINATION;
 
     #[inline]
     pub(super) const fn generation(&self) -> u64 {
         self.state >> Self::GENERATION
+    }
+
+    /// The first reference, if it is to a connection.
+    #[inline]
+    pub(super) const fn first(&self) -> Recall {
+        Recall {
+            place: self.place,
+            version: self.version,
+        }
     }
 
     #[inline]
@@ -126,3 +180,11 @@ impl Entry {
 /// Which of the entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EntryId(pub(super) u32);
+
+impl EntryId {
+    /// None of them.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+}
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,7 @@ impl Trajectories {
             return;
         };
         let set = &mut self.sets[hashed.set as usize];
-        (set.signatures[at], set.entries[at]) = (hashed.signature, id);
+        set.put(at, hashed.signature, id);
         let entry = &mut self.entries[id.0 as usize];
         if entry.state != 0 {
             self.programs.release(entry.program);

@@ -6,7 +6,7 @@
 //! from packet to packet of one connection (TOS, TTL, flow label, TCP flags) the bits in which
 //! some rule or action takes an [`Interest`].
 //!
-//! Cost: a dozen loads; three multiplications for the hash.
+//! Cost: a dozen loads; two multiplications for the hash of most packets.
 
 use weir_packet::{Fragment, L3, L4, Layout, ether_type, protocol};
 
@@ -21,7 +21,7 @@ use crate::rule::Rule;
 pub(super) const WORDS: usize = 8;
 pub(super) const V4_WORDS: usize = 5;
 
-/// The words of a key:
+/// The words of a key; addresses, ports and identifiers as they lie in the packet:
 ///
 /// 0. IPv4: source and destination; IPv6: higher half of the source
 /// 1. ports (ICMP: identifier, type, code) << 32 | input port << 16 | protocol << 8 | shape
@@ -44,6 +44,8 @@ const LABEL_SHIFT: u32 = 44;
 const TOS_SHIFT: u32 = 36;
 const TTL_SHIFT: u32 = 28;
 const FLAGS_SHIFT: u32 = 16;
+/// The bits of the tag in word 2.
+const TCI: u64 = 0xffff;
 
 /// Which bits of what differs from packet to packet are part of keys. It is only ever widened,
 /// which makes a new epoch: keys of another epoch are never equal.
@@ -56,7 +58,7 @@ pub struct Interest {
 impl Default for Interest {
     fn default() -> Self {
         Self {
-            bits: 0xffff,
+            bits: TCI,
             epoch: 0,
         }
     }
@@ -142,7 +144,7 @@ impl Key {
                 let (header, _) = ip.split_first_chunk::<20>()?;
                 let size = layout.l4_offset - link_size;
                 shape |= u64::from(size / 4) << IHL_SHIFT;
-                words[0] = be64(header, 12);
+                words[0] = raw64(header, 12);
                 varying |= u64::from(header[1]) << TOS_SHIFT | u64::from(header[8]) << TTL_SHIFT;
                 ip.get(usize::from(size)..)?
             }
@@ -152,11 +154,11 @@ impl Key {
                     return None;
                 }
                 shape |= V6;
-                words[0] = be64(header, 8);
-                words[5] = be64(header, 16);
-                words[6] = be64(header, 24);
-                words[7] = be64(header, 32);
-                let start = be64(header, 0) >> 32;
+                words[0] = raw64(header, 8);
+                words[5] = raw64(header, 16);
+                words[6] = raw64(header, 24);
+                words[7] = raw64(header, 32);
+                let start = u64::from(u32::from_be(raw32(header, 0)));
                 varying |= (start & 0xf_ffff) << LABEL_SHIFT
                     | (start >> 20 & 0xff) << TOS_SHIFT
                     | u64::from(header[7]) << TTL_SHIFT;
@@ -169,9 +171,9 @@ impl Key {
                 let header = l4.first_chunk::<14>()?;
                 let flags = u16::from_be_bytes([header[12], header[13]]) & 0x0fff;
                 varying |= u64::from(flags) << FLAGS_SHIFT;
-                be32(header, 0)
+                raw32(header, 0)
             }
-            L4::Udp => be32(l4.first_chunk::<8>()?, 0),
+            L4::Udp => raw32(l4.first_chunk::<8>()?, 0),
             L4::Icmp | L4::Icmpv6 => {
                 let header = l4.first_chunk::<8>()?;
                 let &[kind, code, _, _, i0, i1, ..] = header;
@@ -190,7 +192,7 @@ impl Key {
                 if !echo || code != 0 {
                     return None;
                 }
-                u32::from_be_bytes([i0, i1, kind, code])
+                u32::from_ne_bytes([i0, i1, kind, code])
             }
             L4::None | L4::Sctp => return None,
         };
@@ -199,15 +201,15 @@ impl Key {
             | u64::from(layout.protocol) << 8
             | shape;
         words[2] = varying & interest.bits;
-        words[3] = be64(link, 0);
-        words[4] = u64::from(be32(link, 8)) << 32 | u64::from(interest.epoch);
+        words[3] = raw64(link, 0);
+        words[4] = u64::from(raw32(link, 8)) << 32 | u64::from(interest.epoch);
         Some(Self(words))
     }
 
     /// Reads key and layout, as [`Key::of`] and [`weir_packet::parse`] do, of what most packets
-    /// are: IPv4 without options, tag or fragment, UDP or TCP. Returns false if it is not such a
-    /// packet; nothing is then read.
-    #[inline]
+    /// are: [plain](Layout::plain). Returns false if it is not such a packet; nothing is then
+    /// read.
+    #[inline(always)]
     pub(crate) fn read_plain(
         head: &[u8],
         len: usize,
@@ -223,8 +225,9 @@ impl Key {
             return false;
         };
         let total = usize::from(be16(bytes, 16));
-        // Ethertype and version; the fragment's bits; both lengths.
-        if be32(bytes, 12) >> 8 != 0x0008_0045
+        // Version and header length; the fragment's bits; both lengths.
+        if bytes[12..14] != ether_type::IPV4.to_be_bytes()
+            || bytes[14] != 0x45
             || be16(bytes, 20) & 0x3fff != 0
             || total < IP + 8
             || LINK + total > len
@@ -232,59 +235,61 @@ impl Key {
             return false;
         }
         let number = bytes[23];
-        let mut varying = u64::from(bytes[15]) << TOS_SHIFT | u64::from(bytes[22]) << TTL_SHIFT;
-        let l4 = if number == protocol::UDP {
+        let mut flags = 0;
+        if number == protocol::UDP {
             let size = usize::from(be16(bytes, L4_AT + 4));
-            if size < 8 || size > total - IP {
+            // Most datagrams end with their packet.
+            if size != total - IP && (size < 8 || size > total - IP) {
                 return false;
             }
-            L4::Udp
         } else if number == protocol::TCP
             && let Some(header) = head.first_chunk::<{ L4_AT + 20 }>()
         {
-            let flags = be16(header, L4_AT + 12);
+            flags = be16(header, L4_AT + 12);
             let size = usize::from(flags >> 12) * 4;
             let room = (LINK + total).min(head.len()).saturating_sub(L4_AT);
             if size < 20 || size > room {
                 return false;
             }
-            varying |= u64::from(flags & 0x0fff) << FLAGS_SHIFT;
-            L4::Tcp
         } else {
             return false;
+        }
+        *layout = Layout::plain(number, (LINK + total) as u32);
+        let shape = (IP as u64 / 4) << IHL_SHIFT | u64::from(in_port.0) << 16;
+        // The words behind are of no meaning to a packet of IPv4.
+        let [first, second, third, fourth, fifth, ..] = &mut key.0;
+        *first = raw64(bytes, 26);
+        *second = u64::from(raw32(bytes, L4_AT)) << 32 | u64::from(number) << 8 | shape;
+        *third = if interest.bits & !TCI == 0 {
+            0
+        } else {
+            let varying = u64::from(bytes[15]) << TOS_SHIFT
+                | u64::from(bytes[22]) << TTL_SHIFT
+                | u64::from(flags & 0x0fff) << FLAGS_SHIFT;
+            varying & interest.bits
         };
-        *layout = Layout {
-            ether_type: ether_type::IPV4,
-            vlan_tags: 0,
-            protocol: number,
-            l3: L3::Ipv4,
-            l4,
-            fragment: Fragment::No,
-            l3_offset: LINK as u16,
-            l4_offset: L4_AT as u16,
-            l3_end: (LINK + total) as u32,
-            fragment_header_offset: 0,
-            malformed: None,
-        };
-        let shape = (IP as u64 / 4) << IHL_SHIFT;
-        let numbers = u64::from(be32(bytes, L4_AT)) << 32;
-        *key = Self([
-            be64(bytes, 26),
-            numbers | u64::from(in_port.0) << 16 | u64::from(number) << 8 | shape,
-            varying & interest.bits,
-            be64(bytes, 0),
-            u64::from(be32(bytes, 8)) << 32 | u64::from(interest.epoch),
-            0,
-            0,
-            0,
-        ]);
+        *fourth = raw64(bytes, 0);
+        *fifth = u64::from(raw32(bytes, 8)) << 32 | u64::from(interest.epoch);
         true
+    }
+
+    /// The protocol of its packets.
+    #[inline]
+    pub(crate) const fn protocol(&self) -> u8 {
+        (self.0[1] >> 8) as u8
     }
 
     /// Whether it is an IPv6 packet's.
     #[inline]
     pub(super) const fn is_v6(&self) -> bool {
         self.0[1] & V6 != 0
+    }
+
+    /// Whether a key has these words, which for one of an IPv4 packet are all.
+    #[inline]
+    pub(super) fn same_v4(&self, words: &[u64; V4_WORDS]) -> bool {
+        // Four as one array, so that the machine compares them in two steps.
+        self.0.first_chunk::<4>() == words.first_chunk::<4>() && self.0[4] == words[4]
     }
 
     /// Whether another key has these words, and `rest` behind them if it is an IPv6 key.
@@ -294,12 +299,7 @@ impl Key {
         words: &[u64; V4_WORDS],
         rest: impl FnOnce() -> &'a [u64; WORDS - V4_WORDS],
     ) -> bool {
-        let difference = self.0[0] ^ words[0]
-            | self.0[1] ^ words[1]
-            | self.0[2] ^ words[2]
-            | self.0[3] ^ words[3]
-            | self.0[4] ^ words[4];
-        difference == 0 && (!self.is_v6() || self.0[V4_WORDS..] == *rest())
+        self.same_v4(words) && (!self.is_v6() || self.0[V4_WORDS..] == *rest())
     }
 
     /// The flow key with which a packet of this key begins its way, and which bits of it are
@@ -308,7 +308,7 @@ impl Key {
         let words = &self.0;
         let in_port = ports.port(PortIndex((words[1] >> 16) as u16)).no;
         let (mut key, mut mask) = (FlowKey::ZERO, FlowKey::ZERO);
-        let numbers = words[1] >> 32;
+        let numbers = u64::from(u32::from_be((words[1] >> 32) as u32));
         let (ether_type, is_icmp) = match self.is_v6() {
             false => (0x0800, words[1] >> 8 & 0xff == u64::from(protocol::ICMP)),
             true => (0x86dd, words[1] >> 8 & 0xff == u64::from(protocol::ICMPV6)),
@@ -334,7 +334,9 @@ impl Key {
             set(at, 0, u64::MAX);
         }
         set(word::PORT, u64::from(in_port.0) << 32, u64::MAX);
-        let (dst_mac, src_mac) = (words[3] >> 16, words[3] << 48 >> 16 | words[4] >> 32);
+        let address = |at: usize| u64::from_be(words[at]);
+        let src_mac_end = u64::from(u32::from_be((words[4] >> 32) as u32));
+        let (dst_mac, src_mac) = (address(3) >> 16, address(3) << 48 >> 16 | src_mac_end);
         set(word::ETH_DST, dst_mac << 16 | ether_type, u64::MAX);
         let tci = match words[1] & TAGGED {
             0 => 0,
@@ -343,12 +345,12 @@ impl Key {
         set(word::ETH_SRC, src_mac << 16 | tci, u64::MAX);
         if self.is_v6() {
             set(word::IPV4, 0, u64::MAX);
-            set(word::IPV6_SRC, words[0], u64::MAX);
-            set(word::IPV6_SRC + 1, words[5], u64::MAX);
-            set(word::IPV6_DST, words[6], u64::MAX);
-            set(word::IPV6_DST + 1, words[7], u64::MAX);
+            set(word::IPV6_SRC, address(0), u64::MAX);
+            set(word::IPV6_SRC + 1, address(5), u64::MAX);
+            set(word::IPV6_DST, address(6), u64::MAX);
+            set(word::IPV6_DST + 1, address(7), u64::MAX);
         } else {
-            set(word::IPV4, words[0], u64::MAX);
+            set(word::IPV4, address(0), u64::MAX);
             for at in word::IPV6_SRC..word::IP {
                 set(at, 0, u64::MAX);
             }
@@ -382,18 +384,40 @@ impl KeyHash {
         }))
     }
 
+    /// What tells keys apart goes into a product with a secret, or is added to one. Both factors
+    /// of the last depend on the key, so that no change of it has the same effect twice.
     #[inline]
     pub(super) fn of(&self, key: &Key) -> u64 {
         let (words, secrets) = (&key.0, &self.0);
-        let mut left = fold(words[0] ^ secrets[0], words[1] ^ secrets[1]);
-        let right = fold(words[2] ^ secrets[2], words[3] ^ secrets[3]);
+        let mut more = 0;
         if key.is_v6() {
-            left ^= fold(words[5] ^ secrets[5], words[6] ^ secrets[6]);
-            left = fold(left ^ words[7], secrets[0] ^ secrets[6]);
+            more = fold(words[5] ^ secrets[5], words[6] ^ secrets[6]);
+            more = fold(more ^ words[7], secrets[0] ^ secrets[6]);
         }
-        fold(left ^ words[4], right ^ secrets[4])
+        self.with(more, key)
+    }
+
+    /// The same for a key of an IPv4 packet.
+    #[inline(always)]
+    pub(super) fn of_v4(&self, key: &Key) -> u64 {
+        self.with(0, key)
+    }
+
+    #[inline(always)]
+    fn with(&self, more: u64, key: &Key) -> u64 {
+        let (words, secrets) = (&key.0, &self.0);
+        let left = more ^ fold(words[0] ^ secrets[0], words[1] ^ secrets[1]);
+        // The lower halves: the epoch, which all keys share, and what most packets lack.
+        let mut right = words[4] ^ words[2] & LOW;
+        if words[2] & !LOW != 0 {
+            right ^= fold(words[2] ^ secrets[2], secrets[3]);
+        }
+        fold(left ^ words[3], right ^ secrets[4])
     }
 }
+
+/// The lower half of a word.
+const LOW: u64 = 0xffff_ffff;
 
 /// Both halves of the product.
 #[inline]
@@ -402,19 +426,21 @@ const fn fold(left: u64, right: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
+/// Eight bytes as they lie there.
 #[inline]
-fn be64<const N: usize>(bytes: &[u8; N], at: usize) -> u64 {
-    u64::from_be_bytes(std::array::from_fn(|byte| bytes[at + byte]))
+fn raw64<const N: usize>(bytes: &[u8; N], at: usize) -> u64 {
+    u64::from_ne_bytes(std::array::from_fn(|byte| bytes[at + byte]))
+}
+
+/// Four bytes as they lie there.
+#[inline]
+fn raw32<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
+    u32::from_ne_bytes(std::array::from_fn(|byte| bytes[at + byte]))
 }
 
 #[inline]
 fn be16<const N: usize>(bytes: &[u8; N], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
-}
-
-#[inline]
-fn be32<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
-    u32::from_be_bytes(std::array::from_fn(|byte| bytes[at + byte]))
 }
 
 #[cfg(test)]

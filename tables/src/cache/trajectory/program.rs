@@ -84,8 +84,8 @@ pub(crate) struct Passed {
 pub(crate) struct Program {
     /// What every packet needs of the plan.
     pub(crate) ops: Box<[Op]>,
-    /// The port, if that is all.
-    pub(crate) only: Option<PortIndex>,
+    /// If every packet leaves once and whole.
+    pub(super) quick: Option<Quick>,
     pub(crate) longest: u32,
     pub(crate) least_ttl: u8,
     pub(crate) plan: Box<Plan>,
@@ -98,6 +98,54 @@ pub(crate) struct Program {
     checked: u64,
     /// An entry that was made or checked since needs no check of its own.
     pub(crate) clean_since: u64,
+}
+
+/// What is done to a packet that leaves once, after which nothing is left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Quick {
+    pub(super) port: PortIndex,
+    pub(super) change: Change,
+}
+
+/// What is done to the bytes of a packet before it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Nothing,
+    /// It gets the entry's tuple.
+    Tuple,
+    /// The operations before the last.
+    Other,
+}
+
+impl Quick {
+    fn of(ops: &[Op]) -> Option<Self> {
+        let (&Op::Output(port), before) = ops.split_last()? else {
+            return None;
+        };
+        let change = match before {
+            [] => Change::Nothing,
+            [Op::EntryTuple] => Change::Tuple,
+            _ => Change::Other,
+        };
+        let in_place = before.iter().all(Op::is_in_place);
+        in_place.then_some(Self { port, change })
+    }
+}
+
+impl Op {
+    /// Whether it leaves length and place of a packet as they are, and cannot fail.
+    const fn is_in_place(&self) -> bool {
+        match self {
+            Self::Macs(_)
+            | Self::EntryTuple
+            | Self::Tuple(_)
+            | Self::Tos { .. }
+            | Self::Label { .. }
+            | Self::Ttl(_)
+            | Self::TtlLess(_) => true,
+            Self::Output(_) | Self::PushTag(_) | Self::PopTag | Self::Tci(_) => false,
+        }
+    }
 }
 
 /// Names a program.
@@ -149,10 +197,7 @@ impl Programs {
             return Some(id);
         }
         let program = Program {
-            only: match plan.ops[..] {
-                [Op::Output(port)] => Some(port),
-                _ => None,
-            },
+            quick: Quick::of(&plan.ops),
             ops: plan.ops.clone().into(),
             longest: plan.longest,
             least_ttl: plan.least_ttl,
@@ -195,14 +240,14 @@ impl Programs {
         }
     }
 
-    /// Counts a packet for all rules of the program, which is returned.
+    /// Counts packets, `bytes` in all, for all rules of the program, which is returned.
     #[inline]
-    pub(crate) fn count(&mut self, id: ProgramId, bytes: usize) -> &Program {
+    pub(crate) fn count(&mut self, id: ProgramId, packets: usize, bytes: usize) -> &Program {
         let program = &mut self.all[id.0 as usize];
         if program.packets == 0 {
             self.touched.push(id);
         }
-        program.packets += 1;
+        program.packets += packets as u32;
         program.bytes += bytes as u64;
         program
     }
