@@ -106,6 +106,12 @@ impl Stage {
         self.closer = Closer::Nothing;
     }
 
+    /// Whether it is a plain packet.
+    #[inline]
+    const fn is_plain(&self) -> bool {
+        self.plain_end > 0
+    }
+
     /// The layout of a frame that is there and no runt.
     fn layout(&self) -> Result<Layout, Closer> {
         match (self.plain_end, self.closer) {
@@ -250,7 +256,12 @@ impl Lcore {
         let mut installed = false;
         let mut next = 0;
         loop {
-            let quick = self.runs(&mut burst[next..], &stages[next..], installed, now, out);
+            let quick = match stages.get(next) {
+                Some(stage) if stage.is_plain() => {
+                    self.runs(&mut burst[next..], &stages[next..], installed, now, out)
+                }
+                Some(_) | None => 0,
+            };
             hits += quick as u64;
             let at = next + quick;
             let (Some(slot), Some(stage)) = (burst.get_mut(at), stages.get(at)) else {
@@ -427,7 +438,7 @@ impl Lcore {
     }
 
     /// One packet by way of an entry: first all checks, which write nothing, then all effects.
-    #[inline(never)]
+    #[inline]
     fn hit<F, O>(
         &mut self,
         id: EntryId,
