@@ -11,7 +11,7 @@ use std::sync::Arc;
 use weir_config::policy::{apply, read_flow_text};
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::{Frame, Tick, Tuple, VecFrame, parse};
-use weir_tables::classifier::HashSecret;
+use weir_tables::classifier::{Classifier, HashSecret};
 use weir_tables::field::Field;
 use weir_tables::flow_tables::FlowTables;
 use weir_tables::key::FlowKey;
@@ -21,11 +21,13 @@ use crate::captures::{Direction, Order, Traffic};
 use crate::failure::Failure;
 use crate::scenario::Scenario;
 
+mod conjunction;
 mod forwarder;
 mod meter;
 mod store;
 mod tracking;
 
+use conjunction::Groups;
 pub use forwarder::{Caches, Forwarder};
 pub use meter::{Cost, LEAST_SAMPLES, Meter};
 pub use store::{BURST, Store, load};
@@ -123,6 +125,13 @@ pub fn all(meter: &Meter, only: &str, progress: impl FnMut(&Line)) -> Result<Vec
     ] {
         sheet.with = format!("{rules} rules, {masks} masks");
         sheet.add("classify", || Ok(classify(meter, rules, masks)))?;
+    }
+    for groups in Groups::ALL {
+        for clauses in [10, 100, 1_000, 10_000] {
+            sheet.with = format!("{clauses} clauses");
+            let what = format!("classify, conjunctions: {}", groups.name());
+            sheet.add(&what, || Ok(conjunction::classify(meter, *groups, clauses)))?;
+        }
     }
     Ok(sheet.lines)
 }
@@ -262,25 +271,34 @@ fn opening(meter: &Meter, scenario: &Scenario) -> Result<Cost, Failure> {
 
 /// A look-up in one table; every key finds a rule.
 fn classify(meter: &Meter, rules: u32, masks: u32) -> Cost {
-    let mut tables = FlowTables::new(1, HashSecret(SECRET));
     let text: String = (0..rules)
         .map(|number| format!("{}\n", classify_rule(number, masks)))
         .collect();
-    let ports = |_: &str| None::<PortNo>;
-    let flows = read_flow_text("rules", &text, &ports).expect("it is right");
-    apply(&mut tables, &flows, Tick::ZERO).expect("it can be executed");
-    let snapshot = tables.snapshot(&Arc::default());
-    let table = snapshot
-        .table(weir_tables::action::TableId(0))
-        .expect("it has rules");
+    let table = table(&text);
     assert_eq!(table.masks(), masks as usize);
     let mut draws = fastrand::Rng::with_seed(1);
     let keys: Vec<FlowKey> = (0..1_000)
         .map(|_| classify_key(draws.u32(..rules)))
         .collect();
+    look_up(meter, &table, &keys)
+}
+
+/// Table 0 with the flows of `text`.
+fn table(text: &str) -> Classifier {
+    let mut tables = FlowTables::new(1, HashSecret(SECRET));
+    let ports = |_: &str| None::<PortNo>;
+    let flows = read_flow_text("rules", text, &ports).expect("it is right");
+    apply(&mut tables, &flows, Tick::ZERO).expect("it can be executed");
+    let snapshot = tables.snapshot(&Arc::default());
+    let table = snapshot.table(weir_tables::action::TableId(0));
+    table.expect("it has rules").clone()
+}
+
+/// What it costs to look up each of `keys`, which all find a rule.
+fn look_up(meter: &Meter, table: &Classifier, keys: &[FlowKey]) -> Cost {
     assert!(keys.iter().all(|key| table.lookup(key).is_some()));
     meter.measure(keys.len() as u64, || {
-        for key in &keys {
+        for key in keys {
             std::hint::black_box(table.lookup(key));
         }
     })
@@ -295,13 +313,15 @@ fn classify_rule(number: u32, masks: u32) -> String {
 }
 
 fn classify_key(number: u32) -> FlowKey {
+    ip_key(0x8000_0000, 0x0a00_0000 + number)
+}
+
+/// The key of an IPv4 packet of which only the addresses matter.
+fn ip_key(src: u32, dst: u32) -> FlowKey {
     let mut key = FlowKey::ZERO;
-    let mut set = |name: &str, value: u32| {
+    for (name, value) in [("eth_type", 0x0800), ("ip_src", src), ("ip_dst", dst)] {
         let field = Field::by_name(name).expect("a field");
         key.set_field(field, value.into());
-    };
-    set("eth_type", 0x0800);
-    set("ip_dst", 0x0a00_0000 + number);
-    set("ip_src", 0x8000_0000);
+    }
     key
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::action::TableId;
 use crate::classifier::MaskShape;
+use crate::field::Field;
 use crate::key::FlowKey;
 use crate::rule::Rule;
 
@@ -82,11 +83,19 @@ impl ChangeLog {
         {
             self.forgotten = oldest.generation;
         }
+        let (mut shape, mut values) = (Arc::clone(&rule.shape), rule.values.clone());
+        let mut matches = rule.matches();
+        if matches.term(Field::CONJ_ID).1 != 0 {
+            // No key tells the conjunction that a packet completes.
+            matches.clear(Field::CONJ_ID);
+            shape = Arc::new(MaskShape::new(matches.mask()));
+            values = shape.select(matches.key());
+        }
         self.changes.push_back(Arc::new(Change {
             generation,
             table: rule.table,
-            shape: Arc::clone(&rule.shape),
-            values: rule.values.clone(),
+            shape,
+            values,
         }));
     }
 

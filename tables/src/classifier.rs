@@ -14,19 +14,23 @@
 //!
 //! Threads: changed by the management thread; a clone (cheap: one reference per subtable) is
 //! immutable once published.
-//! Cost: one hash and at most one key compare per subtable visited.
+//! Cost: one hash and at most one key compare per subtable visited; the same again where a
+//! [conjunction] is complete.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::field::Field;
 use crate::key::FlowKey;
 use crate::rule::Rule;
 
+mod conjunction;
 mod shape;
 mod shard;
 #[cfg(test)]
 mod tests;
 
+use conjunction::Softs;
 pub use shape::MaskShape;
 use shard::Trie;
 
@@ -58,6 +62,7 @@ impl Classifier {
     }
 
     /// The rule of highest priority that matches `key`. If several of one priority match, any.
+    /// A rule that is a [clause](conjunction) is never the answer.
     pub fn lookup(&self, key: &FlowKey) -> Option<&Arc<Rule>> {
         self.search(key, |_| {})
     }
@@ -65,18 +70,77 @@ impl Classifier {
     /// The same; adds to `consulted` the bits of `key` that decided. Every key that agrees
     /// with this one in these bits has the same rule.
     pub fn lookup_consulting(&self, key: &FlowKey, consulted: &mut FlowKey) -> Option<&Arc<Rule>> {
-        self.search(key, |shape| shape.add_to(consulted))
+        let found = self.search(key, |shape| shape.add_to(consulted));
+        // What the other bits decide: no packet brings it.
+        consulted.set_field(Field::CONJ_ID, 0);
+        found
     }
 
     #[inline]
     fn search(&self, key: &FlowKey, mut visit: impl FnMut(&MaskShape)) -> Option<&Arc<Rule>> {
+        let mut best: Option<&Arc<Rule>> = None;
+        for (at, subtable) in self.subtables.iter().enumerate() {
+            if best.is_some_and(|best| best.priority >= subtable.best_priority) {
+                break;
+            }
+            visit(&subtable.shape);
+            if let Some(rules) = subtable.find(self.secret, key)
+                && best.is_none_or(|best| rules[0].priority > best.priority)
+            {
+                if rules[0].is_clause() {
+                    return self.search_softly(key, visit, best, at, rules);
+                }
+                best = Some(&rules[0]);
+            }
+        }
+        best
+    }
+
+    /// Goes on with a search that has met a clause, the first of `rules`, in subtable `at`.
+    #[inline(never)]
+    fn search_softly<'a>(
+        &'a self,
+        key: &FlowKey,
+        mut visit: impl FnMut(&MaskShape),
+        mut hard: Option<&'a Arc<Rule>>,
+        at: usize,
+        rules: &'a [Arc<Rule>],
+    ) -> Option<&'a Arc<Rule>> {
+        let mut softs = Softs::default();
+        softs.push(rules);
+        for subtable in &self.subtables[at + 1..] {
+            if hard.is_some_and(|hard| hard.priority >= subtable.best_priority) {
+                break;
+            }
+            visit(&subtable.shape);
+            if let Some(rules) = subtable.find(self.secret, key)
+                && hard.is_none_or(|hard| rules[0].priority > hard.priority)
+            {
+                if rules[0].is_clause() {
+                    softs.push(rules);
+                } else {
+                    hard = Some(&rules[0]);
+                }
+            }
+        }
+        let mut with_id = *key;
+        softs.resolve(hard, |id| {
+            with_id.set_field(Field::CONJ_ID, id.into());
+            self.search_hard(&with_id, &mut visit)
+        })
+    }
+
+    /// The best rule that is no clause. As in Open vSwitch, one with the match of a clause of
+    /// higher priority is not seen.
+    fn search_hard(&self, key: &FlowKey, mut visit: impl FnMut(&MaskShape)) -> Option<&Arc<Rule>> {
         let mut best: Option<&Arc<Rule>> = None;
         for subtable in &self.subtables {
             if best.is_some_and(|best| best.priority >= subtable.best_priority) {
                 break;
             }
             visit(&subtable.shape);
-            if let Some(rule) = subtable.find(self.secret, key)
+            if let Some([rule, ..]) = subtable.find(self.secret, key)
+                && !rule.is_clause()
                 && best.is_none_or(|best| rule.priority > best.priority)
             {
                 best = Some(rule);
@@ -92,7 +156,8 @@ impl Classifier {
 }
 
 impl Subtable {
-    fn find(&self, secret: HashSecret, key: &FlowKey) -> Option<&Arc<Rule>> {
+    /// The rules whose match accepts `key`, by descending priority; at least one.
+    fn find(&self, secret: HashSecret, key: &FlowKey) -> Option<&[Arc<Rule>]> {
         let hash = self.shape.hash_key(secret, key);
         self.rules
             .find(hash, |values| self.shape.covers(values, key))

@@ -10,12 +10,17 @@ use crate::field::{Access, Field, Prerequisite};
 use crate::key::Slot;
 use crate::port::PortNo;
 
+mod clauses;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use clauses::Clause;
 
 /// What a rule does.
 #[derive(Debug, Default)]
 pub struct Program {
+    /// The clauses of conjunctions that it is, by ascending ID; it then does nothing else.
+    pub(crate) clauses: Box<[Clause]>,
     /// The apply list.
     pub(crate) ops: Box<[Op]>,
     /// Where the packet goes on.
@@ -152,6 +157,7 @@ impl Program {
             });
         }
         Ok(Self {
+            clauses: clauses::compile(instructions)?,
             ops: ops.into(),
             goto_table: instructions.goto_table,
         })
@@ -203,10 +209,10 @@ fn compile_action(action: &Action) -> Result<Option<Op>, Unsupported> {
         Action::Ct(ct) => Op::Ct(Box::new(compile_ct(ct)?)),
         Action::CtClear => Op::CtClear,
         Action::Exit => Op::Exit,
-        Action::Note(_) => return Ok(None),
+        // A clause is looked for, not run.
+        Action::Note(_) | Action::Conjunction { .. } => return Ok(None),
         Action::Controller { .. } => return Err(Unsupported("CONTROLLER".into())),
         Action::Group(_) => return Err(Unsupported("group".into())),
-        Action::Conjunction { .. } => return Err(Unsupported("conjunction".into())),
     }))
 }
 
@@ -275,7 +281,6 @@ pub(crate) fn is_executed(field: Field) -> bool {
             | Field::TUN_FLAGS
             | Field::TUN_TTL
             | Field::TUN_TOS
-            | Field::CONJ_ID
             | Field::ACTSET_OUTPUT
             | Field::ND_TARGET
             | Field::ND_SLL

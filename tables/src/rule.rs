@@ -75,6 +75,12 @@ impl Rule {
         }
     }
 
+    /// Whether it is a clause of a conjunction, which no packet ever hits by itself.
+    #[inline]
+    pub fn is_clause(&self) -> bool {
+        !self.program.clauses.is_empty()
+    }
+
     /// The match, as text shows it.
     pub fn matches(&self) -> Match {
         Match::from_words(

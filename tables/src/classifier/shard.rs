@@ -48,9 +48,10 @@ impl Default for Trie {
 }
 
 impl Trie {
-    /// The best rule whose values satisfy `matches`.
-    pub(super) fn find(&self, hash: u64, matches: impl Fn(&[u64]) -> bool) -> Option<&Arc<Rule>> {
-        self.bucket(hash, matches).map(|bucket| &bucket.rules[0])
+    /// The rules whose values satisfy `matches`, by descending priority; at least one.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, matches: impl Fn(&[u64]) -> bool) -> Option<&[Arc<Rule>]> {
+        self.bucket(hash, matches).map(|bucket| &*bucket.rules)
     }
 
     /// The rule with these values and this priority.

@@ -4,23 +4,32 @@ use proptest::prelude::*;
 use weir_packet::Tick;
 
 use super::*;
-use crate::action::TableId;
+use crate::action::{Action, Instructions, TableId};
 use crate::field::Field;
 use crate::flow_mod::FlowFlags;
 use crate::matching::Match;
+use crate::program::Program;
 use crate::rule::RuleId;
 
 const SECRET: HashSecret = HashSecret(7);
 
+mod conjunction;
+
 /// A rule, as the linear list that is our oracle keeps it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Listed {
     priority: u16,
     matches: Match,
+    /// The conjunctions of which it is a clause.
+    clauses: Vec<Action>,
 }
 
 fn rule(set: &RuleSet, listed: &Listed, cookie: u64) -> Arc<Rule> {
     let shape = set.shape(listed.matches.mask());
+    let instructions = Instructions {
+        apply: listed.clauses.clone(),
+        ..Instructions::default()
+    };
     Arc::new(Rule {
         id: RuleId {
             slot: 0,
@@ -31,8 +40,8 @@ fn rule(set: &RuleSet, listed: &Listed, cookie: u64) -> Arc<Rule> {
         cookie,
         values: shape.select(listed.matches.key()),
         shape,
-        instructions: Arc::default(),
-        program: Arc::default(),
+        program: Arc::new(Program::compile(&instructions).expect("it can be executed")),
+        instructions: Arc::new(instructions),
         idle_timeout: 0,
         hard_timeout: 0,
         importance: 0,
@@ -55,7 +64,11 @@ fn listed() -> impl Strategy<Value = Listed> {
             let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
             let value = address * 0x0101_0101;
             matches.set(Field::IP_DST, u128::from(value & mask), u128::from(mask));
-            Listed { priority, matches }
+            Listed {
+                priority,
+                matches,
+                ..Listed::default()
+            }
         },
     )
 }
@@ -122,6 +135,7 @@ fn a_published_version_does_not_change() {
     let listed = Listed {
         priority: 5,
         matches,
+        ..Listed::default()
     };
     set.insert(rule(&set, &listed, 1));
     let before = set.classifier();
@@ -148,6 +162,7 @@ fn one_change_copies_one_shard() {
         Listed {
             priority: 1,
             matches,
+            ..Listed::default()
         }
     };
     for address in 0..20_000 {
@@ -179,6 +194,7 @@ fn an_equal_mask_shares_its_shape() {
         &Listed {
             priority: 1,
             matches,
+            ..Listed::default()
         },
         0,
     );

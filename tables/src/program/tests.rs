@@ -58,6 +58,38 @@ fn fields_without_a_place_in_the_key_are_not_executed() {
 }
 
 #[test]
+fn clauses_are_sorted_one_for_each_conjunction() {
+    let clause = |id, clause, clauses| Action::Conjunction {
+        id,
+        clause,
+        clauses,
+    };
+    let note = Action::Note(vec![1]);
+    let program = compile(vec![
+        clause(7, 2, 3),
+        note,
+        clause(1, 64, 64),
+        clause(7, 1, 3),
+    ]);
+    let of = |clause: &Clause| (clause.id, clause.bits, clause.all());
+    assert_eq!(
+        program
+            .expect("executed")
+            .clauses
+            .iter()
+            .map(of)
+            .collect::<Vec<_>>(),
+        [(1, 1 << 63, u64::MAX), (7, 0b011, 0b111)]
+    );
+    assert_eq!(
+        compile(vec![clause(1, 1, 2), Action::DecTtl])
+            .expect_err("it is refused")
+            .0,
+        "an action other than note beside conjunction"
+    );
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_by_name() {
     let ct = |ct: CtAction| Action::Ct(Box::new(ct));
     for (action, name) in [
@@ -65,14 +97,6 @@ fn what_cannot_be_done_is_refused_by_name() {
         (Action::Controller { max_len: 0 }, "CONTROLLER"),
         (Action::Output(PortNo::LOCAL), "output to LOCAL"),
         (Action::Output(PortNo::TABLE), "output to TABLE"),
-        (
-            Action::Conjunction {
-                id: 1,
-                clause: 1,
-                clauses: 2,
-            },
-            "conjunction",
-        ),
         (
             Action::Resubmit {
                 port: None,

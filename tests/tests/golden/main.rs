@@ -2,6 +2,7 @@
 
 mod cache;
 mod changes;
+mod conjunction;
 mod ct;
 mod drops;
 mod fields;

@@ -49,6 +49,8 @@ const MATCHES: &[&str] = &[
     "dl_src=01:00:00:00:00:00/01:00:00:00:00:00",
     "arp,arp_op=1",
     "ip,ct_state=+trk-inv,ct_nw_src=10.0.0.1",
+    "conj_id=1",
+    "conj_id=2,ip",
 ];
 
 /// Actions that are possible on every packet.
@@ -256,8 +258,18 @@ impl Choice {
     }
 }
 
+/// A clause of a conjunction; those of one conjunction have one priority.
+fn clause() -> impl Strategy<Value = String> {
+    let clause = (0..4_u8, 1..3_u8, 1..3_u8, prop::sample::select(MATCHES));
+    clause.prop_map(|(table, id, clause, matches)| {
+        let priority = 50 * u16::from(id);
+        format!("table={table},priority={priority},{matches} actions=conjunction({id},{clause}/2)")
+    })
+}
+
 fn policy() -> impl Strategy<Value = String> {
-    prop::collection::vec(rule(), 1..24).prop_map(|rules| rules.join("\n"))
+    let line = prop_oneof![5 => rule(), 1 => clause()];
+    prop::collection::vec(line, 1..24).prop_map(|rules| rules.join("\n"))
 }
 
 /// A packet, and where it comes in.

@@ -15,8 +15,6 @@ fn unsupported_actions_are_named() {
         ("actions=group:1", "group"),
         ("actions=CONTROLLER:65535", "CONTROLLER"),
         ("actions=LOCAL", "output to LOCAL"),
-        ("conj_id=1 actions=output:1", "field conj_id"),
-        ("actions=conjunction(1,1/2)", "conjunction"),
         ("actions=set_field:1->tun_id,output:1", "field tun_id"),
         ("actions=set_tunnel:1,output:1", "field tun_id"),
         (
