@@ -22,6 +22,7 @@ mod context;
 mod error;
 mod flags;
 mod flow;
+mod group;
 mod matches;
 mod names;
 mod number;
@@ -36,6 +37,9 @@ pub use flow::{
     Options, Spanned, Strictness, parse_actions, parse_filter, parse_flow, parse_flow_file,
     parse_match,
 };
+pub use group::{
+    GroupCommand, GroupOptions, parse_bundle_file, parse_group, parse_group_file, parse_group_id,
+};
 pub use port::PortNames;
 pub(crate) use print::flag_names;
-pub use print::{flow_text, instructions_text, match_text};
+pub use print::{flow_text, group_mod_text, group_text, instructions_text, match_text};

@@ -46,14 +46,22 @@ impl TableSet {
     }
 }
 
-/// A rule that came, went, or acts differently.
+/// Something that came, went, or acts differently.
 #[derive(Clone, Debug)]
 struct Change {
     /// The first snapshot with the change.
     generation: u64,
-    table: TableId,
-    shape: Arc<MaskShape>,
-    values: Box<[u64]>,
+    what: What,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Rule {
+        table: TableId,
+        shape: Arc<MaskShape>,
+        values: Box<[u64]>,
+    },
+    Group(u32),
 }
 
 /// The latest changes, oldest first.
@@ -69,6 +77,8 @@ pub struct ChangeLog {
 pub struct Known<'a> {
     /// The tables that were passed.
     pub tables: &'a TableSet,
+    /// The groups that were passed.
+    pub groups: &'a [u32],
     /// The key's bits, as the pass began.
     pub key: &'a FlowKey,
     /// Which of them are known, and were not written by an action.
@@ -78,11 +88,6 @@ pub struct Known<'a> {
 impl ChangeLog {
     /// Notes that `rule` came, went, or acts differently from snapshot `generation` on.
     pub(crate) fn note(&mut self, rule: &Rule, generation: u64) {
-        if self.changes.len() == CAPACITY
-            && let Some(oldest) = self.changes.pop_front()
-        {
-            self.forgotten = oldest.generation;
-        }
         let (mut shape, mut values) = (Arc::clone(&rule.shape), rule.values.clone());
         let mut matches = rule.matches();
         if matches.term(Field::CONJ_ID).1 != 0 {
@@ -91,23 +96,43 @@ impl ChangeLog {
             shape = Arc::new(MaskShape::new(matches.mask()));
             values = shape.select(matches.key());
         }
-        self.changes.push_back(Arc::new(Change {
-            generation,
-            table: rule.table,
+        let table = rule.table;
+        let what = What::Rule {
+            table,
             shape,
             values,
-        }));
+        };
+        self.push(Change { generation, what });
     }
 
-    /// Whether any change after snapshot `generation` was in one of `tables`.
-    pub fn touch(&self, generation: u64, tables: &TableSet) -> bool {
+    /// Notes that a group came, went, or chooses or acts differently from snapshot `generation`
+    /// on.
+    pub(crate) fn note_group(&mut self, id: u32, generation: u64) {
+        let what = What::Group(id);
+        self.push(Change { generation, what });
+    }
+
+    fn push(&mut self, change: Change) {
+        if self.changes.len() == CAPACITY
+            && let Some(oldest) = self.changes.pop_front()
+        {
+            self.forgotten = oldest.generation;
+        }
+        self.changes.push_back(Arc::new(change));
+    }
+
+    /// Whether any change after snapshot `generation` was in one of `tables` or of `groups`.
+    pub fn touch(&self, generation: u64, tables: &TableSet, groups: &[u32]) -> bool {
         generation < self.forgotten
             || self
                 .changes
                 .iter()
                 .rev()
                 .take_while(|change| change.generation > generation)
-                .any(|change| tables.contains(change.table))
+                .any(|change| match &change.what {
+                    What::Rule { table, .. } => tables.contains(*table),
+                    What::Group(id) => groups.contains(id),
+                })
     }
 
     /// Whether any change after snapshot `generation` may concern packets of which `known` is
@@ -121,15 +146,18 @@ impl ChangeLog {
             .iter()
             .rev()
             .take_while(|change| change.generation > generation);
-        newer.into_iter().any(|change| {
-            known.tables.contains(change.table)
-                && change
-                    .shape
-                    .pairs()
-                    .zip(&change.values)
-                    .all(|((at, mask), value)| {
+        newer.into_iter().any(|change| match &change.what {
+            What::Rule {
+                table,
+                shape,
+                values,
+            } => {
+                known.tables.contains(*table)
+                    && shape.pairs().zip(values).all(|((at, mask), value)| {
                         (known.key.words()[at] ^ value) & mask & known.mask.words()[at] == 0
                     })
+            }
+            What::Group(id) => known.groups.contains(id),
         })
     }
 }

@@ -35,6 +35,7 @@ reasons! {
     TableMiss "table_miss" "No rule of a table matched.";
     ActionDrop "action_drop" "The rules that matched send the packet nowhere.";
     OutputToInPort "output_to_in_port" "The only output is the port the packet came from.";
+    NoBucket "no_bucket" "The group has no bucket that is live, or is gone.";
     UnknownPort "unknown_port" "The rule's output port does not exist.";
     MtuExceeded "mtu_exceeded" "The packet is larger than the output port's MTU.";
     TxFull "tx_full" "The output queue refused the frame.";

@@ -11,6 +11,7 @@
 //! Cost: a strict change costs one shard; a change by wildcards looks at the rules of the
 //! tables named.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use weir_packet::Tick;
@@ -22,17 +23,21 @@ use crate::classifier::{HashSecret, RuleSet};
 use crate::counters::{RuleCount, RuleCounters};
 use crate::field::Field;
 use crate::flow_mod::{Command, FlowMod};
+use crate::group::{Group, GroupTable};
+use crate::group_mod::{BundleStep, GroupMod};
 use crate::matching::Match;
 use crate::port::{PortNo, PortTable};
 use crate::program::{Program, Unsupported, is_executed};
-use crate::rule::Rule;
+use crate::rule::{Rule, RuleId};
 use crate::slot_table::SlotTable;
 use crate::snapshot::Snapshot;
 
+mod groups;
 mod slots;
 #[cfg(test)]
 mod tests;
 
+pub use groups::{GroupCount, GroupModError};
 use slots::Slots;
 
 /// Why a flow-mod is refused.
@@ -45,6 +50,12 @@ pub enum FlowModError {
     /// same packet.
     #[error("another rule of the same priority overlaps (check_overlap)")]
     Overlap,
+    /// It sends to a group that is not there.
+    #[error("there is no group {0} (OFPBAC_BAD_OUT_GROUP)")]
+    NoGroup(u32),
+    /// It is about groups, and this is why.
+    #[error(transparent)]
+    Group(#[from] GroupModError),
 }
 
 /// The tables.
@@ -52,6 +63,9 @@ pub enum FlowModError {
 pub struct FlowTables {
     secret: HashSecret,
     tables: Vec<RuleSet>,
+    groups: GroupTable,
+    /// The rules that send to each group.
+    senders: Senders,
     slots: Slots,
     by_slot: SlotTable,
     changes: ChangeLog,
@@ -60,6 +74,9 @@ pub struct FlowTables {
     generation: u64,
     sequence: u64,
 }
+
+/// By group, the rules that send to it, by slot.
+type Senders = BTreeMap<u32, BTreeMap<u32, Arc<Rule>>>;
 
 /// What a bundle changed, in numbers of rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,14 +93,23 @@ pub struct Applied {
 enum Undo {
     Remove(Arc<Rule>),
     Insert(Arc<Rule>),
+    RemoveGroup(Arc<Group>),
+    InsertGroup(Arc<Group>),
+}
+
+/// One step of a bundle.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Flow(&'a FlowMod),
+    Group(&'a GroupMod),
 }
 
 /// A bundle being applied.
 #[derive(Default)]
 struct Journal {
     undo: Vec<Undo>,
-    /// Rules taken out; their slots are free once the bundle stands.
-    removed: Vec<Arc<Rule>>,
+    /// Slots of what was taken out; they are free once the bundle stands.
+    removed: Vec<RuleId>,
     applied: Applied,
 }
 
@@ -94,6 +120,8 @@ impl FlowTables {
         Self {
             secret,
             tables,
+            groups: GroupTable::default(),
+            senders: BTreeMap::new(),
             slots: Slots::default(),
             by_slot: SlotTable::default(),
             changes: ChangeLog::default(),
@@ -118,6 +146,7 @@ impl FlowTables {
         Snapshot {
             generation: self.generation,
             tables,
+            groups: self.groups.clone(),
             ports: Arc::clone(ports),
             rules: self.by_slot.clone(),
             changes: self.changes.clone(),
@@ -142,16 +171,44 @@ impl FlowTables {
     /// # Errors
     /// The index of the flow-mod that was refused, and why; nothing is then changed.
     pub fn apply(&mut self, mods: &[FlowMod], now: Tick) -> Result<Applied, (usize, FlowModError)> {
+        self.apply_steps(mods.iter().map(Step::Flow), now)
+    }
+
+    /// Applies all of `steps` in order; a flow may send to a group of an earlier step.
+    ///
+    /// # Errors
+    /// The index of the step that was refused, and why; nothing is then changed.
+    pub fn apply_bundle(
+        &mut self,
+        steps: &[BundleStep],
+        now: Tick,
+    ) -> Result<Applied, (usize, FlowModError)> {
+        let steps = steps.iter().map(|step| match step {
+            BundleStep::Flow(change) => Step::Flow(change),
+            BundleStep::Group(change) => Step::Group(change),
+        });
+        self.apply_steps(steps, now)
+    }
+
+    fn apply_steps<'a>(
+        &mut self,
+        steps: impl Iterator<Item = Step<'a>>,
+        now: Tick,
+    ) -> Result<Applied, (usize, FlowModError)> {
         let mut journal = Journal::default();
-        for (at, change) in mods.iter().enumerate() {
-            if let Err(error) = self.apply_one(change, now, &mut journal) {
+        for (at, step) in steps.enumerate() {
+            let done = match step {
+                Step::Flow(change) => self.apply_one(change, now, &mut journal),
+                Step::Group(change) => self.apply_group(change, now, &mut journal),
+            };
+            if let Err(error) = done {
                 self.roll_back(journal);
                 return Err((at, error));
             }
         }
-        // The snapshot that no longer has these rules is the next one.
-        for rule in journal.removed {
-            self.slots.retire(rule.id, self.generation + 1);
+        // The snapshot that no longer has these is the next one.
+        for id in journal.removed {
+            self.slots.retire(id, self.generation + 1);
         }
         Ok(journal.applied)
     }
@@ -179,12 +236,17 @@ impl FlowTables {
 
     /// What `rule` counted, over all lcores.
     pub fn count(&self, rule: &Rule) -> RuleCount {
+        self.count_of(rule.id)
+    }
+
+    /// What was counted at a slot, over all lcores.
+    fn count_of(&self, id: RuleId) -> RuleCount {
         let mut sum = RuleCount::default();
-        // A rule that was not published yet may have no cells.
+        // What was not published yet may have no cells.
         for count in self
             .counters
             .iter()
-            .filter_map(|lcore| lcore.try_read(rule.id.slot))
+            .filter_map(|lcore| lcore.try_read(id.slot))
         {
             sum.packets += count.packets;
             sum.bytes += count.bytes;
@@ -222,6 +284,7 @@ impl FlowTables {
             Command::Modify | Command::ModifyStrict => {
                 check_support(change)?;
                 let program = Arc::new(Program::compile(&change.instructions)?);
+                self.check_groups(&change.instructions)?;
                 let rules = self.select(change);
                 if rules.is_empty() && change.cookie_filter.is_none() {
                     return self.add(change, now, journal);
@@ -249,6 +312,7 @@ impl FlowTables {
     ) -> Result<(), FlowModError> {
         check_support(change)?;
         let program = Arc::new(Program::compile(&change.instructions)?);
+        self.check_groups(&change.instructions)?;
         let table = change.table.unwrap_or_default();
         let rules = &self.tables[usize::from(table.0)];
         if change.flags.check_overlap && rules.iter().any(|rule| overlaps(change, rule)) {
@@ -277,7 +341,7 @@ impl FlowTables {
             None => journal.applied.added += 1,
             Some(replaced) => {
                 journal.applied.modified += 1;
-                journal.removed.push(replaced);
+                journal.removed.push(replaced.id);
             }
         }
         Ok(())
@@ -317,14 +381,14 @@ impl FlowTables {
         let replaced = self.put(&modified, journal);
         journal.applied.modified += 1;
         if id != rule.id {
-            journal.removed.extend(replaced);
+            journal.removed.extend(replaced.map(|before| before.id));
         }
     }
 
     fn delete(&mut self, rule: &Arc<Rule>, journal: &mut Journal) {
         if let Some(removed) = self.take_out(rule) {
-            journal.undo.push(Undo::Insert(Arc::clone(&removed)));
-            journal.removed.push(removed);
+            journal.removed.push(removed.id);
+            journal.undo.push(Undo::Insert(removed));
             journal.applied.deleted += 1;
         }
     }
@@ -352,6 +416,8 @@ impl FlowTables {
                         self.slots.retire(after.id, self.generation);
                     }
                 }
+                Undo::RemoveGroup(group) => self.take_back_group(&group),
+                Undo::InsertGroup(before) => self.put_back_group(before),
             }
         }
     }
@@ -361,8 +427,10 @@ impl FlowTables {
         let replaced = self.tables[usize::from(rule.table.0)].insert(Arc::clone(rule));
         if let Some(before) = &replaced {
             self.by_slot.remove(before.id.slot);
+            self.forget_sender(before);
         }
         self.by_slot.insert(rule);
+        self.note_sender(rule);
         self.changes.note(rule, self.generation + 1);
         self.interest.widen(rule);
         replaced
@@ -372,6 +440,7 @@ impl FlowTables {
     fn take_out(&mut self, rule: &Rule) -> Option<Arc<Rule>> {
         let removed = self.tables[usize::from(rule.table.0)].remove(rule)?;
         self.by_slot.remove(removed.id.slot);
+        self.forget_sender(&removed);
         self.changes.note(&removed, self.generation + 1);
         Some(removed)
     }
@@ -426,9 +495,9 @@ fn names(query: &FlowMod, rule: &Rule) -> bool {
     let port = query
         .out_port
         .is_none_or(|port| outputs_to(&rule.instructions, port));
-    let group = query.out_group.is_none_or(|group| {
-        actions(&rule.instructions).any(|action| *action == Action::Group(group))
-    });
+    let group = query
+        .out_group
+        .is_none_or(|group| groups_of(&rule.instructions).any(|other| other == group));
     table && cookie && port && group && {
         if strict {
             rule.priority == query.priority && rule.matches() == query.matches
@@ -466,6 +535,14 @@ fn overlaps(change: &FlowMod, rule: &Rule) -> bool {
 
 fn outputs_to(instructions: &Instructions, port: PortNo) -> bool {
     actions(instructions).any(|action| *action == Action::Output(port))
+}
+
+/// The groups that a rule sends to.
+fn groups_of(instructions: &Instructions) -> impl Iterator<Item = u32> {
+    actions(instructions).filter_map(|action| match action {
+        Action::Group(id) => Some(*id),
+        _ => None,
+    })
 }
 
 fn actions(instructions: &Instructions) -> impl Iterator<Item = &Action> {

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod action_set;
 pub mod cache;
 pub mod changes;
 pub mod classifier;
@@ -18,6 +19,8 @@ mod extract;
 pub mod field;
 pub mod flow_mod;
 pub mod flow_tables;
+pub mod group;
+pub mod group_mod;
 pub mod key;
 pub mod lcore;
 pub mod mac_table;

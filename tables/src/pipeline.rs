@@ -31,6 +31,7 @@ use crate::rule::Rule;
 use crate::snapshot::Snapshot;
 
 mod ct;
+mod group;
 mod key_access;
 mod normal;
 mod output;
@@ -80,6 +81,8 @@ pub(crate) struct Journey<'a, O> {
     lookups: u32,
     /// Of the first pass.
     hash: PassHash,
+    /// Buckets run.
+    buckets: u32,
     /// The notes of passes that walk the tables and are to be remembered.
     records: &'a mut Records,
     /// Outputs attempted, and drops counted.
@@ -141,6 +144,7 @@ impl<'a, O> Journey<'a, O> {
             now,
             lookups: 0,
             hash: PassHash::NONE,
+            buckets: 0,
             effects: 0,
             reason: DropReason::ActionDrop,
         }
@@ -179,7 +183,22 @@ impl<'a, O> Journey<'a, O> {
     fn passes<F>(
         &mut self,
         packet: &mut Packet<F>,
-        mut table: TableId,
+        table: TableId,
+        depth: u32,
+    ) -> Option<(PortIndex, Changes)>
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        self.pass(packet, table, depth);
+        self.further_passes(packet, depth)
+    }
+
+    /// The passes and buckets that are pending, and those that follow from them on the same
+    /// frame. Returns where the frame is to be sent in the end, if anywhere.
+    fn further_passes<F>(
+        &mut self,
+        packet: &mut Packet<F>,
         mut depth: u32,
     ) -> Option<(PortIndex, Changes)>
     where
@@ -187,19 +206,19 @@ impl<'a, O> Journey<'a, O> {
         O: Output<F>,
     {
         loop {
-            self.counters.passes.add(1);
-            self.pass(packet, table, depth);
-            match packet.take_pending()? {
+            let pending = packet.take_pending()?;
+            depth += 1;
+            match pending {
                 Pending::Output { port, changes } => return Some((port, changes)),
                 Pending::Recirculate {
-                    table: next,
+                    table,
                     zone,
                     changes,
                 } => {
                     packet.recirculate(zone, changes);
-                    table = next;
-                    depth += 1;
+                    self.pass(packet, table, depth);
                 }
+                Pending::Bucket(bucket) => self.bucket(packet, bucket, depth),
             }
         }
     }
@@ -210,6 +229,7 @@ impl<'a, O> Journey<'a, O> {
         F: Frame,
         O: Output<F>,
     {
+        self.counters.passes.add(1);
         // The fork of a pass may begin while that pass is being noted.
         let outer = self.records.suspend();
         match self.remembered(packet, table, depth) {
@@ -218,11 +238,11 @@ impl<'a, O> Journey<'a, O> {
                     let (tables, written) = megaflows.facts(path);
                     trace.passed(tables, written, None);
                 }
-                self.replay(packet, path, table, depth);
+                self.replay(packet, path, depth);
             }
             Remembered::Nothing => {
                 let start = *packet.key();
-                self.walk_noting(packet, table, depth);
+                self.walk_noting(packet, table, None, depth);
                 if let (Some(record), Some(megaflows)) =
                     (self.records.current(), &mut self.megaflows)
                 {
@@ -230,7 +250,7 @@ impl<'a, O> Journey<'a, O> {
                 }
             }
             Remembered::Path(_) | Remembered::NoMatter if self.is_traced() => {
-                self.walk_noting(packet, table, depth);
+                self.walk_noting(packet, table, None, depth);
             }
             Remembered::Path(_) | Remembered::NoMatter => {
                 self.walk(packet, table, None, depth);
@@ -239,14 +259,44 @@ impl<'a, O> Journey<'a, O> {
         self.records.resume(outer);
     }
 
+    /// One pass with `lookup_port` in place of in_port during the first look-up, which the cache
+    /// does not know.
+    fn pass_as<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        table: TableId,
+        lookup_port: Option<PortNo>,
+        depth: u32,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
+        if lookup_port.is_none() {
+            return self.pass(packet, table, depth);
+        }
+        self.counters.passes.add(1);
+        let outer = self.records.suspend();
+        if self.is_traced() {
+            self.walk_noting(packet, table, lookup_port, depth);
+        } else {
+            self.walk(packet, table, lookup_port, depth);
+        }
+        self.records.resume(outer);
+    }
+
     /// Walks through the tables and notes how.
-    fn walk_noting<F>(&mut self, packet: &mut Packet<F>, table: TableId, depth: u32)
-    where
+    fn walk_noting<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        table: TableId,
+        lookup_port: Option<PortNo>,
+        depth: u32,
+    ) where
         F: Frame,
         O: Output<F>,
     {
         self.records.begin(table, depth);
-        self.walk(packet, table, None, depth);
+        self.walk(packet, table, lookup_port, depth);
         if let (Some(trace), Some(record)) = (&mut self.trace, self.records.current()) {
             trace.passed(&record.tables, &record.written, Some(&record.consulted));
         }
@@ -281,7 +331,7 @@ impl<'a, O> Journey<'a, O> {
     }
 
     /// Takes the steps that the cache remembers.
-    fn replay<F>(&mut self, packet: &mut Packet<F>, path: PathId, table: TableId, depth: u32)
+    fn replay<F>(&mut self, packet: &mut Packet<F>, path: PathId, depth: u32)
     where
         F: Frame,
         O: Output<F>,
@@ -290,7 +340,7 @@ impl<'a, O> Journey<'a, O> {
         while let Some(megaflows) = &self.megaflows {
             let steps = megaflows.steps(path, at);
             for &step in steps.as_slice() {
-                if self.replay_step(packet, step, table, depth) == Flow::Exit {
+                if self.replay_step(packet, step, depth) == Flow::Exit {
                     return;
                 }
             }
@@ -303,13 +353,7 @@ impl<'a, O> Journey<'a, O> {
 
     /// Takes one step that the cache remembers.
     #[inline]
-    fn replay_step<F>(
-        &mut self,
-        packet: &mut Packet<F>,
-        step: Step,
-        table: TableId,
-        depth: u32,
-    ) -> Flow
+    fn replay_step<F>(&mut self, packet: &mut Packet<F>, step: Step, depth: u32) -> Flow
     where
         F: Frame,
         O: Output<F>,
@@ -320,9 +364,9 @@ impl<'a, O> Journey<'a, O> {
             Step::Matched { slot } => self.matched(packet, slot),
             Step::Run { slot, op, nesting } => {
                 let rule = self.snapshot.rules.rule(slot);
-                let op = rule.and_then(|rule| rule.program.ops.get(usize::from(op)));
-                let op = op.expect("a path whose rules changed is not taken");
-                if self.step(packet, op, table, depth + u32::from(nesting)) == Flow::Exit {
+                let rule = rule.expect("a path whose rules changed is not taken");
+                let op = &rule.program.ops[usize::from(op)];
+                if self.step(packet, op, rule.table, depth + u32::from(nesting)) == Flow::Exit {
                     return Flow::Exit;
                 }
             }
@@ -437,6 +481,7 @@ impl<'a, O> Journey<'a, O> {
                 let value = packet.key().read_bits(bits);
                 self.output_to_value(packet, value, depth);
             }
+            Op::Group(id) => self.group(packet, *id, table, depth),
             Op::Normal => self.normal(packet, depth),
             Op::Flood => self.flood(packet, depth),
             Op::InPort => self.output_to_in_port(packet, depth),

@@ -136,6 +136,8 @@ impl std::fmt::Debug for VlanSet {
 #[derive(Clone, Debug, Default)]
 pub struct PortTable {
     ports: Vec<PortConfig>,
+    /// Ports without a link, by index; few.
+    down: Vec<PortIndex>,
     by_no: HashMap<PortNo, PortIndex, foldhash::fast::RandomState>,
 }
 
@@ -150,7 +152,26 @@ impl PortTable {
             let before = by_no.insert(port.no, PortIndex(at));
             assert!(before.is_none(), "port number {} is used twice", port.no);
         }
-        Self { ports, by_no }
+        Self {
+            ports,
+            down: Vec::new(),
+            by_no,
+        }
+    }
+
+    /// The same ports, of which those that `is_up` refuses have no link.
+    #[must_use]
+    pub fn with_links(&self, is_up: impl Fn(PortNo) -> bool) -> Self {
+        let down = self.iter().filter(|(_, port)| !is_up(port.no));
+        Self {
+            down: down.map(|(index, _)| index).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the port at `index` has a link. Only groups ask: a frame is handed to any port.
+    pub fn is_up(&self, index: PortIndex) -> bool {
+        !self.down.contains(&index)
     }
 
     /// The port with this number.

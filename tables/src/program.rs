@@ -32,6 +32,8 @@ pub struct Program {
 pub(crate) enum Op {
     Output(PortNo),
     OutputField(Bits),
+    /// Runs buckets of this group on copies of the packet.
+    Group(u32),
     Normal,
     Flood,
     InPort,
@@ -75,7 +77,9 @@ impl Op {
             | Self::PopVlan
             | Self::DecTtl
             | Self::Ct(_) => true,
-            Self::Output(_)
+            // What a group reads is noted where it chooses.
+            Self::Group(_)
+            | Self::Output(_)
             | Self::Flood
             | Self::InPort
             | Self::Set { .. }
@@ -162,10 +166,23 @@ impl Program {
             goto_table: instructions.goto_table,
         })
     }
+
+    /// Compiles a list of actions, in the order in which they are executed.
+    ///
+    /// # Errors
+    /// As [`Program::compile`].
+    pub(crate) fn of_list(actions: &[&Action]) -> Result<Self, Unsupported> {
+        Ok(Self {
+            ops: compile_list(actions.iter().copied())?,
+            ..Self::default()
+        })
+    }
 }
 
-fn compile_list(actions: &[Action]) -> Result<Box<[Op]>, Unsupported> {
-    let mut ops = Vec::with_capacity(actions.len());
+fn compile_list<'a>(
+    actions: impl IntoIterator<Item = &'a Action>,
+) -> Result<Box<[Op]>, Unsupported> {
+    let mut ops = Vec::new();
     for action in actions {
         ops.extend(compile_action(action)?);
     }
@@ -212,7 +229,7 @@ fn compile_action(action: &Action) -> Result<Option<Op>, Unsupported> {
         // A clause is looked for, not run.
         Action::Note(_) | Action::Conjunction { .. } => return Ok(None),
         Action::Controller { .. } => return Err(Unsupported("CONTROLLER".into())),
-        Action::Group(_) => return Err(Unsupported("group".into())),
+        Action::Group(id) => Op::Group(*id),
     }))
 }
 

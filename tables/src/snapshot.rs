@@ -11,6 +11,7 @@ use crate::cache::Interest;
 use crate::changes::ChangeLog;
 use crate::classifier::Classifier;
 use crate::counters::RuleCounters;
+use crate::group::GroupTable;
 use crate::port::PortTable;
 use crate::slot_table::SlotTable;
 
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// By table number; `None`: no rules.
     pub tables: Vec<Option<Arc<Classifier>>>,
+    /// The groups.
+    pub groups: GroupTable,
     /// The ports.
     pub ports: Arc<PortTable>,
     /// The rules, by slot.

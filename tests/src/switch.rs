@@ -24,11 +24,15 @@
 //!
 //! It runs [`Lcore`], the code of the poll loop; only devices and threads are missing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use weir_config::show::{FlowRow, Statistics};
-use weir_config::text::{Options, Strictness, parse_filter, parse_flow_file};
+use weir_config::text::{
+    GroupOptions, Options, Strictness, group_text, parse_bundle_file, parse_filter,
+    parse_flow_file, parse_group_file,
+};
 use weir_ct::{DumpStyle, Entry, Filter, Settings};
 use weir_packet::{Tick, VecFrame, text};
 use weir_tables::cache::CacheStats;
@@ -36,11 +40,13 @@ use weir_tables::classifier::HashSecret;
 use weir_tables::counters::{LcoreCounters, RuleCount};
 use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::flow_tables::{Applied, FlowTables};
+use weir_tables::group::Group;
+use weir_tables::group_mod::BundleStep;
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
 use weir_tables::mac_table::MacEntry;
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortIndex, PortNo, PortTable};
-use weir_tables::rule::Rule;
+use weir_tables::rule::{Rule, RuleId};
 
 mod account;
 mod builder;
@@ -55,6 +61,8 @@ pub struct Switch {
     lcore: Twin,
     /// The same with other caches, in the order of [`Self::OTHERS`].
     others: Vec<Twin>,
+    /// Ports without a link.
+    down: BTreeSet<u32>,
     now: Tick,
     /// Frames sent and not yet looked at, by port index.
     sent: Vec<Vec<VecFrame>>,
@@ -103,7 +111,12 @@ impl Twin {
 
     /// What `rule` counted here.
     fn count(&self, rule: &Rule) -> RuleCount {
-        self.lcore.snapshot().counters[self.index].read(rule.id.slot)
+        self.count_at(rule.id.slot)
+    }
+
+    /// What was counted here at a slot.
+    fn count_at(&self, slot: u32) -> RuleCount {
+        self.lcore.snapshot().counters[self.index].read(slot)
     }
 
     fn connections(&mut self, now: Tick) -> Vec<Entry> {
@@ -200,6 +213,7 @@ impl Switch {
                 .collect(),
             sent: ports.iter().map(|_| Vec::new()).collect(),
             ports,
+            down: BTreeSet::new(),
             // Not zero: a time that was never set must not look like now.
             now: Tick::from_millis(1_000_000),
             every_packet_is_looked_at: true,
@@ -315,6 +329,76 @@ impl Switch {
         self.apply(&mods)
     }
 
+    /// Changes groups: one per line, all of them or none; a line may begin with `modify` and the
+    /// like. The lcore obeys at once.
+    ///
+    /// # Errors
+    /// The first error's text; then nothing was changed.
+    pub fn change_groups(&mut self, groups: &str) -> Result<(), String> {
+        let options = GroupOptions {
+            name: "groups",
+            ..GroupOptions::default()
+        };
+        let read = parse_group_file(groups, &options)
+            .map_err(|errors| errors.first().map(ToString::to_string).unwrap_or_default())?;
+        let steps: Vec<_> = read
+            .into_iter()
+            .map(|group| BundleStep::Group(group.value))
+            .collect();
+        self.apply_bundle(&steps)
+    }
+
+    /// Executes a bundle of flow and group lines, all of them or none.
+    ///
+    /// # Errors
+    /// The first error's text; then nothing was changed.
+    pub fn bundle(&mut self, text: &str) -> Result<(), String> {
+        let read = parse_bundle_file("bundle", text, &())
+            .map_err(|errors| errors.first().map(ToString::to_string).unwrap_or_default())?;
+        let steps: Vec<_> = read.into_iter().map(|step| step.value).collect();
+        self.apply_bundle(&steps)
+    }
+
+    fn apply_bundle(&mut self, steps: &[BundleStep]) -> Result<(), String> {
+        self.tables
+            .apply_bundle(steps, self.now)
+            .map_err(|(at, error)| format!("line {}: {error}", at + 1))?;
+        self.publish();
+        Ok(())
+    }
+
+    /// The link of port `no` comes or goes.
+    pub fn link(&mut self, no: u32, up: bool) {
+        if up {
+            self.down.remove(&no);
+        } else {
+            self.down.insert(no);
+        }
+        let ports = self.ports.with_links(|port| !self.down.contains(&port.0));
+        self.ports = Arc::new(ports);
+        self.tables.links_changed(&[PortNo(no)]);
+        self.publish();
+    }
+
+    /// The lines of `dump-groups`.
+    pub fn groups(&self) -> Vec<String> {
+        let groups = self.tables.groups();
+        let text = |group: &Arc<Group>| group_text(&group.spec).to_string();
+        groups.iter().map(text).collect()
+    }
+
+    /// What group `id` counted in packets: in all, and by bucket.
+    ///
+    /// # Panics
+    /// If there is no such group.
+    pub fn group_packets(&self, id: u32) -> (u64, Vec<u64>) {
+        let group = self.tables.group(id);
+        let group = group.unwrap_or_else(|| panic!("there is no group {id}"));
+        let packets = |id: RuleId| self.lcore.count_at(id.slot).packets;
+        let buckets = group.bucket_counters().map(packets).collect();
+        (packets(group.counters), buckets)
+    }
+
     /// As [`Switch::change_flows`], of flow-mods.
     ///
     /// # Errors
@@ -324,13 +408,17 @@ impl Switch {
             .tables
             .apply(mods, self.now)
             .map_err(|(at, error)| format!("flow {}: {error}", at + 1))?;
+        self.publish();
+        Ok(applied)
+    }
+
+    fn publish(&mut self) {
         let snapshot = Arc::new(self.tables.snapshot(&self.ports));
         let generation = snapshot.generation;
         for twin in self.twins() {
             drop(twin.lcore.refresh(Arc::clone(&snapshot)));
         }
         self.tables.reclaim(generation);
-        Ok(applied)
     }
 
     /// The lines of `dump-flows` without cookie and duration.

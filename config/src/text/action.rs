@@ -1,6 +1,7 @@
 //! Reads actions and instructions, and checks them against the match.
 
 use weir_tables::action::{Action, Instructions, TableId};
+use weir_tables::action_set;
 use weir_tables::field::Prerequisite;
 
 use super::context::Context;
@@ -117,6 +118,34 @@ impl ActionReader<'_> {
             self.action(&pair, within, &mut list)?;
         }
         list.finish(within)
+    }
+
+    /// The actions of a group's bucket: a set, given one by one.
+    pub(super) fn bucket(&mut self, actions: &[Tok<'_>]) -> Result<Vec<Action>, Fault> {
+        let mut list = List::default();
+        for text in actions {
+            let mut pairs = Pairs::new(*text);
+            while let Some(pair) = pairs.next()? {
+                let from = list.actions.len();
+                if names::INSTRUCTIONS.contains(&pair.key.text.to_ascii_lowercase().as_str()) {
+                    let fault = format!("{} is not an action", pair.key.text);
+                    return Err(pair.whole.fault(fault));
+                }
+                self.parse(
+                    &pair.key.text.to_ascii_lowercase(),
+                    &pair,
+                    Within::Set,
+                    &mut list,
+                )?;
+                if !list.actions[from..].iter().all(action_set::has_place) {
+                    let fault = format!("{} does nothing in a bucket", pair.key.text);
+                    let fault = pair.whole.fault(fault);
+                    return Err(fault.hint("its actions are a set, as those of write_actions"));
+                }
+                list.whole.resize(list.actions.len(), pair.whole);
+            }
+        }
+        list.finish(Within::Set)
     }
 
     /// `write_actions(...)`: what an earlier action changes is unknown when the set is run, but

@@ -6,6 +6,8 @@ use weir_tables::matching::Match;
 /// What a packet that comes to the next action is known to be.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Context {
+    /// Nothing is known, and nothing asked: what the packet is shows when it comes.
+    anything: bool,
     eth_type: Option<u16>,
     nw_proto: Option<u8>,
     icmp: (Option<u8>, Option<u8>),
@@ -26,6 +28,14 @@ const IN_CONNECTION: u128 = NEW | 0x02 | 0x04 | 0x08 | 0x40 | 0x80;
 const TAGGED: u128 = 0x1000;
 
 impl Context {
+    /// For actions that stand in no flow, such as those of a group.
+    pub(super) fn anything() -> Self {
+        Self {
+            anything: true,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn of(matches: &Match) -> Self {
         // A field that is matched in part is not known.
         let exact = |field: Field| {
@@ -36,6 +46,7 @@ impl Context {
         let byte = |field| exact(field).and_then(|value| u8::try_from(value).ok());
         let (tci, tci_mask) = matches.term(Field::VLAN_TCI);
         Self {
+            anything: false,
             eth_type: exact(Field::ETH_TYPE).and_then(|value| u16::try_from(value).ok()),
             nw_proto: byte(Field::NW_PROTO),
             icmp: (byte(Field::ICMP_TYPE), byte(Field::ICMP_CODE)),
@@ -75,7 +86,7 @@ impl Context {
                     && matches!(self.ct_nw_proto, Some(1 | 6 | 17 | 58 | 132))
             }
         };
-        (!ok).then(|| wanted(prerequisite))
+        (!ok && !self.anything).then(|| wanted(prerequisite))
     }
 
     pub(super) fn is_ip(&self) -> bool {
@@ -106,6 +117,11 @@ impl Context {
     /// The protocol of an IP packet, if known.
     pub(super) fn ip_protocol(&self) -> Option<u8> {
         self.nw_proto.filter(|_| self.is_ip())
+    }
+
+    /// Whether something may be said of a packet that nobody has said.
+    pub(super) const fn is_anything(&self) -> bool {
+        self.anything
     }
 
     /// Whether the match wants packets that `ct()` found invalid.

@@ -170,7 +170,22 @@ pub fn parse_flow_file(
         command_word: true,
         ..*options
     };
-    let mut flows = Vec::new();
+    lines(text, options.name, is_dump_header, |line| {
+        flow(line, &options)
+    })
+}
+
+/// Reads each line of a file but those that are empty or that `is_header` knows.
+///
+/// # Errors
+/// All lines that are wrong, up to a bound.
+pub(super) fn lines<T>(
+    text: &str,
+    name: &str,
+    is_header: impl Fn(&str) -> bool,
+    mut read: impl FnMut(Tok<'_>) -> Result<T, Fault>,
+) -> Result<Vec<Spanned<T>>, Vec<Diagnostic>> {
+    let mut values = Vec::new();
     let mut errors = Vec::new();
     let mut at = 0;
     for (number, full) in (1..).zip(text.split_inclusive('\n')) {
@@ -180,13 +195,13 @@ pub fn parse_flow_file(
             at,
         };
         at += full.len();
-        if content.trim().is_empty() || is_dump_header(content.trim().text) {
+        if content.trim().is_empty() || is_header(content.trim().text) {
             continue;
         }
-        match flow(content, &options) {
-            Ok(value) => flows.push(Spanned {
+        match read(content) {
+            Ok(value) => values.push(Spanned {
                 value,
-                file: options.name.to_owned(),
+                file: name.to_owned(),
                 line: number,
                 source_line: line.to_owned(),
             }),
@@ -198,7 +213,7 @@ pub fn parse_flow_file(
                     end: fault.end.saturating_sub(start),
                     ..fault
                 }
-                .at(options.name, line);
+                .at(name, line);
                 error.line = number;
                 errors.push(error);
                 if errors.len() == ERRORS_MAX {
@@ -208,19 +223,19 @@ pub fn parse_flow_file(
         }
     }
     if errors.is_empty() {
-        Ok(flows)
+        Ok(values)
     } else {
         Err(errors)
     }
 }
 
 /// `OFPST_FLOW reply (OF1.3) (xid=0x2):`
-fn is_dump_header(line: &str) -> bool {
+pub(super) fn is_dump_header(line: &str) -> bool {
     (line.starts_with("OFPST_FLOW reply") || line.starts_with("NXST_FLOW reply"))
         && line.ends_with(':')
 }
 
-fn flow(text: Tok<'_>, options: &Options<'_>) -> Result<FlowMod, Fault> {
+pub(super) fn flow(text: Tok<'_>, options: &Options<'_>) -> Result<FlowMod, Fault> {
     let (command, rest) = match options.command_word {
         true => command_word(text, options.command),
         false => (options.command, text),

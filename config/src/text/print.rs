@@ -4,9 +4,12 @@ use std::fmt;
 
 use weir_tables::action::{Instructions, TableId};
 use weir_tables::flow_mod::{Command, FlowFlags, FlowMod};
+use weir_tables::group::GroupSpec;
+use weir_tables::group_mod::GroupMod;
 use weir_tables::matching::Match;
 
 mod actions;
+mod groups;
 mod matches;
 mod value;
 
@@ -54,6 +57,17 @@ pub fn flow_text(flow: &FlowMod) -> impl fmt::Display {
         }
         tail(f, flow, acts)
     })
+}
+
+/// A group in canonical form, as `dump-groups` prints it, without the space that begins a line
+/// there. The text reads back as the same group.
+pub fn group_text(group: &GroupSpec) -> impl fmt::Display {
+    Text(move |f: &mut fmt::Formatter<'_>| groups::group(f, group))
+}
+
+/// A change of a group as a file of groups has it. The text reads back as the same change.
+pub fn group_mod_text(change: &GroupMod) -> impl fmt::Display {
+    Text(move |f: &mut fmt::Formatter<'_>| groups::group_mod(f, change))
 }
 
 /// A match as flow text, without a priority; empty if it accepts every packet.

@@ -237,6 +237,8 @@ impl Megaflows {
                 let mask = subtable.shape.without(written);
                 let known = Known {
                     tables,
+                    // What groups do is not remembered here.
+                    groups: &[],
                     key,
                     mask: &mask,
                 };

@@ -129,7 +129,9 @@ impl Record {
             }
             // The rest of the list sees an untracked packet.
             Op::Ct(_) | Op::CtClear => self.written.set_ct_ones(),
-            Op::Output(_)
+            // Its buckets run on copies, and choose again when it is done again.
+            Op::Group(_)
+            | Op::Output(_)
             | Op::OutputField(_)
             | Op::Normal
             | Op::Flood

@@ -369,6 +369,7 @@ impl Trajectories {
         }
         let known = Known {
             tables: &plan.tables,
+            groups: &plan.groups,
             key: &key,
             mask: &mask,
         };

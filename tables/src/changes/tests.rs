@@ -48,7 +48,7 @@ impl Entry {
         let Self { tables, key, mask } = self;
         snapshot
             .changes
-            .concerns(since, Known { tables, key, mask })
+            .concerns(since, Known { tables, groups: &[], key, mask })
     }
 }
 

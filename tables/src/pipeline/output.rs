@@ -145,6 +145,15 @@ impl<O> Journey<'_, O> {
                 }
                 None => self.drop(DropReason::NoBuffer),
             },
+            Some(Pending::Bucket(bucket)) => match packet.fork() {
+                Some(mut fork) => {
+                    self.bucket(&mut fork, bucket, depth + 1);
+                    if let Some((port, changes)) = self.further_passes(&mut fork, depth + 1) {
+                        self.transmit(fork.frame, &fork.layout, changes, port);
+                    }
+                }
+                None => self.drop(DropReason::NoBuffer),
+            },
         }
     }
 

@@ -6,7 +6,8 @@
 //!   2. While a recirculation is pending, the key with which it goes on is `kept`, or if that is
 //!      `None`, `key` itself; what it is to say of connections is in `outcome`. So a
 //!      packet whose list ends with `ct(table=)` is not copied, nor is its key.
-//!   3. If nothing was `written`, `key` says of the packet what `wire` does.
+//!   3. The same holds of a pending bucket of a group; nothing of it is in `outcome`.
+//!   4. If nothing was `written`, `key` says of the packet what `wire` does.
 
 use weir_ct::{Outcome, Reading, Seen};
 use weir_packet::{Fragment, Frame, Layout};
@@ -56,6 +57,20 @@ pub(super) enum Pending {
         zone: u16,
         changes: Changes,
     },
+    /// [`Packet::begin_bucket`] makes its key.
+    Bucket(PendingBucket),
+}
+
+/// A bucket that will run.
+#[derive(Clone, Copy)]
+pub(super) struct PendingBucket {
+    pub(super) group: u32,
+    /// Its place in the group.
+    pub(super) at: usize,
+    /// Where the group action stands.
+    pub(super) table: TableId,
+    changes: Changes,
+    is_met: bool,
 }
 
 impl<F: Frame> Packet<F> {
@@ -143,7 +158,11 @@ impl<F> Packet<F> {
     /// The same, to be changed by an action.
     #[inline]
     pub(super) fn key_mut(&mut self) -> &mut FlowKey {
-        if let (Some(Pending::Recirculate { .. }), None) = (&self.pending, &self.kept) {
+        let goes_on = matches!(
+            self.pending,
+            Some(Pending::Recirculate { .. } | Pending::Bucket(_))
+        );
+        if goes_on && self.kept.is_none() {
             self.kept = Some(self.key);
         }
         self.written = true;
@@ -175,6 +194,10 @@ impl<F> Packet<F> {
 
     /// Makes the packet untracked from here on; what is pending is not.
     pub(super) fn clear_ct(&mut self) {
+        // What ct() said to a recirculation is in `outcome`.
+        if let (Some(Pending::Bucket(_)), None) = (&self.pending, &self.kept) {
+            self.kept = Some(self.key);
+        }
         self.key.clear_ct();
     }
 
@@ -201,6 +224,28 @@ impl<F> Packet<F> {
     #[inline]
     pub(super) const fn tracked(&mut self) {
         self.is_met = true;
+    }
+
+    /// Lets a bucket run on the packet as it is now when nothing else needs the frame. Nothing
+    /// may be pending.
+    pub(super) const fn bucket_later(&mut self, group: u32, at: usize, table: TableId) {
+        self.pending = Some(Pending::Bucket(PendingBucket {
+            group,
+            at,
+            table,
+            changes: self.changes,
+            is_met: self.is_met,
+        }));
+    }
+
+    /// Becomes what it was when the bucket was to run.
+    pub(super) fn begin_bucket(&mut self, bucket: &PendingBucket) {
+        if let Some(kept) = self.kept.take() {
+            self.key = kept;
+            self.written = true;
+        }
+        self.changes = bucket.changes;
+        self.is_met = bucket.is_met;
     }
 
     /// What is to happen next.

@@ -85,6 +85,10 @@ impl Switch {
                 table0.1 += count.bytes;
             }
         }
+        for group in self.tables.groups() {
+            let slots = std::iter::once(group.counters).chain(group.bucket_counters());
+            rules.extend(slots.map(|id| twin.count_at(id.slot)));
+        }
         let counters = &twin.counters;
         Balance {
             packets: counters.packets.read(),
@@ -106,12 +110,21 @@ impl Switch {
             Action::Ct(ct) => ct.table == Some(TableId(0)),
             _ => false,
         };
-        self.rules().iter().any(|rule| {
+        let by_rule = self.rules().iter().any(|rule| {
             let actions = &rule.instructions.apply;
             actions
                 .iter()
                 .any(|action| leads_to_table0(rule.table, action))
-        })
+        });
+        // A bucket's own table is that of whoever sends to its group.
+        let by_group = self.tables.groups().iter().any(|group| {
+            let mut buckets = group.spec.buckets.iter();
+            buckets.any(|bucket| {
+                let mut actions = bucket.actions.iter();
+                actions.any(|action| leads_to_table0(TableId(0), action))
+            })
+        });
+        by_rule || by_group
     }
 
     /// Holds the counters against what happened during one burst.

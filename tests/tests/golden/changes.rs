@@ -100,7 +100,7 @@ fn a_bundle_is_applied_as_a_whole_or_not_at_all() {
              add ip actions=group:7",
         )
         .unwrap_err();
-    assert_eq!(error, "flow 4: group is not supported yet");
+    assert_eq!(error, "flow 4: there is no group 7 (OFPBAC_BAD_OUT_GROUP)");
     assert_eq!(
         sw.flows(),
         [

@@ -6,6 +6,7 @@ mod conjunction;
 mod ct;
 mod drops;
 mod fields;
+mod groups;
 mod nat;
 mod normal;
 mod order;

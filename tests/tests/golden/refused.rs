@@ -12,7 +12,6 @@ fn refusal(flow: &str) -> String {
 #[test]
 fn unsupported_actions_are_named() {
     for (flow, what) in [
-        ("actions=group:1", "group"),
         ("actions=CONTROLLER:65535", "CONTROLLER"),
         ("actions=LOCAL", "output to LOCAL"),
         ("actions=set_field:1->tun_id,output:1", "field tun_id"),
@@ -52,8 +51,8 @@ fn unsupported_matches_are_named() {
 
 #[test]
 fn the_flow_that_is_refused_is_told_and_none_is_added() {
-    let error = refusal("udp actions=output:1\ntcp actions=group:1\nip actions=drop");
-    assert_eq!(error, "flow 2: group is not supported yet");
+    let error = refusal("udp actions=output:1\ntcp actions=LOCAL\nip actions=drop");
+    assert_eq!(error, "flow 2: output to LOCAL is not supported yet");
 }
 
 #[test]

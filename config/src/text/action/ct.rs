@@ -94,7 +94,7 @@ impl ActionReader<'_> {
                 return Err(fault.hint("expected ftp or tftp"));
             }
         };
-        if self.context.ip_protocol() == Some(protocol) {
+        if self.context.is_anything() || self.context.ip_protocol() == Some(protocol) {
             Ok(alg)
         } else {
             Err(lacks(tok, &format!("alg={}", tok.text), name))

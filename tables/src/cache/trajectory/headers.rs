@@ -90,6 +90,11 @@ impl Changes {
         (dst.is_some() || src.is_some()).then_some(MacWrites { dst, src })
     }
 
+    /// Whether a MAC address was written here which is not in `later`.
+    pub(super) const fn forgets_macs(self, later: Self) -> bool {
+        self.macs.dst && !later.macs.dst || self.macs.src && !later.macs.src
+    }
+
     /// How much less than what the packet brought the TTL is; 0 if actions have set it.
     pub(crate) const fn ttl_less(self) -> u8 {
         self.ttl_less

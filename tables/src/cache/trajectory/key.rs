@@ -12,6 +12,7 @@ use weir_packet::{Fragment, L3, L4, Layout, ether_type, protocol};
 
 use crate::classifier::HashSecret;
 use crate::extract::VLAN_PRESENT;
+use crate::group::Group;
 use crate::key::{FlowKey, word};
 use crate::port::{PortIndex, PortTable};
 use crate::program::{Op, Zone};
@@ -70,7 +71,25 @@ impl Interest {
         let mut read = FlowKey::ZERO;
         rule.shape.add_to(&mut read);
         add_sources(&rule.program.ops, &mut read);
-        let wider = self.bits | bits_of(&read);
+        self.add(&read);
+    }
+
+    /// Adds what `group` reads: to choose, and in its buckets.
+    pub(crate) fn widen_by_group(&mut self, group: &Group) {
+        let mut read = FlowKey::ZERO;
+        for term in &group.spec.selection.fields {
+            if let Some(slot) = term.field.info().slot {
+                read.write_masked(slot, term.mask, term.mask);
+            }
+        }
+        for part in &group.parts {
+            add_sources(&part.program.ops, &mut read);
+        }
+        self.add(&read);
+    }
+
+    fn add(&mut self, read: &FlowKey) {
+        let wider = self.bits | bits_of(read);
         if wider != self.bits {
             self.bits = wider;
             self.epoch += 1;

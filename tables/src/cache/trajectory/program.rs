@@ -67,6 +67,8 @@ pub(crate) struct Plan {
     pub(crate) least_ttl: u8,
     /// The tables passed.
     pub(crate) tables: TableSet,
+    /// The groups passed.
+    pub(crate) groups: Vec<u32>,
     /// The bits of the flow key that were written on the way.
     pub(crate) written: FlowKey,
 }
@@ -298,7 +300,7 @@ const FORGOTTEN: u64 = 0;
 impl Program {
     #[cold]
     fn follow(&mut self, changes: &ChangeLog, generation: u64) {
-        if changes.touch(self.checked, &self.plan.tables) {
+        if changes.touch(self.checked, &self.plan.tables, &self.plan.groups) {
             self.clean_since = generation;
         }
         self.checked = generation;

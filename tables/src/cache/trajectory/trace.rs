@@ -58,6 +58,7 @@ impl Trace {
                 longest: 0,
                 least_ttl: 0,
                 tables: TableSet::default(),
+                groups: Vec::with_capacity(8),
                 written: FlowKey::ZERO,
             },
             connections: SmallVec::new(),
@@ -85,6 +86,7 @@ impl Trace {
         plan.longest = u32::MAX;
         plan.least_ttl = 0;
         plan.tables = TableSet::default();
+        plan.groups.clear();
         plan.written = FlowKey::ZERO;
         self.connections.clear();
         (self.mac_source, self.mac_destination) = (None, None);
@@ -123,7 +125,8 @@ impl Trace {
         self.refused
     }
 
-    /// The rule at `slot` was matched by the frame, which had this length by then.
+    /// What counts at `slot`, a rule or a bucket, was met by the frame, which had this length by
+    /// then.
     pub(crate) fn matched(&mut self, slot: u32, len: usize) {
         if self.refused {
             return;
@@ -185,6 +188,13 @@ impl Trace {
         self.plan.passes += 1;
         self.plan.tables.insert_all(tables);
         add(&mut self.plan.written, written);
+    }
+
+    /// A group ran some of its buckets, or could not.
+    pub(crate) fn passed_group(&mut self, id: u32) {
+        if !self.refused && !self.plan.groups.contains(&id) {
+            self.plan.groups.push(id);
+        }
     }
 
     /// A `ct()` said this of its connection.
@@ -255,6 +265,8 @@ impl Trace {
         if !before.difference(self.changes, &after, changes, &mut self.plan.ops) {
             return self.refuse();
         }
+        // Another copy than the last, with an address that only the packet tells.
+        self.read |= self.changes.forgets_macs(changes);
         (self.headers, self.changes) = (Some(after), changes);
         // A tag more or less makes both the frame and what may be sent longer or shorter.
         let longest = u32::from(mtu) + 14 + 4 * u32::from(self.tags);

@@ -1,0 +1,126 @@
+//! `group:ID`: buckets run on copies of the packet, and what follows in the list goes on with the
+//! packet as it was.
+//!
+//! The last bucket stays pending, as an output does: where the group action is the last that
+//! needs the frame, nothing is copied.
+//!
+//! What a group does is not part of the pass that sends to it: it chooses anew whenever that pass
+//! is done again, so a change of the group needs nothing forgotten there. A bucket that resubmits
+//! begins a pass of its own, which the megaflow cache may know. What is remembered of a whole
+//! journey names the groups that it passed.
+
+use weir_packet::Frame;
+
+use super::packet::PendingBucket;
+use super::{Flow, Journey, MAX_DEPTH, MAX_LOOKUPS, Output, Packet};
+use crate::action::TableId;
+use crate::drops::DropReason;
+use crate::group::GroupType;
+use crate::program::Op;
+use crate::rule::RuleId;
+
+impl<O> Journey<'_, O> {
+    /// Runs a group, for an action in `table`.
+    pub(super) fn group<F>(&mut self, packet: &mut Packet<F>, id: u32, table: TableId, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let snapshot = self.snapshot;
+        let (groups, ports) = (&snapshot.groups, &*snapshot.ports);
+        self.reason = DropReason::NoBucket;
+        if let Some(trace) = &mut self.trace {
+            trace.passed_group(id);
+        }
+        let Some(group) = groups.get(id) else {
+            return;
+        };
+        let chosen = match group.spec.kind {
+            GroupType::All | GroupType::Indirect => {
+                return self.all_buckets(packet, id, table, depth);
+            }
+            GroupType::FastFailover => group.first_live(groups, ports),
+            GroupType::Select => {
+                if let Some(trace) = &mut self.trace {
+                    trace.read_packet();
+                }
+                group.choose(packet.key(), groups, ports)
+            }
+        };
+        if let Some(at) = chosen {
+            self.count(packet, group.counters);
+            self.count(packet, group.parts[at].counters);
+            self.flush(packet, depth);
+            packet.bucket_later(id, at, table);
+        }
+    }
+
+    fn all_buckets<F>(&mut self, packet: &mut Packet<F>, id: u32, table: TableId, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let Some(group) = self.snapshot.groups.get(id) else {
+            return;
+        };
+        self.count(packet, group.counters);
+        for (at, part) in group.parts.iter().enumerate() {
+            self.count(packet, part.counters);
+            // The bucket before this one runs on a copy.
+            self.flush(packet, depth);
+            packet.bucket_later(id, at, table);
+        }
+    }
+
+    /// Runs a bucket on the packet, which is then nobody else's; what it leaves pending is the
+    /// caller's to do.
+    pub(super) fn bucket<F>(&mut self, packet: &mut Packet<F>, bucket: PendingBucket, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let PendingBucket {
+            group, at, table, ..
+        } = bucket;
+        if depth > MAX_DEPTH {
+            return self.drop(DropReason::RecursionLimit);
+        }
+        self.buckets += 1;
+        if self.buckets > MAX_LOOKUPS {
+            return self.drop(DropReason::ResubmitLimit);
+        }
+        packet.begin_bucket(&bucket);
+        self.reason = DropReason::ActionDrop;
+        let part = self.snapshot.groups.get(group);
+        let Some(part) = part.and_then(|group| group.parts.get(at)) else {
+            return;
+        };
+        // It is no part of the pass under way.
+        let outer = self.records.suspend();
+        for op in &part.program.ops {
+            let flow = match op {
+                Op::Resubmit { port, table: next } => {
+                    let next = next.unwrap_or(table);
+                    let deeper = depth + u32::from(next <= table);
+                    self.pass_as(packet, next, *port, deeper);
+                    Flow::Continue
+                }
+                op => self.step(packet, op, table, depth),
+            };
+            // Whatever ends a bucket ends nothing else.
+            if flow != Flow::Continue {
+                break;
+            }
+        }
+        self.records.resume(outer);
+    }
+
+    /// Counts a packet at a slot.
+    fn count<F: Frame>(&mut self, packet: &Packet<F>, id: RuleId) {
+        let len = packet.frame.len();
+        if let Some(trace) = &mut self.trace {
+            trace.matched(id.slot, len);
+        }
+        self.rule_counters.count(id.slot, len, self.now);
+    }
+}
