@@ -205,4 +205,9 @@ impl Datapath for Switch {
         };
         (0..).map(PortIndex).zip(&self.ports).map(status).collect()
     }
+
+    fn links(&self) -> Vec<(PortNo, bool)> {
+        let ports = self.ports.iter();
+        ports.map(|(no, port)| (*no, port.link().up)).collect()
+    }
 }

@@ -48,7 +48,7 @@ pub enum Command {
     /// Feed captures into the pipeline, offline: no DPDK, no device.
     #[command(
         after_help = "Writes DIR/PORTNAME.pcap for each port that sent something, and \
-        DIR/flows.txt, DIR/conntrack.txt and DIR/drops.txt. The clock is that of the captures; \
+        DIR/flows.txt, DIR/conntrack.txt and DIR/drops.txt, and DIR/groups.txt if there are groups. The clock is that of the captures; \
         the same input gives the same bytes.\n\nExample:\n  \
         weir replay examples/stateful-firewall.toml --in weir0=inside.pcap --in 3=outside.pcap \
         --out result"
@@ -80,6 +80,66 @@ pub enum Command {
             delete_strict.\n\nExample:\n  weir add-flows br0 policy.flows"
     )]
     AddFlows(FlowFile),
+
+    /// Execute a file of flow and group lines, all at once or not at all.
+    #[command(
+        allow_missing_positional = true,
+        after_help = "Each line begins with flow or group; what follows is a line of a file of \
+            flows or of groups.\n\nExample:\n  weir bundle br0 policy.bundle"
+    )]
+    Bundle(FlowFile),
+
+    /// Show groups.
+    #[command(after_help = "Examples:\n  weir dump-groups\n  weir dump-groups br0 7")]
+    DumpGroups(DumpGroups),
+
+    /// Show what groups and their buckets counted.
+    #[command(after_help = "Example:\n  weir dump-group-stats br0 group_id=7")]
+    DumpGroupStats(DumpGroups),
+
+    /// Add one group.
+    #[command(
+        allow_missing_positional = true,
+        after_help = "Example:\n  weir add-group br0 \
+            'group_id=7,type=select,bucket=weight=2,actions=output:1,bucket=actions=output:2'"
+    )]
+    AddGroup(ChangeGroup),
+
+    /// Add, modify or delete the groups of a file, all at once or not at all.
+    #[command(
+        allow_missing_positional = true,
+        after_help = "A line may begin with add (the default), modify, add_or_mod, delete, \
+            insert_bucket or remove_bucket.\n\nExample:\n  weir add-groups br0 policy.groups"
+    )]
+    AddGroups(FlowFile),
+
+    /// Replace a group; its counters begin anew.
+    #[command(
+        allow_missing_positional = true,
+        after_help = "Example:\n  weir mod-group br0 'group_id=7,type=all,bucket=actions=output:1'"
+    )]
+    ModGroup(ModGroup),
+
+    /// Delete groups, and the flows that send to them.
+    #[command(after_help = "Examples:\n  weir del-groups br0 group_id=7\n  weir del-groups")]
+    DelGroups(DelGroups),
+
+    /// Insert buckets into a group; its counters begin anew.
+    #[command(
+        allow_missing_positional = true,
+        after_help = "command_bucket_id is first, last, or the bucket behind which they come.\n\n\
+            Example:\n  weir insert-buckets br0 \
+            'group_id=7,command_bucket_id=last,bucket=actions=output:3'"
+    )]
+    InsertBuckets(ChangeGroup),
+
+    /// Remove buckets from a group; its counters begin anew.
+    #[command(
+        allow_missing_positional = true,
+        after_help = "command_bucket_id is first, last, all, or the bucket.\n\n\
+            Example:\n  weir remove-buckets br0 group_id=7,command_bucket_id=0"
+    )]
+    RemoveBuckets(ChangeGroup),
 
     /// Delete flows.
     #[command(after_help = "Examples:\n  weir del-flows br0 table=1,tcp\n  \
@@ -293,6 +353,52 @@ pub struct DelFlows {
     /// Only flows that this match covers; without it, all.
     #[arg(value_name = "MATCH")]
     pub(crate) matching: Option<String>,
+}
+
+/// `weir del-groups`
+#[derive(Debug, Args)]
+pub struct DelGroups {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    /// The bridge.
+    pub(crate) bridge: Option<String>,
+    /// Only this group: group_id=NUMBER; without it, all.
+    pub(crate) group: Option<String>,
+}
+
+/// `weir dump-groups`, `weir dump-group-stats`
+#[derive(Debug, Args)]
+pub struct DumpGroups {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// The bridge.
+    pub(crate) bridge: Option<String>,
+    /// Only this group: a number, or group_id=NUMBER.
+    pub(crate) group: Option<String>,
+}
+
+/// `weir add-group`, `weir insert-buckets`, `weir remove-buckets`
+#[derive(Debug, Args)]
+pub struct ChangeGroup {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    /// The bridge.
+    pub(crate) bridge: Option<String>,
+    /// The group, as `ovs-ofctl` takes it.
+    #[arg(required = true)]
+    pub(crate) group: String,
+}
+
+/// `weir mod-group`
+#[derive(Debug, Args)]
+pub struct ModGroup {
+    /// Add the group if there is none.
+    #[arg(long)]
+    pub(crate) may_create: bool,
+    #[command(flatten)]
+    pub(crate) change: ChangeGroup,
 }
 
 /// `weir dump-ports`

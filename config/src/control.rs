@@ -24,7 +24,8 @@ use serde::{Deserialize, Serialize};
 use crate::file::NamedText;
 use crate::metrics::Sample;
 use crate::show::{
-    ConnectionRow, DropRow, FdbRow, FlowRow, LcoreRow, PortRow, ReloadReport, SwitchRow,
+    ConnectionRow, DropRow, FdbRow, FlowRow, GroupRow, GroupStatsRow, LcoreRow, PortRow,
+    ReloadReport, SwitchRow,
 };
 
 mod client;
@@ -78,6 +79,23 @@ pub enum Verb {
         /// The file.
         file: NamedText,
     },
+    /// Executes all lines of a file of groups, or none.
+    AddGroups {
+        /// The file.
+        file: NamedText,
+    },
+    /// Executes all lines of a bundle of flows and groups, or none.
+    Bundle {
+        /// The file.
+        file: NamedText,
+    },
+    /// Changes one group.
+    ChangeGroup {
+        /// How.
+        command: GroupVerb,
+        /// Its text. May be the bridge's name where the command needs none.
+        group: Option<String>,
+    },
     /// Deletes flows.
     DelFlows {
         /// Whether `matching` means one flow.
@@ -102,6 +120,16 @@ pub enum Verb {
     DumpFlows {
         /// Which; `None`: all. May be the bridge's name.
         matching: Option<String>,
+    },
+    /// Answered by [`Frame::Groups`].
+    DumpGroups {
+        /// Which; `None`: all. May be the bridge's name.
+        group: Option<String>,
+    },
+    /// Answered by [`Frame::GroupStats`].
+    DumpGroupStats {
+        /// Which; `None`: all. May be the bridge's name.
+        group: Option<String>,
     },
     /// Answered by [`Frame::Ports`].
     DumpPorts {
@@ -138,7 +166,25 @@ pub enum Verb {
     Show,
 }
 
-/// A configuration and the flow files it names.
+/// What `add-group` and its kin do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupVerb {
+    /// `add-group`
+    Add,
+    /// `mod-group`
+    Modify,
+    /// `mod-group --may-create`
+    AddOrModify,
+    /// `del-groups`
+    Delete,
+    /// `insert-buckets`
+    InsertBuckets,
+    /// `remove-buckets`
+    RemoveBuckets,
+}
+
+/// A configuration and the files of the policy that it names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyFiles {
@@ -146,6 +192,8 @@ pub struct PolicyFiles {
     pub config: NamedText,
     /// Its flow files, in its order.
     pub flows: Vec<NamedText>,
+    /// Its group files, in its order.
+    pub groups: Vec<NamedText>,
 }
 
 /// A piece of an answer.
@@ -160,6 +208,10 @@ pub enum Frame {
     Fdb(Vec<FdbRow>),
     /// Some flows.
     Flows(Vec<FlowRow>),
+    /// Groups.
+    Groups(Vec<GroupRow>),
+    /// What groups counted.
+    GroupStats(Vec<GroupStatsRow>),
     /// Each lcore.
     Lcores(Vec<LcoreRow>),
     /// Lines to print as they are.
@@ -244,6 +296,12 @@ impl Request {
         match &mut self.verb {
             Verb::DelFlows { matching: word, .. }
             | Verb::DumpFlows { matching: word }
+            | Verb::DumpGroups { group: word }
+            | Verb::DumpGroupStats { group: word }
+            | Verb::ChangeGroup {
+                command: GroupVerb::Delete,
+                group: word,
+            }
             | Verb::DumpPorts { port: word } => {
                 word.take_if(|word| word == own);
             }
@@ -254,6 +312,9 @@ impl Request {
             }
             Verb::AddFlow { .. }
             | Verb::AddFlows { .. }
+            | Verb::AddGroups { .. }
+            | Verb::Bundle { .. }
+            | Verb::ChangeGroup { .. }
             | Verb::DumpDrops
             | Verb::FdbShow
             | Verb::Metrics

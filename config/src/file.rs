@@ -114,11 +114,13 @@ pub struct Bridge {
     pub name: String,
     /// Flow files, loaded in this order as one change.
     pub flows: Vec<FlowSource>,
+    /// Group files, loaded in this order before the flows, in the same change.
+    pub groups: Vec<FlowSource>,
     /// What table 0 starts with.
     pub fail_mode: FailMode,
 }
 
-/// Where flow text comes from.
+/// Where flow or group text comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlowSource {
     /// Text that is part of the program, with the name under which errors show it.
@@ -214,6 +216,14 @@ impl Config {
     /// Names the first file that cannot be read.
     pub fn flow_texts(&self) -> Result<Vec<NamedText>, Diagnostic> {
         self.bridge.flows.iter().map(FlowSource::read).collect()
+    }
+
+    /// Reads the group text of the bridge, in order.
+    ///
+    /// # Errors
+    /// Names the first file that cannot be read.
+    pub fn group_texts(&self) -> Result<Vec<NamedText>, Diagnostic> {
+        self.bridge.groups.iter().map(FlowSource::read).collect()
     }
 
     /// The sections in which `new` differs from `self` in something that a running switch

@@ -14,6 +14,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use weir_ct::Filter;
 use weir_tables::datapath::{Datapath, LcoreGone};
 use weir_tables::flow_mod::FlowMod;
+use weir_tables::flow_tables::FlowTables;
+use weir_tables::group::GroupSpec;
+use weir_tables::group_mod::{BundleStep, GroupMod};
 use weir_tables::lcore::{LcoreAnswer, LcoreRequest};
 use weir_tables::rule::Rule;
 
@@ -21,16 +24,19 @@ use crate::control::{Failure, Frame, Incoming, PolicyFiles, ReplySender, Verb};
 use crate::diagnostic::Diagnostic;
 use crate::file::{Config, NamedText};
 use crate::metrics::{Sample, TableRow};
-use crate::policy::{self, Difference, FlowSet, Policy, flow_set};
+use crate::policy::{self, Difference, Policy, flow_set, group_set};
 use crate::show::{FlowRow, ReloadReport};
-use crate::text::{Options, Spanned, Strictness, flow_text, parse_filter};
+use crate::text::{Options, Spanned, Strictness, flow_text, group_text, parse_filter};
 
 mod connections;
+mod groups;
+mod links;
 pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
 
 use connections::ConnectionDump;
+use links::Links;
 
 /// How many slots of the connection table an lcore looks at between two bursts.
 const SLICE: usize = 1024;
@@ -50,6 +56,7 @@ pub struct Management<D> {
     policy: Policy,
     datapath: D,
     dumps: Vec<ConnectionDump>,
+    links: Links,
 }
 
 impl<D: Datapath> Management<D> {
@@ -66,6 +73,7 @@ impl<D: Datapath> Management<D> {
             policy,
             datapath,
             dumps: Vec::new(),
+            links: Links::default(),
         }
     }
 
@@ -90,8 +98,9 @@ impl<D: Datapath> Management<D> {
         }
     }
 
-    /// Goes on with dumps, and frees what no lcore looks at any more.
+    /// Goes on with dumps, frees what no lcore looks at any more, and sees which links are up.
     pub fn look_after(&mut self) {
+        self.look_at_links();
         let datapath = &mut self.datapath;
         self.dumps.retain_mut(|dump| dump.go_on(datapath));
         self.policy
@@ -126,6 +135,13 @@ impl<D: Datapath> Management<D> {
             }
             Verb::AddFlow { flow } => self.add_flow(&flow),
             Verb::AddFlows { file } => self.add_flows(&file),
+            Verb::AddGroups { file } => self.add_groups(&file),
+            Verb::Bundle { file } => self.bundle(&file),
+            Verb::ChangeGroup { command, group } => {
+                self.change_group(command, group.as_deref().unwrap_or_default())
+            }
+            Verb::DumpGroups { group } => self.groups(group.as_deref()).map(Some),
+            Verb::DumpGroupStats { group } => self.group_stats(group.as_deref()).map(Some),
             Verb::DelFlows { strict, matching } => {
                 self.delete_flows(strict, matching.as_deref().unwrap_or_default())
             }
@@ -184,7 +200,15 @@ impl<D: Datapath> Management<D> {
 
     fn replace_flows(&mut self, file: &NamedText) -> Result<Option<Frame>, Failure> {
         let flows = self.read(file)?;
-        let wanted = self.as_set(&flows)?;
+        // The groups stay.
+        let groups = group_set(&self.policy.tables).into_values();
+        let groups: Vec<_> = groups.map(GroupMod::Add).map(BundleStep::Group).collect();
+        let mut tables = self.other_tables();
+        let now = self.datapath.now();
+        let added = tables.apply_bundle(&groups, now);
+        added.map_err(|(_, error)| Failure::input(error))?;
+        policy::apply(&mut tables, &flows, now).map_err(Failure::input)?;
+        let wanted = flow_set(&tables);
         let current = flow_set(&self.policy.tables);
         self.apply(&Difference::exact(&current, &wanted).bundle(&current))?;
         Ok(None)
@@ -196,10 +220,14 @@ impl<D: Datapath> Management<D> {
         dry_run: bool,
         exact: bool,
     ) -> Result<Frame, Failure> {
-        let (config, texts) = match files {
-            Some(PolicyFiles { config, flows }) => {
+        let (config, texts, group_texts) = match files {
+            Some(PolicyFiles {
+                config,
+                flows,
+                groups,
+            }) => {
                 let parsed = Config::parse(&config.name, &config.text).map_err(Failure::input)?;
-                (parsed, flows)
+                (parsed, flows, groups)
             }
             None => {
                 let config = match &self.file {
@@ -207,7 +235,8 @@ impl<D: Datapath> Management<D> {
                     None => self.config.clone(),
                 };
                 let texts = config.flow_texts().map_err(Failure::input)?;
-                (config, texts)
+                let group_texts = config.group_texts().map_err(Failure::input)?;
+                (config, texts, group_texts)
             }
         };
         let fixed = self.config.needs_restart(&config);
@@ -216,44 +245,61 @@ impl<D: Datapath> Management<D> {
             let message = format!("not supported yet: changing {sections} without a restart");
             return Err(Failure::input(message));
         }
-        let flows = policy::read_flows(&config, &texts).map_err(|errors| all_of(&errors))?;
-        let wanted = self.as_set(&flows)?;
-        let current = flow_set(&self.policy.tables);
-        let difference = if exact {
-            Difference::exact(&current, &wanted)
+        let steps = policy::read_policy(&config, &group_texts, &texts);
+        let steps = steps.map_err(|errors| all_of(&errors))?;
+        // What the files lead to, in tables of their own.
+        let mut tables = self.other_tables();
+        policy::apply_steps(&mut tables, &steps, self.datapath.now()).map_err(Failure::input)?;
+        let (wanted, wanted_groups) = (flow_set(&tables), group_set(&tables));
+        let policy = &self.policy;
+        let (current, current_groups) = (flow_set(&policy.tables), group_set(&policy.tables));
+        let (difference, groups) = if exact {
+            (
+                Difference::exact(&current, &wanted),
+                Difference::exact(&current_groups, &wanted_groups),
+            )
         } else {
-            Difference::of_files(&current, &self.policy.loaded, &wanted)
+            (
+                Difference::of_files(&current, &policy.loaded, &wanted),
+                Difference::of_files(&current_groups, &policy.loaded_groups, &wanted_groups),
+            )
         };
         if !dry_run {
-            self.apply(&difference.bundle(&current))?;
+            self.apply_bundle(&groups.around(difference.bundle(&current)))?;
             self.policy.loaded = wanted;
+            self.policy.loaded_groups = wanted_groups;
             self.config = config;
         }
-        let lines = |flows: &[FlowMod]| -> Vec<String> {
-            flows
-                .iter()
-                .map(|flow| flow_text(flow).to_string())
-                .collect()
+        let lines = |groups: &[GroupSpec], flows: &[FlowMod]| -> Vec<String> {
+            let groups = groups.iter().map(|group| group_text(group).to_string());
+            let flows = flows.iter().map(|flow| flow_text(flow).to_string());
+            groups.chain(flows).collect()
         };
         Ok(Frame::Reloaded(ReloadReport {
             dry_run,
-            added: lines(&difference.added),
-            modified: lines(&difference.modified),
-            deleted: lines(&difference.deleted),
-            kept: lines(&difference.kept),
+            added: lines(&groups.added, &difference.added),
+            modified: lines(&groups.modified, &difference.modified),
+            deleted: lines(&groups.deleted, &difference.deleted),
+            kept: lines(&groups.kept, &difference.kept),
         }))
     }
 
-    /// The flows that a file leads to, in tables of its own.
-    fn as_set(&self, flows: &[Spanned<FlowMod>]) -> Result<FlowSet, Failure> {
-        let mut tables = weir_tables::flow_tables::FlowTables::new(0, self.policy.tables.secret());
-        policy::apply(&mut tables, flows, self.datapath.now()).map_err(Failure::input)?;
-        Ok(flow_set(&tables))
+    /// Tables to try something out, empty.
+    fn other_tables(&self) -> FlowTables {
+        FlowTables::new(0, self.policy.tables.secret())
     }
 
     fn apply(&mut self, bundle: &[FlowMod]) -> Result<(), Failure> {
         let now = self.datapath.now();
         let applied = self.policy.tables.apply(bundle, now);
+        applied.map_err(|(_, error)| Failure::input(error))?;
+        self.publish();
+        Ok(())
+    }
+
+    fn apply_bundle(&mut self, bundle: &[BundleStep]) -> Result<(), Failure> {
+        let now = self.datapath.now();
+        let applied = self.policy.tables.apply_bundle(bundle, now);
         applied.map_err(|(_, error)| Failure::input(error))?;
         self.publish();
         Ok(())

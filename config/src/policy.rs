@@ -11,14 +11,18 @@ use weir_tables::action::{Action, Instructions, TableId};
 use weir_tables::classifier::HashSecret;
 use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::flow_tables::FlowTables;
+use weir_tables::group_mod::BundleStep;
 use weir_tables::port::{PortConfig, PortNo, PortTable, VlanMode};
 
 use crate::diagnostic::Diagnostic;
 use crate::file::{Config, FailMode, NamedText, Port, Vlans};
 use crate::text::{Options, PortNames, Spanned, match_text, parse_flow_file};
 
+mod groups;
 #[cfg(test)]
 mod tests;
+
+pub use groups::{GroupSet, group_set, read_bundle, read_group_text, read_groups, steps};
 
 /// What the datapath is started with.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub struct Policy {
     pub conntrack: Settings,
     /// The flows that came from files.
     pub loaded: FlowSet,
+    /// The groups that came from files.
+    pub loaded_groups: GroupSet,
 }
 
 /// Flows by what makes each unique.
@@ -48,7 +54,7 @@ impl Policy {
     /// Reads what `config` names and fills the tables of `lcores` lcores.
     ///
     /// # Errors
-    /// All that is wrong with the flow files.
+    /// All that is wrong with the flow and group files.
     pub fn load(
         config: &Config,
         lcores: usize,
@@ -56,17 +62,39 @@ impl Policy {
         now: Tick,
     ) -> Result<Self, Vec<Diagnostic>> {
         let texts = config.flow_texts().map_err(|error| vec![error])?;
-        let flows = read_flows(config, &texts)?;
+        let group_texts = config.group_texts().map_err(|error| vec![error])?;
+        let steps = read_policy(config, &group_texts, &texts)?;
         let mut tables = FlowTables::new(lcores, secret);
-        apply(&mut tables, &flows, now).map_err(|error| vec![error])?;
+        apply_steps(&mut tables, &steps, now).map_err(|error| vec![error])?;
         let loaded = flow_set(&tables);
+        let loaded_groups = group_set(&tables);
         let ports = Arc::new(port_table(&config.ports));
         Ok(Self {
             tables,
             ports,
             conntrack: config.conntrack.clone(),
             loaded,
+            loaded_groups,
         })
+    }
+}
+
+/// Reads the texts of groups and flows, as [`read_groups`] and [`read_flows`] do.
+///
+/// # Errors
+/// All that is wrong with either.
+pub fn read_policy(
+    config: &Config,
+    groups: &[NamedText],
+    flows: &[NamedText],
+) -> Result<Vec<Spanned<BundleStep>>, Vec<Diagnostic>> {
+    match (read_groups(config, groups), read_flows(config, flows)) {
+        (Ok(groups), Ok(flows)) => Ok(steps(groups, flows)),
+        (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => Err(errors),
+        (Err(mut errors), Err(more)) => {
+            errors.extend(more);
+            Err(errors)
+        }
     }
 }
 
@@ -144,6 +172,21 @@ pub fn apply(
         .map_err(|(at, error)| flows[at].error(error.to_string()))
 }
 
+/// Applies `steps` as one bundle.
+///
+/// # Errors
+/// Points at the step that was refused; nothing is then changed.
+pub fn apply_steps(
+    tables: &mut FlowTables,
+    steps: &[Spanned<BundleStep>],
+    now: Tick,
+) -> Result<weir_tables::flow_tables::Applied, Diagnostic> {
+    let bundle: Vec<_> = steps.iter().map(|step| step.value.clone()).collect();
+    tables
+        .apply_bundle(&bundle, now)
+        .map_err(|(at, error)| steps[at].error(error.to_string()))
+}
+
 /// All flows of `tables`.
 pub fn flow_set(tables: &FlowTables) -> FlowSet {
     let all = FlowMod {
@@ -204,41 +247,39 @@ pub fn port_numbers(ports: &[Port]) -> impl PortNames + use<> {
     move |name: &str| numbers.get(name).copied()
 }
 
-/// How to get from one set of flows to another.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Difference {
-    /// Flows that are new.
-    pub added: Vec<FlowMod>,
-    /// Flows that do or say something else now.
-    pub modified: Vec<FlowMod>,
-    /// Flows that are to go.
-    pub deleted: Vec<FlowMod>,
-    /// Flows that were changed by hand and stay.
-    pub kept: Vec<FlowMod>,
+/// How to get from one set of flows, or groups, to another.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Difference<T> {
+    /// What is new.
+    pub added: Vec<T>,
+    /// What does or says something else now.
+    pub modified: Vec<T>,
+    /// What is to go.
+    pub deleted: Vec<T>,
+    /// What was changed by hand and stays.
+    pub kept: Vec<T>,
 }
 
-impl Difference {
+impl<T: Clone + PartialEq> Difference<T> {
     /// From `current` to exactly `wanted`.
-    pub fn exact(current: &FlowSet, wanted: &FlowSet) -> Self {
-        let mut difference = Self::default();
-        for (key, flow) in wanted {
-            match current.get(key) {
-                None => difference.added.push(flow.clone()),
-                Some(now) if now != flow => difference.modified.push(flow.clone()),
-                Some(_) => {}
-            }
-        }
-        let gone = current.iter().filter(|(key, _)| !wanted.contains_key(key));
-        difference
-            .deleted
-            .extend(gone.map(|(_, flow)| flow.clone()));
-        difference
+    pub fn exact<K: Ord>(current: &BTreeMap<K, T>, wanted: &BTreeMap<K, T>) -> Self {
+        // As if all that is there came from files.
+        Self::of_files(current, current, wanted)
     }
 
     /// From `current`, which began as `loaded` and was changed by hand since, to what the files
     /// say now: only what changed in the files changes.
-    pub fn of_files(current: &FlowSet, loaded: &FlowSet, wanted: &FlowSet) -> Self {
-        let mut difference = Self::default();
+    pub fn of_files<K: Ord>(
+        current: &BTreeMap<K, T>,
+        loaded: &BTreeMap<K, T>,
+        wanted: &BTreeMap<K, T>,
+    ) -> Self {
+        let mut difference = Self {
+            added: Vec::new(),
+            modified: Vec::new(),
+            deleted: Vec::new(),
+            kept: Vec::new(),
+        };
         for (key, flow) in wanted {
             let before = loaded.get(key);
             match current.get(key) {
@@ -259,7 +300,9 @@ impl Difference {
         }
         difference
     }
+}
 
+impl Difference<FlowMod> {
     /// The bundle that does it. A flow that only acts differently keeps its statistics.
     pub fn bundle(&self, current: &FlowSet) -> Vec<FlowMod> {
         let delete = |flow: &FlowMod| FlowMod {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 mod connections;
 mod flows;
+mod groups;
 mod lcores;
 mod ports;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod tests;
 
 pub use connections::{ConnectionRow, HalfRow};
 pub use flows::{FLOWS_HEADER, FlowRow, Statistics};
+pub use groups::{BucketStatsRow, GROUP_STATS_HEADER, GROUPS_HEADER, GroupRow, GroupStatsRow};
 pub use lcores::{CacheRow, LcoreRow, MemoryRow, write_lcores};
 pub use ports::{LinkState, PortRow, SwitchRow, write_ports, write_switch};
 

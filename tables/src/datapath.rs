@@ -34,6 +34,12 @@ pub trait Datapath {
 
     /// State and statistics of each port.
     fn ports(&self) -> Vec<PortStatus>;
+
+    /// Whether the link of each port is up.
+    fn links(&self) -> Vec<(PortNo, bool)> {
+        let ports = self.ports();
+        ports.iter().map(|port| (port.no, port.link_up)).collect()
+    }
 }
 
 /// An lcore did not answer.

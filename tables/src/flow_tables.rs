@@ -110,6 +110,9 @@ struct Journal {
     undo: Vec<Undo>,
     /// Slots of what was taken out; they are free once the bundle stands.
     removed: Vec<RuleId>,
+    /// The step under way, and by which step groups were put in.
+    step: usize,
+    groups: Vec<(usize, u32)>,
     applied: Applied,
 }
 
@@ -197,6 +200,7 @@ impl FlowTables {
     ) -> Result<Applied, (usize, FlowModError)> {
         let mut journal = Journal::default();
         for (at, step) in steps.enumerate() {
+            journal.step = at;
             let done = match step {
                 Step::Flow(change) => self.apply_one(change, now, &mut journal),
                 Step::Group(change) => self.apply_group(change, now, &mut journal),
@@ -205,6 +209,10 @@ impl FlowTables {
                 self.roll_back(journal);
                 return Err((at, error));
             }
+        }
+        if let Err((at, error)) = self.check_loops(&journal) {
+            self.roll_back(journal);
+            return Err((at, error.into()));
         }
         // The snapshot that no longer has these is the next one.
         for id in journal.removed {

@@ -19,13 +19,9 @@ const SEEDS: [(&str, usize, &[&str]); 6] = [
     ),
     ("nat-same-address-tenants", 9, &[]),
     ("stateful-inspection", 7, &[]),
-    ("vpc-compute1", 33, &["CONTROLLER", "field tun_id", "group"]),
-    ("vpc-compute2", 28, &["CONTROLLER", "field tun_id", "group"]),
-    (
-        "vpc-computeA",
-        106,
-        &["CONTROLLER", "field tun_id", "group"],
-    ),
+    ("vpc-compute1", 33, &["CONTROLLER", "field tun_id"]),
+    ("vpc-compute2", 28, &["CONTROLLER", "field tun_id"]),
+    ("vpc-computeA", 106, &["CONTROLLER", "field tun_id"]),
 ];
 
 fn text(name: &str) -> String {
@@ -140,6 +136,9 @@ fn stateful_inspection_protects_what_is_behind_port_2() {
     );
 }
 
+/// What a dump does not hold: the groups that its flows send to.
+const GROUPS: &str = "group_id=10,type=all,bucket=actions=output:1";
+
 /// VM 4 may ping, and nothing else; what is not executed yet is left out.
 #[test]
 fn the_security_groups_of_vpc_compute_a_are_conjunctions() {
@@ -148,6 +147,7 @@ fn the_security_groups_of_vpc_compute_a_are_conjunctions() {
         .filter(|flow| FlowTables::check(flow).is_ok())
         .collect();
     let mut sw = Switch::builder().ports(9).empty();
+    sw.change_groups(GROUPS).expect("it can be executed");
     sw.apply(&flows).expect("they can be executed");
     let from = |packet: &str| format!("eth fa:16:3e:6c:e5:40 > fa:16:3e:e3:74:d9 {packet}");
     sw.inject(

@@ -23,15 +23,8 @@ pub(super) fn to_toml(config: &Config) -> String {
             .collect(),
         bridge: Some(raw::Bridge {
             name: typed(config.bridge.name.clone()),
-            flows: Some(
-                config
-                    .bridge
-                    .flows
-                    .iter()
-                    .map(|from| placeless(source(from)))
-                    .collect(),
-            ),
-            groups: None,
+            flows: Some(sources(&config.bridge.flows)),
+            groups: (!config.bridge.groups.is_empty()).then(|| sources(&config.bridge.groups)),
             fail_mode: typed(
                 match config.bridge.fail_mode {
                     FailMode::Secure => "secure",
@@ -121,11 +114,12 @@ fn raw_port(port: &Port) -> raw::Port {
     }
 }
 
-fn source(source: &FlowSource) -> String {
-    match source {
+fn sources(sources: &[FlowSource]) -> Vec<Spanned<String>> {
+    let name = |source: &FlowSource| match source {
         FlowSource::Embedded(text) => text.name.clone(),
         FlowSource::File(path) => path.display().to_string(),
-    }
+    };
+    sources.iter().map(|one| placeless(name(one))).collect()
 }
 
 fn typed<T>(value: T) -> raw::Typed<T> {

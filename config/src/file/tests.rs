@@ -59,6 +59,7 @@ fn defaults_are_those_of_the_documentation() {
         bridge: Bridge {
             name: "br0".to_owned(),
             flows: vec![],
+            groups: vec![],
             fail_mode: FailMode::Secure,
         },
         caches: CacheSettings {
@@ -119,6 +120,7 @@ fn complete_example_shows_every_key() {
         Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9473)))
     );
     config.flow_texts().expect("the flow file lies beside it");
+    config.group_texts().expect("the group file lies beside it");
     for line in config
         .to_string()
         .lines()
@@ -270,6 +272,7 @@ prop_compose! {
         ports in (1_usize..5).prop_flat_map(|n| (0..n).map(port).collect::<Vec<_>>()),
         bridge in name(),
         flows in prop::collection::vec(text(), 0..3),
+        groups in prop::collection::vec(text(), 0..3),
         fail_mode in prop_oneof![Just(FailMode::Secure), Just(FailMode::Standalone)],
         megaflows in prop::option::of((1_usize..=16_777_216, 1_usize..=4_096)),
         trajectories in prop::option::of(1_usize..=16_777_216),
@@ -280,11 +283,13 @@ prop_compose! {
         group in prop::option::of(text()),
         metrics in prop::option::of(any::<SocketAddr>()),
     ) -> Config {
-        let flows = flows.into_iter().map(|path| FlowSource::File(path.into())).collect();
+        let source = |path: String| FlowSource::File(path.into());
+        let flows = flows.into_iter().map(source).collect();
+        let groups = groups.into_iter().map(source).collect();
         Config {
             eal,
             ports,
-            bridge: Bridge { name: bridge, flows, fail_mode },
+            bridge: Bridge { name: bridge, flows, groups, fail_mode },
             caches: CacheSettings {
                 trajectories: trajectories.map(|entries| TrajectorySettings { entries }),
                 megaflows: megaflows

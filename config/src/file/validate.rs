@@ -96,9 +96,6 @@ impl Validator<'_> {
     }
 
     fn bridge(&self, raw: raw::Bridge) -> Result<Bridge, Diagnostic> {
-        if let Some(group) = raw.groups.as_ref().and_then(|groups| groups.first()) {
-            return Err(self.not_yet(group.span(), "groups"));
-        }
         let name = match raw.name {
             None => "br0".to_owned(),
             Some(name) => {
@@ -106,13 +103,15 @@ impl Validator<'_> {
                 name.into_inner()
             }
         };
-        let flows = raw.flows.unwrap_or_default();
+        let sources = |paths: Option<Vec<Spanned<String>>>| {
+            let paths = paths.unwrap_or_default().into_iter();
+            let source = |path| self.path(path).map(FlowSource::File);
+            paths.map(source).collect::<Result<Vec<_>, _>>()
+        };
         Ok(Bridge {
             name,
-            flows: flows
-                .into_iter()
-                .map(|path| self.path(path).map(FlowSource::File))
-                .collect::<Result<_, _>>()?,
+            flows: sources(raw.flows)?,
+            groups: sources(raw.groups)?,
             fail_mode: match &raw.fail_mode {
                 None => FailMode::Secure,
                 Some(mode) => match mode.get_ref().as_str() {

@@ -7,7 +7,7 @@ use weir_tables::counters::LcoreCounters;
 use weir_tables::datapath::{PollStats, PortStatus};
 use weir_tables::lcore::Lcore;
 use weir_tables::pipeline::Output;
-use weir_tables::port::PortIndex;
+use weir_tables::port::{PortIndex, PortNo};
 use weir_tables::snapshot::Snapshot;
 
 use super::*;
@@ -15,8 +15,11 @@ use crate::control::{self, FailureKind};
 use crate::file::FlowSource;
 use crate::show::Statistics;
 
+mod groups;
+
 struct OneLcore {
     lcore: Lcore,
+    links: Vec<(PortNo, bool)>,
     sent: Vec<PortIndex>,
     now: Tick,
 }
@@ -60,6 +63,10 @@ impl Datapath for OneLcore {
     fn ports(&self) -> Vec<PortStatus> {
         Vec::new()
     }
+
+    fn links(&self) -> Vec<(PortNo, bool)> {
+        self.links.clone()
+    }
 }
 
 fn management(flows: &str) -> Management<OneLcore> {
@@ -81,6 +88,7 @@ fn management(flows: &str) -> Management<OneLcore> {
     });
     let datapath = OneLcore {
         lcore,
+        links: Vec::new(),
         sent: Vec::new(),
         now: Tick::ZERO,
     };
@@ -174,7 +182,7 @@ fn a_file_with_one_wrong_line_changes_nothing_and_says_where() {
     assert!(
         failure
             .message
-            .starts_with("more.flows:2:1: group is not supported yet\n")
+            .starts_with("more.flows:2:1: there is no group 1 (OFPBAC_BAD_OUT_GROUP)\n")
     );
     assert_eq!(management.flow_lines(), ["arp actions=drop"]);
 }
@@ -238,6 +246,7 @@ fn reload_refuses_what_needs_a_restart() {
     let files = Some(PolicyFiles {
         config,
         flows: Vec::new(),
+        groups: Vec::new(),
     });
     let failure = management.ask(Verb::Reload {
         files,

@@ -53,7 +53,7 @@ fn what_cannot_be_executed_is_refused_with_its_place() {
     let errors = load("arp actions=drop\n\n ip actions=group:7\n").unwrap_err();
     assert_eq!(
         errors[0].to_string(),
-        "test.flows:3:2: group is not supported yet\n   ip actions=group:7\n   ^^^^^^^^^^^^^^^^^^"
+        "test.flows:3:2: there is no group 7 (OFPBAC_BAD_OUT_GROUP)\n   ip actions=group:7\n   ^^^^^^^^^^^^^^^^^^"
     );
 }
 

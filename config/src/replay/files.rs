@@ -17,7 +17,7 @@ use weir_tables::port::PortNo;
 use super::{Capture, Fed, Input, OfflineSwitch, ReplayError, feed};
 use crate::cli::{Replay, ReplayInput};
 use crate::file::{Config, Port};
-use crate::show::{FLOWS_HEADER, Statistics, write_drops};
+use crate::show::{FLOWS_HEADER, GROUP_STATS_HEADER, Statistics, write_drops};
 
 /// What a replay did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,15 @@ fn tell(directory: &Path, switch: &mut OfflineSwitch, now: Tick) -> Result<(), R
         rows.iter()
             .try_for_each(|row| writeln!(file, " {}", row.line(Statistics::Shown)))
     })?;
+    let groups = switch.groups(now);
+    if !groups.is_empty() {
+        write("groups.txt", &mut |file| {
+            writeln!(file, "{GROUP_STATS_HEADER}")?;
+            groups
+                .iter()
+                .try_for_each(|row| writeln!(file, " {}", row.line()))
+        })?;
+    }
     write("conntrack.txt", &mut |file| {
         let lines = switch.connections(DumpStyle::default(), now);
         lines.iter().try_for_each(|line| writeln!(file, "{line}"))

@@ -6,6 +6,7 @@ use weir_ct::{DumpStyle, Filter};
 use weir_packet::{Frame, Tick, VecFrame};
 use weir_tables::classifier::HashSecret;
 use weir_tables::flow_mod::{Command, FlowMod};
+use weir_tables::group::Group;
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortIndex, PortNo, PortTable};
@@ -15,7 +16,7 @@ use crate::diagnostic::Diagnostic;
 use crate::file::Config;
 use crate::management::rows;
 use crate::policy::Policy;
-use crate::show::{DropRow, FlowRow};
+use crate::show::{DropRow, FlowRow, GroupStatsRow};
 
 /// A switch whose ports are the caller's functions and whose time is the caller's.
 pub struct OfflineSwitch {
@@ -47,6 +48,13 @@ impl OfflineSwitch {
             .iter()
             .map(|rule| FlowRow::of(rule, tables.count(rule), now))
             .collect()
+    }
+
+    /// The groups with what they counted, as `dump-group-stats` has them.
+    pub fn groups(&self, now: Tick) -> Vec<GroupStatsRow> {
+        let tables = &self.policy.tables;
+        let row = |group: &Arc<Group>| GroupStatsRow::of(group, &tables.group_count(group), now);
+        tables.groups().iter().map(row).collect()
     }
 
     /// The connections as `dump-conntrack` prints them, sorted, so that the order says nothing

@@ -65,6 +65,16 @@ pub struct Spanned<T> {
 }
 
 impl<T> Spanned<T> {
+    /// The same place, with something made of what was read.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Spanned<U> {
+        Spanned {
+            value: make(self.value),
+            file: self.file,
+            line: self.line,
+            source_line: self.source_line,
+        }
+    }
+
     /// An error about the line as a whole.
     pub fn error(&self, message: impl Into<String>) -> Diagnostic {
         let text = &self.source_line;

@@ -9,9 +9,7 @@
 
 use weir_tables::action::Action;
 use weir_tables::flow_mod::Command;
-use weir_tables::group::{
-    Bucket, GroupSpec, GroupType, MAX_ID, Selection, SelectionMethod,
-};
+use weir_tables::group::{Bucket, GroupSpec, GroupType, MAX_ID, Selection, SelectionMethod};
 use weir_tables::group_mod::{BundleStep, GroupMod, Place};
 use weir_tables::matching::Term;
 use weir_tables::port::PortNo;
@@ -222,7 +220,12 @@ fn group_mod(text: Tok<'_>, options: &GroupOptions<'_>) -> Result<GroupMod, Faul
 /// What stands before the first `bucket=`, and behind each.
 fn split_buckets(text: Tok<'_>) -> (Tok<'_>, Vec<Tok<'_>>) {
     const KEY: &str = "bucket=";
-    let begins = |at: &usize| text.text[..*at].chars().next_back().is_none_or(is_separator);
+    let begins = |at: &usize| {
+        text.text[..*at]
+            .chars()
+            .next_back()
+            .is_none_or(is_separator)
+    };
     let found = text.text.match_indices(KEY).map(|(at, _)| at);
     let starts: Vec<usize> = found.filter(begins).collect();
     let end = |next: Option<&usize>| next.copied().unwrap_or(text.text.len());
@@ -454,7 +457,9 @@ impl<'a> Reader<'a, '_> {
             return Err(fault.hint("bucket=actions=ACTION,..."));
         }
         if kind == Some(GroupType::FastFailover) && !bucket.watches() {
-            let fault = text.trim().fault("a fast failover bucket watches something");
+            let fault = text
+                .trim()
+                .fault("a fast failover bucket watches something");
             return Err(fault.hint("add watch_port=PORT or watch_group=GROUP"));
         }
         bucket.actions = self.actions(&actions)?;

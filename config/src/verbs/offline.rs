@@ -17,6 +17,10 @@ pub(super) fn check(path: &Path, out: &mut dyn Write) -> Result<(), VerbError> {
     config.require_devices()?;
     let policy = Policy::load(&config, 1, HashSecret(0), Tick::ZERO).map_err(VerbError::Text)?;
     writeln!(out, "{config}")?;
+    let groups = policy.tables.groups().len();
+    if groups > 0 {
+        writeln!(out, "# {groups} groups")?;
+    }
     for (table, flows, masks) in policy.tables.table_sizes() {
         let table = table.0;
         writeln!(

@@ -57,6 +57,12 @@ fn text(frame: &Frame, statistics: Statistics, out: &mut dyn Write) -> io::Resul
         Frame::Flows(rows) => rows
             .iter()
             .try_for_each(|row| writeln!(out, " {}", row.line(statistics))),
+        Frame::Groups(rows) => rows
+            .iter()
+            .try_for_each(|row| writeln!(out, " {}", row.group)),
+        Frame::GroupStats(rows) => rows
+            .iter()
+            .try_for_each(|row| writeln!(out, " {}", row.line())),
         Frame::Lcores(rows) => write_lcores(out, rows),
         Frame::Lines(lines) => lines.iter().try_for_each(|line| writeln!(out, "{line}")),
         Frame::Ports(rows) => write_ports(out, rows),
@@ -76,6 +82,8 @@ fn object(frame: &Frame, out: &mut dyn Write) -> io::Result<()> {
         | Frame::Drops(_)
         | Frame::Fdb(_)
         | Frame::Flows(_)
+        | Frame::Groups(_)
+        | Frame::GroupStats(_)
         | Frame::Lcores(_)
         | Frame::Lines(_)
         | Frame::Ports(_)
@@ -99,6 +107,8 @@ fn json_rows(frame: &Frame, count: &mut usize, out: &mut dyn Write) -> io::Resul
         Frame::Drops(rows) => each(rows, count, out),
         Frame::Fdb(rows) => each(rows, count, out),
         Frame::Flows(rows) => each(rows, count, out),
+        Frame::Groups(rows) => each(rows, count, out),
+        Frame::GroupStats(rows) => each(rows, count, out),
         Frame::Lcores(rows) => each(rows, count, out),
         Frame::Ports(rows) => each(rows, count, out),
         Frame::Lines(_)

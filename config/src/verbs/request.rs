@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::Command;
-use crate::control::{PolicyFiles, Request, Verb};
+use crate::cli::{ChangeGroup, Command, Switch};
+use crate::control::{GroupVerb, PolicyFiles, Request, Verb};
 use crate::diagnostic::Diagnostic;
 use crate::file::{Config, read_text};
 use crate::show::Statistics;
@@ -59,6 +59,50 @@ impl Call {
                     file: read_text(&args.file)?,
                 };
                 (args.switch, args.bridge, verb, Layout::Silent)
+            }
+            Command::AddGroups(args) => {
+                let verb = Verb::AddGroups {
+                    file: read_text(&args.file)?,
+                };
+                (args.switch, args.bridge, verb, Layout::Silent)
+            }
+            Command::Bundle(args) => {
+                let verb = Verb::Bundle {
+                    file: read_text(&args.file)?,
+                };
+                (args.switch, args.bridge, verb, Layout::Silent)
+            }
+            Command::AddGroup(args) => change_group(args, GroupVerb::Add),
+            Command::ModGroup(args) => {
+                let command = match args.may_create {
+                    true => GroupVerb::AddOrModify,
+                    false => GroupVerb::Modify,
+                };
+                change_group(args.change, command)
+            }
+            Command::InsertBuckets(args) => change_group(args, GroupVerb::InsertBuckets),
+            Command::RemoveBuckets(args) => change_group(args, GroupVerb::RemoveBuckets),
+            Command::DelGroups(args) => {
+                let (bridge, group) = only_argument(args.bridge, args.group);
+                let command = GroupVerb::Delete;
+                let verb = Verb::ChangeGroup { command, group };
+                (args.switch, bridge, verb, Layout::Silent)
+            }
+            Command::DumpGroups(args) => {
+                let (bridge, group) = only_argument(args.bridge, args.group);
+                let layout = match args.output.json {
+                    true => Layout::JsonRows,
+                    false => text(crate::show::GROUPS_HEADER),
+                };
+                (args.switch, bridge, Verb::DumpGroups { group }, layout)
+            }
+            Command::DumpGroupStats(args) => {
+                let (bridge, group) = only_argument(args.bridge, args.group);
+                let layout = match args.output.json {
+                    true => Layout::JsonRows,
+                    false => text(crate::show::GROUP_STATS_HEADER),
+                };
+                (args.switch, bridge, Verb::DumpGroupStats { group }, layout)
             }
             Command::DelFlows(args) => {
                 let (bridge, matching) = only_argument(args.bridge, args.matching);
@@ -155,6 +199,12 @@ impl Call {
     }
 }
 
+fn change_group(args: ChangeGroup, command: GroupVerb) -> (Switch, Option<String>, Verb, Layout) {
+    let group = Some(args.group);
+    let verb = Verb::ChangeGroup { command, group };
+    (args.switch, args.bridge, verb, Layout::Silent)
+}
+
 const fn text(heading: &'static str) -> Layout {
     Layout::Text {
         heading,
@@ -175,6 +225,10 @@ fn only_argument(
 
 fn policy_files(path: &Path) -> Result<PolicyFiles, Diagnostic> {
     let config = read_text(path)?;
-    let flows = Config::parse(&config.name, &config.text)?.flow_texts()?;
-    Ok(PolicyFiles { config, flows })
+    let parsed = Config::parse(&config.name, &config.text)?;
+    Ok(PolicyFiles {
+        flows: parsed.flow_texts()?,
+        groups: parsed.group_texts()?,
+        config,
+    })
 }

@@ -46,9 +46,15 @@ impl Entry {
 
     fn is_concerned(&self, snapshot: &Snapshot, since: u64) -> bool {
         let Self { tables, key, mask } = self;
-        snapshot
-            .changes
-            .concerns(since, Known { tables, groups: &[], key, mask })
+        snapshot.changes.concerns(
+            since,
+            Known {
+                tables,
+                groups: &[],
+                key,
+                mask,
+            },
+        )
     }
 }
 

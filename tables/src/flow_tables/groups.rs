@@ -81,7 +81,10 @@ impl FlowTables {
         GroupCount {
             senders: self.senders.get(&group.spec.id).map_or(0, |all| all.len()),
             all: self.count_of(group.counters),
-            buckets: group.bucket_counters().map(|id| self.count_of(id)).collect(),
+            buckets: group
+                .bucket_counters()
+                .map(|id| self.count_of(id))
+                .collect(),
         }
     }
 
@@ -240,9 +243,12 @@ impl FlowTables {
         if spec.kind == GroupType::Indirect && spec.buckets.len() != 1 {
             return Err(GroupModError::NotOneBucket.into());
         }
-        self.check_loops(&spec)?;
+        journal.groups.push((journal.step, spec.id));
         let programs = spec.compile()?;
-        let created = self.groups.get(spec.id).map_or(now, |before| before.created);
+        let created = self
+            .groups
+            .get(spec.id)
+            .map_or(now, |before| before.created);
         let part = |program: Program, slots: &mut super::Slots| Part {
             counters: slots.allocate(),
             program,
@@ -252,7 +258,9 @@ impl FlowTables {
         let group = Arc::new(Group {
             spec,
             counters,
-            parts: parts.map(|program| part(program, &mut self.slots)).collect(),
+            parts: parts
+                .map(|program| part(program, &mut self.slots))
+                .collect(),
             created,
         });
         self.interest.widen_by_group(&group);
@@ -303,18 +311,19 @@ impl FlowTables {
         }
     }
 
-    /// Refuses a group that can be come to from itself.
-    fn check_loops(&self, spec: &GroupSpec) -> Result<(), GroupModError> {
-        let mut seen = BTreeSet::new();
-        let mut pending: Vec<u32> = spec.refers_to().collect();
-        while let Some(id) = pending.pop() {
-            if id == spec.id {
-                return Err(GroupModError::Loop(id));
-            }
-            if seen.insert(id)
-                && let Some(group) = self.groups.get(id)
-            {
-                pending.extend(group.spec.refers_to());
+    /// Refuses a bundle after which a group can be come to from itself.
+    pub(super) fn check_loops(&self, journal: &Journal) -> Result<(), (usize, GroupModError)> {
+        let referred = |id| self.groups.get(id).map(|group| group.spec.refers_to());
+        for &(step, from) in &journal.groups {
+            let mut seen = BTreeSet::new();
+            let mut pending: Vec<u32> = referred(from).into_iter().flatten().collect();
+            while let Some(id) = pending.pop() {
+                if id == from {
+                    return Err((step, GroupModError::Loop(id)));
+                }
+                if seen.insert(id) {
+                    pending.extend(referred(id).into_iter().flatten());
+                }
             }
         }
         Ok(())

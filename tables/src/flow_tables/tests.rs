@@ -181,9 +181,6 @@ fn what_is_parsed_but_not_executed_is_refused_by_name() {
     let mut label = flow(Command::Add, 1, None, 1);
     label.matches.set_exact(Field::MPLS_LABEL, 5);
     assert_eq!(refused(label), "field mpls_label is not supported yet");
-    let mut group = flow(Command::Add, 1, None, 1);
-    group.instructions.apply = vec![Action::Group(1)];
-    assert_eq!(refused(group), "group is not supported yet");
     let idle = FlowMod {
         idle_timeout: 5,
         ..flow(Command::Add, 1, None, 1)

@@ -109,9 +109,9 @@ fn ln(draw: u64) -> f64 {
     // ln f = 2 artanh((f - 1) / (f + 1))
     let s = (fraction - 1.0) / (fraction + 1.0);
     let square = s * s;
-    let series = (1..=TERMS).rev().fold(0.0, |sum, k| {
-        (sum + 1.0 / f64::from(2 * k + 1)) * square
-    });
+    let series = (1..=TERMS)
+        .rev()
+        .fold(0.0, |sum, k| (sum + 1.0 / f64::from(2 * k + 1)) * square);
     2.0 * s * (1.0 + series) - f64::from(zeros) * std::f64::consts::LN_2
 }
 

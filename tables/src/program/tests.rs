@@ -93,7 +93,6 @@ fn clauses_are_sorted_one_for_each_conjunction() {
 fn what_cannot_be_done_is_refused_by_name() {
     let ct = |ct: CtAction| Action::Ct(Box::new(ct));
     for (action, name) in [
-        (Action::Group(1), "group"),
         (Action::Controller { max_len: 0 }, "CONTROLLER"),
         (Action::Output(PortNo::LOCAL), "output to LOCAL"),
         (Action::Output(PortNo::TABLE), "output to TABLE"),

@@ -12,6 +12,9 @@
 //! ip,actions=ct(table=1)
 //! table=1,ip,ct_state=+new,in_port=1,actions=ct(commit),2
 //!
+//! [groups]
+//! group_id=1,type=all,bucket=actions=output:2
+//!
 //! [packets]
 //! @0ms 1: udp 10.0.0.5:4000 > 192.0.2.9:53
 //!     -> 2
@@ -21,11 +24,15 @@
 //!
 //! [hits]
 //! 1 1
+//!
+//! [buckets]
+//! 1 of 1: 1
 //! ```
 //!
 //! `about` names what of Open vSwitch the case holds weir against. `-> PORT` is the frame that
 //! went in, `-> PORT: PACKET` another one. `[connections]` is the sorted dump in the end,
-//! `[hits]` counts packets per flow, in order. A line behind `ovs` or `weir` is expected of that
+//! `[hits]` counts packets per flow, in order; `[buckets]` for each of the `[groups]`, which are
+//! added before the flows, `PACKETS of GROUP: PACKETS OF ITS BUCKETS`. A line behind `ovs` or `weir` is expected of that
 //! switch alone, and then `differs:` says why; `refused:` is what weir says against a policy
 //! that Open vSwitch runs. `[flows ovs]` is what Open vSwitch is given instead, line for line;
 //! `[config]` is TOML for weir; `[ovs]` holds control commands for `ovs-vswitchd`.
@@ -47,8 +54,9 @@ mod tests;
 use source::Source;
 
 const HEADERS: [&str; 4] = ["title", "about", "differs", "refused"];
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 10] = [
     "ports",
+    "groups",
     "flows",
     "flows ovs",
     "config",
@@ -56,6 +64,7 @@ const SECTIONS: [&str; 8] = [
     "packets",
     "connections",
     "hits",
+    "buckets",
 ];
 
 /// Why a case cannot be read: points at its text.
@@ -92,6 +101,10 @@ pub struct Case {
     pub conntrack: Expected<String>,
     /// Packets per flow in the order of `flows`, as numbers with blanks between.
     pub hits: Expected<String>,
+    /// Groups, one line each.
+    pub groups: Vec<String>,
+    /// Packets per bucket, one line for each group, by number.
+    pub buckets: Expected<String>,
     text: String,
 }
 
@@ -245,6 +258,8 @@ impl Case {
                 }
                 Some("packets") => case.expected_frame(&source, content)?,
                 Some("connections") => push(&mut case.conntrack, content),
+                Some("groups") => case.groups.push(content.to_owned()),
+                Some("buckets") => push(&mut case.buckets, content),
                 Some(_) => push(&mut case.hits, content),
             }
         }
@@ -274,6 +289,7 @@ impl Case {
             || self.packets.iter().any(|packet| packet.expected.is_split())
             || self.conntrack.is_split()
             || self.hits.is_split()
+            || self.buckets.is_split()
     }
 
     /// Within `[config]` a bracketed line that is no section of ours belongs to the TOML.

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub hits: Vec<u64>,
     /// The dumped flows without statistics, in the same order.
     pub flows: Vec<String>,
+    /// What groups counted, as in `[buckets]`, by number.
+    pub buckets: Vec<String>,
 }
 
 impl Outcome {
@@ -64,7 +66,27 @@ impl Outcome {
             conntrack,
             hits,
             flows,
+            buckets: Vec::new(),
         })
+    }
+
+    /// The same with what groups counted; `dump` is the output of `dump-group-stats`.
+    #[must_use]
+    pub fn with_groups<'a>(mut self, dump: impl Iterator<Item = &'a str>) -> Self {
+        let mut groups: Vec<(u32, String)> = dump
+            .filter_map(|line| {
+                let id = value_of(line, "group_id=")?;
+                let mut counts = line.split("packet_count=").skip(1);
+                let number = |text: &'a str| text.split(',').next().unwrap_or_default();
+                let all = number(counts.next()?);
+                let buckets: Vec<_> = counts.map(number).collect();
+                let line = format!("{all} of {id}: {}", buckets.join(" "));
+                Some((id.parse().ok()?, line.trim_end().to_owned()))
+            })
+            .collect();
+        groups.sort();
+        self.buckets = groups.into_iter().map(|(_, line)| line).collect();
+        self
     }
 
     /// The counts with blanks between, as in `[hits]`.
@@ -96,6 +118,12 @@ impl Outcome {
             let _ = writeln!(text, "packets per flow");
             list(&mut text, "expected", &expected, Clone::clone);
             list(&mut text, "counted", &[self.hits_text()], Clone::clone);
+        }
+        let expected = case.buckets.of(side);
+        if expected != self.buckets {
+            let _ = writeln!(text, "packets per bucket");
+            list(&mut text, "expected", &expected, Clone::clone);
+            list(&mut text, "counted", &self.buckets, Clone::clone);
         }
         text
     }

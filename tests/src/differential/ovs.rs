@@ -144,6 +144,11 @@ impl Ovs {
     /// If Open vSwitch refuses the flows or a command of the case, or gives no answer.
     pub fn run(&mut self, case: &Case) -> Result<Outcome, OvsError> {
         let mut captures = self.make_bridge(&case.ports)?;
+        if !case.groups.is_empty() {
+            // Groups of OpenFlow 1.3 have no selection method.
+            let groups = case.groups.join("\n");
+            self.ofctl_of("OpenFlow15", &["add-groups"], &["-"], &groups)?;
+        }
         self.ofctl(&["add-flows"], &["-"], &case.flow_file(Side::Ovs))?;
         for line in &case.ovs_commands {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -170,7 +175,13 @@ impl Ovs {
         let conntrack = self.call("dpctl/dump-conntrack", &[])?;
         let conntrack = conntrack.lines().map(str::to_owned).collect();
         let dump = self.ofctl(&["dump-flows"], &[], "")?;
-        Outcome::new(sent, conntrack, dump.lines(), case.flows.len()).map_err(OvsError::Failed)
+        let outcome = Outcome::new(sent, conntrack, dump.lines(), case.flows.len());
+        let outcome = outcome.map_err(OvsError::Failed)?;
+        if case.groups.is_empty() {
+            return Ok(outcome);
+        }
+        let groups = self.ofctl(&["dump-group-stats"], &[], "")?;
+        Ok(outcome.with_groups(groups.lines()))
     }
 
     fn make_bridge(&mut self, ports: &[PortSpec]) -> Result<Vec<Capture>, OvsError> {
@@ -180,7 +191,7 @@ impl Ovs {
             .chain([
                 "datapath_type=dummy",
                 "fail-mode=secure",
-                "protocols=OpenFlow10,OpenFlow13",
+                "protocols=OpenFlow10,OpenFlow13,OpenFlow15",
             ])
             .map(str::to_owned)
             .collect();
@@ -269,10 +280,20 @@ impl Ovs {
     }
 
     fn ofctl(&self, verb: &[&str], arguments: &[&str], input: &str) -> Result<String, OvsError> {
+        self.ofctl_of("OpenFlow13", verb, arguments, input)
+    }
+
+    fn ofctl_of(
+        &self,
+        version: &str,
+        verb: &[&str],
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<String, OvsError> {
         let socket = self.dir.path().join(format!("{BRIDGE}.mgmt"));
         checked(
             command(self.dir.path(), "ovs-ofctl")
-                .args(["-O", "OpenFlow13"])
+                .args(["-O", version])
                 .args(verb)
                 .arg(format!("unix:{}", socket.display()))
                 .args(arguments),

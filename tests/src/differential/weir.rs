@@ -38,6 +38,7 @@ pub fn run_weir(case: &Case) -> Result<Outcome, String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let at = |name: &str| dir.path().join(name);
     write(&at("case.flows"), &case.flow_file(Side::Weir))?;
+    write(&at("case.groups"), &case.groups.join("\n"))?;
     let inputs = write_captures(case, dir.path())?;
     let run = |caches: &str, out: &str| {
         write(&at("case.toml"), &configuration(case, caches))?;
@@ -70,7 +71,12 @@ pub fn run_weir(case: &Case) -> Result<Outcome, String> {
         .map(str::to_owned)
         .collect();
     let flows = read(&at("out/flows.txt"))?;
-    Outcome::new(sent, conntrack, flows.lines(), case.flows.len())
+    let outcome = Outcome::new(sent, conntrack, flows.lines(), case.flows.len())?;
+    if case.groups.is_empty() {
+        return Ok(outcome);
+    }
+    let groups = read(&at("out/groups.txt"))?;
+    Ok(outcome.with_groups(groups.lines()))
 }
 
 /// The files of a folder.
@@ -116,7 +122,7 @@ fn configuration(case: &Case, caches: &str) -> String {
             let _ = writeln!(toml, "{key} = {value}");
         }
     }
-    toml.push_str("[bridge]\nname = \"br0\"\nflows = [\"case.flows\"]\nfail_mode = \"secure\"\n");
+    toml.push_str("[bridge]\nname = \"br0\"\nflows = [\"case.flows\"]\ngroups = [\"case.groups\"]\nfail_mode = \"secure\"\n");
     if !case.config.contains("[conntrack]") {
         // A table of the default size takes longer to make than a case to run.
         toml.push_str("[conntrack]\nmax_connections = 1000\n");

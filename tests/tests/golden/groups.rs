@@ -84,7 +84,8 @@ fn a_bucket_resubmits_and_what_its_tables_do_stays_with_the_copy() {
     }
     // The packets of the first burst were looked for before there was an entry.
     assert_eq!(sw.trajectory_stats().hits, 4);
-    sw.change_flows("modify_strict table=6,ip actions=drop").unwrap();
+    sw.change_flows("modify_strict table=6,ip actions=drop")
+        .unwrap();
     sw.inject(1, DNS);
     assert_eq!(sw.sent_anywhere().len(), 3);
     sw.assert_state("ct: none; drops: none");
@@ -104,7 +105,14 @@ fn fast_failover_takes_the_first_bucket_that_is_live() {
         sw.inject_burst(1, &[DNS, DNS]);
         let sent = sw.sent_anywhere();
         let expected = port.map(|port| format!("{port}: {DNS}"));
-        assert_eq!(sent, expected.iter().chain(&expected).cloned().collect::<Vec<_>>());
+        assert_eq!(
+            sent,
+            expected
+                .iter()
+                .chain(&expected)
+                .cloned()
+                .collect::<Vec<_>>()
+        );
     };
     goes_to(None, Some(2));
     goes_to(Some((2, false)), Some(3));
@@ -149,7 +157,9 @@ fn select_sends_both_directions_of_a_connection_through_one_bucket() {
             connection(number),
             format!("udp 192.0.2.9:53 > 10.0.0.5:{number} ttl=7"),
             connection(number),
-            format!("eth 02:00:00:00:00:07 > 02:00:00:00:00:09 udp 10.0.0.5:{number} > 192.0.2.9:53"),
+            format!(
+                "eth 02:00:00:00:00:07 > 02:00:00:00:00:09 udp 10.0.0.5:{number} > 192.0.2.9:53"
+            ),
         ] {
             sw.inject(1, &packet);
             let sent = sw.sent_anywhere();
@@ -208,7 +218,10 @@ fn a_changed_group_is_obeyed_by_the_next_packet() {
         assert_eq!(sent, expected, "{change}");
     };
     goes_to("", &[2, 4]);
-    goes_to("modify group_id=1,type=all,bucket=actions=output:3", &[3, 4]);
+    goes_to(
+        "modify group_id=1,type=all,bucket=actions=output:3",
+        &[3, 4],
+    );
     goes_to(
         "insert_bucket group_id=1,command_bucket_id=first,bucket=actions=output:2",
         &[2, 3, 4],
@@ -284,8 +297,13 @@ fn a_bundle_is_done_as_a_whole_or_not_at_all() {
     );
     sw.inject(1, DNS);
     assert_eq!(sw.sent_anywhere(), [format!("3: {DNS}")]);
-    let error = sw.bundle("group add group_id=1,type=all\nflow actions=foo").unwrap_err();
-    assert!(error.starts_with("bundle:2:14: unknown action foo"), "{error}");
+    let error = sw
+        .bundle("group add group_id=1,type=all\nflow actions=foo")
+        .unwrap_err();
+    assert!(
+        error.starts_with("bundle:2:14: unknown action foo"),
+        "{error}"
+    );
     assert_eq!(sw.groups().len(), 1);
     sw.assert_state("ct: none; drops: none");
 }
@@ -300,9 +318,18 @@ fn groups_that_would_come_back_to_themselves_are_refused() {
     for (change, group) in [
         ("add group_id=9,type=all,bucket=actions=group:9", 9),
         ("add group_id=3,type=all,bucket=actions=group:1", 3),
-        ("add group_id=3,type=ff,bucket=watch_port:1,watch_group:2,actions=output:1", 3),
-        ("modify group_id=2,type=all,bucket=actions=output:1,bucket=actions=group:1", 2),
-        ("insert_bucket group_id=2,command_bucket_id=last,bucket=actions=group:1", 2),
+        (
+            "add group_id=3,type=ff,bucket=watch_port:1,watch_group:2,actions=output:1",
+            3,
+        ),
+        (
+            "modify group_id=2,type=all,bucket=actions=output:1,bucket=actions=group:1",
+            2,
+        ),
+        (
+            "insert_bucket group_id=2,command_bucket_id=last,bucket=actions=group:1",
+            2,
+        ),
     ] {
         assert_eq!(
             sw.change_groups(change).unwrap_err(),
@@ -310,6 +337,13 @@ fn groups_that_would_come_back_to_themselves_are_refused() {
             "{change}"
         );
     }
+    // A bundle is held against what it comes to.
+    sw.bundle(
+        "group add group_id=7,type=all,bucket=actions=group:8
+         group add group_id=8,type=all,bucket=actions=group:7
+         group modify group_id=7,type=all,bucket=actions=output:2",
+    )
+    .unwrap();
     // Through tables it is found when a packet comes.
     sw.bundle(
         "group modify group_id=1,type=all,bucket=actions=output:4,bucket=actions=resubmit(,0)",

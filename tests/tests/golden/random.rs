@@ -53,8 +53,23 @@ const MATCHES: &[&str] = &[
     "conj_id=2,ip",
 ];
 
+/// Groups that rules may send to.
+const GROUPS: &str = "\
+    group_id=1,type=all,bucket=actions=output:2,bucket=actions=set_field:1->reg0,resubmit(,3)
+    group_id=2,type=select,bucket=actions=dec_ttl,output:3,bucket=weight=3,actions=ct(commit,table=2)
+    group_id=3,type=ff,bucket=watch_port=9,actions=output:9,bucket=watch_port=2,actions=group:1
+    group_id=4,type=all,bucket=actions=push_vlan:0x8100,IN_PORT,bucket=actions=NORMAL,\
+    bucket=actions=resubmit(2,1),bucket=actions=ct(commit,nat(src=198.51.100.9),table=3)
+    group_id=5,type=select,selection_method=hash,fields(nw_ttl,nw_tos,tcp_flags),\
+    bucket=actions=mod_dl_dst:02:00:00:00:00:01,output:2,bucket=actions=output:3";
+
 /// Actions that are possible on every packet.
 const ANY: &[&str] = &[
+    "group:1",
+    "group:2",
+    "group:3",
+    "group:4",
+    "group:5",
     "output:1",
     "output:2",
     "output:3",
@@ -325,6 +340,10 @@ enum Step {
     /// Packets, and how often they come.
     Burst(Vec<Arrival>, usize),
     Flow(String),
+    /// A change of a group that stays.
+    Group(&'static str),
+    /// A link comes or goes.
+    Link(u32, bool),
     Wait(u64),
     Flush,
 }
@@ -341,7 +360,19 @@ fn step() -> impl Strategy<Value = Step> {
             "modify table=2 actions=ct_clear,output:2",
         ][..],
     );
+    let group = prop::sample::select(
+        &[
+            "modify group_id=1,type=all,bucket=actions=output:3",
+            "modify group_id=1,type=all,bucket=actions=output:2,bucket=actions=resubmit(,2)",
+            "insert_bucket group_id=2,command_bucket_id=last,bucket=actions=output:1",
+            "remove_bucket group_id=2,command_bucket_id=first",
+            "remove_bucket group_id=5,command_bucket_id=last",
+            "modify group_id=3,type=ff,bucket=watch_port=1,actions=output:1",
+        ][..],
+    );
     prop_oneof![
+        1 => group.prop_map(Step::Group),
+        1 => (1..=3_u32, any::<bool>()).prop_map(|(port, up)| Step::Link(port, up)),
         6 => (prop::collection::vec(arrival(), 1..6), 1..4_usize)
             .prop_map(|(arrivals, times)| Step::Burst(arrivals, times)),
         3 => rule().prop_map(Step::Flow),
@@ -361,6 +392,7 @@ fn switch(policy: &str, caches: Caches) -> Switch {
         .caches(caches)
         .empty();
     switch.ignore_what_is_sent();
+    switch.change_groups(GROUPS).expect("they are right");
     for rule in policy.lines() {
         change(&mut switch, rule);
     }
@@ -424,6 +456,8 @@ proptest! {
                     }
                 }
                 Step::Flow(flow) => change(&mut sw, &flow),
+                Step::Group(group) => sw.change_groups(group).expect("the group is there"),
+                Step::Link(port, up) => sw.link(port, up),
                 Step::Wait(seconds) => sw.advance(seconds),
                 Step::Flush => {
                     sw.flush_conntrack(&[]);
@@ -467,8 +501,10 @@ proptest! {
         let run = |secret| {
             let mut sw = Switch::builder().ports(3).secret(secret).empty();
             sw.ignore_what_is_sent();
+            sw.change_groups(GROUPS).expect("they are right");
             // Which address and port of a range is taken is the secret's choice.
-            for rule in policy.lines().filter(|rule| !rule.contains("nat(")) {
+            let translates = |rule: &&str| rule.contains("nat(") || rule.contains("group:4");
+            for rule in policy.lines().filter(|rule| !translates(rule)) {
                 change(&mut sw, rule);
             }
             for Arrival { port, frame } in &arrivals {

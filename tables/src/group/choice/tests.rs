@@ -84,7 +84,10 @@ fn equal_buckets_have_equal_shares_within_5_percent() {
         let equal = 10_000 / buckets as usize;
         for share in shares(&group, &choices(&group)) {
             let off = share.abs_diff(equal) * 100;
-            assert!(off <= equal * 5, "{share} of {equal} with {buckets} buckets");
+            assert!(
+                off <= equal * 5,
+                "{share} of {equal} with {buckets} buckets"
+            );
         }
     }
 }
@@ -96,7 +99,10 @@ fn shares_are_as_the_weights() {
         let shares = shares(&group, &choices(&group));
         let sum = usize::from(weights[0]) + usize::from(weights[1]);
         let expected = 10_000 * usize::from(weights[1]) / sum;
-        assert!(shares[1].abs_diff(expected) < 150, "{weights:?}: {shares:?}");
+        assert!(
+            shares[1].abs_diff(expected) < 150,
+            "{weights:?}: {shares:?}"
+        );
     }
 }
 
@@ -218,6 +224,10 @@ fn only_the_fields_named_count_and_only_if_the_packet_has_them() {
 fn the_logarithm_is_one() {
     for draw in [1, 2, 3, 1 << 40, u64::MAX / 3, u64::MAX / 2, u64::MAX] {
         let exact = (draw as f64 / 2f64.powi(64)).ln();
-        assert!((ln(draw) - exact).abs() <= 1e-10, "{draw}: {} {exact}", ln(draw));
+        assert!(
+            (ln(draw) - exact).abs() <= 1e-10,
+            "{draw}: {} {exact}",
+            ln(draw)
+        );
     }
 }

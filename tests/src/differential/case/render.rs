@@ -37,6 +37,11 @@ impl Case {
         let weir_hits = weir_hits.as_ref().map(<[String; 1]>::as_slice);
         let hits = merge(&self.hits, &[ovs.hits_text()], weir_hits);
         let _ = write!(text, "\n[hits]\n{}", hits.render(""));
+        let weir_buckets = weir.map(|outcome| outcome.buckets.as_slice());
+        let buckets = merge(&self.buckets, &ovs.buckets, weir_buckets);
+        if !buckets.0.is_empty() {
+            let _ = write!(text, "\n[buckets]\n{}", buckets.render(""));
+        }
         text
     }
 }

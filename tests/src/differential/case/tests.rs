@@ -54,7 +54,16 @@ fn answers_are_written_into_the_case_and_read_back() {
         conntrack: vec!["udp,orig=()".to_owned()],
         hits: vec![2],
         flows: vec![],
+        buckets: Vec::new(),
     };
+    let ovs = ovs.with_groups(
+        "OFPST_GROUP reply (OF1.3) (xid=0x2):
+ group_id=12,duration=1s,ref_count=0,packet_count=0,byte_count=0
+ group_id=3,duration=1.5s,ref_count=1,packet_count=5,byte_count=50,\
+bucket0:packet_count=2,byte_count=20,bucket1:packet_count=3,byte_count=30"
+            .lines(),
+    );
+    assert_eq!(ovs.buckets, ["5 of 3: 2 3", "0 of 12:"]);
     let weir = Outcome {
         sent: vec![vec![sent("2", &frame)], vec![]],
         ..ovs.clone()
