@@ -26,13 +26,11 @@ const fn place(action: &Action) -> Place {
         Action::Ct(_) => Place::Final(0),
         Action::CtClear => Place::Final(1),
         Action::Resubmit { .. } => Place::Final(2),
-        Action::Output(_) => Place::Final(3),
+        Action::Output(_) | Action::Controller { .. } => Place::Final(3),
         Action::Group(_) => Place::Final(4),
-        Action::OutputField(_)
-        | Action::Controller { .. }
-        | Action::Conjunction { .. }
-        | Action::Note(_)
-        | Action::Exit => Place::Nowhere,
+        Action::OutputField(_) | Action::Conjunction { .. } | Action::Note(_) | Action::Exit => {
+            Place::Nowhere
+        }
     }
 }
 

@@ -187,7 +187,8 @@ pub struct LcoreCounters {
     pub bursts: Counter,
     /// Look-ups in all tables, done or remembered.
     pub lookups: Counter,
-    /// Passes through the tables: one for each packet, one for each recirculation.
+    /// Passes through the tables: one for each packet, for each recirculation, and for each
+    /// bucket that resubmits.
     pub passes: Counter,
     /// Dropped packets and copies, by reason.
     pub drops: [Counter; DROP_REASONS],

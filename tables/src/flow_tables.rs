@@ -560,7 +560,7 @@ fn actions(instructions: &Instructions) -> impl Iterator<Item = &Action> {
 impl FlowTables {
     /// The id of every rule, for tests of slots.
     #[cfg(test)]
-    fn ids(&self) -> Vec<crate::rule::RuleId> {
+    fn ids(&self) -> Vec<RuleId> {
         self.tables
             .iter()
             .flat_map(RuleSet::iter)

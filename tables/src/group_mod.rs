@@ -48,7 +48,7 @@ pub enum Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BundleStep {
     /// A change to the flow tables.
-    Flow(FlowMod),
+    Flow(Box<FlowMod>),
     /// A change to the groups.
     Group(GroupMod),
 }

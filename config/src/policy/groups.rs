@@ -103,7 +103,8 @@ pub fn steps(
     flows: Vec<Spanned<FlowMod>>,
 ) -> Vec<Spanned<BundleStep>> {
     let groups = groups.into_iter().map(|one| one.map(BundleStep::Group));
-    let flows = flows.into_iter().map(|one| one.map(BundleStep::Flow));
+    let boxed = |flow| BundleStep::Flow(Box::new(flow));
+    let flows = flows.into_iter().map(|one| one.map(boxed));
     groups.chain(flows).collect()
 }
 
@@ -117,7 +118,7 @@ impl Difference<GroupSpec> {
         let deleted = deleted.map(|spec| GroupMod::Delete(Some(spec.id)));
         changed
             .map(BundleStep::Group)
-            .chain(flows.into_iter().map(BundleStep::Flow))
+            .chain(flows.into_iter().map(Box::new).map(BundleStep::Flow))
             .chain(deleted.map(BundleStep::Group))
             .collect()
     }

@@ -137,7 +137,10 @@ impl ActionReader<'_> {
                     Within::Set,
                     &mut list,
                 )?;
-                if !list.actions[from..].iter().all(action_set::has_place) {
+                let fits = |action: &Action| {
+                    action_set::has_place(action) || matches!(action, Action::Note(_))
+                };
+                if !list.actions[from..].iter().all(fits) {
                     let fault = format!("{} does nothing in a bucket", pair.key.text);
                     let fault = pair.whole.fault(fault);
                     return Err(fault.hint("its actions are a set, as those of write_actions"));

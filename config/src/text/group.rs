@@ -8,6 +8,7 @@
 //! next `bucket=` each. What is not a setting of a bucket is an action.
 
 use weir_tables::action::Action;
+use weir_tables::field::{Format, Masking};
 use weir_tables::flow_mod::Command;
 use weir_tables::group::{Bucket, GroupSpec, GroupType, MAX_ID, Selection, SelectionMethod};
 use weir_tables::group_mod::{BundleStep, GroupMod, Place};
@@ -133,7 +134,7 @@ pub fn parse_bundle_file(
     lines(text, name, is_header, |line| {
         let (word, rest) = first_word(line);
         match word.text {
-            "flow" => flow(rest, &flow_options).map(BundleStep::Flow),
+            "flow" => flow(rest, &flow_options).map(|flow| BundleStep::Flow(Box::new(flow))),
             "group" => group_mod(rest, &group_options).map(BundleStep::Group),
             "packet-out" => Err(word.fault("packet-out is not supported yet in a bundle")),
             _ => Err(word
@@ -324,6 +325,15 @@ impl<'a> Reader<'a, '_> {
                 Form::Bare => value::ones(field),
                 Form::Assigned | Form::Parenthesised => {
                     let tok = one.required("a mask")?;
+                    let info = field.info();
+                    let plain = matches!(
+                        info.format,
+                        Format::Dec | Format::Hex | Format::Ethernet | Format::Ipv4 | Format::Ipv6
+                    );
+                    if !plain || info.masking == Masking::Exact {
+                        let fault = format!("{} counts as a whole", one.key.text);
+                        return Err(tok.fault(fault));
+                    }
                     let (mask, bits) = value::masked(field, one.key.text, tok, self.ports)?;
                     if mask == 0 || bits & value::ones(field) != value::ones(field) {
                         let fault = tok.fault(format!("not a mask for {}", one.key.text));

@@ -54,7 +54,7 @@ fn a_group_comes_before_an_output_and_that_before_all_others() {
 
 #[test]
 fn a_set_that_sends_nowhere_does_nothing() {
-    assert_eq!(in_order(&[set(1), Action::DecTtl]), [&set(1); 0]);
-    assert_eq!(in_order(&[]), [&set(1); 0]);
-    assert_eq!(in_order(&[set(1), Action::Exit]), [&set(1); 0]);
+    assert!(in_order(&[set(1), Action::DecTtl]).is_empty());
+    assert!(in_order(&[]).is_empty());
+    assert!(in_order(&[set(1), Action::Exit]).is_empty());
 }

@@ -1,6 +1,6 @@
 //! The groups, as the management thread changes them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use weir_packet::Tick;
@@ -79,7 +79,7 @@ impl FlowTables {
     /// What `group` counted, over all lcores.
     pub fn group_count(&self, group: &Group) -> GroupCount {
         GroupCount {
-            senders: self.senders.get(&group.spec.id).map_or(0, |all| all.len()),
+            senders: self.senders.get(&group.spec.id).map_or(0, BTreeMap::len),
             all: self.count_of(group.counters),
             buckets: group
                 .bucket_counters()

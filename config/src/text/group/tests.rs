@@ -1,5 +1,8 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::text::group_mod_text;
+use crate::text::tests::generate::group_mods;
 
 fn options(command: GroupCommand) -> GroupOptions<'static> {
     GroupOptions {
@@ -292,4 +295,40 @@ fn which_group_to_show() {
         assert_eq!(parse_group_id(text), Ok(id));
     }
     assert!(parse_group_id("five").is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_change_of_a_group_prints_and_reads_back(change in group_mods()) {
+        let options = GroupOptions {
+            command_word: true,
+            ..GroupOptions::default()
+        };
+        let printed = group_mod_text(&change).to_string();
+        prop_assert_eq!(parse_group(&printed, &options), Ok(change), "{}", printed);
+    }
+
+    #[test]
+    fn no_text_panics(
+        change in group_mods(),
+        at in any::<prop::sample::Index>(),
+        put in "[ -~\u{e9}\n]{0,6}",
+        cut in 0..8_usize,
+    ) {
+        let options = GroupOptions {
+            command_word: true,
+            ..GroupOptions::default()
+        };
+        let mut letters: Vec<char> = group_mod_text(&change).to_string().chars().collect();
+        let at = at.index(letters.len());
+        let end = (at + cut).min(letters.len());
+        letters.splice(at..end, put.chars());
+        let text: String = letters.into_iter().collect();
+        if let Ok(read) = parse_group(&text, &options) {
+            let printed = group_mod_text(&read).to_string();
+            prop_assert_eq!(parse_group(&printed, &options), Ok(read), "{}", text);
+        }
+        let _ = parse_bundle_file("b", &format!("group {text}"), &());
+        let _ = parse_group_id(&text);
+    }
 }

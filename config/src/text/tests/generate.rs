@@ -8,10 +8,13 @@ use weir_tables::action::{Instructions, TableId};
 use weir_tables::field::{Access, Field, Format, Prerequisite};
 use weir_tables::flow_mod::{Command, FlowFlags, FlowMod};
 
+pub(crate) use self::groups::group_mods;
+
 use self::actions::{actions, conjunctions, in_action_set, keeps_tags, ports, possible, tables};
 use self::matches::matches;
 
 mod actions;
+mod groups;
 mod matches;
 
 /// What packets of a flow are.
