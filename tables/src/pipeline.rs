@@ -234,11 +234,17 @@ impl<'a, O> Journey<'a, O> {
         let outer = self.records.suspend();
         match self.remembered(packet, table, depth) {
             Remembered::Path(path) if !self.asks_tables() => {
-                if let (Some(trace), Some(megaflows)) = (&mut self.trace, &self.megaflows) {
-                    let (tables, written) = megaflows.facts(path);
-                    trace.passed(tables, written, None);
+                if let Some(megaflows) = &mut self.megaflows {
+                    if let Some(trace) = &mut self.trace {
+                        let (tables, written) = megaflows.facts(path);
+                        trace.passed(tables, written, None);
+                    }
+                    megaflows.hold_paths();
                 }
                 self.replay(packet, path, depth);
+                if let Some(megaflows) = &mut self.megaflows {
+                    megaflows.release_paths();
+                }
             }
             Remembered::Nothing => {
                 let start = *packet.key();

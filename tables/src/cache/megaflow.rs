@@ -74,6 +74,8 @@ pub(crate) struct Megaflows {
     ports: Vec<Made>,
     next_subtable: u32,
     paths: Paths,
+    /// Paths whose steps are being taken.
+    replays: u32,
     clock: u32,
     stats: CacheStats,
 }
@@ -162,6 +164,7 @@ impl Megaflows {
             ports: Vec::new(),
             next_subtable: 1,
             paths: Paths::new(),
+            replays: 0,
             clock: 0,
             stats: CacheStats::default(),
         }
@@ -329,10 +332,25 @@ impl Megaflows {
         };
     }
 
-    /// The path that was recorded. If there is no room for it, everything is forgotten first.
+    /// The steps of a path are about to be taken, during which other passes may end: no path may
+    /// be forgotten until [`Self::release_paths`].
+    pub(crate) const fn hold_paths(&mut self) {
+        self.replays += 1;
+    }
+
+    /// The steps were taken.
+    pub(crate) const fn release_paths(&mut self) {
+        self.replays -= 1;
+    }
+
+    /// The path that was recorded. If there is no room for it, everything is forgotten first,
+    /// unless paths are held.
     fn intern(&mut self, record: &Record) -> Option<PathId> {
         if let Some(path) = self.paths.intern(record) {
             return Some(path);
+        }
+        if self.replays > 0 {
+            return None;
         }
         for set in &mut self.sets {
             set.fill(Entry::EMPTY);

@@ -212,3 +212,30 @@ fn masks_that_nobody_needs_any_more_make_room() {
     assert_eq!(hits(&mut sw, &mut again), 100);
     sw.state();
 }
+
+/// While the steps of one path are taken, a copy of the packet takes another; there is room for
+/// 4,096.
+#[test]
+fn more_paths_than_there_is_room_for_while_one_is_taken() {
+    const ENDS: u16 = 4_500;
+    let outputs = ",output:2".repeat(40);
+    let ends = (1..=ENDS).map(|port| format!("table=1,udp,tp_dst={port} actions=output:3\n"));
+    let mut sw = Switch::builder().empty();
+    sw.change_flows(&format!(
+        "udp actions=ct(table=1){outputs}\n{}",
+        ends.collect::<String>()
+    ))
+    .unwrap();
+    let ports: Vec<u16> = (1..=ENDS).collect();
+    for some in ports.chunks(500) {
+        let packets: Vec<_> = some
+            .iter()
+            .map(|port| format!("udp 10.0.0.5:9 > 192.0.2.9:{port}"))
+            .collect();
+        let packets: Vec<&str> = packets.iter().map(String::as_str).collect();
+        sw.inject_burst(1, &packets);
+        assert_eq!(sw.sent(3).len(), some.len());
+        assert_eq!(sw.sent(2).len(), some.len() * 40);
+    }
+    sw.assert_state("ct: none; drops: none");
+}
