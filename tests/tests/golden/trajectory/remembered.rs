@@ -39,6 +39,36 @@ fn a_journey_that_makes_a_connection_is_not_remembered() {
 }
 
 #[test]
+fn what_seems_to_open_a_connection_and_does_not_is_remembered_soon() {
+    let mut sw = switch(
+        "in_port=1,udp actions=ct(table=1,zone=1)
+         in_port=2,udp actions=ct(table=1,zone=1)
+         in_port=3,udp actions=ct(commit,zone=2),output:4
+         table=1,in_port=1,ct_state=+new actions=ct(commit,zone=1),output:2
+         table=1,in_port=1,ct_state=+est actions=output:2
+         table=1,in_port=2,ct_state=+est actions=output:1",
+    );
+    sw.inject(1, ASK);
+    sw.inject(2, ANSWER);
+    // So many in a row that it is believed what the last zone suggests of a packet.
+    let mut opened = 0;
+    let mut open = |sw: &mut Switch| {
+        opened += 1;
+        sw.inject(3, &format!("udp 10.0.0.6:{opened} > 192.0.2.9:53"));
+    };
+    for _ in 0..60 {
+        open(&mut sw);
+    }
+    let mut answered = 0;
+    for _ in 0..20 {
+        open(&mut sw);
+        answered += hits(&mut sw, 1, &[ASK]);
+    }
+    assert!(answered >= 17, "{answered}");
+    sw.assert_state("ct: new=80 replied=1; drops: none");
+}
+
+#[test]
 fn a_journey_that_finds_its_packet_invalid_is_not_remembered() {
     let mut sw = established();
     never(&mut sw, 1, &format!("{ASK} bad-csum"));
