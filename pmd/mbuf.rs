@@ -155,6 +155,15 @@ impl Frame for Mbuf {
         }
     }
 
+    fn truncate(&mut self, size: usize) {
+        assert!(
+            (1..self.len()).contains(&size),
+            "a part of the frame is kept"
+        );
+        // SAFETY: the frame is live and ours, and has more than `size` bytes.
+        unsafe { ffi::weir_mbuf_truncate(self.0.as_ptr(), size as u32) };
+    }
+
     fn duplicate(&self) -> Option<Self> {
         // SAFETY: the frame is live; its pool is, because this frame is outside of it.
         let copy =

@@ -81,6 +81,31 @@ weir_mbuf_gather(struct rte_mbuf *frame, uint16_t bytes)
 	return 0;
 }
 
+void
+weir_mbuf_truncate(struct rte_mbuf *frame, uint32_t size)
+{
+	struct rte_mbuf *last = frame, *rest;
+	uint16_t segments = 1;
+	uint32_t left = size;
+
+	while (left > last->data_len) {
+		left -= last->data_len;
+		last = last->next;
+		segments++;
+	}
+	rest = last->next;
+	last->next = NULL;
+	last->data_len = left;
+	frame->nb_segs = segments;
+	frame->pkt_len = size;
+	while (rest != NULL) {
+		struct rte_mbuf *next = rest->next;
+
+		rte_pktmbuf_free_seg(rest);
+		rest = next;
+	}
+}
+
 int
 weir_errno(void)
 {

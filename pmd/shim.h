@@ -85,6 +85,9 @@ void weir_mbuf_free(struct rte_mbuf *frame);
  */
 int weir_mbuf_gather(struct rte_mbuf *frame, uint16_t bytes);
 
+/* Keeps the first `size` bytes of a frame that has more; not 0. */
+void weir_mbuf_truncate(struct rte_mbuf *frame, uint32_t size);
+
 /* rte_errno of this thread. */
 int weir_errno(void);
 

@@ -18,13 +18,14 @@ use weir_tables::cache::CacheSettings;
 use weir_tables::counters::LcoreCounters;
 use weir_tables::datapath::{Datapath, LcoreGone, PollStats, PortStats, PortStatus};
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
+use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
 use weir_tables::port::{PortIndex, PortNo};
 use weir_tables::snapshot::Snapshot;
 
 use crate::clock::Clock;
 use crate::eal::{Eal, EalArgs, EalError};
 use crate::lcore::{LcoreError, StopFlag, spawn};
-use crate::mempool::Mempools;
+use crate::mempool::{Mempools, PoolError};
 use crate::port::{Port, PortConfig, PortError};
 use crate::worker::{Worker, WorkerCounters, WorkerPort, WorkerSettings};
 
@@ -66,6 +67,9 @@ pub enum SwitchError {
     /// DPDK did not start.
     #[error(transparent)]
     Eal(#[from] EalError),
+    /// There is no memory for frames.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
     /// A port did not start.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -79,6 +83,7 @@ pub struct Switch {
     clock: Clock,
     publisher: Publisher,
     mailbox: Mailbox,
+    packet_ins: PacketIns,
     counters: Arc<LcoreCounters>,
     polls: Arc<WorkerCounters>,
     ports: Vec<(PortNo, Port)>,
@@ -113,9 +118,13 @@ impl Switch {
         }
         let (publisher, reader) = publish::pair(&snapshot);
         let (mailbox, inbox) = mailbox::pair();
-        let lcore = Lcore::new(0, snapshot, &args.conntrack, args.secret).with_caches(args.caches);
+        let (sender, packet_ins) = packet_in::channel(PacketInSettings::default());
+        let lcore = Lcore::new(0, snapshot, &args.conntrack, args.secret)
+            .with_caches(args.caches)
+            .with_packet_ins(sender);
         let counters = lcore.counters();
-        let forward = Forward::new(lcore, reader, inbox);
+        let mempool = mempools.for_node(None)?.clone();
+        let forward = Forward::new(lcore, reader, inbox, mempool);
         let worker = Worker::new(forward, queues, clock, args.worker);
         let polls = worker.counters();
         let stop = StopFlag::new();
@@ -126,6 +135,7 @@ impl Switch {
             clock,
             publisher,
             mailbox,
+            packet_ins,
             counters,
             polls,
             ports,
@@ -179,6 +189,10 @@ impl Datapath for Switch {
 
     fn ask(&mut self, _lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone> {
         self.mailbox.ask(request, PATIENCE)
+    }
+
+    fn packet_ins(&mut self, read: &mut dyn FnMut(&PacketIn)) {
+        self.packet_ins.drain(read);
     }
 
     fn ports(&self) -> Vec<PortStatus> {

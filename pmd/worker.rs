@@ -36,8 +36,9 @@ pub trait Processor {
     /// Work that is not about a packet: at most `budget` units of it.
     fn housekeep(&mut self, now: Tick, budget: usize);
 
-    /// Takes over a new snapshot and answers the management thread. Called once per pass.
-    fn poll_control(&mut self, now: Tick);
+    /// Takes over a new snapshot and answers the management thread, which may want packets to be
+    /// sent. Called once per pass. Returns whether anything was handed to `out`.
+    fn poll_control(&mut self, now: Tick, out: &mut TxPorts) -> bool;
 
     /// Frames came in that could not be used and were freed: they were empty, or their headers
     /// did not fit the first buffer. Called after the burst that they were in.
@@ -153,7 +154,10 @@ impl<P: Processor> Worker<P> {
         let mut idle_passes = 0_u32;
         while !stop.is_set() {
             let now = self.clock.tick_at(start);
-            self.processor.poll_control(now);
+            if self.processor.poll_control(now, &mut self.tx) {
+                self.tx.flush();
+                self.tx.report(&mut self.processor);
+            }
             let came = self.pass(now);
             until_housekeeping = until_housekeeping.saturating_sub(1);
             if until_housekeeping == 0 {

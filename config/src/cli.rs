@@ -165,6 +165,18 @@ pub enum Command {
     #[command(after_help = "Examples:\n  weir flush-conntrack\n  weir flush-conntrack zone=7")]
     FlushConntrack(FlushConntrack),
 
+    /// Print packets that are sent to the controller, and flows that are gone, as they come.
+    #[command(
+        after_help = "Flows that are to be heard of have send_flow_rem.\n\nExamples:\n  \
+        weir monitor\n  weir monitor br0 65535 invalid_ttl\n  weir monitor --pcap packets.pcap"
+    )]
+    Monitor(Monitor),
+
+    /// Send packets through the switch.
+    #[command(after_help = "Example:\n  weir packet-out br0 \
+        'in_port=1,packet=ffffffffffff0200000000010806,actions=TABLE'")]
+    PacketOut(PacketOut),
+
     /// Show how many packets were dropped, by reason.
     #[command(after_help = "Example:\n  weir dump-drops")]
     DumpDrops(Plain),
@@ -326,6 +338,32 @@ pub struct AddFlow {
     /// The flow, as `ovs-ofctl` takes it.
     #[arg(required = true)]
     pub(crate) flow: String,
+}
+
+/// `weir monitor`
+#[derive(Debug, Args)]
+pub struct Monitor {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Also write the packets to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+    /// The bridge; a number of bytes, which changes nothing: packets come whole; invalid_ttl, to
+    /// get packets whose TTL has run out.
+    #[arg(value_name = "BRIDGE|BYTES|invalid_ttl")]
+    pub(crate) words: Vec<String>,
+}
+
+/// `weir packet-out`
+#[derive(Debug, Args)]
+pub struct PacketOut {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    /// The bridge, and packets as `ovs-ofctl` takes them.
+    #[arg(required = true, value_name = "PACKET-OUT")]
+    pub(crate) words: Vec<String>,
 }
 
 /// `weir add-flows`, `weir replace-flows`

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::file::NamedText;
 use crate::metrics::Sample;
 use crate::show::{
-    ConnectionRow, DropRow, FdbRow, FlowRow, GroupRow, GroupStatsRow, LcoreRow, PortRow,
+    ConnectionRow, DropRow, EventRow, FdbRow, FlowRow, GroupRow, GroupStatsRow, LcoreRow, PortRow,
     ReloadReport, SwitchRow,
 };
 
@@ -145,6 +145,16 @@ pub enum Verb {
     },
     /// Answered by [`Frame::Sample`].
     Metrics,
+    /// Answered by [`Frame::Events`], until the client goes.
+    Monitor {
+        /// Whether it wants packets whose TTL has run out.
+        invalid_ttl: bool,
+    },
+    /// Sends packets.
+    PacketOut {
+        /// Each as text.
+        packets: Vec<String>,
+    },
     /// Answered by [`Frame::Lcores`].
     PmdStatsShow,
     /// Answered by [`Frame::Reloaded`].
@@ -204,6 +214,8 @@ pub enum Frame {
     Connections(Vec<ConnectionRow>),
     /// Drops by reason.
     Drops(Vec<DropRow>),
+    /// Some events; none: nothing happened lately.
+    Events(Vec<EventRow>),
     /// Some learned MAC addresses.
     Fdb(Vec<FdbRow>),
     /// Some flows.
@@ -318,6 +330,8 @@ impl Request {
             | Verb::DumpDrops
             | Verb::FdbShow
             | Verb::Metrics
+            | Verb::Monitor { .. }
+            | Verb::PacketOut { .. }
             | Verb::PmdStatsShow
             | Verb::Reload { .. }
             | Verb::ReplaceFlows { .. }

@@ -18,6 +18,7 @@ use weir_tables::flow_tables::FlowTables;
 use weir_tables::group::GroupSpec;
 use weir_tables::group_mod::{BundleStep, GroupMod};
 use weir_tables::lcore::{LcoreAnswer, LcoreRequest};
+use weir_tables::packet_out::PacketOut;
 use weir_tables::rule::Rule;
 
 use crate::control::{Failure, Frame, Incoming, PolicyFiles, ReplySender, Verb};
@@ -26,17 +27,21 @@ use crate::file::{Config, NamedText};
 use crate::metrics::{Sample, TableRow};
 use crate::policy::{self, Difference, Policy, flow_set, group_set};
 use crate::show::{FlowRow, ReloadReport};
-use crate::text::{Options, Spanned, Strictness, flow_text, group_text, parse_filter};
+use crate::text::{
+    Options, Spanned, Strictness, flow_text, group_text, parse_filter, parse_packet_out,
+};
 
 mod connections;
 mod groups;
 mod links;
+mod monitors;
 pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
 
 use connections::ConnectionDump;
 use links::Links;
+use monitors::Monitor;
 
 /// How many slots of the connection table an lcore looks at between two bursts.
 const SLICE: usize = 1024;
@@ -46,6 +51,8 @@ const FLOWS_PER_FRAME: usize = 256;
 const IDLE: Duration = Duration::from_millis(100);
 /// The same while a dump goes on.
 const DUMPING: Duration = Duration::from_millis(1);
+/// The same while somebody wants to hear of events.
+const MONITORING: Duration = Duration::from_millis(10);
 
 /// What the management thread owns.
 #[derive(Debug)]
@@ -57,6 +64,7 @@ pub struct Management<D> {
     datapath: D,
     dumps: Vec<ConnectionDump>,
     links: Links,
+    monitors: Vec<Monitor>,
 }
 
 impl<D: Datapath> Management<D> {
@@ -74,6 +82,7 @@ impl<D: Datapath> Management<D> {
             datapath,
             dumps: Vec::new(),
             links: Links::default(),
+            monitors: Vec::new(),
         }
     }
 
@@ -85,7 +94,11 @@ impl<D: Datapath> Management<D> {
     /// Answers requests until `stopped` says so or nobody can ask any more.
     pub fn run(&mut self, requests: &Receiver<Incoming>, stopped: impl Fn() -> bool) {
         while !stopped() {
-            let patience = if self.dumps.is_empty() { IDLE } else { DUMPING };
+            let patience = match (self.dumps.is_empty(), self.monitors.is_empty()) {
+                (true, true) => IDLE,
+                (true, false) => MONITORING,
+                (false, _) => DUMPING,
+            };
             match requests.recv_timeout(patience) {
                 Ok((request, reply)) => match request.for_bridge(&self.config.bridge.name) {
                     Ok(verb) => self.answer(verb, reply),
@@ -103,9 +116,20 @@ impl<D: Datapath> Management<D> {
         self.look_at_links();
         let datapath = &mut self.datapath;
         self.dumps.retain_mut(|dump| dump.go_on(datapath));
-        self.policy
-            .tables
-            .reclaim(self.datapath.oldest_generation());
+        let now = self.datapath.now();
+        if self.policy.tables.expire(now) > 0 {
+            self.publish();
+        }
+        let oldest = self.datapath.oldest_generation();
+        let monitors = &mut self.monitors;
+        for gone in self.policy.tables.removed(oldest) {
+            monitors.iter_mut().for_each(|to| to.flow_removed(&gone));
+        }
+        self.policy.tables.reclaim(oldest);
+        self.datapath.packet_ins(&mut |event| {
+            monitors.iter_mut().for_each(|to| to.packet_in(event));
+        });
+        monitors.retain_mut(|monitor| monitor.go_on(now));
     }
 
     /// Answers one request.
@@ -133,6 +157,12 @@ impl<D: Datapath> Management<D> {
                     Err(failure) => reply.fail(failure),
                 };
             }
+            Verb::Monitor { invalid_ttl } => {
+                let now = self.datapath.now();
+                self.monitors.push(Monitor::new(reply, invalid_ttl, now));
+                return;
+            }
+            Verb::PacketOut { packets } => self.packet_out(&packets),
             Verb::AddFlow { flow } => self.add_flow(&flow),
             Verb::AddFlows { file } => self.add_flows(&file),
             Verb::AddGroups { file } => self.add_groups(&file),
@@ -338,6 +368,35 @@ impl<D: Datapath> Management<D> {
                 .collect();
             (!rows.is_empty()).then_some(Frame::Flows(rows))
         }))
+    }
+
+    /// Sends packets as text says; all of them or, if one is wrong, none.
+    fn packet_out(&mut self, packets: &[String]) -> Result<Option<Frame>, Failure> {
+        let names = policy::port_numbers(&self.config.ports);
+        let mut orders = Vec::new();
+        for text in packets {
+            let options = Options {
+                name: "packet-out",
+                ports: &names,
+                ..Options::default()
+            };
+            let read = parse_packet_out(text, &options).map_err(Failure::input)?;
+            let order = PacketOut::new(read.in_port, read.metadata, read.actions);
+            orders.push((read.frame, order.map_err(Failure::input)?));
+        }
+        for (frame, order) in orders {
+            let order = Box::new(order);
+            match self
+                .datapath
+                .ask(0, LcoreRequest::PacketOut { frame, order })
+            {
+                Ok(LcoreAnswer::PacketSent(Ok(()))) => {}
+                Ok(LcoreAnswer::PacketSent(Err(message))) => return Err(Failure::input(message)),
+                Ok(other) => unreachable!("an lcore answers what it was asked, not {other:?}"),
+                Err(error) => return Err(gone(error)),
+            }
+        }
+        Ok(None)
     }
 
     fn flush_connections(&mut self, words: &[String]) -> Result<Option<Frame>, Failure> {

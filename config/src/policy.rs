@@ -109,12 +109,8 @@ pub fn read_flows(
 ) -> Result<Vec<Spanned<FlowMod>>, Vec<Diagnostic>> {
     let mut flows = Vec::new();
     if config.bridge.fail_mode == FailMode::Standalone {
-        flows.push(Spanned {
-            value: normal_for_all(),
-            file: "fail_mode".to_owned(),
-            line: 0,
-            source_line: String::new(),
-        });
+        let file = "fail_mode".to_owned();
+        flows.push(Spanned::new(normal_for_all(), file, 0, String::new()));
     }
     let mut errors = Vec::new();
     let ports = port_numbers(&config.ports);

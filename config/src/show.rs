@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 mod connections;
+mod events;
 mod flows;
 mod groups;
 mod lcores;
@@ -18,6 +19,7 @@ mod ports;
 mod tests;
 
 pub use connections::{ConnectionRow, HalfRow};
+pub use events::{EventRow, FlowRemovedRow, PacketInRow, packet_text, write_events};
 pub use flows::{FLOWS_HEADER, FlowRow, Statistics};
 pub use groups::{BucketStatsRow, GROUP_STATS_HEADER, GROUPS_HEADER, GroupRow, GroupStatsRow};
 pub use lcores::{CacheRow, LcoreRow, MemoryRow, write_lcores};

@@ -26,6 +26,7 @@ mod group;
 mod matches;
 mod names;
 mod number;
+mod packet_out;
 mod port;
 mod print;
 mod scan;
@@ -40,6 +41,7 @@ pub use flow::{
 pub use group::{
     GroupCommand, GroupOptions, parse_bundle_file, parse_group, parse_group_file, parse_group_id,
 };
+pub use packet_out::{PacketOutText, parse_packet_out};
 pub use port::PortNames;
 pub(crate) use print::flag_names;
 pub use print::{flow_text, group_mod_text, group_text, instructions_text, match_text};

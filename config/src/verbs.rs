@@ -11,6 +11,7 @@ use crate::control::{self, ClientError, FailureKind};
 use crate::diagnostic::Diagnostic;
 use crate::replay::{self, ReplayError};
 
+mod monitor;
 mod offline;
 mod print;
 mod request;
@@ -107,6 +108,7 @@ fn attempt(command: Command, out: &mut dyn Write) -> Result<(), VerbError> {
     match command {
         Command::Check(args) => offline::check(&args.config, out),
         Command::ParseFlows(args) => offline::parse_flows(&args.file, out),
+        Command::Monitor(args) => monitor::run(args, out),
         Command::Replay(args) => Ok(writeln!(out, "{}", replay::run(&args)?)?),
         online => {
             let call = Call::new(online)?;

@@ -284,6 +284,25 @@ fn pseudo_header_changed(head: &mut [u8], layout: &Layout, delta: Delta) {
     }
 }
 
+/// Writes bytes of an ICMPv6 message that has a header of its own, `at` bytes behind the start
+/// of the header; `N` and `at` are even.
+pub fn set_icmpv6_bytes<const N: usize>(head: &mut [u8], layout: &Layout, at: usize, new: [u8; N]) {
+    if layout.l4 != L4::Icmpv6 {
+        return;
+    }
+    let start = usize::from(layout.l4_offset);
+    if let Some(old) = replace(head, layout, start + at, new) {
+        let (old, _) = old.as_chunks::<2>();
+        let (new, _) = new.as_chunks::<2>();
+        let word = |bytes: &[u8; 2]| u16::from_be_bytes(*bytes);
+        let deltas = old
+            .iter()
+            .zip(new)
+            .map(|(old, new)| Delta::of_u16(word(old), word(new)));
+        l4_changed(head, layout, deltas.fold(Delta::NONE, Delta::and));
+    }
+}
+
 /// Something that the L4 checksum covers changed. Also for a first fragment, whose layout
 /// names no L4 header, and for a header that is broken elsewhere.
 #[inline]

@@ -47,6 +47,12 @@ pub trait Frame: Sized {
     /// If the head is shorter than `count`.
     fn pull_front(&mut self, count: usize);
 
+    /// Keeps the first `size` bytes.
+    ///
+    /// # Panics
+    /// If the frame has no more than that, or `size` is 0.
+    fn truncate(&mut self, size: usize);
+
     /// A copy with memory of its own, or `None` if the pool it comes from is empty.
     fn duplicate(&self) -> Option<Self>;
 
@@ -150,6 +156,14 @@ impl Frame for VecFrame {
         self.start += count;
     }
 
+    fn truncate(&mut self, size: usize) {
+        assert!(
+            (1..self.len()).contains(&size),
+            "a part of the frame is kept"
+        );
+        self.bytes.truncate(self.start + size);
+    }
+
     fn duplicate(&self) -> Option<Self> {
         Some(self.clone())
     }
@@ -221,6 +235,23 @@ impl Frame for SegmentedFrame {
 
     fn pull_front(&mut self, count: usize) {
         self.head.pull_front(count);
+    }
+
+    fn truncate(&mut self, size: usize) {
+        assert!(
+            (1..self.len()).contains(&size),
+            "a part of the frame is kept"
+        );
+        let Some(mut left) = size.checked_sub(self.head.len()) else {
+            return self.head.truncate(size);
+        };
+        for segment in &mut self.tail {
+            segment.truncate(left);
+            left -= segment.len();
+        }
+        while self.tail.last().is_some_and(Vec::is_empty) {
+            self.tail.pop();
+        }
     }
 
     fn duplicate(&self) -> Option<Self> {

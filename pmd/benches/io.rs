@@ -161,7 +161,9 @@ impl Processor for Forward {
 
     fn housekeep(&mut self, _now: Tick, _budget: usize) {}
 
-    fn poll_control(&mut self, _now: Tick) {}
+    fn poll_control(&mut self, _now: Tick, _out: &mut TxPorts) -> bool {
+        false
+    }
 
     fn refused(&mut self, _frames: usize) {}
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use weir_packet::Tick;
 use weir_tables::counters::LcoreCounters;
 use weir_tables::drops::DropReason;
-use weir_tables::lcore::Lcore;
+use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
 use weir_tables::port::PortIndex;
 
 use super::mailbox::Inbox;
 use super::publish::SnapshotReader;
 use crate::batch::Drain;
+use crate::mempool::Mempool;
 use crate::worker::{NotSent, Processor, TxPorts};
 
 /// The processor of a switch's lcore.
@@ -19,16 +20,24 @@ pub(super) struct Forward {
     counters: Arc<LcoreCounters>,
     snapshots: SnapshotReader,
     inbox: Inbox,
+    /// Where frames of packet-outs come from.
+    mempool: Mempool,
 }
 
 impl Forward {
-    pub(super) fn new(lcore: Lcore, snapshots: SnapshotReader, inbox: Inbox) -> Self {
+    pub(super) fn new(
+        lcore: Lcore,
+        snapshots: SnapshotReader,
+        inbox: Inbox,
+        mempool: Mempool,
+    ) -> Self {
         let counters = lcore.counters();
         Self {
             lcore,
             counters,
             snapshots,
             inbox,
+            mempool,
         }
     }
 }
@@ -49,14 +58,25 @@ impl Processor for Forward {
     }
 
     #[inline]
-    fn poll_control(&mut self, now: Tick) {
+    fn poll_control(&mut self, now: Tick, out: &mut TxPorts) -> bool {
         if let Some(snapshot) = self.snapshots.newer() {
             let generation = snapshot.generation;
             let old = self.lcore.refresh(snapshot);
             self.snapshots.retire(old, generation);
         }
-        let lcore = &mut self.lcore;
-        self.inbox.answer(|request| lcore.answer(request, now));
+        let (lcore, mempool) = (&mut self.lcore, &self.mempool);
+        let mut sent = false;
+        self.inbox.answer(|request| match request {
+            LcoreRequest::PacketOut { frame, order } => {
+                let made = mempool.frame(&frame).map_err(|error| error.to_string());
+                LcoreAnswer::PacketSent(made.map(|frame| {
+                    lcore.packet_out(frame, &order, now, out);
+                    sent = true;
+                }))
+            }
+            request => lcore.answer(request, now),
+        });
+        sent
     }
 
     fn refused(&mut self, frames: usize) {

@@ -178,6 +178,23 @@ fn headers_that_lie_in_several_segments_are_gathered() {
 }
 
 #[test]
+fn what_is_cut_off_a_frame_goes_back_to_the_pool() {
+    let dpdk = dpdk();
+    with_pool(&dpdk, |pool| {
+        let wanted = pattern(5_000, 3);
+        for size in [4_999, 4_096, 2_049, 2_048, 2_047, 14] {
+            let mut frame = pool.frame(&wanted).unwrap();
+            assert_eq!(pool.in_use(), 3);
+            frame.truncate(size);
+            assert_eq!(bytes(&frame), wanted[..size]);
+            assert_eq!(pool.in_use(), frame.segments());
+            assert_eq!(frame.segments(), size.div_ceil(2_048));
+        }
+        assert_eq!(pool.in_use(), 0);
+    });
+}
+
+#[test]
 fn gathering_a_whole_segment_gives_its_buffer_back() {
     let dpdk = dpdk();
     with_pool(&dpdk, |pool| {

@@ -93,9 +93,10 @@ impl Processor for LastByte {
         self.housekept += 1;
     }
 
-    fn poll_control(&mut self, _now: Tick) {
+    fn poll_control(&mut self, _now: Tick, _out: &mut TxPorts) -> bool {
         let count = ALLOCATIONS.get();
         self.allocations.get_or_insert((count, count)).1 = count;
+        false
     }
 
     fn refused(&mut self, frames: usize) {

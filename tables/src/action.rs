@@ -47,11 +47,15 @@ pub enum Action {
     Output(PortNo),
     /// `output:FIELD[a..b]`
     OutputField(Subfield),
-    /// `CONTROLLER:MAX_LEN`
-    Controller {
-        /// Bytes of the packet to send.
-        max_len: u16,
+    /// `output(port=PORT,max_len=BYTES)`: what is sent is cut.
+    OutputCut {
+        /// A numbered port, `LOCAL` or `IN_PORT`.
+        port: PortNo,
+        /// Bytes of the frame to send, at least 14.
+        max_len: u32,
     },
+    /// `CONTROLLER:MAX_LEN`, `controller(...)`
+    Controller(Box<ControllerAction>),
     /// `group:ID`
     Group(u32),
     /// `set_field:VALUE/MASK->FIELD`
@@ -81,8 +85,9 @@ pub enum Action {
     PushVlan(u16),
     /// `pop_vlan`
     PopVlan,
-    /// `dec_ttl`
-    DecTtl,
+    /// `dec_ttl`, `dec_ttl(ID,...)`: which controllers hear of a TTL that has run out; none
+    /// named: controller 0.
+    DecTtl(Vec<u16>),
     /// `resubmit(PORT,TABLE)`: look up again, then go on behind it.
     Resubmit {
         /// in_port for the look-up only; `None`: the packet's own.
@@ -109,6 +114,106 @@ pub enum Action {
     Note(Vec<u8>),
     /// `exit`
     Exit,
+    /// `clone(...)`: done to a copy of the packet.
+    Clone(Vec<Self>),
+    /// `push:FIELD[a..b]`
+    Push(Subfield),
+    /// `pop:FIELD[a..b]`
+    Pop(Subfield),
+    /// `check_pkt_larger(BYTES)->FIELD[a]`
+    CheckPktLarger {
+        /// Bytes of the frame without its VLAN tags.
+        size: u16,
+        /// One bit: whether the frame is larger.
+        dst: Subfield,
+    },
+    /// `fin_timeout(...)`: the rule's timeouts once a connection ends. 0: as they are.
+    FinTimeout {
+        /// Seconds.
+        idle: u16,
+        /// Seconds.
+        hard: u16,
+    },
+    /// An action that is read and printed but not executed: a policy that has one is refused.
+    Unexecuted {
+        /// What it is called.
+        name: &'static str,
+        /// The whole of it, in canonical form.
+        text: String,
+        /// Whether it may be in an action set.
+        in_set: bool,
+    },
+}
+
+/// `controller(...)`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControllerAction {
+    /// Bytes of the packet to send.
+    pub max_len: u16,
+    /// What the packet-in says of why it was sent.
+    pub reason: PacketInReason,
+    /// Which controller it is for.
+    pub id: u16,
+    /// Bytes that come back with the packet-in.
+    pub userdata: Vec<u8>,
+    /// Whether the packet waits for an answer.
+    pub pause: bool,
+    /// A meter that limits the packet-ins.
+    pub meter: Option<u32>,
+}
+
+impl Default for ControllerAction {
+    fn default() -> Self {
+        Self {
+            max_len: u16::MAX,
+            reason: PacketInReason::Action,
+            id: 0,
+            userdata: Vec::new(),
+            pause: false,
+            meter: None,
+        }
+    }
+}
+
+/// Why a packet is sent to a controller (OpenFlow 1.3.5, A.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PacketInReason {
+    /// No rule matched.
+    NoMatch,
+    /// An action said so.
+    Action,
+    /// The TTL has run out.
+    InvalidTtl,
+    /// The action set said so.
+    ActionSet,
+    /// A group said so.
+    Group,
+    /// A packet-out said so.
+    PacketOut,
+}
+
+impl PacketInReason {
+    /// All reasons.
+    pub const ALL: [Self; 6] = [
+        Self::NoMatch,
+        Self::Action,
+        Self::InvalidTtl,
+        Self::ActionSet,
+        Self::Group,
+        Self::PacketOut,
+    ];
+
+    /// The word for it in actions and dumps.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoMatch => "no_match",
+            Self::Action => "action",
+            Self::InvalidTtl => "invalid_ttl",
+            Self::ActionSet => "action_set",
+            Self::Group => "group",
+            Self::PacketOut => "packet_out",
+        }
+    }
 }
 
 /// `ct(...)`

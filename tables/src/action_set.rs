@@ -21,16 +21,26 @@ const fn place(action: &Action) -> Place {
     match action {
         Action::PopVlan => Place::Slot(0),
         Action::PushVlan(_) => Place::Slot(1),
-        Action::DecTtl => Place::Slot(2),
+        Action::DecTtl(_) => Place::Slot(2),
         Action::SetField { .. } | Action::Load { .. } | Action::Move { .. } => Place::Write,
         Action::Ct(_) => Place::Final(0),
         Action::CtClear => Place::Final(1),
         Action::Resubmit { .. } => Place::Final(2),
-        Action::Output(_) | Action::Controller { .. } => Place::Final(3),
+        Action::Output(_) | Action::Controller(_) => Place::Final(3),
         Action::Group(_) => Place::Final(4),
-        Action::OutputField(_) | Action::Conjunction { .. } | Action::Note(_) | Action::Exit => {
-            Place::Nowhere
-        }
+        // So that it is refused by whoever compiles the set.
+        Action::Unexecuted { in_set: true, .. } => Place::Write,
+        Action::OutputCut { .. }
+        | Action::OutputField(_)
+        | Action::Conjunction { .. }
+        | Action::Note(_)
+        | Action::Exit
+        | Action::Clone(_)
+        | Action::Push(_)
+        | Action::Pop(_)
+        | Action::CheckPktLarger { .. }
+        | Action::FinTimeout { .. }
+        | Action::Unexecuted { in_set: false, .. } => Place::Nowhere,
     }
 }
 

@@ -9,7 +9,7 @@ mod trajectory;
 pub use megaflow::MegaflowSettings;
 pub(crate) use megaflow::{Megaflows, PassHash};
 pub(crate) use paths::{PathId, Step};
-pub(crate) use record::Records;
+pub(crate) use record::{Lookup, Records};
 pub(crate) use trajectory::{Admitted, Changes, EntryId, Hashed, Key, REFS, Trace, Trajectories};
 pub use trajectory::{Interest, TrajectorySettings};
 

@@ -48,6 +48,8 @@ pub struct RuleCount {
     pub bytes: u64,
     /// When the last packet came; `None`: none did.
     pub last_used: Option<Tick>,
+    /// Whether `fin_timeout` saw a connection end.
+    pub ended: bool,
 }
 
 /// The cells of one rule on one lcore.
@@ -56,6 +58,8 @@ pub struct RuleCells {
     packets: Counter,
     bytes: Counter,
     last_used: Counter,
+    /// Not 0: a connection ended of which `fin_timeout` wants to know.
+    ended: Counter,
 }
 
 impl RuleCells {
@@ -107,6 +111,15 @@ impl RuleCounters {
         self.cells(slot).count(packets, bytes, now);
     }
 
+    /// Notes that a connection of the rule at `slot` ended.
+    ///
+    /// # Panics
+    /// As [`RuleCounters::count`].
+    #[inline]
+    pub fn end(&self, slot: u32) {
+        self.cells(slot).ended.set(1);
+    }
+
     /// What the rule at `slot` counted.
     pub fn read(&self, slot: u32) -> RuleCount {
         let cells = self.cells(slot);
@@ -115,6 +128,7 @@ impl RuleCounters {
             packets,
             bytes: cells.bytes.read(),
             last_used: (packets > 0).then(|| Tick::from_millis(cells.last_used.read())),
+            ended: cells.ended.read() != 0,
         }
     }
 
@@ -129,6 +143,7 @@ impl RuleCounters {
         cells.packets.set(0);
         cells.bytes.set(0);
         cells.last_used.set(0);
+        cells.ended.set(0);
     }
 
     fn cells(&self, slot: u32) -> &RuleCells {
@@ -190,6 +205,8 @@ pub struct LcoreCounters {
     /// Passes through the tables: one for each packet, for each recirculation, and for each
     /// bucket that resubmits.
     pub passes: Counter,
+    /// Packets handed to the management thread for a controller.
+    pub packet_ins: Counter,
     /// Dropped packets and copies, by reason.
     pub drops: [Counter; DROP_REASONS],
     /// Malformed packets, by kind.
@@ -214,6 +231,7 @@ impl Default for LcoreCounters {
             bursts: Counter::default(),
             lookups: Counter::default(),
             passes: Counter::default(),
+            packet_ins: Counter::default(),
             drops: std::array::from_fn(|_| Counter::default()),
             malformed: std::array::from_fn(|_| Counter::default()),
             trajectories: CacheCounters::default(),

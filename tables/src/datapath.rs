@@ -6,6 +6,7 @@ use weir_packet::Tick;
 
 use crate::counters::LcoreCounters;
 use crate::lcore::{LcoreAnswer, LcoreRequest};
+use crate::packet_in::PacketIn;
 use crate::port::PortNo;
 use crate::snapshot::Snapshot;
 
@@ -31,6 +32,9 @@ pub trait Datapath {
     /// # Errors
     /// [`LcoreGone`] if it does not answer.
     fn ask(&mut self, lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone>;
+
+    /// Shows each packet for a controller that waits to `read`.
+    fn packet_ins(&mut self, read: &mut dyn FnMut(&PacketIn));
 
     /// State and statistics of each port.
     fn ports(&self) -> Vec<PortStatus>;

@@ -46,6 +46,10 @@ reasons! {
     TtlExpired "ttl_expired" "dec_ttl found a TTL or hop limit of 0 or 1.";
     RecursionLimit "recursion_limit" "Tables were resubmitted or recirculated too deep.";
     ResubmitLimit "resubmit_limit" "One packet was looked up too often.";
+    StackLimit "stack_limit" "More values were pushed than a packet's stack holds.";
+    ActionSetLimit "action_set_limit" "More rules wrote to the action set than it has room for.";
+    PacketInLimited "packet_in_limited" "The input port sends more to the controller than it may.";
+    PacketInFull "packet_in_full" "Packets for the controller were not taken out in time.";
     NormalReserved "normal_reserved" "NORMAL does not forward reserved multicast 01:80:c2:00:00:0x.";
     NormalVlan "normal_vlan" "The input port does not carry the packet's VLAN (NORMAL).";
     NormalNoPort "normal_no_port" "NORMAL found no port to send to.";

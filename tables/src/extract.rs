@@ -4,6 +4,7 @@ use weir_packet::{Fragment, L3, L4, Layout};
 
 use crate::field::Field;
 use crate::key::{FlowKey, WORDS, word};
+use crate::neighbour::{LinkAddress, Message};
 
 /// Bit 12 of `vlan_tci`: a tag is there.
 pub(crate) const VLAN_PRESENT: u16 = 0x1000;
@@ -144,6 +145,27 @@ fn l4_words(head: &[u8], layout: &Layout, words: &mut [u64; PACKET_WORDS]) {
         L4::Icmp | L4::Icmpv6 => [u16::from(byte(head, l4)), u16::from(byte(head, l4 + 1)), 0],
     };
     words[at(word::L4)] = u64::from(src) << 48 | u64::from(dst) << 32 | u64::from(flags) << 16;
+    if let Some(message) = Message::read(head, layout) {
+        neighbour_words(&message, words);
+    }
+}
+
+#[cold]
+fn neighbour_words(message: &Message, words: &mut [u64; PACKET_WORDS]) {
+    let Message {
+        reserved,
+        target,
+        source,
+        destination,
+        first_type,
+    } = message;
+    let address = |link: &Option<LinkAddress>| link.map_or(0, |link| be48(&link.mac, 0));
+    words[at(word::IPV4)] = u64::from(*reserved);
+    words[at(word::L4)] |= u64::from(*first_type) << 16;
+    words[at(word::ND_SLL)] = address(source);
+    words[at(word::ND_TLL)] = address(destination);
+    words[at(word::ND_TARGET)] = be64(target, 0);
+    words[at(word::ND_TARGET) + 1] = be64(target, 8);
 }
 
 // The layout has checked that these bytes are there; zero stands for "they are not", so that

@@ -21,22 +21,24 @@ use crate::cache::Interest;
 use crate::changes::ChangeLog;
 use crate::classifier::{HashSecret, RuleSet};
 use crate::counters::{RuleCount, RuleCounters};
-use crate::field::Field;
 use crate::flow_mod::{Command, FlowMod};
 use crate::group::{Group, GroupTable};
 use crate::group_mod::{BundleStep, GroupMod};
 use crate::matching::Match;
 use crate::port::{PortNo, PortTable};
-use crate::program::{Program, Unsupported, is_executed};
+use crate::program::{Program, Unsupported};
 use crate::rule::{Rule, RuleId};
 use crate::slot_table::SlotTable;
 use crate::snapshot::Snapshot;
 
+mod expiry;
 mod groups;
 mod slots;
 #[cfg(test)]
 mod tests;
 
+use expiry::Expiry;
+pub use expiry::{FlowRemoved, RemovedReason};
 pub use groups::{GroupCount, GroupModError};
 use slots::Slots;
 
@@ -71,6 +73,7 @@ pub struct FlowTables {
     changes: ChangeLog,
     interest: Interest,
     counters: Vec<RuleCounters>,
+    expiry: Expiry,
     generation: u64,
     sequence: u64,
 }
@@ -110,6 +113,10 @@ struct Journal {
     undo: Vec<Undo>,
     /// Slots of what was taken out; they are free once the bundle stands.
     removed: Vec<RuleId>,
+    /// Rules that were deleted, and none in their place.
+    deleted: Vec<Arc<Rule>>,
+    /// Rules that have come, or changed.
+    put: Vec<Arc<Rule>>,
     /// The step under way, and by which step groups were put in.
     step: usize,
     groups: Vec<(usize, u32)>,
@@ -130,6 +137,7 @@ impl FlowTables {
             changes: ChangeLog::default(),
             interest: Interest::default(),
             counters: vec![RuleCounters::default(); lcores],
+            expiry: Expiry::default(),
             generation: 0,
             sequence: 0,
         }
@@ -214,6 +222,12 @@ impl FlowTables {
             self.roll_back(journal);
             return Err((at, error.into()));
         }
+        for rule in journal.deleted {
+            self.went(rule, RemovedReason::Delete, now);
+        }
+        for rule in journal.put {
+            self.look_again(&rule, now);
+        }
         // The snapshot that no longer has these is the next one.
         for id in journal.removed {
             self.slots.retire(id, self.generation + 1);
@@ -259,6 +273,7 @@ impl FlowTables {
             sum.packets += count.packets;
             sum.bytes += count.bytes;
             sum.last_used = sum.last_used.max(count.last_used);
+            sum.ended |= count.ended;
         }
         sum
     }
@@ -343,6 +358,7 @@ impl FlowTables {
             flags: change.flags,
             created: now,
             modified: now,
+            fresh: now,
             sequence: self.sequence,
         });
         match self.put(&rule, journal) {
@@ -384,6 +400,7 @@ impl FlowTables {
             flags: rule.flags,
             created: rule.created,
             modified: now,
+            fresh: if id == rule.id { rule.fresh } else { now },
             sequence: rule.sequence,
         });
         let replaced = self.put(&modified, journal);
@@ -396,6 +413,7 @@ impl FlowTables {
     fn delete(&mut self, rule: &Arc<Rule>, journal: &mut Journal) {
         if let Some(removed) = self.take_out(rule) {
             journal.removed.push(removed.id);
+            journal.deleted.push(Arc::clone(&removed));
             journal.undo.push(Undo::Insert(removed));
             journal.applied.deleted += 1;
         }
@@ -407,6 +425,10 @@ impl FlowTables {
             None => Undo::Remove(Arc::clone(rule)),
             Some(before) => Undo::Insert(Arc::clone(before)),
         });
+        let expires = rule.idle_timeout > 0 || rule.hard_timeout > 0;
+        if expires || rule.program.fin_timeout.is_some() {
+            journal.put.push(Arc::clone(rule));
+        }
         replaced
     }
 
@@ -465,32 +487,7 @@ fn check_support(change: &FlowMod) -> Result<(), Unsupported> {
     if let Some(term) = change.matches.unexecuted().first() {
         return refuse(&format!("field {}", term.field.name()));
     }
-    let unfilled = Field::all().filter(|field| field.info().slot.is_some() && !is_executed(*field));
-    for field in unfilled.filter(|field| !shares_bits(*field)) {
-        if change.matches.term(field).1 != 0 {
-            return refuse(&format!("field {}", field.name()));
-        }
-    }
-    if change.matches.term(Field::IN_PORT_OXM)
-        == (u128::from(PortNo::LOCAL.0), u128::from(u32::MAX))
-    {
-        return refuse("in_port=LOCAL");
-    }
-    if change.idle_timeout != 0 {
-        return refuse("idle_timeout");
-    }
-    if change.hard_timeout != 0 {
-        return refuse("hard_timeout");
-    }
-    if change.flags.send_flow_rem {
-        return refuse("send_flow_rem");
-    }
     Ok(())
-}
-
-/// Whether the bits of an unfilled field mean something else too: nd_sll is arp_sha.
-fn shares_bits(field: Field) -> bool {
-    matches!(field, Field::ND_SLL | Field::ND_TLL)
 }
 
 /// Whether `query` names `rule`.
@@ -542,7 +539,11 @@ fn overlaps(change: &FlowMod, rule: &Rule) -> bool {
 }
 
 fn outputs_to(instructions: &Instructions, port: PortNo) -> bool {
-    actions(instructions).any(|action| *action == Action::Output(port))
+    actions(instructions).any(|action| match action {
+        Action::Output(to) => *to == port,
+        Action::Controller(_) => port == PortNo::CONTROLLER,
+        _ => false,
+    })
 }
 
 /// The groups that a rule sends to.

@@ -30,7 +30,7 @@ pub mod word {
     pub const TUN_V6_SRC: u8 = 21;
     /// tun_ipv6_dst, two words
     pub const TUN_V6_DST: u8 = 23;
-    /// tun_flags << 16 | tun_ttl << 8 | tun_tos
+    /// tun_gbp_id << 32 | tun_gbp_flags << 24 | tun_flags << 16 | tun_ttl << 8 | tun_tos
     pub const TUN_META: u8 = 25;
     /// ct_state << 32 | ct_zone << 16 | ct_nw_proto
     pub const CT_STATE: u8 = 26;
@@ -48,7 +48,7 @@ pub mod word {
     pub const ETH_DST: u8 = 35;
     /// eth_src << 16 | vlan_tci (bit 12 set: a tag is there; 0: untagged)
     pub const ETH_SRC: u8 = 36;
-    /// ip_src << 32 | ip_dst; arp_spa << 32 | arp_tpa
+    /// ip_src << 32 | ip_dst; arp_spa << 32 | arp_tpa; nd_reserved
     pub const IPV4: u8 = 37;
     /// ipv6_src, two words
     pub const IPV6_SRC: u8 = 38;
@@ -57,7 +57,7 @@ pub mod word {
     /// ipv6_label << 32 | nw_proto << 24 | nw_tos << 16 | nw_ttl << 8 | ip_frag
     pub const IP: u8 = 42;
     /// tp_src << 48 | tp_dst << 32 | tcp_flags << 16 | arp_op; an ICMP type lies in tp_src,
-    /// a code in tp_dst
+    /// a code in tp_dst, nd_options_type in tcp_flags
     pub const L4: u8 = 43;
     /// arp_sha, nd_sll
     pub const ND_SLL: u8 = 44;

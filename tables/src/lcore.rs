@@ -18,6 +18,9 @@ use crate::cache::{
 use crate::classifier::HashSecret;
 use crate::counters::{LcoreCounters, MEMORY_PARTS};
 use crate::mac_table::{MacEntry, MacTable};
+use crate::packet_in::PacketInSender;
+use crate::packet_out::PacketOut;
+use crate::pipeline::Stack;
 use crate::snapshot::Snapshot;
 
 mod ahead;
@@ -52,6 +55,13 @@ pub enum LcoreRequest {
     ShowMacs,
     /// New timeouts and settings for the connections.
     Configure(Settings),
+    /// Sends a packet. Whoever has the ports answers it, with [`Lcore::packet_out`].
+    PacketOut {
+        /// The frame.
+        frame: Vec<u8>,
+        /// What to do to it.
+        order: Box<PacketOut>,
+    },
 }
 
 /// What an lcore says.
@@ -75,6 +85,8 @@ pub enum LcoreAnswer {
     Macs(Vec<MacEntry>),
     /// To [`LcoreRequest::Configure`]: done, or why not.
     Configured(Result<(), String>),
+    /// To [`LcoreRequest::PacketOut`]: done, or why not.
+    PacketSent(Result<(), String>),
 }
 
 /// What one lcore owns.
@@ -91,6 +103,10 @@ pub struct Lcore {
     trace: Trace,
     /// Those of its passes.
     records: Records,
+    /// The stack of the packet under way.
+    stack: Stack,
+    /// Where packets for controllers go.
+    packet_ins: Option<PacketInSender>,
     /// What is known of the frames of the burst under way.
     stages: Box<[Stage]>,
     /// What is known of those of its frames that go the long way, by place in the burst.
@@ -115,6 +131,8 @@ impl Lcore {
             trajectories: None,
             trace: Trace::new(),
             records: Records::new(),
+            stack: Stack::new(),
+            packet_ins: None,
             after: [After::NOTHING; REFS],
             stages: vec![Stage::default(); BURST].into(),
             aheads: vec![Ahead::NOTHING; BURST].into(),
@@ -134,6 +152,13 @@ impl Lcore {
     #[must_use]
     pub fn with_trajectories(mut self, settings: TrajectorySettings) -> Self {
         self.trajectories = Some(Trajectories::new(settings, HashSecret(self.secret)));
+        self
+    }
+
+    /// The same with somebody who reads packets for controllers. Without, they are lost.
+    #[must_use]
+    pub fn with_packet_ins(mut self, sender: PacketInSender) -> Self {
+        self.packet_ins = Some(sender);
         self
     }
 
@@ -233,6 +258,9 @@ impl Lcore {
                     .tracker
                     .flush(cursor, budget, &filter, &mut connections);
                 LcoreAnswer::Flushed { connections, next }
+            }
+            LcoreRequest::PacketOut { .. } => {
+                LcoreAnswer::PacketSent(Err("this lcore has no ports".to_owned()))
             }
             LcoreRequest::ShowMacs => LcoreAnswer::Macs(self.macs.entries(now).collect()),
             LcoreRequest::Configure(settings) => {

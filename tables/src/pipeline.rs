@@ -15,21 +15,28 @@
 //! Threads: run by one lcore, on its own state and an immutable snapshot.
 //! Cost: one look-up per table passed; no allocation.
 
+use std::ops::Range;
+
 use weir_ct::Tracker;
-use weir_packet::{Frame, Layout, Tick};
+use weir_packet::{Frame, L3, Layout, Tick};
 
 use crate::action::TableId;
-use crate::cache::{Changes, Megaflows, PassHash, PathId, Records, Step, Trace};
+use crate::cache::{Lookup, Megaflows, PassHash, PathId, Records, Step, Trace};
 use crate::counters::{LcoreCounters, RuleCounters};
 use crate::drops::DropReason;
-use crate::field::Field;
+use crate::field::{Field, Prerequisite};
+use crate::key::FlowKey;
 use crate::lcore::Ahead;
 use crate::mac_table::MacTable;
+use crate::packet_in::PacketInSender;
 use crate::port::{PortIndex, PortNo};
-use crate::program::{Bits, Op};
+use crate::program::{Bits, Op, Program};
 use crate::rule::Rule;
 use crate::snapshot::Snapshot;
 
+mod carried;
+mod controller;
+mod copies;
 mod ct;
 mod group;
 mod key_access;
@@ -42,12 +49,17 @@ mod tests;
 mod vlan;
 mod writeback;
 
-use packet::{Packet, Pending};
+use carried::ActionSet;
+pub(crate) use carried::Stack;
+use packet::{LastOutput, Packet, Pending};
 
 /// How deep resubmits and recirculations may nest. A resubmit to a higher table does not count.
 const MAX_DEPTH: u32 = 64;
 /// How many look-ups one packet may cause.
 const MAX_LOOKUPS: u32 = 4096;
+
+/// How much is sent of a frame that is not cut.
+const UNCUT: u32 = u32::MAX;
 
 /// Where frames go that leave the pipeline.
 pub trait Output<F> {
@@ -78,6 +90,12 @@ pub(crate) struct Journey<'a, O> {
     pub out: &'a mut O,
     pub in_port: PortIndex,
     pub now: Tick,
+    /// The stack of the packet under way.
+    pub stack: &'a mut Stack,
+    /// Its action set.
+    set: ActionSet<'a>,
+    /// Where packets for controllers go.
+    pub packet_ins: Option<&'a mut PacketInSender>,
     lookups: u32,
     /// Of the first pass.
     hash: PassHash,
@@ -101,6 +119,17 @@ enum Remembered {
     NoMatter,
 }
 
+/// What became of a remembered step.
+enum Taken {
+    Step,
+    /// The packet is lost.
+    Lost,
+    /// A copy of the packet takes the next ones.
+    Clone,
+    /// This copy of the packet takes no more.
+    EndClone,
+}
+
 /// How an action list goes on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flow {
@@ -108,8 +137,10 @@ enum Flow {
     Continue,
     /// Not; lists that resubmitted here go on.
     EndList,
-    /// Not at all.
+    /// Not at all; only the action set is left to be executed.
     Exit,
+    /// Not at all: the packet is lost.
+    Lost,
 }
 
 impl<'a, O> Journey<'a, O> {
@@ -126,6 +157,8 @@ impl<'a, O> Journey<'a, O> {
         megaflows: Option<&'a mut Megaflows>,
         trace: Option<&'a mut Trace>,
         records: &'a mut Records,
+        stack: &'a mut Stack,
+        packet_ins: Option<&'a mut PacketInSender>,
         out: &'a mut O,
         in_port: PortIndex,
         now: Tick,
@@ -142,6 +175,9 @@ impl<'a, O> Journey<'a, O> {
             out,
             in_port,
             now,
+            stack,
+            packet_ins,
+            set: ActionSet::EMPTY,
             lookups: 0,
             hash: PassHash::NONE,
             buckets: 0,
@@ -164,8 +200,8 @@ impl<'a, O> Journey<'a, O> {
         let in_port = self.snapshot.ports.port(self.in_port).no;
         self.hash = ahead.map_or(PassHash::NONE, |ahead| ahead.hash);
         let mut packet = Packet::new(frame, layout, in_port, ahead);
-        if let Some((port, changes)) = self.passes(&mut packet, TableId(0), 0) {
-            self.transmit(packet.frame, &packet.layout, changes, port);
+        if let Some(output) = self.passes(&mut packet, TableId(0), 0) {
+            self.transmit(packet.frame, &packet.layout, output);
         }
         let lost = (self.effects == 0).then_some(self.reason);
         if let Some(reason) = lost {
@@ -185,22 +221,18 @@ impl<'a, O> Journey<'a, O> {
         packet: &mut Packet<F>,
         table: TableId,
         depth: u32,
-    ) -> Option<(PortIndex, Changes)>
+    ) -> Option<LastOutput>
     where
         F: Frame,
         O: Output<F>,
     {
         self.pass(packet, table, depth);
-        self.further_passes(packet, depth)
+        self.finish(packet, depth)
     }
 
     /// The passes and buckets that are pending, and those that follow from them on the same
     /// frame. Returns where the frame is to be sent in the end, if anywhere.
-    fn further_passes<F>(
-        &mut self,
-        packet: &mut Packet<F>,
-        mut depth: u32,
-    ) -> Option<(PortIndex, Changes)>
+    fn finish<F>(&mut self, packet: &mut Packet<F>, mut depth: u32) -> Option<LastOutput>
     where
         F: Frame,
         O: Output<F>,
@@ -209,7 +241,7 @@ impl<'a, O> Journey<'a, O> {
             let pending = packet.take_pending()?;
             depth += 1;
             match pending {
-                Pending::Output { port, changes } => return Some((port, changes)),
+                Pending::Output(output) => return Some(output),
                 Pending::Recirculate {
                     table,
                     zone,
@@ -232,7 +264,12 @@ impl<'a, O> Journey<'a, O> {
         self.counters.passes.add(1);
         // The fork of a pass may begin while that pass is being noted.
         let outer = self.records.suspend();
-        match self.remembered(packet, table, depth) {
+        let remembered = if self.carries() {
+            Remembered::NoMatter
+        } else {
+            self.remembered(packet, table, depth)
+        };
+        match remembered {
             Remembered::Path(path) if !self.asks_tables() => {
                 if let Some(megaflows) = &mut self.megaflows {
                     if let Some(trace) = &mut self.trace {
@@ -241,14 +278,14 @@ impl<'a, O> Journey<'a, O> {
                     }
                     megaflows.hold_paths();
                 }
-                self.replay(packet, path, depth);
+                self.replay(packet, path, 0, depth);
                 if let Some(megaflows) = &mut self.megaflows {
                     megaflows.release_paths();
                 }
             }
             Remembered::Nothing => {
                 let start = *packet.key();
-                self.walk_noting(packet, table, None, depth);
+                self.walk_noting(packet, table, Lookup::default(), depth);
                 if let (Some(record), Some(megaflows)) =
                     (self.records.current(), &mut self.megaflows)
                 {
@@ -256,53 +293,59 @@ impl<'a, O> Journey<'a, O> {
                 }
             }
             Remembered::Path(_) | Remembered::NoMatter if self.is_traced() => {
-                self.walk_noting(packet, table, None, depth);
+                self.walk_noting(packet, table, Lookup::default(), depth);
             }
             Remembered::Path(_) | Remembered::NoMatter => {
-                self.walk(packet, table, None, depth);
+                self.walk_all(packet, table, Lookup::default(), depth);
             }
         }
         self.records.resume(outer);
+        self.forget_carried();
     }
 
-    /// One pass with `lookup_port` in place of in_port during the first look-up, which the cache
-    /// does not know.
-    fn pass_as<F>(
-        &mut self,
-        packet: &mut Packet<F>,
-        table: TableId,
-        lookup_port: Option<PortNo>,
-        depth: u32,
-    ) where
+    /// Walks through the tables, and then executes the action set.
+    fn walk_all<F>(&mut self, packet: &mut Packet<F>, table: TableId, first: Lookup, depth: u32)
+    where
         F: Frame,
         O: Output<F>,
     {
-        if lookup_port.is_none() {
+        if self.walk(packet, table, first, depth) != Flow::Lost {
+            self.run_set(packet, table, depth);
+        }
+    }
+
+    /// One pass in which the first look-up sees the packet as `first` says, which the cache does
+    /// not know.
+    fn pass_as<F>(&mut self, packet: &mut Packet<F>, table: TableId, first: Lookup, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if first.is_plain() {
             return self.pass(packet, table, depth);
+        }
+        if first.ct && !packet.key().has_original_tuple() {
+            return;
         }
         self.counters.passes.add(1);
         let outer = self.records.suspend();
         if self.is_traced() {
-            self.walk_noting(packet, table, lookup_port, depth);
+            self.walk_noting(packet, table, first, depth);
         } else {
-            self.walk(packet, table, lookup_port, depth);
+            self.walk_all(packet, table, first, depth);
         }
         self.records.resume(outer);
+        self.forget_carried();
     }
 
     /// Walks through the tables and notes how.
-    fn walk_noting<F>(
-        &mut self,
-        packet: &mut Packet<F>,
-        table: TableId,
-        lookup_port: Option<PortNo>,
-        depth: u32,
-    ) where
+    fn walk_noting<F>(&mut self, packet: &mut Packet<F>, table: TableId, lookup: Lookup, depth: u32)
+    where
         F: Frame,
         O: Output<F>,
     {
         self.records.begin(table, depth);
-        self.walk(packet, table, lookup_port, depth);
+        self.walk_all(packet, table, lookup, depth);
         if let (Some(trace), Some(record)) = (&mut self.trace, self.records.current()) {
             trace.passed(&record.tables, &record.written, Some(&record.consulted));
         }
@@ -336,48 +379,81 @@ impl<'a, O> Journey<'a, O> {
         }
     }
 
-    /// Takes the steps that the cache remembers.
-    fn replay<F>(&mut self, packet: &mut Packet<F>, path: PathId, depth: u32)
+    /// Takes the steps that the cache remembers, from number `at` to the end, or to the end of
+    /// the copy that they are taken for. Returns the number of the next.
+    fn replay<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        path: PathId,
+        mut at: usize,
+        depth: u32,
+    ) -> usize
     where
         F: Frame,
         O: Output<F>,
     {
-        let mut at = 0;
         while let Some(megaflows) = &self.megaflows {
             let steps = megaflows.steps(path, at);
+            let first = at;
             for &step in steps.as_slice() {
-                if self.replay_step(packet, step, depth) == Flow::Exit {
-                    return;
+                at += 1;
+                match self.replay_step(packet, step, depth) {
+                    // Behind an exit only such steps were noted as are taken all the same.
+                    Taken::Step => {}
+                    Taken::Lost => return self.behind_copy(path, at),
+                    Taken::EndClone => return at,
+                    Taken::Clone => {
+                        at = self.replay_clone(packet, path, at, depth);
+                        break;
+                    }
                 }
             }
-            if steps.are_last() {
-                return;
+            let is_end = steps.are_last() && at == first + steps.as_slice().len();
+            if is_end {
+                break;
             }
-            at += steps.as_slice().len();
         }
+        at
     }
 
     /// Takes one step that the cache remembers.
     #[inline]
-    fn replay_step<F>(&mut self, packet: &mut Packet<F>, step: Step, depth: u32) -> Flow
+    fn replay_step<F>(&mut self, packet: &mut Packet<F>, step: Step, depth: u32) -> Taken
     where
         F: Frame,
         O: Output<F>,
     {
         match step {
-            Step::Missed | Step::Matched { .. } if self.is_exhausted() => return Flow::Exit,
+            Step::Missed | Step::Matched { .. } if self.is_exhausted() => return Taken::Lost,
             Step::Missed => self.reason = DropReason::TableMiss,
             Step::Matched { slot } => self.matched(packet, slot),
             Step::Run { slot, op, nesting } => {
-                let rule = self.snapshot.rules.rule(slot);
-                let rule = rule.expect("a path whose rules changed is not taken");
-                let op = &rule.program.ops[usize::from(op)];
-                if self.step(packet, op, rule.table, depth + u32::from(nesting)) == Flow::Exit {
-                    return Flow::Exit;
+                let (rule, op) = self.operation(slot, op);
+                if op >= rule.program.applied {
+                    // It is the set that is executed now.
+                    self.empty_set();
+                }
+                let op = &rule.program.ops[op];
+                match op {
+                    Op::EndClone => return Taken::EndClone,
+                    Op::Clone { .. } => return Taken::Clone,
+                    _ => {}
+                }
+                let depth = depth + u32::from(nesting);
+                if self.step(packet, op, Some(rule), rule.table, depth) == Flow::Lost {
+                    return Taken::Lost;
                 }
             }
         }
-        Flow::Continue
+        Taken::Step
+    }
+
+    /// A step that is remembered: the rule, and the number of the operation in its program.
+    #[inline]
+    fn operation(&self, slot: u32, op: u16) -> (&'a Rule, usize) {
+        let rule = self.snapshot.rules.rule(slot);
+        let rule = rule.expect("a path whose rules changed is not taken");
+        (rule, usize::from(op))
     }
 
     /// Counts for the rule at `slot`.
@@ -389,13 +465,13 @@ impl<'a, O> Journey<'a, O> {
         self.rule_counters.count(slot, packet.frame.len(), self.now);
     }
 
-    /// Looks the packet up in `table` and does what the rule says. `lookup_port` stands in for
-    /// in_port during the first look-up.
+    /// Looks the packet up in `table` and does what the rule says. `first` is how the packet is
+    /// seen by the first look-up.
     fn walk<F>(
         &mut self,
         packet: &mut Packet<F>,
         mut table: TableId,
-        mut lookup_port: Option<PortNo>,
+        mut first: Lookup,
         depth: u32,
     ) -> Flow
     where
@@ -410,35 +486,68 @@ impl<'a, O> Journey<'a, O> {
         }
         loop {
             if self.is_exhausted() {
-                return Flow::Exit;
+                return Flow::Lost;
             }
-            let Some(rule) = self.look_up(packet, table, lookup_port.take()) else {
+            let Some(rule) = self.look_up(packet, table, std::mem::take(&mut first)) else {
                 self.reason = DropReason::TableMiss;
                 return Flow::Continue;
             };
-            let slot = rule.id.slot;
-            self.matched(packet, slot);
-            let program = &*rule.program;
-            for (at, op) in program.ops.iter().enumerate() {
-                if let (Some(record), false) = (self.records.current(), op.is_jump()) {
-                    record.run(slot, at, op, depth);
-                }
-                match self.step(packet, op, table, depth) {
-                    Flow::Continue => {}
-                    Flow::EndList => return Flow::Continue,
-                    Flow::Exit => {
-                        // Something else than the rules ended this: no example for others.
-                        if let (Some(record), false) = (self.records.current(), op.is_jump()) {
-                            record.complete &= matches!(op, Op::Exit);
-                        }
-                        return Flow::Exit;
-                    }
-                }
+            self.matched(packet, rule.id.slot);
+            match self.run_ops(packet, rule, 0..rule.program.applied, table, depth) {
+                Flow::Continue => {}
+                Flow::EndList => return Flow::Continue,
+                flow @ (Flow::Exit | Flow::Lost) => return flow,
             }
-            match program.goto_table {
+            match rule.program.goto_table {
                 Some(next) => table = next,
                 None => return Flow::Continue,
             }
+        }
+    }
+
+    /// Runs the operations of `rule` whose numbers are in `range`.
+    fn run_ops<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        rule: &'a Rule,
+        range: Range<usize>,
+        table: TableId,
+        depth: u32,
+    ) -> Flow
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let program: &Program = &rule.program;
+        let mut at = range.start;
+        while at < range.end {
+            let op = &program.ops[at];
+            self.note(rule, at, depth);
+            let flow = match op {
+                Op::Clone { end } => {
+                    let flow = self.run_clone(packet, rule, at + 1..*end, table, depth);
+                    at = *end;
+                    flow
+                }
+                _ => self.step(packet, op, Some(rule), table, depth),
+            };
+            if flow != Flow::Continue {
+                // Something else than the rules ended this: no example for others.
+                if let (Some(record), Flow::Lost) = (self.records.current(), flow) {
+                    record.complete = false;
+                }
+                return flow;
+            }
+            at += 1;
+        }
+        Flow::Continue
+    }
+
+    /// Notes that operation `at` of `rule` is about to run.
+    fn note(&mut self, rule: &Rule, at: usize, depth: u32) {
+        let op = &rule.program.ops[at];
+        if let (Some(record), false) = (self.records.current(), op.is_jump()) {
+            record.run(rule.id.slot, at, op, depth);
         }
     }
 
@@ -447,25 +556,27 @@ impl<'a, O> Journey<'a, O> {
         &mut self,
         packet: &Packet<F>,
         table: TableId,
-        port: Option<PortNo>,
+        lookup: Lookup,
     ) -> Option<&'a Rule> {
         let mut key = packet.key();
-        let replaced;
-        if let Some(port) = port {
-            let mut other = *packet.key();
-            other.set_field(Field::IN_PORT_OXM, u128::from(port.0));
-            replaced = other;
-            key = &replaced;
+        let other;
+        if !lookup.is_plain() {
+            other = lookup.of(key);
+            key = &other;
         }
         let rules = self.snapshot.table(table);
         let Some(record) = self.records.current() else {
             return rules?.lookup(key).map(|rule| &**rule);
         };
         record.tables.insert(table);
-        if port.is_some() {
-            record.written.set_field(Field::IN_PORT_OXM, u128::MAX);
-        }
-        let rule = rules.and_then(|rules| rules.lookup_consulting(key, &mut record.consulted));
+        let rule = if lookup.is_plain() {
+            rules.and_then(|rules| rules.lookup_consulting(key, &mut record.consulted))
+        } else {
+            let mut consulted = FlowKey::ZERO;
+            let rule = rules.and_then(|rules| rules.lookup_consulting(key, &mut consulted));
+            record.looked_up(lookup, &consulted);
+            rule
+        };
         record.steps.push(match rule {
             Some(rule) => Step::Matched { slot: rule.id.slot },
             None => Step::Missed,
@@ -473,7 +584,15 @@ impl<'a, O> Journey<'a, O> {
         rule.map(|rule| &**rule)
     }
 
-    fn step<F>(&mut self, packet: &mut Packet<F>, op: &Op, table: TableId, depth: u32) -> Flow
+    /// Runs an operation of `rule`, or of a bucket, which is no rule.
+    fn step<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        op: &Op,
+        rule: Option<&'a Rule>,
+        table: TableId,
+        depth: u32,
+    ) -> Flow
     where
         F: Frame,
         O: Output<F>,
@@ -482,7 +601,12 @@ impl<'a, O> Journey<'a, O> {
             trace.read_packet();
         }
         match op {
-            Op::Output(port) => self.output_to(packet, *port, depth),
+            Op::Output(port) => self.output_to(packet, *port, UNCUT, depth),
+            Op::OutputCut {
+                port: PortNo::IN_PORT,
+                max_len,
+            } => self.output_to_in_port(packet, *max_len, depth),
+            Op::OutputCut { port, max_len } => self.output_to(packet, *port, *max_len, depth),
             Op::OutputField(bits) => {
                 let value = packet.key().read_bits(bits);
                 self.output_to_value(packet, value, depth);
@@ -490,7 +614,7 @@ impl<'a, O> Journey<'a, O> {
             Op::Group(id) => self.group(packet, *id, table, depth),
             Op::Normal => self.normal(packet, depth),
             Op::Flood => self.flood(packet, depth),
-            Op::InPort => self.output_to_in_port(packet, depth),
+            Op::InPort => self.output_to_in_port(packet, UNCUT, depth),
             Op::Set { dst, value, mask } => {
                 packet.key_mut().write_bits(dst, *value, *mask);
                 self.wrote(packet, dst, *mask);
@@ -503,13 +627,20 @@ impl<'a, O> Journey<'a, O> {
             }
             Op::PushVlan(ether_type) => return self.push_vlan(packet, *ether_type, depth),
             Op::PopVlan => return self.pop_vlan(packet, depth),
-            Op::DecTtl => return self.dec_ttl(packet),
-            Op::Resubmit { port, table: next } => {
-                let next = next.unwrap_or(table);
-                let deeper = depth + u32::from(next <= table);
-                if self.walk(packet, next, *port, deeper) == Flow::Exit {
-                    return Flow::Exit;
-                }
+            Op::DecTtl(controllers) => return self.dec_ttl(packet, rule, table, controllers),
+            Op::Controller(controller) => {
+                return self.controller(packet, rule, controller, table, depth);
+            }
+            Op::Resubmit {
+                port,
+                table: next,
+                ct,
+            } => {
+                let lookup = Lookup {
+                    port: *port,
+                    ct: *ct,
+                };
+                return self.resubmit(packet, next.unwrap_or(table), table, lookup, depth);
             }
             Op::Ct(ct) => return self.ct(packet, ct, depth),
             Op::CtClear => {
@@ -517,8 +648,90 @@ impl<'a, O> Journey<'a, O> {
                 packet.forget_seen();
             }
             Op::Exit => return Flow::Exit,
+            Op::Push(src) => {
+                if packet.key().satisfies(src.prerequisite) {
+                    return self.push(packet.key().read_bits(src));
+                }
+            }
+            Op::Pop(dst) => {
+                if let Some(value) = self.pop() {
+                    packet.key_mut().write_bits(dst, value, dst.ones());
+                    self.wrote(packet, dst, dst.ones());
+                }
+            }
+            Op::CheckLarger { size, dst } => self.check_larger(packet, *size, dst),
+            Op::FinTimeout => self.fin_timeout(packet, rule),
+            Op::ClearSet => self.clear_set(packet),
+            Op::WriteSet => {
+                let rule = rule.expect("a bucket writes no action set");
+                return self.write_set(packet, rule);
+            }
+            Op::Clone { .. } | Op::EndClone => {
+                unreachable!("whoever runs operations looks after copies")
+            }
         }
         Flow::Continue
+    }
+
+    /// Looks the packet up in `table`, and goes on behind it in the list of a rule of `own`.
+    fn resubmit<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        table: TableId,
+        own: TableId,
+        lookup: Lookup,
+        depth: u32,
+    ) -> Flow
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if lookup.ct {
+            if let Some(record) = self.records.current() {
+                record.consult(Prerequisite::CtPorts);
+            }
+            if !packet.key().has_original_tuple() {
+                return Flow::Continue;
+            }
+        }
+        match self.walk(packet, table, lookup, depth + u32::from(table <= own)) {
+            Flow::Continue | Flow::EndList => Flow::Continue,
+            flow @ (Flow::Exit | Flow::Lost) => flow,
+        }
+    }
+
+    /// `check_pkt_larger`: neither VLAN tags nor padding count.
+    fn check_larger<F: Frame>(&mut self, packet: &mut Packet<F>, size: u16, dst: &Bits) {
+        let tags = 4 * u32::from(packet.layout.vlan_tags);
+        let len = match packet.layout.l3 {
+            L3::Ipv4 | L3::Ipv6 if packet.layout.malformed.is_none() => packet.layout.l3_end,
+            _ => packet.frame.len() as u32,
+        };
+        let is_larger = len - tags > u32::from(size);
+        packet
+            .key_mut()
+            .write_bits(dst, is_larger.into(), dst.ones());
+        self.wrote(packet, dst, dst.ones());
+        if let Some(record) = self.records.current() {
+            // The key does not say how long the packet is.
+            record.complete = false;
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.measured(size, is_larger);
+        }
+    }
+
+    /// `fin_timeout`: the keeper of the rule's time hears of the end of a connection.
+    fn fin_timeout<F>(&mut self, packet: &Packet<F>, rule: Option<&Rule>) {
+        const FIN_OR_RST: u128 = 0x001 | 0x004;
+        let is_tcp = packet.key().satisfies(Prerequisite::Tcp);
+        let ends = is_tcp && packet.key().field(Field::TCP_FLAGS) & FIN_OR_RST != 0;
+        if let Some(rule) = rule.filter(|rule| ends && rule.id.is_counted()) {
+            self.rule_counters.end(rule.id.slot);
+            if let Some(trace) = &mut self.trace {
+                trace.refuse();
+            }
+        }
     }
 
     /// Notes that an action wrote those of `bits` that are set in `mask`.
@@ -544,10 +757,16 @@ impl<'a, O> Journey<'a, O> {
         if let Some(record) = self.records.current() {
             record.complete = false;
         }
-        Flow::Exit
+        Flow::Lost
     }
 
-    fn dec_ttl<F>(&mut self, packet: &mut Packet<F>) -> Flow {
+    fn dec_ttl<F: Frame>(
+        &mut self,
+        packet: &mut Packet<F>,
+        rule: Option<&Rule>,
+        table: TableId,
+        controllers: &[u16],
+    ) -> Flow {
         let slot = Field::NW_TTL.info().slot.expect("nw_ttl is in the key");
         if !packet.key().satisfies(Field::NW_TTL.info().prerequisite) {
             return Flow::Continue;
@@ -558,6 +777,7 @@ impl<'a, O> Journey<'a, O> {
             if let Some(trace) = &mut self.trace {
                 trace.refuse();
             }
+            self.ttl_expired(packet, rule, table, controllers);
             return Flow::EndList;
         }
         packet.key_mut().write(slot, ttl - 1);

@@ -5,9 +5,12 @@
 
 use weir_nat::NatSpec;
 
-use crate::action::{Action, CtAction, Instructions, Subfield, TableId, ZoneSource};
+use crate::action::{
+    Action, ControllerAction, CtAction, Instructions, PacketInReason, Subfield, TableId, ZoneSource,
+};
 use crate::field::{Access, Field, Prerequisite};
 use crate::key::Slot;
+use crate::packet_in::USERDATA_MAX;
 use crate::port::PortNo;
 
 mod clauses;
@@ -21,16 +24,41 @@ pub(crate) use clauses::Clause;
 pub struct Program {
     /// The clauses of conjunctions that it is, by ascending ID; it then does nothing else.
     pub(crate) clauses: Box<[Clause]>,
-    /// The apply list.
+    /// The apply list, and behind it what `write_actions` adds to the action set.
     pub(crate) ops: Box<[Op]>,
+    /// How many of them are the apply list.
+    pub(crate) applied: usize,
     /// Where the packet goes on.
     pub(crate) goto_table: Option<TableId>,
+    /// What `fin_timeout` makes of the rule's timeouts.
+    pub(crate) fin_timeout: Option<FinTimeout>,
+    /// What `write_actions` makes of actset_output.
+    pub(crate) set_output: Option<SetOutput>,
+}
+
+/// Where a packet goes if nothing else is written to its action set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SetOutput {
+    Port(PortNo),
+    Group,
+}
+
+/// A rule's timeouts in seconds, once a connection ends; 0: as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FinTimeout {
+    pub idle: u16,
+    pub hard: u16,
 }
 
 /// One step.
 #[derive(Debug)]
 pub(crate) enum Op {
     Output(PortNo),
+    /// What is sent is cut to so many bytes.
+    OutputCut {
+        port: PortNo,
+        max_len: u32,
+    },
     OutputField(Bits),
     /// Runs buckets of this group on copies of the packet.
     Group(u32),
@@ -50,14 +78,35 @@ pub(crate) enum Op {
     },
     PushVlan(u16),
     PopVlan,
-    DecTtl,
+    /// Which controllers hear of a TTL that has run out.
+    DecTtl(Box<[u16]>),
+    Controller(Box<PacketInOp>),
     Resubmit {
         port: Option<PortNo>,
         table: Option<TableId>,
+        /// Whether the look-up sees the connection's original tuple.
+        ct: bool,
     },
     Ct(Box<CtOp>),
     CtClear,
     Exit,
+    /// What stands before the operation `end`, an [`Op::EndClone`], is done to a copy.
+    Clone {
+        end: usize,
+    },
+    EndClone,
+    Push(Bits),
+    Pop(Bits),
+    /// Whether the frame without its tags has more than `size` bytes.
+    CheckLarger {
+        size: u16,
+        dst: Bits,
+    },
+    /// Tells the rule's keeper of a connection's end.
+    FinTimeout,
+    ClearSet,
+    /// Adds the operations behind the apply list to the action set.
+    WriteSet,
 }
 
 impl Op {
@@ -72,11 +121,19 @@ impl Op {
     pub(crate) const fn reads_packet(&self) -> bool {
         match self {
             Self::OutputField(_)
+            | Self::OutputCut { .. }
             | Self::Normal
             | Self::PushVlan(_)
             | Self::PopVlan
-            | Self::DecTtl
-            | Self::Ct(_) => true,
+            | Self::DecTtl(_)
+            | Self::Controller(_)
+            | Self::Ct(_)
+            | Self::Clone { .. }
+            | Self::EndClone
+            | Self::Push(_)
+            | Self::Pop(_)
+            | Self::CheckLarger { .. }
+            | Self::FinTimeout => true,
             // What a group reads is noted where it chooses.
             Self::Group(_)
             | Self::Output(_)
@@ -86,9 +143,20 @@ impl Op {
             | Self::Move { .. }
             | Self::Resubmit { .. }
             | Self::CtClear
-            | Self::Exit => false,
+            | Self::Exit
+            | Self::ClearSet
+            | Self::WriteSet => false,
         }
     }
+}
+
+/// `controller(...)`. How much of the packet is wanted counts only where the rest is kept, and
+/// nobody keeps it: so all of it is sent.
+#[derive(Debug)]
+pub(crate) struct PacketInOp {
+    pub reason: PacketInReason,
+    pub controller: u16,
+    pub userdata: Box<[u8]>,
 }
 
 /// `ct(...)`
@@ -144,13 +212,14 @@ impl Program {
     /// # Errors
     /// [`Unsupported`] names the action or field that is not executed.
     pub fn compile(instructions: &Instructions) -> Result<Self, Unsupported> {
+        let mut ops = Vec::with_capacity(instructions.apply.len());
+        compile_list(&instructions.apply, &mut ops)?;
         if instructions.clear_actions {
-            return Err(Unsupported("clear_actions".into()));
+            ops.push(Op::ClearSet);
         }
         if !instructions.write_actions.is_empty() {
-            return Err(Unsupported("write_actions".into()));
+            ops.push(Op::WriteSet);
         }
-        let mut ops = compile_list(&instructions.apply)?.into_vec();
         // Write-Metadata comes behind the list, so it is as good as an action at its end.
         if let Some((value, mask)) = instructions.write_metadata {
             let dst = writable(Subfield::whole(Field::METADATA))?;
@@ -160,10 +229,15 @@ impl Program {
                 mask: mask.into(),
             });
         }
+        let applied = ops.len();
+        compile_list(&instructions.write_actions, &mut ops)?;
         Ok(Self {
             clauses: clauses::compile(instructions)?,
             ops: ops.into(),
+            applied,
             goto_table: instructions.goto_table,
+            fin_timeout: fin_timeout(&instructions.apply),
+            set_output: set_output(&instructions.write_actions),
         })
     }
 
@@ -172,26 +246,95 @@ impl Program {
     /// # Errors
     /// As [`Program::compile`].
     pub(crate) fn of_list(actions: &[&Action]) -> Result<Self, Unsupported> {
+        let mut ops = Vec::with_capacity(actions.len());
+        for action in actions {
+            compile_action(action, &mut ops)?;
+        }
         Ok(Self {
-            ops: compile_list(actions.iter().copied())?,
+            applied: ops.len(),
+            ops: ops.into(),
             ..Self::default()
         })
     }
-}
 
-fn compile_list<'a>(
-    actions: impl IntoIterator<Item = &'a Action>,
-) -> Result<Box<[Op]>, Unsupported> {
-    let mut ops = Vec::new();
-    for action in actions {
-        ops.extend(compile_action(action)?);
+    /// What is added to the action set.
+    pub(crate) fn write(&self) -> &[Op] {
+        &self.ops[self.applied..]
     }
-    Ok(ops.into())
 }
 
-/// The step for `action`; `None` if there is nothing to do.
-fn compile_action(action: &Action) -> Result<Option<Op>, Unsupported> {
-    Ok(Some(match action {
+/// What writing `actions` makes of actset_output: the last output, unless there is a group.
+fn set_output(actions: &[Action]) -> Option<SetOutput> {
+    let mut output = None;
+    for action in actions {
+        match action {
+            Action::Output(port) => output = Some(SetOutput::Port(*port)),
+            Action::Controller(_) => output = Some(SetOutput::Port(PortNo::CONTROLLER)),
+            Action::Group(_) => return Some(SetOutput::Group),
+            _ => {}
+        }
+    }
+    output
+}
+
+/// The shortest of the timeouts that `actions` name.
+fn fin_timeout(actions: &[Action]) -> Option<FinTimeout> {
+    let shorter = |left: u16, right: u16| match (left, right) {
+        (0, other) | (other, 0) => other,
+        (left, right) => left.min(right),
+    };
+    let mut all: Option<FinTimeout> = None;
+    for action in actions {
+        let one = match action {
+            Action::FinTimeout { idle, hard } => FinTimeout {
+                idle: *idle,
+                hard: *hard,
+            },
+            Action::Clone(actions) => match fin_timeout(actions) {
+                Some(inner) => inner,
+                None => continue,
+            },
+            _ => continue,
+        };
+        let before = all.unwrap_or_default();
+        all = Some(FinTimeout {
+            idle: shorter(before.idle, one.idle),
+            hard: shorter(before.hard, one.hard),
+        });
+    }
+    all
+}
+
+/// Whether `action` can be executed.
+///
+/// # Errors
+/// [`Unsupported`] names what cannot.
+pub fn check_action(action: &Action) -> Result<(), Unsupported> {
+    compile_action(action, &mut Vec::new())
+}
+
+/// Whether a match on `field` can be executed.
+///
+/// # Errors
+/// [`Unsupported`] names the field if not.
+pub fn check_field(field: Field) -> Result<(), Unsupported> {
+    if is_executed(field) {
+        Ok(())
+    } else {
+        Err(Unsupported(format!("field {}", field.name())))
+    }
+}
+
+fn compile_list(actions: &[Action], ops: &mut Vec<Op>) -> Result<(), Unsupported> {
+    for action in actions {
+        compile_action(action, ops)?;
+    }
+    Ok(())
+}
+
+/// Adds the steps for `action`.
+fn compile_action(action: &Action, ops: &mut Vec<Op>) -> Result<(), Unsupported> {
+    let op = match action {
         Action::Output(port) => compile_output(*port)?,
         Action::OutputField(subfield) => Op::OutputField(readable(*subfield)?),
         Action::SetField { field, value, mask } => Op::Set {
@@ -213,24 +356,42 @@ fn compile_action(action: &Action) -> Result<Option<Op>, Unsupported> {
         },
         Action::PushVlan(ether_type) => Op::PushVlan(*ether_type),
         Action::PopVlan => Op::PopVlan,
-        Action::DecTtl => Op::DecTtl,
-        Action::Resubmit { ct: true, .. } => return Err(Unsupported("resubmit(...,ct)".into())),
-        Action::Resubmit {
-            port,
-            table,
-            ct: false,
-        } => Op::Resubmit {
+        Action::DecTtl(controllers) if controllers.is_empty() => Op::DecTtl([0].into()),
+        Action::DecTtl(controllers) => Op::DecTtl(controllers.as_slice().into()),
+        Action::Resubmit { port, table, ct } => Op::Resubmit {
             port: *port,
             table: *table,
+            ct: *ct,
         },
         Action::Ct(ct) => Op::Ct(Box::new(compile_ct(ct)?)),
         Action::CtClear => Op::CtClear,
         Action::Exit => Op::Exit,
         // A clause is looked for, not run.
-        Action::Note(_) | Action::Conjunction { .. } => return Ok(None),
-        Action::Controller { .. } => return Err(Unsupported("CONTROLLER".into())),
+        Action::Note(_) | Action::Conjunction { .. } => return Ok(()),
+        Action::OutputCut { port, max_len } => Op::OutputCut {
+            port: *port,
+            max_len: *max_len,
+        },
+        Action::Clone(actions) => {
+            let start = ops.len();
+            ops.push(Op::Clone { end: 0 });
+            compile_list(actions, ops)?;
+            ops[start] = Op::Clone { end: ops.len() };
+            Op::EndClone
+        }
+        Action::Push(src) => Op::Push(readable(*src)?),
+        Action::Pop(dst) => Op::Pop(writable(*dst)?),
+        Action::CheckPktLarger { size, dst } => Op::CheckLarger {
+            size: *size,
+            dst: writable(*dst)?,
+        },
+        Action::FinTimeout { .. } => Op::FinTimeout,
+        Action::Unexecuted { name, .. } => return Err(Unsupported((*name).into())),
+        Action::Controller(action) => Op::Controller(Box::new(compile_controller(action)?)),
         Action::Group(id) => Op::Group(*id),
-    }))
+    };
+    ops.push(op);
+    Ok(())
 }
 
 fn compile_output(port: PortNo) -> Result<Op, Unsupported> {
@@ -239,10 +400,35 @@ fn compile_output(port: PortNo) -> Result<Op, Unsupported> {
         PortNo::NORMAL => Op::Normal,
         // No port has flooding turned off yet, so FLOOD and ALL are one.
         PortNo::FLOOD | PortNo::ALL => Op::Flood,
-        PortNo::CONTROLLER | PortNo::LOCAL | PortNo::TABLE | PortNo::NONE => {
-            return Err(Unsupported(format!("output to {port}")));
+        // As resubmit(,0).
+        PortNo::TABLE => Op::Resubmit {
+            port: None,
+            table: Some(TableId(0)),
+            ct: false,
+        },
+        PortNo::CONTROLLER => {
+            Op::Controller(Box::new(compile_controller(&ControllerAction::default())?))
         }
+        PortNo::NONE => return Err(Unsupported(format!("output to {port}"))),
         port => Op::Output(port),
+    })
+}
+
+fn compile_controller(action: &ControllerAction) -> Result<PacketInOp, Unsupported> {
+    if action.pause {
+        return Err(Unsupported("controller(pause)".into()));
+    }
+    if action.meter.is_some() {
+        return Err(Unsupported("controller(meter_id=...)".into()));
+    }
+    if action.userdata.len() > USERDATA_MAX {
+        let what = format!("controller(userdata=...) of more than {USERDATA_MAX} bytes");
+        return Err(Unsupported(what));
+    }
+    Ok(PacketInOp {
+        reason: action.reason,
+        controller: action.id,
+        userdata: action.userdata.as_slice().into(),
     })
 }
 
@@ -272,37 +458,24 @@ fn compile_ct(ct: &CtAction) -> Result<CtOp, Unsupported> {
 
 /// The list of `exec()`, which holds nothing but writes to `ct_mark` and `ct_label`.
 fn compile_exec(actions: &[Action]) -> Result<Box<[Op]>, Unsupported> {
-    let ops = compile_list(actions)?;
+    let mut ops = Vec::with_capacity(actions.len());
+    compile_list(actions, &mut ops)?;
     let is_metadata = |field: Field| field.info().access == Access::CtExec;
     let only_writes = ops.iter().all(|op| match op {
         Op::Set { dst, .. } | Op::Move { dst, .. } => is_metadata(dst.field),
         _ => false,
     });
     if only_writes {
-        Ok(ops)
+        Ok(ops.into())
     } else {
         let what = "an action other than a write to ct_mark or ct_label in exec()";
         Err(Unsupported(what.into()))
     }
 }
 
-/// Fields whose bits are in the key but which no packet fills yet.
+/// Whether rules can match and actions read `field`: whether it is in the key.
 pub(crate) fn is_executed(field: Field) -> bool {
-    !matches!(
-        field,
-        Field::TUN_ID
-            | Field::TUN_SRC
-            | Field::TUN_DST
-            | Field::TUN_IPV6_SRC
-            | Field::TUN_IPV6_DST
-            | Field::TUN_FLAGS
-            | Field::TUN_TTL
-            | Field::TUN_TOS
-            | Field::ACTSET_OUTPUT
-            | Field::ND_TARGET
-            | Field::ND_SLL
-            | Field::ND_TLL
-    ) && field.info().slot.is_some()
+    field.info().slot.is_some()
 }
 
 fn readable(subfield: Subfield) -> Result<Bits, Unsupported> {

@@ -6,9 +6,10 @@ use weir_packet::Tick;
 
 use crate::action::{Instructions, TableId};
 use crate::classifier::MaskShape;
+use crate::counters::RuleCount;
 use crate::flow_mod::{Command, FlowFlags, FlowMod};
 use crate::matching::Match;
-use crate::program::Program;
+use crate::program::{FinTimeout, Program};
 
 /// Where the counters of a rule lie. A slot is used again only when no lcore can still
 /// count into it for the old rule; `generation` tells its users apart.
@@ -18,6 +19,19 @@ pub struct RuleId {
     pub slot: u32,
     /// How often the slot was used before.
     pub generation: u32,
+}
+
+impl RuleId {
+    /// Of a rule that is in no table, and counts nothing.
+    pub const NONE: Self = Self {
+        slot: u32::MAX,
+        generation: 0,
+    };
+
+    /// Whether it names counters.
+    pub(crate) const fn is_counted(self) -> bool {
+        self.slot != Self::NONE.slot
+    }
 }
 
 /// One rule, immutable; a flow-mod replaces it.
@@ -51,6 +65,8 @@ pub struct Rule {
     pub created: Tick,
     /// When it was added or last modified.
     pub modified: Tick,
+    /// Since when its counters count.
+    pub fresh: Tick,
     /// Order of insertion, for a stable dump.
     pub sequence: u64,
 }
@@ -79,6 +95,22 @@ impl Rule {
     #[inline]
     pub fn is_clause(&self) -> bool {
         !self.program.clauses.is_empty()
+    }
+
+    /// Its `idle_timeout` and `hard_timeout`, in seconds, now that `count` was counted:
+    /// `fin_timeout` may have made them shorter.
+    pub fn timeouts(&self, count: &RuleCount) -> (u16, u16) {
+        let shorter = |timeout: u16, most: u16| match (timeout, most) {
+            (timeout, 0) => timeout,
+            (0, most) => most,
+            (timeout, most) => timeout.min(most),
+        };
+        let fin = self.program.fin_timeout.filter(|_| count.ended);
+        let FinTimeout { idle, hard } = fin.unwrap_or_default();
+        (
+            shorter(self.idle_timeout, idle),
+            shorter(self.hard_timeout, hard),
+        )
     }
 
     /// The match, as text shows it.

@@ -29,6 +29,12 @@ impl SlotTable {
         self.blocks.get(slot / BLOCK)?.0[slot % BLOCK].as_deref()
     }
 
+    /// As [`SlotTable::rule`], to be held on to.
+    pub(crate) fn shared(&self, slot: u32) -> Option<&Arc<Rule>> {
+        let slot = slot as usize;
+        self.blocks.get(slot / BLOCK)?.0[slot % BLOCK].as_ref()
+    }
+
     /// Puts `rule` at its slot.
     pub(crate) fn insert(&mut self, rule: &Arc<Rule>) {
         let slot = rule.id.slot as usize;

@@ -28,9 +28,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_config::show::{FlowRow, Statistics};
+use weir_config::show::{FlowRow, PacketInRow, Statistics};
 use weir_config::text::{
-    GroupOptions, Options, Strictness, group_text, parse_bundle_file, parse_filter,
+    GroupOptions, Options, Strictness, group_text, match_text, parse_bundle_file, parse_filter,
     parse_flow_file, parse_group_file,
 };
 use weir_ct::{DumpStyle, Entry, Filter, Settings};
@@ -39,11 +39,12 @@ use weir_tables::cache::CacheStats;
 use weir_tables::classifier::HashSecret;
 use weir_tables::counters::{LcoreCounters, RuleCount};
 use weir_tables::flow_mod::{Command, FlowMod};
-use weir_tables::flow_tables::{Applied, FlowTables};
+use weir_tables::flow_tables::{Applied, FlowRemoved, FlowTables};
 use weir_tables::group::Group;
 use weir_tables::group_mod::BundleStep;
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
 use weir_tables::mac_table::MacEntry;
+use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortIndex, PortNo, PortTable};
 use weir_tables::rule::{Rule, RuleId};
@@ -64,6 +65,10 @@ pub struct Switch {
     /// Ports without a link.
     down: BTreeSet<u32>,
     now: Tick,
+    /// What was sent to a controller, and not yet looked at.
+    packet_ins: Vec<PacketIn>,
+    /// What was told of rules that are gone, and not yet looked at.
+    removed: Vec<FlowRemoved>,
     /// Frames sent and not yet looked at, by port index.
     sent: Vec<Vec<VecFrame>>,
     /// Whether [`Switch::sent`] was promised to be called for every packet sent.
@@ -80,6 +85,9 @@ struct Twin {
     counters: Arc<LcoreCounters>,
     /// What the last burst sent, in order.
     burst: Burst,
+    packet_ins: PacketIns,
+    /// What the last burst sent to a controller, in order.
+    controller: Vec<PacketIn>,
 }
 
 #[derive(Default)]
@@ -94,12 +102,15 @@ impl Output<VecFrame> for Burst {
 impl Twin {
     fn new(name: &'static str, index: usize, lcore: Lcore) -> Self {
         let counters = lcore.counters();
+        let (sender, packet_ins) = packet_in::channel(PacketInSettings::default());
         Self {
             name,
             index,
-            lcore,
+            lcore: lcore.with_packet_ins(sender),
             counters,
             burst: Burst::default(),
+            packet_ins,
+            controller: Vec::new(),
         }
     }
 
@@ -107,6 +118,10 @@ impl Twin {
         self.burst.0.clear();
         self.lcore
             .process(in_port, frames.into_iter(), now, &mut self.burst);
+        let controller = &mut self.controller;
+        controller.clear();
+        self.packet_ins
+            .drain(|event| controller.push(event.clone()));
     }
 
     /// What `rule` counted here.
@@ -214,6 +229,8 @@ impl Switch {
             sent: ports.iter().map(|_| Vec::new()).collect(),
             ports,
             down: BTreeSet::new(),
+            packet_ins: Vec::new(),
+            removed: Vec::new(),
             // Not zero: a time that was never set must not look like now.
             now: Tick::from_millis(1_000_000),
             every_packet_is_looked_at: true,
@@ -255,6 +272,7 @@ impl Switch {
         let after = self.balance(&self.lcore);
         self.check_burst(&received, &before, &after);
         self.check_caches(&after);
+        self.packet_ins.append(&mut self.lcore.controller);
         for (port, frame) in self.lcore.burst.0.drain(..) {
             self.sent[usize::from(port.0)].push(frame);
         }
@@ -273,6 +291,29 @@ impl Switch {
     pub fn sent_frames(&mut self, port: u32) -> Vec<VecFrame> {
         let index = self.index(port);
         std::mem::take(&mut self.sent[usize::from(index.0)])
+    }
+
+    /// What was sent to controllers since the last look: `TABLE COOKIE REASON CONTROLLER
+    /// METADATA: PACKET`.
+    pub fn packet_ins(&mut self) -> Vec<String> {
+        let line = |event: PacketIn| {
+            let row = PacketInRow::from(&event);
+            let PacketInRow {
+                table,
+                cookie,
+                reason,
+                controller,
+                metadata,
+                ..
+            } = row;
+            let cookie = cookie.unwrap_or_default();
+            let packet = text::describe(&event.data);
+            format!("{table} {cookie:#x} {reason} {controller} {metadata}: {packet}")
+        };
+        std::mem::take(&mut self.packet_ins)
+            .into_iter()
+            .map(line)
+            .collect()
     }
 
     /// Everything sent since the last look, as `PORT: PACKET`, by port and then in order.
@@ -310,6 +351,10 @@ impl Switch {
         let now = self.now;
         for twin in self.twins() {
             twin.lcore.housekeep(now, usize::MAX);
+        }
+        // What the first lcore counts is what all count.
+        if self.tables.expire(now) > 0 {
+            self.publish();
         }
     }
 
@@ -418,7 +463,33 @@ impl Switch {
         for twin in self.twins() {
             drop(twin.lcore.refresh(Arc::clone(&snapshot)));
         }
+        self.removed.extend(self.tables.removed(generation));
         self.tables.reclaim(generation);
+    }
+
+    /// What was told of rules that are gone since the last look: `TABLE PRIORITY MATCH REASON
+    /// PACKETS`.
+    pub fn removed(&mut self) -> Vec<String> {
+        let line = |gone: FlowRemoved| {
+            let FlowRemoved {
+                rule,
+                reason,
+                count,
+                ..
+            } = gone;
+            let matches = match_text(&rule.matches()).to_string();
+            let reason = reason.name();
+            // Each lcore counted the same.
+            let packets = count.packets / 4;
+            format!(
+                "table={} priority={},{matches} reason={reason} packets={packets}",
+                rule.table.0, rule.priority
+            )
+        };
+        std::mem::take(&mut self.removed)
+            .into_iter()
+            .map(line)
+            .collect()
     }
 
     /// The lines of `dump-flows` without cookie and duration.

@@ -61,6 +61,51 @@ fn cases_say_why_the_switches_differ() {
     }
 }
 
+/// `differential/rows.txt` names what Open vSwitch's language has, a row for each field, action,
+/// instruction and rule of the grammar; a row that ends in `!` has no case, and says why.
+#[test]
+fn rows_without_a_case_are_marked() {
+    let cases = all_cases();
+    let has_case = |section: &str, word: &str| {
+        cases.iter().any(|case| {
+            let about = case.about.iter();
+            let named = about.clone().any(|about| names(about, word));
+            let in_section = about.clone().any(|about| about.contains(section));
+            // What stands in the flows is tested, too.
+            let in_flows = section.starts_with("2.");
+            named && in_section || in_flows && case.flows.iter().any(|flow| names(flow, word))
+        })
+    };
+    let mut wrong = String::new();
+    let rows = include_str!("../differential/rows.txt");
+    let rows = rows.lines().filter(|row| !row.starts_with('#'));
+    for row in rows {
+        let (row, marked) = match row.split_once(" !") {
+            Some((row, why)) if !why.trim().is_empty() => (row, true),
+            Some((row, _)) => panic!("{row}: no reason"),
+            None => (row, false),
+        };
+        let (section, word) = row.split_once(' ').expect("a section and a word");
+        match (has_case(section, word), marked) {
+            (true, false) | (false, true) => {}
+            (true, true) => wrong += &format!("{row}: has a case now\n"),
+            (false, false) => wrong += &format!("{row}: no case\n"),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Whether `text` has `word`, and not just as a part of another.
+fn names(text: &str, word: &str) -> bool {
+    let (text, word) = (text.to_ascii_lowercase(), word.to_ascii_lowercase());
+    let is_part = |letter: Option<char>| {
+        letter.is_some_and(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+    };
+    text.match_indices(&word).any(|(at, _)| {
+        !is_part(text[..at].chars().next_back()) && !is_part(text[at + word.len()..].chars().next())
+    })
+}
+
 fn check_both(case: &Case, ovs: &Outcome, weir: &Result<Outcome, String>) -> String {
     let mut failure = check_weir(case, weir);
     let differences = ovs.differences(case, Side::Ovs);

@@ -278,6 +278,8 @@ fn serve(shared: &Shared, stream: &UnixStream, requests: &Sender<Incoming>) -> R
             return Err(reason);
         }
     };
+    // Who wants to hear of events stays for as long as it likes.
+    let is_monitor = matches!(request.verb, Verb::Monitor { .. });
     let (sender, mut answer) = channel();
     // There is room for one request of each client and those of a few askers.
     if requests.try_send((request, sender)).is_err() {
@@ -286,7 +288,8 @@ fn serve(shared: &Shared, stream: &UnixStream, requests: &Sender<Incoming>) -> R
     let end = Instant::now() + limits.reply_time;
     loop {
         let frame = answer.next(limits.answer_time);
-        let frame_end = end.min(Instant::now() + limits.frame_time);
+        let soon = Instant::now() + limits.frame_time;
+        let frame_end = if is_monitor { soon } else { end.min(soon) };
         write_frame(stream, &frame, frame_end)?;
         if matches!(frame, Frame::Done | Frame::Failed(_)) {
             return Ok(());

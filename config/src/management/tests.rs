@@ -6,6 +6,7 @@ use weir_tables::classifier::HashSecret;
 use weir_tables::counters::LcoreCounters;
 use weir_tables::datapath::{PollStats, PortStatus};
 use weir_tables::lcore::Lcore;
+use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortIndex, PortNo};
 use weir_tables::snapshot::Snapshot;
@@ -20,6 +21,7 @@ mod groups;
 struct OneLcore {
     lcore: Lcore,
     links: Vec<(PortNo, bool)>,
+    packet_ins: PacketIns,
     sent: Vec<PortIndex>,
     now: Tick,
 }
@@ -57,7 +59,16 @@ impl Datapath for OneLcore {
     }
 
     fn ask(&mut self, _lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone> {
-        Ok(self.lcore.answer(request, self.now))
+        let LcoreRequest::PacketOut { frame, order } = request else {
+            return Ok(self.lcore.answer(request, self.now));
+        };
+        let (frame, mut sent) = (VecFrame::new(&frame), Sent(&mut self.sent));
+        self.lcore.packet_out(frame, &order, self.now, &mut sent);
+        Ok(LcoreAnswer::PacketSent(Ok(())))
+    }
+
+    fn packet_ins(&mut self, read: &mut dyn FnMut(&PacketIn)) {
+        self.packet_ins.drain(read);
     }
 
     fn ports(&self) -> Vec<PortStatus> {
@@ -86,9 +97,11 @@ fn management(flows: &str) -> Management<OneLcore> {
             ..MegaflowSettings::default()
         }),
     });
+    let (sender, packet_ins) = packet_in::channel(PacketInSettings::default());
     let datapath = OneLcore {
-        lcore,
+        lcore: lcore.with_packet_ins(sender),
         links: Vec::new(),
+        packet_ins,
         sent: Vec::new(),
         now: Tick::ZERO,
     };
@@ -379,4 +392,94 @@ fn a_sample_counts_what_happened() {
         .collect();
     assert_eq!(tables, [(0, 1), (4, 1)]);
     assert_eq!(sample.lcores[0].packets, 2);
+}
+
+/// The events that `monitor` tells until there are `count`.
+fn events(
+    management: &mut Management<OneLcore>,
+    frames: &mut dyn Iterator<Item = Frame>,
+    count: usize,
+) -> String {
+    let mut text = Vec::new();
+    let mut seen = 0;
+    while seen < count {
+        management.look_after();
+        let Some(Frame::Events(rows)) = frames.next() else {
+            panic!("a monitor is told events");
+        };
+        seen += rows.len();
+        crate::show::write_events(&mut text, &rows).expect("memory can be written");
+    }
+    String::from_utf8(text).expect("it is text")
+}
+
+#[test]
+fn a_monitor_hears_of_packets_and_of_flows_that_are_gone() {
+    let mut management = management(
+        "cookie=0x77,udp actions=set_field:5->reg1,controller(userdata=01.02),output:3
+         priority=7,cookie=5,tcp,idle_timeout=2,send_flow_rem actions=dec_ttl",
+    );
+    let (reply, mut frames) = control::test_channel();
+    management.answer(Verb::Monitor { invalid_ttl: false }, reply);
+    assert_eq!(management.inject(0, A_TO_B), [1]);
+    // Nobody asked for packets whose TTL has run out.
+    let tcp = "tcp 10.0.0.1:1000 > 10.0.0.2:80 S ttl=1";
+    assert!(management.inject(0, tcp).is_empty());
+    let heard = events(&mut management, &mut frames, 1);
+    let first = "NXT_PACKET_IN2 (OF1.3) (xid=0x0): cookie=0x77 total_len=42 reg1=0x5,in_port=2 \
+        (via action) data_len=42 (unbuffered)\n userdata=01.02\nudp,vlan_tci=0x0000,";
+    assert!(heard.starts_with(first), "{heard}");
+    management.datapath.now = Tick::from_millis(5_000);
+    let heard = events(&mut management, &mut frames, 1);
+    assert_eq!(
+        heard,
+        "OFPT_FLOW_REMOVED (OF1.3) (xid=0x0): priority=7,tcp reason=idle table_id=0 cookie:0x5 \
+         duration5s idle2 pkts1 bytes54\n"
+    );
+}
+
+#[test]
+fn a_silent_monitor_is_told_that_there_is_nothing() {
+    let mut management = management("actions=drop");
+    let (reply, mut frames) = control::test_channel();
+    management.answer(Verb::Monitor { invalid_ttl: true }, reply);
+    management.datapath.now = Tick::from_millis(20_000);
+    management.look_after();
+    assert_eq!(frames.next(), Some(Frame::Events(Vec::new())));
+    drop(frames);
+    management.datapath.now = Tick::from_millis(40_000);
+    management.look_after();
+    assert!(management.monitors.is_empty());
+}
+
+#[test]
+fn a_packet_out_does_what_it_says() {
+    let mut management = management(
+        "reg3=5,udp,in_port=2 actions=output:3
+         reg3=5 actions=drop",
+    );
+    let bytes: String = text::frame(A_TO_B)
+        .bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let out = |actions: &str| Verb::PacketOut {
+        packets: vec![format!("in_port=2,reg3=5,packet={bytes} actions={actions}")],
+    };
+    management.ask(out("output:3,TABLE")).unwrap();
+    assert_eq!(management.datapath.sent, [PortIndex(1), PortIndex(1)]);
+    let failure = management.ask(out("group:1")).unwrap_err();
+    assert_eq!(failure.message, "group is not supported yet");
+    let failure = management
+        .ask(Verb::PacketOut {
+            packets: vec!["in_port=2,packet=00 actions=drop".into()],
+        })
+        .unwrap_err();
+    assert!(
+        failure
+            .message
+            .starts_with("packet-out:1:18: not a frame\n"),
+        "{}",
+        failure.message
+    );
 }

@@ -8,6 +8,7 @@ use weir_tables::classifier::HashSecret;
 use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::group::Group;
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
+use weir_tables::packet_in::{self, PacketInSettings, PacketIns};
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortIndex, PortNo, PortTable};
 
@@ -22,6 +23,8 @@ use crate::show::{DropRow, FlowRow, GroupStatsRow};
 pub struct OfflineSwitch {
     policy: Policy,
     lcore: Lcore,
+    /// Nobody reads what is sent to a controller.
+    packet_ins: PacketIns,
 }
 
 impl OfflineSwitch {
@@ -32,8 +35,15 @@ impl OfflineSwitch {
     pub fn new(config: &Config, seed: u64, now: Tick) -> Result<Self, Vec<Diagnostic>> {
         let mut policy = Policy::load(config, 1, HashSecret(seed), now)?;
         let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
-        let lcore = Lcore::new(0, snapshot, &policy.conntrack, seed).with_caches(config.caches);
-        Ok(Self { policy, lcore })
+        let (sender, packet_ins) = packet_in::channel(PacketInSettings::default());
+        let lcore = Lcore::new(0, snapshot, &policy.conntrack, seed)
+            .with_caches(config.caches)
+            .with_packet_ins(sender);
+        Ok(Self {
+            policy,
+            lcore,
+            packet_ins,
+        })
     }
 
     /// The flows with what they counted, as `dump-flows` has them.
@@ -74,7 +84,10 @@ impl OfflineSwitch {
                     lines.extend(entries.iter().map(|entry| entry.display(style).to_string()));
                     next
                 }
-                LcoreAnswer::Flushed { .. } | LcoreAnswer::Macs(_) | LcoreAnswer::Configured(_) => {
+                LcoreAnswer::Flushed { .. }
+                | LcoreAnswer::Macs(_)
+                | LcoreAnswer::Configured(_)
+                | LcoreAnswer::PacketSent(_) => {
                     unreachable!("an lcore answers what it was asked")
                 }
             };
@@ -92,6 +105,14 @@ impl OfflineSwitch {
 impl ReplaySwitch for OfflineSwitch {
     fn advance(&mut self, now: Tick) {
         self.lcore.housekeep(now, usize::MAX);
+        let tables = &mut self.policy.tables;
+        if tables.expire(now) > 0 {
+            let snapshot = Arc::new(tables.snapshot(&self.policy.ports));
+            let generation = snapshot.generation;
+            drop(self.lcore.refresh(snapshot));
+            self.policy.tables.removed(generation);
+            self.policy.tables.reclaim(generation);
+        }
     }
 
     fn inject(
@@ -110,6 +131,7 @@ impl ReplaySwitch for OfflineSwitch {
         };
         self.lcore
             .process(index, std::iter::once(VecFrame::new(frame)), now, &mut sent);
+        self.packet_ins.drain(|_| {});
     }
 }
 

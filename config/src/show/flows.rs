@@ -66,6 +66,7 @@ impl FlowRow {
     /// Cost: allocates the text of the match and of the actions.
     pub fn of(rule: &Rule, count: RuleCount, now: Tick) -> Self {
         let duration = now.since(rule.created);
+        let (idle_timeout, hard_timeout) = rule.timeouts(&count);
         let idle = now.since(count.last_used.unwrap_or(rule.created));
         Self {
             cookie: rule.cookie,
@@ -73,8 +74,8 @@ impl FlowRow {
             table: rule.table.0,
             n_packets: count.packets,
             n_bytes: count.bytes,
-            idle_timeout: rule.idle_timeout,
-            hard_timeout: rule.hard_timeout,
+            idle_timeout,
+            hard_timeout,
             flags: flag_names(rule.flags).map(str::to_owned).collect(),
             importance: rule.importance,
             idle_age_s: idle.as_secs(),

@@ -8,6 +8,7 @@ use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::flow_tables::FlowTables;
 use weir_tables::rule::{Rule, RuleId};
 
+use super::events::packet_text;
 use super::{
     CacheRow, DropRow, FDB_HEADER, FdbRow, FlowRow, LcoreRow, LinkState, MemoryRow, Milliseconds,
     PortRow, ReloadReport, Statistics, SwitchRow, write_drops, write_fdb, write_lcores,
@@ -331,6 +332,7 @@ table=1,check_overlap,no_packet_counts,no_byte_counts,ct_state=+new+trk,tcp acti
 fn rule(flow: &FlowMod, created: Tick, modified: Tick) -> Rule {
     let shape = MaskShape::new(flow.matches.mask());
     Rule {
+        fresh: Tick::ZERO,
         id: RuleId {
             slot: 0,
             generation: 0,
@@ -361,6 +363,7 @@ fn a_rule_prints_as_open_vswitch_prints_it() {
     let created = Tick::from_millis(1_000);
     let changed = rule(&flow, created, Tick::from_millis(60_234));
     let count = RuleCount {
+        ended: false,
         packets: 5,
         bytes: 490,
         last_used: Some(Tick::from_millis(60_235)),
@@ -409,4 +412,43 @@ proptest! {
             prop_assert_eq!(read.as_ref(), Ok(&flow), "{}", text);
         }
     }
+}
+
+/// What `ovs-ofctl monitor` of Open vSwitch 3.1 shows of these packets.
+#[test]
+fn packets_are_shown_as_open_vswitch_shows_them() {
+    for (packet, expected) in [
+        (
+            "eth 02:00:00:00:00:01 > 02:00:00:00:00:02 udp 10.0.0.1:1000 > 10.0.0.2:53 no-csum",
+            "udp,vlan_tci=0x0000,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,\
+             nw_src=10.0.0.1,nw_dst=10.0.0.2,nw_tos=0,nw_ecn=0,nw_ttl=64,nw_frag=no,\
+             tp_src=1000,tp_dst=53 udp_csum:0",
+        ),
+        (
+            "eth 02:00:00:00:00:01 > 02:00:00:00:00:02 vlan 5 tcp 10.0.0.1:1000 > 10.0.0.2:80 S \
+             seq=0 win=0",
+            "tcp,dl_vlan=5,dl_vlan_pcp=0,vlan_tci1=0x0000,dl_src=02:00:00:00:00:01,\
+             dl_dst=02:00:00:00:00:02,nw_src=10.0.0.1,nw_dst=10.0.0.2,nw_tos=0,nw_ecn=0,\
+             nw_ttl=64,nw_frag=no,tp_src=1000,tp_dst=80,tcp_flags=syn tcp_csum:97a8",
+        ),
+        (
+            "eth 02:00:00:00:00:01 > ff:ff:ff:ff:ff:ff arp request 10.0.0.1 > 10.0.0.2",
+            "arp,vlan_tci=0x0000,dl_src=02:00:00:00:00:01,dl_dst=ff:ff:ff:ff:ff:ff,\
+             arp_spa=10.0.0.1,arp_tpa=10.0.0.2,arp_op=1,arp_sha=02:00:00:00:00:01,\
+             arp_tha=00:00:00:00:00:00",
+        ),
+        (
+            "eth 02:00:00:00:00:01 > 02:00:00:00:00:02 icmp6 ::1 > ::2 echo-request id=0 seq=0",
+            "icmp6,vlan_tci=0x0000,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,\
+             ipv6_src=::1,ipv6_dst=::2,ipv6_label=0x00000,nw_tos=0,nw_ecn=0,nw_ttl=64,\
+             nw_frag=no,icmp_type=128,icmp_code=0 icmp6_csum:7fba",
+        ),
+    ] {
+        let frame = weir_packet::text::frame(packet);
+        assert_eq!(packet_text(frame.bytes()), expected);
+    }
+    assert_eq!(
+        packet_text(&[0; 13]),
+        "(a frame shorter than an Ethernet header)"
+    );
 }

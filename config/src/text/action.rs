@@ -1,8 +1,9 @@
 //! Reads actions and instructions, and checks them against the match.
 
-use weir_tables::action::{Action, Instructions, TableId};
+use weir_tables::action::{Action, ControllerAction, Instructions, PacketInReason, TableId};
 use weir_tables::action_set;
 use weir_tables::field::Prerequisite;
+use weir_tables::program::check_action;
 
 use super::context::Context;
 use super::error::Fault;
@@ -14,7 +15,9 @@ use super::value;
 
 mod ct;
 mod inert;
+mod nested;
 mod output;
+mod unexecuted;
 mod write;
 
 pub(super) use output::group;
@@ -26,6 +29,30 @@ pub(super) struct ActionReader<'p> {
     pub(super) context: Context,
     /// The flow's table; `None`: it may be in any.
     pub(super) table: Option<TableId>,
+    /// What cannot be executed, and where it stands.
+    pub(super) unexecuted: Vec<Unexecuted>,
+}
+
+/// Something that is read but not executed, and its place in the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unexecuted {
+    /// What whoever would execute it says.
+    pub(super) message: String,
+    /// What the user is told.
+    pub(super) shown: String,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl Unexecuted {
+    pub(super) fn new(tok: Tok<'_>, message: String) -> Self {
+        Self {
+            shown: message.clone(),
+            message,
+            start: tok.at,
+            end: tok.at + tok.text.len(),
+        }
+    }
 }
 
 /// Where actions stand.
@@ -37,6 +64,8 @@ pub(super) enum Within {
     Set,
     /// `ct(exec(...))`
     CtExec,
+    /// `clone(...)`
+    Clone,
 }
 
 /// Instructions in the order in which they must stand.
@@ -158,8 +187,11 @@ impl ActionReader<'_> {
             ports: self.ports,
             context: self.context.clone(),
             table: self.table,
+            unexecuted: Vec::new(),
         };
-        inner.actions(pair.value, Within::Set)
+        let actions = inner.actions(pair.value, Within::Set)?;
+        self.unexecuted.append(&mut inner.unexecuted);
+        Ok(actions)
     }
 
     fn goto_table(&self, pair: &Pair<'_>) -> Result<TableId, Fault> {
@@ -198,6 +230,14 @@ impl ActionReader<'_> {
                 .fault(format!("{key} is not allowed in write_actions")));
         }
         list.whole.resize(list.actions.len(), pair.whole);
+        let refused = list.actions[from..].iter().map(check_action);
+        if let Some(error) = refused.filter_map(Result::err).next() {
+            let mut part = Unexecuted::new(pair.whole, error.to_string());
+            if key == "enqueue" {
+                part.shown = part.message.replace("set_queue", "enqueue");
+            }
+            self.unexecuted.push(part);
+        }
         Ok(())
     }
 
@@ -232,15 +272,18 @@ impl ActionReader<'_> {
                 pair.bare()?;
                 out.push(Action::Exit);
             }
+            "clone" => out.push(self.clone_of(pair)?),
+            "push" => out.push(self.push(pair)?),
+            "pop" => out.push(self.pop(pair, within)?),
+            "check_pkt_larger" => out.push(self.check_pkt_larger(pair, within)?),
+            "fin_timeout" => out.push(self.fin_timeout(pair)?),
             "apply_actions" => {
                 let fault = pair.whole.fault("apply_actions is the default");
                 return Err(fault.hint("write its actions without it"));
             }
             "nat" => return Err(pair.whole.fault("nat stands only inside ct(...)")),
             _ if self.header_action(key, pair, within, out)? => {}
-            _ if names::UNSUPPORTED_ACTIONS.contains(&key) => {
-                return Err(pair.whole.fault(format!("{key} is not supported yet")));
-            }
+            _ if self.unexecuted_action(key, pair, within, out)? => {}
             _ => out.push(self.bare_port(pair)?),
         }
         Ok(())
@@ -295,22 +338,45 @@ pub(super) fn lacks(tok: Tok<'_>, name: &str, missing: &str) -> Fault {
 }
 
 /// Whether an action may be in the action set.
-const fn fits_action_set(action: &Action) -> bool {
+fn fits_action_set(action: &Action) -> bool {
     match action {
         Action::Output(_)
-        | Action::Controller { .. }
         | Action::Group(_)
         | Action::SetField { .. }
         | Action::Load { .. }
         | Action::Move { .. }
         | Action::PushVlan(_)
         | Action::PopVlan
-        | Action::DecTtl
+        | Action::DecTtl(_)
         | Action::Resubmit { .. }
         | Action::Ct(_)
         | Action::CtClear => true,
-        Action::OutputField(_) | Action::Conjunction { .. } | Action::Note(_) | Action::Exit => {
-            false
+        // The short form only.
+        Action::Controller(action) => {
+            let ControllerAction {
+                reason,
+                id,
+                userdata,
+                pause,
+                meter,
+                ..
+            } = &**action;
+            matches!(reason, PacketInReason::Action)
+                && *id == 0
+                && userdata.is_empty()
+                && !*pause
+                && meter.is_none()
         }
+        Action::Unexecuted { in_set, .. } => *in_set,
+        Action::OutputCut { .. }
+        | Action::OutputField(_)
+        | Action::Conjunction { .. }
+        | Action::Note(_)
+        | Action::Exit
+        | Action::Clone(_)
+        | Action::Push(_)
+        | Action::Pop(_)
+        | Action::CheckPktLarger { .. }
+        | Action::FinTimeout { .. } => false,
     }
 }

@@ -89,6 +89,15 @@ impl Context {
         (!ok && !self.anything).then(|| wanted(prerequisite))
     }
 
+    /// An action has put another header in front of what was known, or taken one away.
+    pub(super) fn becomes(&mut self, eth_type: Option<u16>) {
+        *self = Self {
+            eth_type,
+            tags: self.tags,
+            ..Self::default()
+        };
+    }
+
     pub(super) fn is_ip(&self) -> bool {
         self.is_ipv4() || self.is_ipv6()
     }

@@ -4,7 +4,7 @@ use weir_tables::action::Action;
 use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::matching::Match;
 
-use super::action::{ActionReader, Within, group};
+use super::action::{ActionReader, Unexecuted, Within, group};
 use super::context::Context;
 use super::error::Fault;
 use super::matches::MatchBuilder;
@@ -62,6 +62,8 @@ pub struct Spanned<T> {
     pub line: usize,
     /// The line itself.
     pub source_line: String,
+    /// What of it is not executed, and where that stands in the line.
+    unexecuted: Vec<Unexecuted>,
 }
 
 impl<T> Spanned<T> {
@@ -72,12 +74,32 @@ impl<T> Spanned<T> {
             file: self.file,
             line: self.line,
             source_line: self.source_line,
+            unexecuted: self.unexecuted,
         }
     }
 
-    /// An error about the line as a whole.
+    /// Something that stands at a line of a file as a whole.
+    pub const fn new(value: T, file: String, line: usize, source_line: String) -> Self {
+        Self {
+            value,
+            file,
+            line,
+            source_line,
+            unexecuted: Vec::new(),
+        }
+    }
+
+    /// An error about the line as a whole, or about the part of it that is not executed, if
+    /// that is what the message says.
     pub fn error(&self, message: impl Into<String>) -> Diagnostic {
         let text = &self.source_line;
+        let message = message.into();
+        if let Some(part) = self.unexecuted.iter().find(|part| part.message == message) {
+            let shown = part.shown.clone();
+            let mut error = Diagnostic::at(self.file.as_str(), text, part.start..part.end, shown);
+            error.line = self.line;
+            return error;
+        }
         let start = text.len() - text.trim_start().len();
         let span = start..text.trim_end().len().max(start);
         let mut error = Diagnostic::at(self.file.as_str(), text, span, message);
@@ -91,7 +113,9 @@ impl<T> Spanned<T> {
 /// # Errors
 /// If the text is no flow that Open vSwitch would take, or weir cannot hold it.
 pub fn parse_flow(text: &str, options: &Options<'_>) -> Result<FlowMod, Diagnostic> {
-    flow(Tok::new(text), options).map_err(|fault| fault.at(options.name, text))
+    flow(Tok::new(text), options)
+        .map(|(flow, _)| flow)
+        .map_err(|fault| fault.at(options.name, text))
 }
 
 /// How exactly a filter names rules.
@@ -158,6 +182,7 @@ pub fn parse_actions(
         ports: options.ports,
         context: Context::of(matches),
         table: None,
+        unexecuted: Vec::new(),
     }
     .actions(Tok::new(text), Within::Apply)
     .map_err(|fault| fault.at(options.name, text))
@@ -193,7 +218,7 @@ pub(super) fn lines<T>(
     text: &str,
     name: &str,
     is_header: impl Fn(&str) -> bool,
-    mut read: impl FnMut(Tok<'_>) -> Result<T, Fault>,
+    mut read: impl FnMut(Tok<'_>) -> Result<(T, Vec<Unexecuted>), Fault>,
 ) -> Result<Vec<Spanned<T>>, Vec<Diagnostic>> {
     let mut values = Vec::new();
     let mut errors = Vec::new();
@@ -209,12 +234,19 @@ pub(super) fn lines<T>(
             continue;
         }
         match read(content) {
-            Ok(value) => values.push(Spanned {
-                value,
-                file: name.to_owned(),
-                line: number,
-                source_line: line.to_owned(),
-            }),
+            Ok((value, mut unexecuted)) => {
+                for part in &mut unexecuted {
+                    part.start -= content.at;
+                    part.end -= content.at;
+                }
+                values.push(Spanned {
+                    value,
+                    file: name.to_owned(),
+                    line: number,
+                    source_line: line.to_owned(),
+                    unexecuted,
+                });
+            }
             Err(fault) => {
                 // Places are found within the line: a large file would be read for each error.
                 let start = content.at;
@@ -245,7 +277,10 @@ pub(super) fn is_dump_header(line: &str) -> bool {
         && line.ends_with(':')
 }
 
-pub(super) fn flow(text: Tok<'_>, options: &Options<'_>) -> Result<FlowMod, Fault> {
+pub(super) fn flow(
+    text: Tok<'_>,
+    options: &Options<'_>,
+) -> Result<(FlowMod, Vec<Unexecuted>), Fault> {
     let (command, rest) = match options.command_word {
         true => command_word(text, options.command),
         false => (options.command, text),
@@ -279,7 +314,7 @@ pub(super) fn flow(text: Tok<'_>, options: &Options<'_>) -> Result<FlowMod, Faul
 }
 
 /// The actions behind `actions=`, in the text `from`, in which `key` lies.
-fn actions_text<'a>(from: Tok<'a>, key: Tok<'a>) -> Result<Tok<'a>, Fault> {
+pub(super) fn actions_text<'a>(from: Tok<'a>, key: Tok<'a>) -> Result<Tok<'a>, Fault> {
     let behind = from.from(key.at + key.text.len() - from.at);
     let trimmed = behind.text.trim_start();
     match trimmed.strip_prefix('=') {
@@ -436,7 +471,12 @@ impl<'a> FlowReader<'a, '_> {
         Ok(())
     }
 
-    fn finish(mut self, actions: Option<Tok<'a>>, text: Tok<'a>) -> Result<FlowMod, Fault> {
+    fn finish(
+        mut self,
+        actions: Option<Tok<'a>>,
+        text: Tok<'a>,
+    ) -> Result<(FlowMod, Vec<Unexecuted>), Fault> {
+        let mut unexecuted = self.matches.unexecuted();
         self.flow.matches = self.matches.finish()?;
         match actions {
             Some(actions) => {
@@ -449,8 +489,10 @@ impl<'a> FlowReader<'a, '_> {
                     ports: self.ports,
                     context: Context::of(&self.flow.matches),
                     table: self.flow.table,
+                    unexecuted,
                 };
                 self.flow.instructions = reader.instructions(actions)?;
+                unexecuted = reader.unexecuted;
             }
             None if changes(self.flow.command) => {
                 let end = text.from(text.text.trim_end().len());
@@ -458,7 +500,7 @@ impl<'a> FlowReader<'a, '_> {
             }
             None => {}
         }
-        Ok(self.flow)
+        Ok((self.flow, unexecuted))
     }
 }
 

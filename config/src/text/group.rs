@@ -104,7 +104,7 @@ pub fn parse_group_file(
         ..*options
     };
     lines(text, options.name, is_group_header, |line| {
-        group_mod(line, &options)
+        Ok((group_mod(line, &options)?, Vec::new()))
     })
 }
 
@@ -134,8 +134,12 @@ pub fn parse_bundle_file(
     lines(text, name, is_header, |line| {
         let (word, rest) = first_word(line);
         match word.text {
-            "flow" => flow(rest, &flow_options).map(|flow| BundleStep::Flow(Box::new(flow))),
-            "group" => group_mod(rest, &group_options).map(BundleStep::Group),
+            "flow" => flow(rest, &flow_options)
+                .map(|(flow, unexecuted)| (BundleStep::Flow(Box::new(flow)), unexecuted)),
+            "group" => Ok((
+                BundleStep::Group(group_mod(rest, &group_options)?),
+                Vec::new(),
+            )),
             "packet-out" => Err(word.fault("packet-out is not supported yet in a bundle")),
             _ => Err(word
                 .fault("not a step of a bundle")
@@ -489,6 +493,7 @@ impl<'a> Reader<'a, '_> {
             ports: self.ports,
             context: Context::anything(),
             table: None,
+            unexecuted: Vec::new(),
         };
         reader.bucket(actions)
     }

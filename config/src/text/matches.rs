@@ -2,8 +2,9 @@
 
 use weir_tables::field::{Field, Masking, Prerequisite};
 use weir_tables::matching::Match;
+use weir_tables::program::check_field;
 
-use super::action::lacks;
+use super::action::{Unexecuted, lacks};
 use super::context::{Context, PORTS};
 use super::error::Fault;
 use super::names;
@@ -59,6 +60,17 @@ impl<'a> MatchBuilder<'a> {
         }
         self.field(pair, field, ports)?;
         Ok(true)
+    }
+
+    /// The fields that are not executed.
+    pub(super) fn unexecuted(&self) -> Vec<Unexecuted> {
+        let terms = self.terms.iter().filter(|term| term.mask != 0);
+        terms
+            .filter_map(|term| {
+                let error = check_field(term.field).err()?;
+                Some(Unexecuted::new(term.whole, error.to_string()))
+            })
+            .collect()
     }
 
     /// The match, if the prerequisites of each field are met.

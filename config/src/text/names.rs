@@ -53,8 +53,8 @@ pub(super) const PROTOCOLS: [(&str, u16, Option<u8>); 17] = [
     ("mplsm", 0x8848, None),
 ];
 
-/// Actions and instructions that are executed.
-pub(super) const ACTIONS: [&str; 39] = [
+/// Actions.
+pub(super) const ACTIONS: [&str; 63] = [
     "output",
     "drop",
     "normal",
@@ -94,6 +94,30 @@ pub(super) const ACTIONS: [&str; 39] = [
     "conjunction",
     "note",
     "exit",
+    "clone",
+    "push",
+    "pop",
+    "check_pkt_larger",
+    "fin_timeout",
+    "learn",
+    "meter",
+    "bundle",
+    "bundle_load",
+    "multipath",
+    "sample",
+    "enqueue",
+    "set_queue",
+    "pop_queue",
+    "push_mpls",
+    "pop_mpls",
+    "set_mpls_label",
+    "set_mpls_tc",
+    "set_mpls_ttl",
+    "dec_mpls_ttl",
+    "encap",
+    "decap",
+    "dec_nsh_ttl",
+    "delete_field",
 ];
 
 /// Instructions, which stand behind all actions.
@@ -102,37 +126,6 @@ pub(super) const INSTRUCTIONS: [&str; 4] = [
     "write_actions",
     "write_metadata",
     "goto_table",
-];
-
-/// Actions of Open vSwitch that weir does not have yet.
-pub(super) const UNSUPPORTED_ACTIONS: [&str; 27] = [
-    "bundle",
-    "bundle_load",
-    "check_pkt_larger",
-    "clone",
-    "debug_recirc",
-    "debug_slow",
-    "dec_mpls_ttl",
-    "dec_nsh_ttl",
-    "decap",
-    "delete_field",
-    "encap",
-    "enqueue",
-    "fin_timeout",
-    "learn",
-    "meter",
-    "multipath",
-    "pop",
-    "pop_mpls",
-    "pop_queue",
-    "push",
-    "push_mpls",
-    "sample",
-    "set_mpls_label",
-    "set_mpls_tc",
-    "set_mpls_ttl",
-    "set_queue",
-    "unroll_xlate",
 ];
 
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use weir_tables::action::{Instructions, TableId};
+use weir_tables::action::{Instructions, Subfield, TableId};
+use weir_tables::field::Field;
 use weir_tables::flow_mod::{Command, FlowFlags, FlowMod};
 use weir_tables::group::GroupSpec;
 use weir_tables::group_mod::GroupMod;
@@ -78,6 +79,21 @@ pub fn match_text(matches: &Match) -> impl fmt::Display {
 /// Instructions as they stand behind `actions=`.
 pub fn instructions_text(instructions: &Instructions) -> impl fmt::Display {
     Text(move |f: &mut fmt::Formatter<'_>| actions::instructions(f, instructions))
+}
+
+/// A part of a field, by its wire name.
+pub(super) fn subfield_text(subfield: Subfield) -> impl fmt::Display {
+    Text(move |f: &mut fmt::Formatter<'_>| actions::subfield(f, subfield))
+}
+
+/// A value of `field`, as `set_field` prints it.
+pub(super) fn value_text(field: Field, value: u128, mask: u128) -> impl fmt::Display {
+    Text(move |f: &mut fmt::Formatter<'_>| value::write(f, field, value, mask))
+}
+
+/// A number as actions print it.
+pub(super) fn hex_text(value: u128) -> impl fmt::Display {
+    Text(move |f: &mut fmt::Formatter<'_>| value::hex(f, value))
 }
 
 /// Names of the flags that are set, in the order of a dump.

@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::{Layout, VerbError};
 use crate::control::{ClientError, Frame};
 use crate::show::{
-    Statistics, write_drops, write_fdb, write_lcores, write_ports, write_reload, write_switch,
+    Statistics, write_drops, write_events, write_fdb, write_lcores, write_ports, write_reload,
+    write_switch,
 };
 
 /// Prints `replies` as `layout` says.
@@ -23,7 +24,7 @@ pub fn print(
     // The heading waits for the first frame: a refused request prints none.
     let mut heading = match layout {
         Layout::Text { heading, .. } => heading,
-        Layout::JsonRows | Layout::JsonObject | Layout::Silent => "",
+        Layout::JsonRows | Layout::JsonObject | Layout::JsonLines | Layout::Silent => "",
     };
     for frame in replies {
         let frame = frame?;
@@ -39,6 +40,7 @@ pub fn print(
                 writeln!(out)?;
             }
             Layout::JsonRows => json_rows(&frame, &mut rows, out)?,
+            Layout::JsonLines => json_lines(&frame, out)?,
         }
     }
     if !heading.is_empty() {
@@ -53,6 +55,7 @@ pub fn print(
 fn text(frame: &Frame, statistics: Statistics, out: &mut dyn Write) -> io::Result<()> {
     match frame {
         Frame::Drops(rows) => write_drops(out, rows),
+        Frame::Events(rows) => write_events(out, rows),
         Frame::Fdb(rows) => write_fdb(out, rows),
         Frame::Flows(rows) => rows
             .iter()
@@ -80,6 +83,7 @@ fn object(frame: &Frame, out: &mut dyn Write) -> io::Result<()> {
         Frame::Switch(row) => Ok(serde_json::to_writer_pretty(out, row)?),
         Frame::Connections(_)
         | Frame::Drops(_)
+        | Frame::Events(_)
         | Frame::Fdb(_)
         | Frame::Flows(_)
         | Frame::Groups(_)
@@ -91,6 +95,17 @@ fn object(frame: &Frame, out: &mut dyn Write) -> io::Result<()> {
         | Frame::Done
         | Frame::Failed(_) => Err(unexpected()),
     }
+}
+
+fn json_lines(frame: &Frame, out: &mut dyn Write) -> io::Result<()> {
+    let Frame::Events(rows) = frame else {
+        return Err(unexpected());
+    };
+    for row in rows {
+        serde_json::to_writer(&mut *out, row)?;
+        writeln!(out)?;
+    }
+    out.flush()
 }
 
 fn json_rows(frame: &Frame, count: &mut usize, out: &mut dyn Write) -> io::Result<()> {
@@ -111,7 +126,8 @@ fn json_rows(frame: &Frame, count: &mut usize, out: &mut dyn Write) -> io::Resul
         Frame::GroupStats(rows) => each(rows, count, out),
         Frame::Lcores(rows) => each(rows, count, out),
         Frame::Ports(rows) => each(rows, count, out),
-        Frame::Lines(_)
+        Frame::Events(_)
+        | Frame::Lines(_)
         | Frame::Reloaded(_)
         | Frame::Sample(_)
         | Frame::Switch(_)

@@ -35,6 +35,8 @@ pub enum Layout {
     JsonRows,
     /// One JSON object.
     JsonObject,
+    /// One JSON object in each line.
+    JsonLines,
 }
 
 impl Call {
@@ -158,6 +160,30 @@ impl Call {
             Command::FlushConntrack(args) => {
                 let verb = Verb::FlushConntrack { filter: args.words };
                 (args.switch, None, verb, Layout::Silent)
+            }
+            Command::Monitor(args) => {
+                let mut bridge = None;
+                let mut invalid_ttl = false;
+                for word in args.words {
+                    match word.as_str() {
+                        "invalid_ttl" => invalid_ttl = true,
+                        _ if word.parse::<u16>().is_ok() => {}
+                        _ => bridge = Some(word),
+                    }
+                }
+                let layout = match args.output.json {
+                    true => Layout::JsonLines,
+                    false => text(""),
+                };
+                (args.switch, bridge, Verb::Monitor { invalid_ttl }, layout)
+            }
+            Command::PacketOut(args) => {
+                let mut packets = args.words;
+                // A packet has actions; the name of a bridge has none.
+                let is_bridge = packets.first().is_some_and(|word| !word.contains('='));
+                let bridge = is_bridge.then(|| packets.remove(0));
+                let verb = Verb::PacketOut { packets };
+                (args.switch, bridge, verb, Layout::Silent)
             }
             Command::PmdStatsShow(args) => {
                 let layout = shown(args.output.json, Layout::JsonRows);

@@ -519,6 +519,10 @@ impl Frame for Vouched {
         self.frame.pull_front(count);
     }
 
+    fn truncate(&mut self, size: usize) {
+        self.frame.truncate(size);
+    }
+
     fn duplicate(&self) -> Option<Self> {
         self.frame.duplicate().map(|frame| Self { frame, ..*self })
     }

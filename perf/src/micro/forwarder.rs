@@ -172,7 +172,8 @@ impl Forwarder {
                 LcoreAnswer::Flushed { next, .. } => next,
                 LcoreAnswer::Connections { .. }
                 | LcoreAnswer::Macs(_)
-                | LcoreAnswer::Configured(_) => None,
+                | LcoreAnswer::Configured(_)
+                | LcoreAnswer::PacketSent(_) => None,
             };
         }
     }

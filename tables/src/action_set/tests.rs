@@ -24,7 +24,7 @@ fn tags_come_first_writes_next_and_one_final_action_last() {
     let set = [
         Action::Output(PortNo(1)),
         set(1),
-        Action::DecTtl,
+        Action::DecTtl(vec![]),
         set(2),
         Action::PushVlan(0x8100),
         Action::Output(PortNo(2)),
@@ -54,7 +54,7 @@ fn a_group_comes_before_an_output_and_that_before_all_others() {
 
 #[test]
 fn a_set_that_sends_nowhere_does_nothing() {
-    assert!(in_order(&[set(1), Action::DecTtl]).is_empty());
+    assert!(in_order(&[set(1), Action::DecTtl(vec![])]).is_empty());
     assert!(in_order(&[]).is_empty());
     assert!(in_order(&[set(1), Action::Exit]).is_empty());
 }

@@ -9,6 +9,7 @@ use crate::action::TableId;
 use crate::changes::TableSet;
 use crate::field::{Field, Prerequisite};
 use crate::key::FlowKey;
+use crate::port::PortNo;
 use crate::program::{Bits, Op};
 
 /// The notes of the passes under way: one pass may fork another before it ends. Their memory is
@@ -58,6 +59,34 @@ impl Records {
             self.stack.pop();
         }
         self.is_noting = was_noting;
+    }
+}
+
+/// How a look-up sees the packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lookup {
+    /// This stands in for in_port.
+    pub port: Option<PortNo>,
+    /// The connection's original tuple stands in for the packet's, and the other way round.
+    pub ct: bool,
+}
+
+impl Lookup {
+    /// Whether it sees the packet as it is.
+    pub(crate) const fn is_plain(self) -> bool {
+        self.port.is_none() && !self.ct
+    }
+
+    /// The key of a packet as it is seen.
+    pub(crate) fn of(self, key: &FlowKey) -> FlowKey {
+        let mut seen = *key;
+        if let Some(port) = self.port {
+            seen.set_field(Field::IN_PORT_OXM, u128::from(port.0));
+        }
+        if self.ct {
+            seen.swap_tuples();
+        }
+        seen
     }
 }
 
@@ -115,7 +144,18 @@ impl Record {
                 self.consulted.write_bits_anyway(src);
                 self.write(dst);
             }
-            Op::DecTtl => {
+            Op::Push(src) => {
+                self.consult(src.prerequisite);
+                self.consulted.write_bits_anyway(src);
+            }
+            Op::Pop(dst) | Op::CheckLarger { dst, .. } => {
+                self.consult(dst.prerequisite);
+                self.write(dst);
+            }
+            Op::ClearSet | Op::WriteSet => {
+                self.written.set_field(Field::ACTSET_OUTPUT, u128::MAX);
+            }
+            Op::DecTtl(_) => {
                 self.consult(Prerequisite::Ip);
                 self.all_of(Field::NW_TTL);
                 self.written.set_field(Field::NW_TTL, u128::MAX);
@@ -132,12 +172,34 @@ impl Record {
             // Its buckets run on copies, and choose again when it is done again.
             Op::Group(_)
             | Op::Output(_)
+            | Op::OutputCut { .. }
+            | Op::Controller(_)
             | Op::OutputField(_)
             | Op::Normal
             | Op::Flood
             | Op::InPort
             | Op::Resubmit { .. }
-            | Op::Exit => {}
+            | Op::Exit
+            | Op::Clone { .. }
+            | Op::EndClone
+            | Op::FinTimeout => {}
+        }
+    }
+
+    /// Notes a look-up that saw the packet otherwise than it is; `consulted` are the bits that
+    /// decided, of what it saw.
+    pub(crate) fn looked_up(&mut self, lookup: Lookup, consulted: &FlowKey) {
+        let mut consulted = *consulted;
+        if lookup.port.is_some() {
+            self.written.set_field(Field::IN_PORT_OXM, u128::MAX);
+        }
+        if lookup.ct {
+            consulted.swap_tuples();
+            self.written.set_tuples_ones();
+        }
+        let words = consulted.words().iter();
+        for (all, more) in self.consulted.words_mut().iter_mut().zip(words) {
+            *all |= more;
         }
     }
 
@@ -153,7 +215,7 @@ impl Record {
     }
 
     /// Notes the bits by which a packet is found to have a field.
-    fn consult(&mut self, prerequisite: Prerequisite) {
+    pub(crate) fn consult(&mut self, prerequisite: Prerequisite) {
         let fields: &[Field] = match prerequisite {
             Prerequisite::None | Prerequisite::Ethernet => &[],
             Prerequisite::VlanVid => &[Field::VLAN_TCI],

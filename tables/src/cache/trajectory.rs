@@ -321,7 +321,7 @@ impl Trajectories {
         let entry = &self.entries[id.0 as usize];
         let program = self.programs.current(entry.program, snapshot);
         let fits = frame.len() <= program.longest as usize
-            && (program.least_ttl == 0 || apply::ttl(frame.head(), layout) >= program.least_ttl);
+            && (!program.is_guarded || program.guards(frame.head(), layout));
         if !fits {
             return None;
         }

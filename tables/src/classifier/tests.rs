@@ -47,6 +47,7 @@ fn rule(set: &RuleSet, listed: &Listed, cookie: u64) -> Arc<Rule> {
         importance: 0,
         flags: FlowFlags::default(),
         created: Tick::ZERO,
+        fresh: Tick::ZERO,
         modified: Tick::ZERO,
         sequence: 0,
     })

@@ -46,8 +46,8 @@ registry! {
     TUN_FLAGS: "tun_flags", [], 1, Bitwise, TunnelFlags, None, ReadWrite, ["NXM_NX_TUN_FLAGS"], Slot::at(word::TUN_META, 16, 1);
     TUN_TTL: "tun_ttl", [], 8, Exact, Dec, None, ReadOnly, [], Slot::at(word::TUN_META, 8, 8);
     TUN_TOS: "tun_tos", [], 8, Exact, Dec, None, ReadOnly, [], Slot::at(word::TUN_META, 0, 8);
-    TUN_GBP_ID: "tun_gbp_id", [], 16, Bitwise, Dec, None, ReadWrite, ["NXM_NX_TUN_GBP_ID"], None;
-    TUN_GBP_FLAGS: "tun_gbp_flags", [], 8, Bitwise, Hex, None, ReadWrite, ["NXM_NX_TUN_GBP_FLAGS"], None;
+    TUN_GBP_ID: "tun_gbp_id", [], 16, Bitwise, Dec, None, ReadWrite, ["NXM_NX_TUN_GBP_ID"], Slot::at(word::TUN_META, 32, 16);
+    TUN_GBP_FLAGS: "tun_gbp_flags", [], 8, Bitwise, Hex, None, ReadWrite, ["NXM_NX_TUN_GBP_FLAGS"], Slot::at(word::TUN_META, 24, 8);
     TUN_ERSPAN_IDX: "tun_erspan_idx", [], 20, Bitwise, Hex, None, ReadWrite, ["NXOXM_ET_ERSPAN_IDX"], None;
     TUN_ERSPAN_VER: "tun_erspan_ver", [], 4, Bitwise, Dec, None, ReadWrite, ["NXOXM_ET_ERSPAN_VER"], None;
     TUN_ERSPAN_DIR: "tun_erspan_dir", [], 1, Bitwise, Dec, None, ReadWrite, ["NXOXM_ET_ERSPAN_DIR"], None;
@@ -169,8 +169,8 @@ registry! {
     ND_TARGET: "nd_target", [], 128, Bitwise, Ipv6, Nd, ReadWrite, ["NXM_NX_ND_TARGET", "OXM_OF_IPV6_ND_TARGET"], Slot::at(word::ND_TARGET, 0, 128);
     ND_SLL: "nd_sll", [], 48, Bitwise, Ethernet, NdSolicit, ReadWrite, ["NXM_NX_ND_SLL", "OXM_OF_IPV6_ND_SLL"], Slot::at(word::ND_SLL, 0, 48);
     ND_TLL: "nd_tll", [], 48, Bitwise, Ethernet, NdAdvert, ReadWrite, ["NXM_NX_ND_TLL", "OXM_OF_IPV6_ND_TLL"], Slot::at(word::ND_TLL, 0, 48);
-    ND_RESERVED: "nd_reserved", [], 32, Exact, Dec, Nd, ReadWrite, ["ERICOXM_OF_ICMPV6_ND_RESERVED"], None;
-    ND_OPTIONS_TYPE: "nd_options_type", [], 8, Exact, Dec, Nd, ReadWrite, ["ERICOXM_OF_ICMPV6_ND_OPTIONS_TYPE"], None;
+    ND_RESERVED: "nd_reserved", [], 32, Exact, Dec, Nd, ReadWrite, ["ERICOXM_OF_ICMPV6_ND_RESERVED"], Slot::at(word::IPV4, 0, 32);
+    ND_OPTIONS_TYPE: "nd_options_type", [], 8, Exact, Dec, Nd, ReadWrite, ["ERICOXM_OF_ICMPV6_ND_OPTIONS_TYPE"], Slot::at(word::L4, 16, 8);
     NSH_FLAGS: "nsh_flags", [], 8, Bitwise, Dec, Nsh, ReadWrite, ["NXOXM_NSH_FLAGS"], None;
     NSH_MDTYPE: "nsh_mdtype", [], 8, Exact, Dec, Nsh, ReadOnly, ["NXOXM_NSH_MDTYPE"], None;
     NSH_NP: "nsh_np", [], 8, Exact, Dec, Nsh, ReadOnly, ["NXOXM_NSH_NP"], None;

@@ -11,7 +11,7 @@ use crate::key::{FlowKey, WORDS};
 use crate::program::is_executed;
 
 /// Fields that share bits of the key because Open vSwitch lets them.
-const OVERLAYS: [&[Field]; 9] = [
+const OVERLAYS: [&[Field]; 11] = [
     &[Field::IN_PORT, Field::IN_PORT_OXM],
     &[
         Field::VLAN_TCI,
@@ -22,6 +22,9 @@ const OVERLAYS: [&[Field]; 9] = [
     ],
     &[Field::IP_SRC, Field::ARP_SPA],
     &[Field::IP_DST, Field::ARP_TPA],
+    // These lie where an IPv6 packet, or one of ICMPv6, has nothing else.
+    &[Field::IP_DST, Field::ARP_TPA, Field::ND_RESERVED],
+    &[Field::TCP_FLAGS, Field::ND_OPTIONS_TYPE],
     &[Field::NW_TOS, Field::IP_DSCP, Field::NW_ECN],
     &[Field::ARP_SHA, Field::ND_SLL],
     &[Field::ARP_THA, Field::ND_TLL],

@@ -25,6 +25,7 @@ use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, parse,
 use super::Lcore;
 use crate::cache::{Admitted, EntryId, Hashed, Interest, Key};
 use crate::drops::DropReason;
+use crate::packet_out::PacketOut;
 use crate::pipeline::{Journey, Output};
 use crate::port::PortIndex;
 
@@ -542,6 +543,8 @@ impl Lcore {
             self.megaflows.as_mut(),
             traced.then_some(&mut self.trace),
             &mut self.records,
+            &mut self.stack,
+            self.packet_ins.as_mut(),
             out,
             in_port,
             now,
@@ -551,6 +554,36 @@ impl Lcore {
             wire.learn(&self.trace, snapshot.generation);
         }
         noted
+    }
+
+    /// Does to a frame what the controller said.
+    pub fn packet_out<F, O>(&mut self, frame: F, order: &PacketOut, now: Tick, out: &mut O)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let Ok(layout) = parse(frame.head(), frame.len()) else {
+            return self.runt(Malformed::Runt);
+        };
+        let snapshot = &*self.snapshot;
+        let in_port = snapshot.ports.index_of(order.in_port);
+        let in_port = in_port.unwrap_or(PortIndex(0));
+        Journey::new(
+            snapshot,
+            &snapshot.counters[self.index],
+            &self.counters,
+            &mut self.tracker,
+            &mut self.macs,
+            None,
+            None,
+            &mut self.records,
+            &mut self.stack,
+            self.packet_ins.as_mut(),
+            out,
+            in_port,
+            now,
+        )
+        .packet_out(frame, layout, order.in_port, &order.metadata, &order.rule);
     }
 
     /// A burst from a port of which nothing else counts.

@@ -7,6 +7,7 @@
 use weir_ct::{Commit, Request};
 use weir_packet::Frame;
 
+use super::carried::Begin;
 use super::{Flow, Journey, Output, Packet};
 use crate::field::Field;
 use crate::key::FlowKey;
@@ -21,7 +22,7 @@ impl<O> Journey<'_, O> {
         O: Output<F>,
     {
         if !self.settle(packet, depth) {
-            return Flow::Exit;
+            return Flow::Lost;
         }
         let zone = match &op.zone {
             Zone::Number(zone) => *zone,
@@ -48,7 +49,7 @@ impl<O> Journey<'_, O> {
         match done {
             Err(reason) => {
                 self.drop(reason.into());
-                return Flow::Exit;
+                return Flow::Lost;
             }
             Ok(()) => {
                 packet.tracked();
@@ -63,6 +64,9 @@ impl<O> Journey<'_, O> {
                 }
                 if let Some(table) = op.table {
                     packet.recirculate_later(table, zone);
+                    if self.carries() {
+                        self.flush_carrying(packet, Begin::AsPacket, depth);
+                    }
                 }
             }
         }

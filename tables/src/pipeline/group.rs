@@ -14,6 +14,7 @@ use weir_packet::Frame;
 use super::packet::PendingBucket;
 use super::{Flow, Journey, MAX_DEPTH, MAX_LOOKUPS, Output, Packet};
 use crate::action::TableId;
+use crate::cache::Lookup;
 use crate::drops::DropReason;
 use crate::group::GroupType;
 use crate::program::Op;
@@ -99,13 +100,21 @@ impl<O> Journey<'_, O> {
         let outer = self.records.suspend();
         for op in &part.program.ops {
             let flow = match op {
-                Op::Resubmit { port, table: next } => {
+                Op::Resubmit {
+                    port,
+                    table: next,
+                    ct,
+                } => {
                     let next = next.unwrap_or(table);
                     let deeper = depth + u32::from(next <= table);
-                    self.pass_as(packet, next, *port, deeper);
+                    let first = Lookup {
+                        port: *port,
+                        ct: *ct,
+                    };
+                    self.pass_as(packet, next, first, deeper);
                     Flow::Continue
                 }
-                op => self.step(packet, op, table, depth),
+                op => self.step(packet, op, None, table, depth),
             };
             // Whatever ends a bucket ends nothing else.
             if flow != Flow::Continue {

@@ -12,6 +12,16 @@ const ETH_IPV4: u128 = 0x0800;
 const ETH_ARP: u128 = 0x0806;
 const ETH_RARP: u128 = 0x8035;
 const ETH_IPV6: u128 = 0x86dd;
+/// The fields of a packet's tuple, and those of its connection's original one.
+const TUPLES: [[Field; 2]; 7] = [
+    [Field::NW_PROTO, Field::CT_NW_PROTO],
+    [Field::IP_SRC, Field::CT_NW_SRC],
+    [Field::IP_DST, Field::CT_NW_DST],
+    [Field::IPV6_SRC, Field::CT_IPV6_SRC],
+    [Field::IPV6_DST, Field::CT_IPV6_DST],
+    [Field::TCP_SRC, Field::CT_TP_SRC],
+    [Field::TCP_DST, Field::CT_TP_DST],
+];
 /// The bits of the type of service that are not ECN (RFC 3168).
 const DSCP_MASK: u128 = 0xfc;
 
@@ -50,6 +60,28 @@ impl FlowKey {
     /// Sets every bit that tells of a connection, in a mask.
     pub(crate) fn set_ct_ones(&mut self) {
         self.ct_words_mut().fill(u64::MAX);
+    }
+
+    /// Puts the connection's original tuple in the place of the packet's, and the other way
+    /// round.
+    pub(crate) fn swap_tuples(&mut self) {
+        for [ours, original] in TUPLES {
+            let (packet, connection) = (self.field(ours), self.field(original));
+            self.set_field(ours, connection);
+            self.set_field(original, packet);
+        }
+    }
+
+    /// Sets every bit of both tuples, in a mask.
+    pub(crate) fn set_tuples_ones(&mut self) {
+        for field in TUPLES.into_iter().flatten() {
+            self.set_field(field, u128::MAX);
+        }
+    }
+
+    /// Whether the packet belongs to a connection of which the original tuple is known.
+    pub(crate) fn has_original_tuple(&self) -> bool {
+        self.field(Field::CT_NW_PROTO) != 0 && self.satisfies(Prerequisite::Ip)
     }
 
     /// Copies `src` to `dst`, if the packet has both fields.

@@ -3,7 +3,7 @@
 use weir_packet::Frame;
 
 use super::vlan::TPID_8021Q;
-use super::{Journey, Output, Packet};
+use super::{Journey, LastOutput, Output, Packet, UNCUT};
 use crate::drops::DropReason;
 use crate::extract::VLAN_PRESENT;
 use crate::field::Field;
@@ -106,7 +106,14 @@ impl<O> Journey<'_, O> {
             (false, false) => Ok(()),
         };
         match changed {
-            Ok(()) => self.transmit(copy.frame, &copy.layout, copy.changes, port),
+            Ok(()) => {
+                let output = LastOutput {
+                    port,
+                    changes: copy.changes,
+                    max_len: UNCUT,
+                };
+                self.transmit(copy.frame, &copy.layout, output);
+            }
             Err(reason) => self.drop(reason),
         }
     }

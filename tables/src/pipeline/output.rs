@@ -2,8 +2,8 @@
 
 use weir_packet::{Frame, Layout};
 
-use super::{Journey, Output, Packet, Pending};
-use crate::cache::Changes;
+use super::carried::Begin;
+use super::{Journey, LastOutput, Output, Packet, Pending, UNCUT};
 use crate::drops::DropReason;
 use crate::port::{PortIndex, PortNo};
 
@@ -21,16 +21,22 @@ impl<O> Journey<'_, O> {
             return;
         };
         match PortNo(RESERVED | u32::from(port)) {
-            PortNo::IN_PORT => self.output_to_in_port(packet, depth),
+            PortNo::IN_PORT => self.output_to_in_port(packet, UNCUT, depth),
             PortNo::NORMAL => self.normal(packet, depth),
             PortNo::FLOOD | PortNo::ALL => self.flood(packet, depth),
-            _ => self.output_to(packet, PortNo(port.into()), depth),
+            PortNo::LOCAL => self.output_to(packet, PortNo::LOCAL, UNCUT, depth),
+            _ => self.output_to(packet, PortNo(port.into()), UNCUT, depth),
         }
     }
 
-    /// Output to a numbered port; to the packet's own it is skipped.
-    pub(super) fn output_to<F>(&mut self, packet: &mut Packet<F>, port: PortNo, depth: u32)
-    where
+    /// Output of at most `max_len` bytes to a numbered port; to the packet's own it is skipped.
+    pub(super) fn output_to<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        port: PortNo,
+        max_len: u32,
+        depth: u32,
+    ) where
         F: Frame,
         O: Output<F>,
     {
@@ -40,18 +46,18 @@ impl<O> Journey<'_, O> {
         }
         match self.snapshot.ports.index_of(port) {
             None => self.reason = DropReason::UnknownPort,
-            Some(port) => self.output(packet, port, depth),
+            Some(port) => self.output_cut(packet, port, max_len, depth),
         }
     }
 
-    pub(super) fn output_to_in_port<F>(&mut self, packet: &mut Packet<F>, depth: u32)
+    pub(super) fn output_to_in_port<F>(&mut self, packet: &mut Packet<F>, max_len: u32, depth: u32)
     where
         F: Frame,
         O: Output<F>,
     {
         match self.ingress(packet) {
             None => self.reason = DropReason::UnknownPort,
-            Some(port) => self.output(packet, port, depth),
+            Some(port) => self.output_cut(packet, port, max_len, depth),
         }
     }
 
@@ -73,8 +79,17 @@ impl<O> Journey<'_, O> {
         F: Frame,
         O: Output<F>,
     {
+        self.output_cut(packet, port, UNCUT, depth);
+    }
+
+    /// As [`Self::output`], of at most `max_len` bytes.
+    fn output_cut<F>(&mut self, packet: &mut Packet<F>, port: PortIndex, max_len: u32, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
         if self.settle(packet, depth) {
-            packet.output_later(port);
+            packet.output_later(port, max_len);
         }
     }
 
@@ -126,10 +141,20 @@ impl<O> Journey<'_, O> {
         F: Frame,
         O: Output<F>,
     {
+        // What carries something is not left pending.
+        self.flush_carrying(packet, Begin::Empty, depth);
+    }
+
+    /// As [`Self::flush`]; a recirculation begins with what `begin` says.
+    pub(super) fn flush_carrying<F>(&mut self, packet: &mut Packet<F>, begin: Begin, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
         match packet.take_pending() {
             None => {}
-            Some(Pending::Output { port, changes }) => match packet.frame.duplicate() {
-                Some(frame) => self.transmit(frame, &packet.layout, changes, port),
+            Some(Pending::Output(output)) => match packet.frame.duplicate() {
+                Some(frame) => self.transmit(frame, &packet.layout, output),
                 None => self.drop(DropReason::NoBuffer),
             },
             Some(Pending::Recirculate {
@@ -139,18 +164,26 @@ impl<O> Journey<'_, O> {
             }) => match packet.fork() {
                 Some(mut fork) => {
                     fork.recirculate(zone, changes);
-                    if let Some((port, changes)) = self.passes(&mut fork, table, depth + 1) {
-                        self.transmit(fork.frame, &fork.layout, changes, port);
+                    let Some(aside) = self.set_aside(begin) else {
+                        return self.drop(DropReason::StackLimit);
+                    };
+                    if let Some(output) = self.passes(&mut fork, table, depth + 1) {
+                        self.transmit(fork.frame, &fork.layout, output);
                     }
+                    self.rejoin(aside);
                 }
                 None => self.drop(DropReason::NoBuffer),
             },
             Some(Pending::Bucket(bucket)) => match packet.fork() {
                 Some(mut fork) => {
+                    let Some(aside) = self.set_aside(Begin::Empty) else {
+                        return self.drop(DropReason::StackLimit);
+                    };
                     self.bucket(&mut fork, bucket, depth + 1);
-                    if let Some((port, changes)) = self.further_passes(&mut fork, depth + 1) {
-                        self.transmit(fork.frame, &fork.layout, changes, port);
+                    if let Some(output) = self.finish(&mut fork, depth + 1) {
+                        self.transmit(fork.frame, &fork.layout, output);
                     }
+                    self.rejoin(aside);
                 }
                 None => self.drop(DropReason::NoBuffer),
             },
@@ -158,23 +191,27 @@ impl<O> Journey<'_, O> {
     }
 
     /// Hands the frame out.
-    pub(super) fn transmit<F>(
-        &mut self,
-        frame: F,
-        layout: &Layout,
-        changes: Changes,
-        port: PortIndex,
-    ) where
+    pub(super) fn transmit<F>(&mut self, mut frame: F, layout: &Layout, output: LastOutput)
+    where
         F: Frame,
         O: Output<F>,
     {
+        let LastOutput {
+            port,
+            changes,
+            max_len,
+        } = output;
         let l2_bytes = 14 + 4 * usize::from(layout.vlan_tags);
         let mtu = self.snapshot.ports.port(port).mtu;
-        if frame.len() > usize::from(mtu) + l2_bytes {
+        let cut = max_len as usize;
+        if frame.len().min(cut) > usize::from(mtu) + l2_bytes {
             return self.drop(DropReason::MtuExceeded);
         }
         if let Some(trace) = &mut self.trace {
-            trace.sent(port, mtu, frame.head(), layout, changes);
+            trace.sent(port, mtu, max_len, frame.head(), layout, changes);
+        }
+        if frame.len() > cut {
+            frame.truncate(cut);
         }
         self.effects += 1;
         self.out.send(port, frame);

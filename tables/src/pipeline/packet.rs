@@ -16,7 +16,7 @@ use crate::action::TableId;
 use crate::cache::Changes;
 use crate::extract::PacketWords;
 use crate::field::Field;
-use crate::key::FlowKey;
+use crate::key::{FlowKey, word};
 use crate::lcore::Ahead;
 use crate::port::{PortIndex, PortNo};
 
@@ -43,13 +43,19 @@ pub(super) struct Packet<F> {
     pending: Option<Pending>,
 }
 
+/// Where a frame will be sent.
+#[derive(Clone, Copy)]
+pub(super) struct LastOutput {
+    pub(super) port: PortIndex,
+    pub(super) changes: Changes,
+    /// Bytes of the frame to send at most.
+    pub(super) max_len: u32,
+}
+
 /// What will happen to the frame next.
 #[derive(Clone, Copy)]
 pub(super) enum Pending {
-    Output {
-        port: PortIndex,
-        changes: Changes,
-    },
+    Output(LastOutput),
     /// [`Packet::recirculate`] makes its key.
     Recirculate {
         table: TableId,
@@ -99,6 +105,9 @@ impl<F: Frame> Packet<F> {
         packet
             .key
             .set_field(Field::IN_PORT_OXM, u128::from(in_port.0));
+        packet
+            .key
+            .set_field(Field::ACTSET_OUTPUT, u128::from(PortNo::UNSET.0));
         packet.wire.copy_to(&mut packet.key);
         packet
     }
@@ -149,6 +158,17 @@ impl<F: Frame> Packet<F> {
 }
 
 impl<F> Packet<F> {
+    /// Takes over all words but those of the packet's headers and of its port.
+    pub(super) fn set_metadata(&mut self, metadata: &FlowKey) {
+        let words = usize::from(word::METADATA)..usize::from(word::ETH_DST);
+        let from = &metadata.words()[words.clone()];
+        self.key.words_mut()[words].copy_from_slice(from);
+        self.key
+            .set_field(Field::PKT_MARK, metadata.field(Field::PKT_MARK));
+        self.key
+            .set_field(Field::ACTSET_OUTPUT, u128::from(PortNo::UNSET.0));
+    }
+
     /// What tables match.
     #[inline]
     pub(super) const fn key(&self) -> &FlowKey {
@@ -201,11 +221,16 @@ impl<F> Packet<F> {
         self.key.clear_ct();
     }
 
-    /// Lets the frame be sent when nothing else needs it. Nothing may be pending.
+    /// Lets at most `max_len` bytes of the frame be sent when nothing else needs it. Nothing may
+    /// be pending.
     #[inline]
-    pub(super) fn output_later(&mut self, port: PortIndex) {
+    pub(super) fn output_later(&mut self, port: PortIndex, max_len: u32) {
         let changes = self.changes;
-        self.pending = Some(Pending::Output { port, changes });
+        self.pending = Some(Pending::Output(LastOutput {
+            port,
+            changes,
+            max_len,
+        }));
     }
 
     /// Lets the packet go on at `table`, as it is now but for what ct() said, when nothing else

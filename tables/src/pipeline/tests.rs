@@ -26,6 +26,9 @@ const PACKETS: &[&str] = &[
     "udp [::1]:1000 > [::2]:53 ext=60:010400000000 len=5",
     "sctp [::1]:1 > [::2]:2 vtag=0x5 chunk=init:0:0011",
     "icmp6 ::1 > ::2 echo-request id=7 seq=1",
+    "icmp6 fc00::1 > ff02::1:ff00:2 neighbor-solicit target=fc00::2 sll=02:00:00:00:00:01",
+    "icmp6 fc00::2 > fc00::1 neighbor-advert target=fc00::2 flags=SO tll=02:00:00:00:00:02",
+    "icmp6 fc00::2 > fc00::1 neighbor-advert target=fc00::2 flags=S",
     "arp request 10.0.0.1 > 10.0.0.2 pad=18",
     "rarp op=3 10.0.0.2 > 10.0.0.1",
     "ether type=0x88cc len=46",
@@ -113,6 +116,18 @@ proptest! {
         let mut packet = Packet::of(line);
         for (field, value, mask) in writes {
             let dst = bits(field);
+            // What would make another message of it, or is not in it.
+            let elsewhere = match field {
+                Field::ICMPV6_TYPE | Field::ICMPV6_CODE | Field::ND_OPTIONS_TYPE => {
+                    line.contains("neighbor-")
+                }
+                Field::ND_SLL => !line.contains("sll="),
+                Field::ND_TLL => !line.contains("tll="),
+                _ => false,
+            };
+            if elsewhere {
+                continue;
+            }
             // ARP operations above 255 read as 0, as in Open vSwitch.
             let mask = if field == Field::ARP_OP { mask & 0xff } else { mask };
             packet.key_mut().write_bits(&dst, value & dst.ones(), mask & dst.ones());

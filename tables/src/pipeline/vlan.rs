@@ -22,11 +22,11 @@ impl<O> Journey<'_, O> {
         O: Output<F>,
     {
         if !self.settle(packet, depth) {
-            return Flow::Exit;
+            return Flow::Lost;
         }
         if let Err(reason) = packet.push_tag(tpid, 0) {
             self.drop(reason);
-            return Flow::Exit;
+            return Flow::Lost;
         }
         Flow::Continue
     }
@@ -38,7 +38,7 @@ impl<O> Journey<'_, O> {
         O: Output<F>,
     {
         if !self.settle(packet, depth) {
-            return Flow::Exit;
+            return Flow::Lost;
         }
         packet.pop_tag();
         Flow::Continue

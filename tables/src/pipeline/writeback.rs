@@ -10,6 +10,7 @@ use super::vlan::TPID_8021Q;
 use crate::drops::DropReason;
 use crate::extract::{PacketWords, VLAN_PRESENT};
 use crate::field::Field;
+use crate::neighbour::{self, Message};
 
 /// A packet in which one of these changes belongs to another connection.
 const TUPLE_FIELDS: [Field; 6] = [
@@ -150,6 +151,9 @@ impl<F: Frame> Packet<F> {
 
     fn write_l4(&mut self) {
         let layout = self.layout;
+        if layout.l4 == L4::Icmpv6 {
+            self.write_neighbour();
+        }
         let src = self.changed(Field::TCP_SRC).map(|value| value as u16);
         let dst = self.changed(Field::TCP_DST).map(|value| value as u16);
         if src.is_none() && dst.is_none() {
@@ -174,6 +178,44 @@ impl<F: Frame> Packet<F> {
                     rewrite::set_icmp_code(head, &layout, code as u8);
                 }
             }
+        }
+    }
+
+    /// What is written to a message of Neighbour Discovery that has the field.
+    fn write_neighbour(&mut self) {
+        let layout = self.layout;
+        let Some(message) = Message::read(self.frame.head(), &layout) else {
+            return;
+        };
+        let reserved = self.changed(Field::ND_RESERVED);
+        let target = self.changed(Field::ND_TARGET);
+        let addresses = [
+            (message.source, self.changed(Field::ND_SLL)),
+            (message.destination, self.changed(Field::ND_TLL)),
+        ];
+        let kind = self.changed(Field::ND_OPTIONS_TYPE);
+        let head = self.frame.head_mut();
+        if let Some(reserved) = reserved {
+            let bytes = (reserved as u32).to_be_bytes();
+            rewrite::set_icmpv6_bytes(head, &layout, neighbour::RESERVED_AT, bytes);
+        }
+        if let Some(target) = target {
+            let bytes = target.to_be_bytes();
+            rewrite::set_icmpv6_bytes(head, &layout, neighbour::TARGET_AT, bytes);
+        }
+        for (link, mac) in addresses {
+            if let (Some(link), Some(mac)) = (link, mac) {
+                rewrite::set_icmpv6_bytes(head, &layout, link.at, mac_bytes(mac));
+            }
+        }
+        let first = match message.first_type {
+            neighbour::SOURCE => message.source,
+            _ => message.destination,
+        };
+        if let (Some(kind), Some(link)) = (kind, first) {
+            // One unit of eight bytes.
+            let bytes = [kind as u8, 1];
+            rewrite::set_icmpv6_bytes(head, &layout, link.at - 2, bytes);
         }
     }
 

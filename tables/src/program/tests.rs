@@ -1,5 +1,4 @@
 use super::*;
-use crate::field::Format;
 
 fn compile(apply: Vec<Action>) -> Result<Program, Unsupported> {
     Program::compile(&Instructions {
@@ -51,9 +50,6 @@ fn fields_without_a_place_in_the_key_are_not_executed() {
         if field.info().slot.is_none() {
             assert!(!is_executed(field), "{field:?}");
         }
-        if field.info().format == Format::TunnelFlags {
-            assert!(!is_executed(field), "{field:?}");
-        }
     }
 }
 
@@ -82,7 +78,7 @@ fn clauses_are_sorted_one_for_each_conjunction() {
         [(1, 1 << 63, u64::MAX), (7, 0b011, 0b111)]
     );
     assert_eq!(
-        compile(vec![clause(1, 1, 2), Action::DecTtl])
+        compile(vec![clause(1, 1, 2), Action::DecTtl(vec![])])
             .expect_err("it is refused")
             .0,
         "an action other than note beside conjunction"
@@ -93,16 +89,31 @@ fn clauses_are_sorted_one_for_each_conjunction() {
 fn what_cannot_be_done_is_refused_by_name() {
     let ct = |ct: CtAction| Action::Ct(Box::new(ct));
     for (action, name) in [
-        (Action::Controller { max_len: 0 }, "CONTROLLER"),
-        (Action::Output(PortNo::LOCAL), "output to LOCAL"),
-        (Action::Output(PortNo::TABLE), "output to TABLE"),
         (
-            Action::Resubmit {
-                port: None,
-                table: None,
-                ct: true,
+            Action::Controller(Box::new(ControllerAction {
+                pause: true,
+                ..ControllerAction::default()
+            })),
+            "controller(pause)",
+        ),
+        (
+            Action::Clone(vec![
+                Action::DecTtl(vec![]),
+                Action::Unexecuted {
+                    name: "multipath",
+                    text: String::new(),
+                    in_set: false,
+                },
+            ]),
+            "multipath",
+        ),
+        (
+            Action::Unexecuted {
+                name: "learn",
+                text: "learn(table=1)".into(),
+                in_set: false,
             },
-            "resubmit(...,ct)",
+            "learn",
         ),
         (
             ct(CtAction {
@@ -115,13 +126,13 @@ fn what_cannot_be_done_is_refused_by_name() {
         (
             ct(CtAction {
                 zone: ZoneSource::Field(Subfield {
-                    field: Field::TUN_ID,
+                    field: Field::MPLS_LABEL,
                     start: 0,
                     width: 16,
                 }),
                 ..CtAction::default()
             }),
-            "field tun_id",
+            "field mpls_label",
         ),
         (
             ct(CtAction {
@@ -134,24 +145,61 @@ fn what_cannot_be_done_is_refused_by_name() {
     ] {
         assert_eq!(refused(action), name);
     }
-    for instructions in [
-        Instructions {
-            clear_actions: true,
-            ..Instructions::default()
-        },
-        Instructions {
-            write_actions: vec![Action::DecTtl],
-            ..Instructions::default()
-        },
-    ] {
-        assert!(Program::compile(&instructions).is_err());
-    }
+    let instructions = Instructions {
+        write_actions: vec![Action::Group(1)],
+        ..Instructions::default()
+    };
+    assert!(Program::compile(&instructions).is_err());
+}
+
+#[test]
+fn a_copy_ends_behind_its_last_step() {
+    let inner = Action::Clone(vec![Action::CtClear]);
+    let program = compile(vec![
+        Action::Clone(vec![Action::DecTtl(vec![]), inner]),
+        Action::Exit,
+    ]);
+    let program = program.expect("executed");
+    assert!(matches!(
+        program.ops[..],
+        [
+            Op::Clone { end: 5 },
+            Op::DecTtl(_),
+            Op::Clone { end: 4 },
+            Op::CtClear,
+            Op::EndClone,
+            Op::EndClone,
+            Op::Exit
+        ]
+    ));
+}
+
+#[test]
+fn the_action_set_stands_behind_the_list() {
+    let program = Program::compile(&Instructions {
+        apply: vec![Action::CtClear],
+        clear_actions: true,
+        write_actions: vec![Action::Output(PortNo(3)), Action::DecTtl(vec![])],
+        write_metadata: Some((1, 1)),
+        goto_table: None,
+    });
+    let program = program.expect("executed");
+    assert!(matches!(
+        program.ops[..program.applied],
+        [Op::CtClear, Op::ClearSet, Op::WriteSet, Op::Set { .. }]
+    ));
+    assert!(matches!(
+        program.write(),
+        [Op::Output(PortNo(3)), Op::DecTtl(_)]
+    ));
+    assert_eq!(program.set_output, Some(SetOutput::Port(PortNo(3))));
 }
 
 #[test]
 fn a_note_takes_no_step() {
-    let program = compile(vec![Action::Note(vec![1, 2]), Action::DecTtl]).expect("executed");
-    assert!(matches!(program.ops[..], [Op::DecTtl]));
+    let program =
+        compile(vec![Action::Note(vec![1, 2]), Action::DecTtl(vec![])]).expect("executed");
+    assert!(matches!(program.ops[..], [Op::DecTtl(_)]));
 }
 
 #[test]

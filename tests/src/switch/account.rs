@@ -5,8 +5,9 @@ use weir_packet::{Malformed, VecFrame, parse};
 use weir_tables::action::{Action, TableId};
 use weir_tables::counters::{Counter, RuleCount};
 use weir_tables::drops::DropReason;
+use weir_tables::port::PortNo;
 
-use super::{Switch, Twin};
+use super::{PacketInRow, Switch, Twin};
 use crate::routed::has_routing_header;
 
 /// The kinds of malformed packets, as the counters have them.
@@ -36,6 +37,7 @@ pub(super) struct Balance {
     bytes: u64,
     lookups: u64,
     passes: u64,
+    packet_ins: u64,
     drops: Vec<u64>,
     malformed: Vec<u64>,
     /// What each rule counted.
@@ -95,6 +97,7 @@ impl Switch {
             bytes: counters.bytes.read(),
             lookups: counters.lookups.read(),
             passes: counters.passes.read(),
+            packet_ins: counters.packet_ins.read(),
             drops: counters.drops.iter().map(Counter::read).collect(),
             malformed: counters.malformed.iter().map(Counter::read).collect(),
             rules,
@@ -105,26 +108,32 @@ impl Switch {
 
     /// Whether a packet can come to table 0 again.
     fn reenters_table0(&self) -> bool {
-        let leads_to_table0 = |own: TableId, action: &Action| match action {
+        self.some_action(&|own, action| match action {
             Action::Resubmit { table, .. } => table.unwrap_or(own) == TableId(0),
+            Action::Output(PortNo::TABLE) => true,
             Action::Ct(ct) => ct.table == Some(TableId(0)),
             _ => false,
-        };
-        let by_rule = self.rules().iter().any(|rule| {
-            let actions = &rule.instructions.apply;
-            actions
-                .iter()
-                .any(|action| leads_to_table0(rule.table, action))
-        });
-        // A bucket's own table is that of whoever sends to its group.
-        let by_group = self.tables.groups().iter().any(|group| {
-            let mut buckets = group.spec.buckets.iter();
-            buckets.any(|bucket| {
-                let mut actions = bucket.actions.iter();
-                actions.any(|action| leads_to_table0(TableId(0), action))
+        })
+    }
+
+    /// Whether some packets are cut, which makes their checksums wrong.
+    fn cuts(&self) -> bool {
+        self.some_action(&|_, action| matches!(action, Action::OutputCut { .. }))
+    }
+
+    /// Whether `wanted` is true of some action of some rule.
+    fn some_action(&self, wanted: &dyn Fn(TableId, &Action) -> bool) -> bool {
+        fn any(own: TableId, list: &[Action], wanted: &dyn Fn(TableId, &Action) -> bool) -> bool {
+            list.iter().any(|action| {
+                wanted(own, action)
+                    || matches!(action, Action::Clone(inner) if any(own, inner, wanted))
             })
-        });
-        by_rule || by_group
+        }
+        self.rules().iter().any(|rule| {
+            let instructions = &rule.instructions;
+            any(rule.table, &instructions.apply, wanted)
+                || any(rule.table, &instructions.write_actions, wanted)
+        })
     }
 
     /// Holds the counters against what happened during one burst.
@@ -144,8 +153,10 @@ impl Switch {
         assert_eq!(after.packets - before.packets, received.packets, "packets");
         assert_eq!(after.bytes - before.bytes, received.bytes, "bytes");
         assert_eq!(of(DropReason::Runt), received.runts, "runts");
+        let packet_ins = after.packet_ins - before.packet_ins;
+        assert_eq!(packet_ins, self.lcore.controller.len() as u64, "packet-ins");
         assert!(
-            sent.len() as u64 + dropped >= received.packets,
+            sent.len() as u64 + dropped + packet_ins >= received.packets,
             "{} packets came, {} went, {dropped} were dropped",
             received.packets,
             sent.len(),
@@ -180,7 +191,7 @@ impl Switch {
                 );
             }
         }
-        if received.checksums_right {
+        if received.checksums_right && !self.cuts() {
             for (port, frame) in sent {
                 let port = self.ports.port(*port).no;
                 assert!(
@@ -206,6 +217,17 @@ impl Switch {
                 );
                 panic!("sent bytes with {} and {}", self.lcore.name, other.name);
             }
+            let events = |twin: &Twin| -> Vec<_> {
+                let row = |event| PacketInRow::from(event);
+                twin.controller.iter().map(row).collect()
+            };
+            assert_eq!(
+                events(&self.lcore),
+                events(other),
+                "packet-ins with {} and with {}",
+                self.lcore.name,
+                other.name
+            );
             let mut theirs = self.balance(other);
             // Where the input port is all that counts, a packet need not be looked into.
             let counted = cached.malformed.iter().zip(&theirs.malformed);

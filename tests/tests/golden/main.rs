@@ -1,8 +1,10 @@
 //! Whole-switch tests: flows as text, packets as text, and at the end all counters.
 
+mod action_set;
 mod cache;
 mod changes;
 mod conjunction;
+mod copies;
 mod ct;
 mod drops;
 mod fields;
@@ -10,8 +12,11 @@ mod groups;
 mod nat;
 mod normal;
 mod order;
+mod output;
+mod packet_in;
 mod random;
 mod refused;
 mod tables;
+mod timeouts;
 mod trajectory;
 mod vlan;

@@ -4,7 +4,7 @@ use weir_tables::action::Action;
 
 use crate::text::error::Fault;
 use crate::text::number;
-use crate::text::scan::Pair;
+use crate::text::scan::{Pair, Tok};
 
 pub(super) fn conjunction(pair: &Pair<'_>) -> Result<Action, Fault> {
     let syntax = || {
@@ -30,8 +30,21 @@ const NOTE_MAX: usize = 65_494;
 
 /// `note:01.02.ab`, filled with zeros to the size that it has on the wire.
 pub(super) fn note(pair: &Pair<'_>) -> Result<Action, Fault> {
-    let digits: Vec<u8> = pair
-        .value
+    let mut bytes = hex_bytes(pair.value, "note")?;
+    if bytes.len() > NOTE_MAX {
+        return Err(pair
+            .value
+            .fault(format!("note of more than {NOTE_MAX} bytes")));
+    }
+    // The action's header has 10 bytes, and actions are multiples of 8.
+    let padded = (bytes.len() + 10).next_multiple_of(8) - 10;
+    bytes.resize(padded, 0);
+    Ok(Action::Note(bytes))
+}
+
+/// Bytes such as `01.02.ab`, with or without the dots.
+pub(super) fn hex_bytes(tok: Tok<'_>, what: &str) -> Result<Vec<u8>, Fault> {
+    let digits: Vec<u8> = tok
         .text
         .bytes()
         .filter(|byte| !matches!(byte, b'.' | b' ' | b'\t'))
@@ -46,19 +59,8 @@ pub(super) fn note(pair: &Pair<'_>) -> Result<Action, Fault> {
             },
         )
         .collect();
-    let Some(mut bytes) = bytes.filter(|_| rest.is_empty()) else {
-        return Err(pair
-            .value
-            .fault("bad note")
-            .hint("expected bytes such as 01.02.ab"));
-    };
-    if bytes.len() > NOTE_MAX {
-        return Err(pair
-            .value
-            .fault(format!("note of more than {NOTE_MAX} bytes")));
-    }
-    // The action's header has 10 bytes, and actions are multiples of 8.
-    let padded = (bytes.len() + 10).next_multiple_of(8) - 10;
-    bytes.resize(padded, 0);
-    Ok(Action::Note(bytes))
+    bytes.filter(|_| rest.is_empty()).ok_or_else(|| {
+        tok.fault(format!("bad {what}"))
+            .hint("expected bytes such as 01.02.ab")
+    })
 }

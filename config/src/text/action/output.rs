@@ -1,9 +1,10 @@
 //! Actions that send a packet somewhere: to ports, groups, the controller, other tables.
 
-use weir_tables::action::Action;
+use weir_tables::action::{Action, ControllerAction, PacketInReason};
 use weir_tables::field::{Field, Prerequisite};
 use weir_tables::port::PortNo;
 
+use super::inert::hex_bytes;
 use super::{ActionReader, lacks};
 use crate::text::error::Fault;
 use crate::text::names;
@@ -31,9 +32,7 @@ impl ActionReader<'_> {
     pub(super) fn output(&self, pair: &Pair<'_>) -> Result<Action, Fault> {
         let tok = pair.required("a port")?;
         if pair.form == Form::Parenthesised && tok.text.contains('=') {
-            return Err(pair
-                .whole
-                .fault("output(port=...,max_len=...) is not supported yet"));
+            return self.output_cut(pair);
         }
         let fault = match port::port(tok, self.ports) {
             Ok(port) => return output_port(tok, port),
@@ -49,6 +48,46 @@ impl ActionReader<'_> {
         let source = value::subfield(tok)?;
         self.readable(tok, source.field)?;
         Ok(Action::OutputField(source))
+    }
+
+    /// `output(port=PORT,max_len=BYTES)`
+    fn output_cut(&self, pair: &Pair<'_>) -> Result<Action, Fault> {
+        let (mut port, mut max_len) = (None, None);
+        let mut pairs = Pairs::new(pair.value);
+        while let Some(option) = pairs.next()? {
+            match option.key.text {
+                "port" => {
+                    let tok = option.required("a port")?;
+                    port = Some(port::port(tok, self.ports)?);
+                    let numbered = port.is_some_and(|port| {
+                        port.reserved_name().is_none()
+                            || matches!(port, PortNo::LOCAL | PortNo::IN_PORT)
+                    });
+                    if !numbered {
+                        let fault = tok.fault(format!("output to {} cannot be cut", tok.text));
+                        return Err(fault.hint("expected a numbered port, LOCAL or IN_PORT"));
+                    }
+                }
+                "max_len" => {
+                    let tok = option.required("a length")?;
+                    let least = u128::from(LEAST_CUT);
+                    max_len = Some(number::ranged(tok, "max_len", least, u32::MAX.into())?);
+                }
+                _ => {
+                    let fault = option
+                        .key
+                        .fault(format!("unknown option {}", option.key.text));
+                    return Err(fault.hint("expected port or max_len"));
+                }
+            }
+        }
+        match (port, max_len.map(u32::try_from)) {
+            (Some(port), Some(Ok(max_len))) => Ok(Action::OutputCut { port, max_len }),
+            _ => {
+                let fault = pair.whole.fault("output needs a port and max_len");
+                Err(fault.hint("such as output(port=1,max_len=100)"))
+            }
+        }
     }
 
     pub(super) fn resubmit(&self, pair: &Pair<'_>) -> Result<Action, Fault> {
@@ -94,40 +133,62 @@ impl ActionReader<'_> {
     }
 }
 
+/// Bytes that are sent at least: an Ethernet header.
+const LEAST_CUT: u32 = 14;
+
 fn output_port(tok: Tok<'_>, port: PortNo) -> Result<Action, Fault> {
     match port {
-        PortNo::CONTROLLER => Ok(Action::Controller { max_len: u16::MAX }),
+        PortNo::CONTROLLER => Ok(Action::Controller(Box::default())),
         PortNo::NONE | PortNo::UNSET => Err(tok.fault(format!("{} is not a port", tok.text))),
         _ => Ok(Action::Output(port)),
     }
 }
 
+/// `controller`, `controller:MAX_LEN`, `controller(...)`
 pub(super) fn controller(pair: &Pair<'_>) -> Result<Action, Fault> {
-    let mut max_len = u16::MAX;
+    let mut action = ControllerAction::default();
     if pair.form == Form::Assigned && !pair.value.text.contains('=') {
-        max_len = number::narrow(pair.required("a length")?, "max_len")?;
-        return Ok(Action::Controller { max_len });
+        action.max_len = number::narrow(pair.required("a length")?, "max_len")?;
+        return Ok(Action::Controller(Box::new(action)));
     }
     let mut pairs = Pairs::new(pair.value);
     while let Some(option) = pairs.next()? {
         match option.key.text {
-            "max_len" => max_len = number::narrow(option.required("a length")?, "max_len")?,
-            "reason" | "id" | "userdata" | "pause" | "meter_id" => {
-                let message = format!("controller({}) is not supported yet", option.key.text);
-                return Err(option.whole.fault(message));
+            "max_len" => action.max_len = number::narrow(option.required("a length")?, "max_len")?,
+            "reason" => action.reason = reason(option.required("a reason")?)?,
+            "id" => action.id = number::narrow(option.required("a number")?, "id")?,
+            "userdata" => action.userdata = hex_bytes(option.value, "userdata")?,
+            "pause" => {
+                option.bare()?;
+                action.pause = true;
+            }
+            "meter_id" => {
+                let meter = number::narrow(option.required("a number")?, "meter_id")?;
+                action.meter = Some(meter);
             }
             text if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                max_len = number::narrow(option.key, "max_len")?;
+                action.max_len = number::narrow(option.key, "max_len")?;
             }
             _ => {
                 let fault = option
                     .key
                     .fault(format!("unknown option {}", option.key.text));
-                return Err(fault.hint("expected max_len"));
+                return Err(fault.hint("expected max_len, reason, id, userdata, pause or meter_id"));
             }
         }
     }
-    Ok(Action::Controller { max_len })
+    Ok(Action::Controller(Box::new(action)))
+}
+
+fn reason(tok: Tok<'_>) -> Result<PacketInReason, Fault> {
+    PacketInReason::ALL
+        .into_iter()
+        .find(|reason| reason.name() == tok.text)
+        .ok_or_else(|| {
+            let fault = tok.fault(format!("{} is no reason", tok.text));
+            let names = PacketInReason::ALL.map(PacketInReason::name);
+            fault.hint(format!("expected {}", names.join(", ")))
+        })
 }
 
 /// A group's number; those above are reserved.

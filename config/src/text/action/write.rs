@@ -9,7 +9,7 @@ use crate::text::context::{A_TAG, PORTS};
 use crate::text::error::Fault;
 use crate::text::names;
 use crate::text::number;
-use crate::text::scan::{Pair, Tok};
+use crate::text::scan::{Pair, Pairs, Tok};
 use crate::text::value;
 
 impl ActionReader<'_> {
@@ -69,7 +69,7 @@ impl ActionReader<'_> {
             }
             "strip_vlan" | "pop_vlan" => {
                 pair.bare()?;
-                if self.context.tags == 0 && within == Within::Apply {
+                if self.context.tags == 0 && within != Within::Set {
                     return Err(lacks(pair.whole, key, A_TAG));
                 }
                 self.context.tags = self.context.tags.saturating_sub(1);
@@ -77,16 +77,11 @@ impl ActionReader<'_> {
             }
             "push_vlan" => out.push(self.push_vlan(pair)?),
             "dec_ttl" => {
-                if !pair.value.is_empty() {
-                    let fault = pair
-                        .value
-                        .fault("dec_ttl with controllers is not supported yet");
-                    return Err(fault.hint("write dec_ttl"));
-                }
-                if !self.context.is_ip() && within == Within::Apply {
+                let controllers = controllers(pair)?;
+                if !self.context.is_ip() && within != Within::Set {
                     return Err(lacks(pair.whole, key, "ip or ipv6"));
                 }
-                out.push(Action::DecTtl);
+                out.push(Action::DecTtl(controllers));
             }
             "set_tunnel" | "set_tunnel64" => {
                 let id = number("tunnel ID", u128::from(u64::MAX))?;
@@ -224,7 +219,7 @@ impl ActionReader<'_> {
         let name = info.name;
         match (info.access, within) {
             (Access::ReadOnly, _) => return Err(tok.fault(format!("{name} is read-only"))),
-            (Access::CtExec, Within::Apply | Within::Set) => {
+            (Access::CtExec, Within::Apply | Within::Set | Within::Clone) => {
                 let fault = tok.fault(format!("{name} can be written only by ct"));
                 return Err(fault.hint("write ct(commit,exec(...))"));
             }
@@ -232,8 +227,8 @@ impl ActionReader<'_> {
                 let fault = tok.fault(format!("{name} cannot be written in ct(exec(...))"));
                 return Err(fault.hint("expected ct_mark or ct_label"));
             }
-            (Access::ReadWrite, Within::Apply | Within::Set) | (Access::CtExec, Within::CtExec) => {
-            }
+            (Access::ReadWrite, Within::Apply | Within::Set | Within::Clone)
+            | (Access::CtExec, Within::CtExec) => {}
         }
         if info.wire_names.is_empty() || field == Field::IN_PORT_OXM {
             let fault = tok.fault(format!("{name} cannot be written"));
@@ -296,6 +291,17 @@ impl ActionReader<'_> {
             _ => Err(lacks(pair.whole, pair.key.text, PORTS)),
         }
     }
+}
+
+/// The numbers of `dec_ttl(ID,...)`.
+fn controllers(pair: &Pair<'_>) -> Result<Vec<u16>, Fault> {
+    let mut ids = Vec::new();
+    let mut pairs = Pairs::new(pair.value);
+    while let Some(id) = pairs.next()? {
+        id.bare()?;
+        ids.push(number::narrow(id.key, "controller's number")?);
+    }
+    Ok(ids)
 }
 
 /// Writes the bits of `mask`, run by run, at most 64 bits at a time.

@@ -4,7 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use weir_nat::{NatKind, NatRange, NatSpec, PortChoice};
-use weir_tables::action::{Action, Alg, CtAction, Instructions, Subfield, ZoneSource};
+use weir_tables::action::{
+    Action, Alg, ControllerAction, CtAction, Instructions, Subfield, ZoneSource,
+};
 
 use super::value::{self, hex, ipv6_address};
 
@@ -72,7 +74,10 @@ pub(super) fn action(f: &mut fmt::Formatter<'_>, action: &Action) -> fmt::Result
             f.write_str("output:")?;
             subfield(f, *source)
         }
-        Action::Controller { max_len } => write!(f, "CONTROLLER:{max_len}"),
+        Action::OutputCut { port, max_len } => {
+            write!(f, "output(port={port},max_len={max_len})")
+        }
+        Action::Controller(inner) => controller(f, inner),
         Action::Group(id) => write!(f, "group:{id}"),
         Action::SetField { field, value, mask } => {
             f.write_str("set_field:")?;
@@ -93,7 +98,13 @@ pub(super) fn action(f: &mut fmt::Formatter<'_>, action: &Action) -> fmt::Result
         }
         Action::PushVlan(ether_type) => write!(f, "push_vlan:{ether_type:#x}"),
         Action::PopVlan => f.write_str("pop_vlan"),
-        Action::DecTtl => f.write_str("dec_ttl"),
+        Action::DecTtl(ids) if ids.is_empty() => f.write_str("dec_ttl"),
+        Action::DecTtl(ids) => {
+            for (at, id) in ids.iter().enumerate() {
+                write!(f, "{}{id}", if at > 0 { "," } else { "dec_ttl(" })?;
+            }
+            f.write_str(")")
+        }
         Action::Resubmit {
             port: Some(port),
             table: None,
@@ -123,17 +134,97 @@ pub(super) fn action(f: &mut fmt::Formatter<'_>, action: &Action) -> fmt::Result
         }
         Action::Note(bytes) => {
             f.write_str("note:")?;
-            for (at, byte) in bytes.iter().enumerate() {
-                write!(f, "{}{byte:02x}", if at > 0 { "." } else { "" })?;
-            }
-            Ok(())
+            hex_bytes(f, bytes)
         }
         Action::Exit => f.write_str("exit"),
+        Action::Clone(actions) if actions.is_empty() => f.write_str("clone(drop)"),
+        Action::Clone(actions) => {
+            f.write_str("clone(")?;
+            list(f, actions)?;
+            f.write_str(")")
+        }
+        Action::Push(src) => {
+            f.write_str("push:")?;
+            subfield(f, *src)
+        }
+        Action::Pop(dst) => {
+            f.write_str("pop:")?;
+            subfield(f, *dst)
+        }
+        Action::CheckPktLarger { size, dst } => {
+            write!(f, "check_pkt_larger({size})->")?;
+            subfield(f, *dst)
+        }
+        Action::FinTimeout { idle, hard } => {
+            let options = [("idle_timeout", *idle), ("hard_timeout", *hard)];
+            let options = options.into_iter().filter(|option| option.1 != 0);
+            f.write_str("fin_timeout(")?;
+            for (at, (name, seconds)) in options.enumerate() {
+                write!(f, "{}{name}={seconds}", if at > 0 { "," } else { "" })?;
+            }
+            f.write_str(")")
+        }
+        Action::Unexecuted { text, .. } => f.write_str(text),
     }
 }
 
+/// The short form if it says all, else what is not the default.
+fn controller(f: &mut fmt::Formatter<'_>, action: &ControllerAction) -> fmt::Result {
+    let default = ControllerAction::default();
+    let ControllerAction {
+        max_len,
+        reason,
+        id,
+        userdata,
+        pause,
+        meter,
+    } = action;
+    let plain = ControllerAction {
+        max_len: *max_len,
+        ..default.clone()
+    };
+    if *action == plain {
+        return write!(f, "CONTROLLER:{max_len}");
+    }
+    let mut comma = "controller(";
+    let mut next = |f: &mut fmt::Formatter<'_>| f.write_str(std::mem::replace(&mut comma, ","));
+    if *reason != default.reason {
+        next(f)?;
+        write!(f, "reason={}", reason.name())?;
+    }
+    if *max_len != default.max_len {
+        next(f)?;
+        write!(f, "max_len={max_len}")?;
+    }
+    if *id != default.id {
+        next(f)?;
+        write!(f, "id={id}")?;
+    }
+    if !userdata.is_empty() {
+        next(f)?;
+        f.write_str("userdata=")?;
+        hex_bytes(f, userdata)?;
+    }
+    if *pause {
+        next(f)?;
+        f.write_str("pause")?;
+    }
+    if let Some(meter) = meter {
+        next(f)?;
+        write!(f, "meter_id={meter}")?;
+    }
+    f.write_str(")")
+}
+
+fn hex_bytes(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    for (at, byte) in bytes.iter().enumerate() {
+        write!(f, "{}{byte:02x}", if at > 0 { "." } else { "" })?;
+    }
+    Ok(())
+}
+
 /// The wire name and the bits.
-fn subfield(f: &mut fmt::Formatter<'_>, subfield: Subfield) -> fmt::Result {
+pub(super) fn subfield(f: &mut fmt::Formatter<'_>, subfield: Subfield) -> fmt::Result {
     let Subfield {
         field,
         start,

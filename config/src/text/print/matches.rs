@@ -122,6 +122,7 @@ struct Kind {
     protocol_unsaid: bool,
     arp: bool,
     icmp: bool,
+    icmp6: bool,
 }
 
 impl Kind {
@@ -144,6 +145,7 @@ impl Kind {
             name: full.or_else(|| shorthand(None)),
             protocol_unsaid: full.is_none() && protocol_mask != 0,
             arp: exact && matches!(eth_type, 0x0806 | 0x8035),
+            icmp6: exact && eth_type == 0x86dd && protocol_exact && protocol == 58,
             icmp: ip && protocol_exact && protocol == if eth_type == 0x0800 { 1 } else { 58 },
         }
     }
@@ -174,6 +176,16 @@ impl Printer<'_, '_, '_> {
             Field::IPV6_LABEL if mask == 0xf_ffff => write!(self.f, "{value:#07x}"),
             Field::IPV6_LABEL => write!(self.f, "{value:#07x}/{mask:#07x}"),
             Field::NSH_FLAGS if mask != 0xff => write!(self.f, "{value:#04x}/{mask:#04x}"),
+            // A masked number of 16 bits is hexadecimal even where it is zero.
+            Field::TCP_SRC
+            | Field::TCP_DST
+            | Field::CT_TP_SRC
+            | Field::CT_TP_DST
+            | Field::TUN_GBP_ID
+                if mask != 0xffff =>
+            {
+                write!(self.f, "{value:#x}/{mask:#x}")
+            }
             // As a zone of `ct()` is written, though not as the field's value is.
             Field::CT_ZONE if mask == 0xffff => write!(self.f, "{value}"),
             // Unlike as a value to write, a single flag is shown with its sign.
@@ -214,7 +226,7 @@ impl Printer<'_, '_, '_> {
         if kind.arp {
             self.field("arp_spa", Field::ARP_SPA)?;
             self.field("arp_tpa", Field::ARP_TPA)?;
-        } else {
+        } else if !kind.icmp6 {
             self.field("nw_src", Field::IP_SRC)?;
             self.field("nw_dst", Field::IP_DST)?;
         }
@@ -251,8 +263,10 @@ impl Printer<'_, '_, '_> {
             self.field("nd_target", Field::ND_TARGET)?;
             self.field("nd_sll", Field::ND_SLL)?;
             self.field("nd_tll", Field::ND_TLL)?;
+        }
+        if kind.icmp6 {
             self.field("nd_reserved", Field::ND_RESERVED)?;
-            self.field("nd_options_type", Field::ND_OPTIONS_TYPE)?;
+            return self.field("nd_options_type", Field::ND_OPTIONS_TYPE);
         }
         self.field("tcp_flags", Field::TCP_FLAGS)
     }

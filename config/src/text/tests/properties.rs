@@ -161,7 +161,7 @@ proptest! {
 fn generated_flows_are_diverse() {
     use proptest::strategy::ValueTree as _;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let flows: Vec<FlowMod> = (0..2000)
+    let flows: Vec<FlowMod> = (0..4000)
         .map(|_| {
             flow_mods()
                 .new_tree(&mut runner)
@@ -189,7 +189,14 @@ fn generated_flows_are_diverse() {
         acts(|action| matches!(action, Action::Move { .. })),
         acts(|action| matches!(action, Action::PushVlan(_))),
         acts(|action| matches!(action, Action::PopVlan)),
-        acts(|action| matches!(action, Action::DecTtl)),
+        acts(|action| matches!(action, Action::DecTtl(_))),
+        acts(|action| matches!(action, Action::OutputCut { .. })),
+        acts(|action| matches!(action, Action::Clone(_))),
+        acts(|action| matches!(action, Action::Push(_))),
+        acts(|action| matches!(action, Action::Pop(_))),
+        acts(|action| matches!(action, Action::CheckPktLarger { .. })),
+        acts(|action| matches!(action, Action::FinTimeout { .. })),
+        acts(|action| matches!(action, Action::Unexecuted { .. })),
         acts(|action| matches!(action, Action::Resubmit { .. })),
         acts(|action| matches!(action, Action::Ct(_))),
         acts(|action| matches!(action, Action::Ct(ct) if ct.nat.is_some())),

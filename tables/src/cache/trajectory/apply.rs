@@ -78,8 +78,20 @@ pub(super) fn run<F, O>(
         }
     }
     // Nothing is done behind the last output.
-    if let Op::Output(port) = last {
-        out.send(*port, frame);
+    match last {
+        Op::Output(port) => out.send(*port, frame),
+        Op::OutputCut(port, max_len) => {
+            cut(&mut frame, *max_len);
+            out.send(*port, frame);
+        }
+        _ => {}
+    }
+}
+
+/// Keeps the first `max_len` bytes.
+fn cut<F: Frame>(frame: &mut F, max_len: u32) {
+    if frame.len() > max_len as usize {
+        frame.truncate(max_len as usize);
     }
 }
 
@@ -99,6 +111,13 @@ where
     match op {
         Op::Output(port) => match frame.duplicate() {
             Some(copy) => out.send(*port, copy),
+            None => counters.drop(DropReason::NoBuffer),
+        },
+        Op::OutputCut(port, max_len) => match frame.duplicate() {
+            Some(mut copy) => {
+                cut(&mut copy, *max_len);
+                out.send(*port, copy);
+            }
             None => counters.drop(DropReason::NoBuffer),
         },
         Op::PushTag([t0, t1, c0, c1]) => {
@@ -136,7 +155,7 @@ pub(super) fn in_place(op: &Op, rest: &[u64; WORDS - V4_WORDS], head: &mut [u8],
         Op::Ttl(ttl) => set_ttl(head, layout, *ttl),
         Op::Tos { mask, value } => set_tos(head, layout, *mask, *value),
         Op::Label { mask, value } => set_label(head, layout, *mask, *value),
-        Op::Output(_) | Op::PushTag(_) | Op::PopTag | Op::Tci(_) => {}
+        Op::Output(_) | Op::OutputCut(..) | Op::PushTag(_) | Op::PopTag | Op::Tci(_) => {}
     }
 }
 

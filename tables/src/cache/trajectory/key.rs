@@ -12,9 +12,10 @@ use weir_packet::{Fragment, L3, L4, Layout, ether_type, protocol};
 
 use crate::classifier::HashSecret;
 use crate::extract::VLAN_PRESENT;
+use crate::field::Field;
 use crate::group::Group;
 use crate::key::{FlowKey, word};
-use crate::port::{PortIndex, PortTable};
+use crate::port::{PortIndex, PortNo, PortTable};
 use crate::program::{Op, Zone};
 use crate::rule::Rule;
 
@@ -36,6 +37,8 @@ pub(crate) struct Key(pub(super) [u64; WORDS]);
 const V6: u64 = 1;
 /// Shape: a tag is there.
 const TAGGED: u64 = 2;
+/// Shape: the packet is larger than [`Interest`] asks for.
+const LARGE: u64 = 8;
 /// Shape: it is a service tag. No rule can tell, but what takes it off and puts another on can.
 const SERVICE: u64 = 4;
 /// Bits 4 to 7 of the shape: 32-bit words of the IPv4 header.
@@ -54,6 +57,9 @@ const TCI: u64 = 0xffff;
 pub struct Interest {
     bits: u64,
     epoch: u32,
+    /// Whether packets are larger than so many bytes, tags not counted; `u32::MAX`: nobody asks.
+    /// Of several sizes that are asked for it is the first; others keep packets out of entries.
+    size: u32,
 }
 
 impl Default for Interest {
@@ -61,6 +67,7 @@ impl Default for Interest {
         Self {
             bits: TCI,
             epoch: 0,
+            size: u32::MAX,
         }
     }
 }
@@ -71,7 +78,7 @@ impl Interest {
         let mut read = FlowKey::ZERO;
         rule.shape.add_to(&mut read);
         add_sources(&rule.program.ops, &mut read);
-        self.add(&read);
+        self.add(&read, &rule.program.ops);
     }
 
     /// Adds what `group` reads: to choose, and in its buckets.
@@ -85,23 +92,37 @@ impl Interest {
         for part in &group.parts {
             add_sources(&part.program.ops, &mut read);
         }
-        self.add(&read);
+        let ops = group.parts.iter().flat_map(|part| &part.program.ops);
+        self.add(&read, ops);
     }
 
-    fn add(&mut self, read: &FlowKey) {
-        let wider = self.bits | bits_of(read);
-        if wider != self.bits {
-            self.bits = wider;
+    fn add<'a>(&mut self, read: &FlowKey, ops: impl IntoIterator<Item = &'a Op>) {
+        let wider = Self {
+            bits: self.bits | bits_of(read),
+            size: match self.size {
+                u32::MAX => size_asked_for(ops),
+                size => size,
+            },
+            ..*self
+        };
+        if wider != *self {
+            *self = wider;
             self.epoch += 1;
         }
     }
 }
 
+/// The TCP flags that end a connection.
+const FIN_OR_RST: u128 = 0x001 | 0x004;
+
 /// Adds the bits that `ops` read to `read`.
 fn add_sources(ops: &[Op], read: &mut FlowKey) {
     for op in ops {
         match op {
-            Op::Move { src, .. } | Op::OutputField(src) => read.write_bits_anyway(src),
+            Op::Move { src, .. } | Op::OutputField(src) | Op::Push(src) => {
+                read.write_bits_anyway(src);
+            }
+            Op::FinTimeout => read.set_field(Field::TCP_FLAGS, FIN_OR_RST),
             Op::Ct(ct) => {
                 if let Zone::Bits(bits) = &ct.zone {
                     read.write_bits_anyway(bits);
@@ -113,6 +134,15 @@ fn add_sources(ops: &[Op], read: &mut FlowKey) {
             _ => {}
         }
     }
+}
+
+/// The size that the first `check_pkt_larger` asks for; `u32::MAX`: there is none.
+fn size_asked_for<'a>(ops: impl IntoIterator<Item = &'a Op>) -> u32 {
+    let sizes = ops.into_iter().filter_map(|op| match op {
+        Op::CheckLarger { size, .. } => Some(u32::from(*size)),
+        _ => None,
+    });
+    sizes.min().unwrap_or(u32::MAX)
 }
 
 /// The bits of word 2 for a mask.
@@ -157,6 +187,9 @@ impl Key {
             varying |= u64::from(u16::from_be_bytes([p, v]));
             behind
         };
+        if layout.l3_end - 4 * u32::from(layout.vlan_tags) > interest.size {
+            shape |= LARGE;
+        }
         let mut words = [0; WORDS];
         let l4 = match layout.l3 {
             L3::Ipv4 => {
@@ -274,7 +307,8 @@ impl Key {
             return false;
         }
         *layout = Layout::plain(number, (LINK + total) as u32);
-        let shape = (IP as u64 / 4) << IHL_SHIFT | u64::from(in_port.0) << 16;
+        let large = u64::from((LINK + total) as u32 > interest.size) * LARGE;
+        let shape = (IP as u64 / 4) << IHL_SHIFT | large | u64::from(in_port.0) << 16;
         // The words behind are of no meaning to a packet of IPv4.
         let [first, second, third, fourth, fifth, ..] = &mut key.0;
         *first = raw64(bytes, 26);
@@ -353,6 +387,7 @@ impl Key {
             set(at, 0, u64::MAX);
         }
         set(word::PORT, u64::from(in_port.0) << 32, u64::MAX);
+        set(word::CONJ, u64::from(PortNo::UNSET.0) << 32, u64::MAX);
         let address = |at: usize| u64::from_be(words[at]);
         let src_mac_end = u64::from(u32::from_be((words[4] >> 32) as u32));
         let (dst_mac, src_mac) = (address(3) >> 16, address(3) << 48 >> 16 | src_mac_end);

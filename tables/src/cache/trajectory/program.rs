@@ -16,8 +16,9 @@ use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use weir_packet::{Tick, Tuple};
+use weir_packet::{Layout, Tick, Tuple};
 
+use super::apply;
 use crate::changes::{ChangeLog, TableSet};
 use crate::counters::{LcoreCounters, RuleCounters};
 use crate::drops::DropReason;
@@ -30,6 +31,8 @@ use crate::snapshot::Snapshot;
 pub(crate) enum Op {
     /// A copy of the frame leaves; the last output takes the frame itself.
     Output(PortIndex),
+    /// The same, of at most so many bytes.
+    OutputCut(PortIndex, u32),
     /// Both MAC addresses, as they lie in the frame.
     Macs([u8; 12]),
     /// TPID and TCI.
@@ -65,12 +68,28 @@ pub(crate) struct Plan {
     pub(crate) longest: u32,
     /// The smallest TTL that a packet may bring.
     pub(crate) least_ttl: u8,
+    /// Where the IP packet of a frame may end, in bytes from its start.
+    pub(crate) ends: Ends,
     /// The tables passed.
     pub(crate) tables: TableSet,
     /// The groups passed.
     pub(crate) groups: Vec<u32>,
     /// The bits of the flow key that were written on the way.
     pub(crate) written: FlowKey,
+}
+
+/// From where to where a frame's IP packet may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Ends {
+    pub(crate) first: u32,
+    pub(crate) last: u32,
+}
+
+impl Ends {
+    pub(crate) const ANY: Self = Self {
+        first: 0,
+        last: u32::MAX,
+    };
 }
 
 /// A rule on the way.
@@ -89,7 +108,10 @@ pub(crate) struct Program {
     /// If every packet leaves once and whole.
     pub(super) quick: Option<Quick>,
     pub(crate) longest: u32,
+    /// Whether `least_ttl` or `ends` keeps any packet out.
+    pub(crate) is_guarded: bool,
     pub(crate) least_ttl: u8,
+    pub(crate) ends: Ends,
     pub(crate) plan: Box<Plan>,
     hash: u64,
     /// Entries that name it.
@@ -145,7 +167,11 @@ impl Op {
             | Self::Label { .. }
             | Self::Ttl(_)
             | Self::TtlLess(_) => true,
-            Self::Output(_) | Self::PushTag(_) | Self::PopTag | Self::Tci(_) => false,
+            Self::Output(_)
+            | Self::OutputCut(..)
+            | Self::PushTag(_)
+            | Self::PopTag
+            | Self::Tci(_) => false,
         }
     }
 }
@@ -199,10 +225,12 @@ impl Programs {
             return Some(id);
         }
         let program = Program {
-            quick: Quick::of(&plan.ops),
+            quick: Quick::of(&plan.ops).filter(|_| plan.ends == Ends::ANY),
             ops: plan.ops.clone().into(),
             longest: plan.longest,
+            is_guarded: plan.least_ttl > 0 || plan.ends != Ends::ANY,
             least_ttl: plan.least_ttl,
+            ends: plan.ends,
             plan: Box::new(plan.clone()),
             hash,
             users: 1,
@@ -298,6 +326,14 @@ impl Programs {
 const FORGOTTEN: u64 = 0;
 
 impl Program {
+    /// Whether a packet's TTL and length are such as the program is for.
+    #[inline]
+    pub(crate) fn guards(&self, head: &[u8], layout: &Layout) -> bool {
+        apply::ttl(head, layout) >= self.least_ttl
+            && self.ends.first <= layout.l3_end
+            && layout.l3_end <= self.ends.last
+    }
+
     #[cold]
     fn follow(&mut self, changes: &ChangeLog, generation: u64) {
         if changes.touch(self.checked, &self.plan.tables, &self.plan.groups) {

@@ -9,7 +9,7 @@ use weir_ct::Recall;
 use weir_packet::{Frame, Layout};
 
 use super::headers::{Changes, Headers};
-use super::program::{Op, Passed, Plan};
+use super::program::{Ends, Op, Passed, Plan};
 use super::wire::WireOp;
 use crate::changes::TableSet;
 use crate::drops::DropReason;
@@ -57,6 +57,7 @@ impl Trace {
                 passes: 0,
                 longest: 0,
                 least_ttl: 0,
+                ends: Ends::ANY,
                 tables: TableSet::default(),
                 groups: Vec::with_capacity(8),
                 written: FlowKey::ZERO,
@@ -85,6 +86,7 @@ impl Trace {
         plan.passes = 0;
         plan.longest = u32::MAX;
         plan.least_ttl = 0;
+        plan.ends = Ends::ANY;
         plan.tables = TableSet::default();
         plan.groups.clear();
         plan.written = FlowKey::ZERO;
@@ -247,11 +249,23 @@ impl Trace {
         self.plan.least_ttl = self.plan.least_ttl.max(less.saturating_add(1));
     }
 
-    /// A frame was sent to a port of this MTU.
+    /// `check_pkt_larger` found the packet, without its tags, larger than `size` or not.
+    pub(crate) fn measured(&mut self, size: u16, is_larger: bool) {
+        let end = u32::from(size) + 4 * u32::from(self.tags);
+        let ends = &mut self.plan.ends;
+        if is_larger {
+            ends.first = ends.first.max(end + 1);
+        } else {
+            ends.last = ends.last.min(end);
+        }
+    }
+
+    /// A frame, or its first `max_len` bytes, was sent to a port of this MTU.
     pub(crate) fn sent(
         &mut self,
         port: PortIndex,
         mtu: u16,
+        max_len: u32,
         head: &[u8],
         layout: &Layout,
         changes: Changes,
@@ -268,10 +282,16 @@ impl Trace {
         // Another copy than the last, with an address that only the packet tells.
         self.read |= self.changes.forgets_macs(changes);
         (self.headers, self.changes) = (Some(after), changes);
-        // A tag more or less makes both the frame and what may be sent longer or shorter.
-        let longest = u32::from(mtu) + 14 + 4 * u32::from(self.tags);
-        self.plan.longest = self.plan.longest.min(longest);
-        self.plan.ops.push(Op::Output(port));
+        // What is cut short enough can be as long as it likes.
+        if max_len > u32::from(mtu) + 14 + 4 * u32::from(layout.vlan_tags) {
+            // A tag more or less makes both the frame and what may be sent longer or shorter.
+            let longest = u32::from(mtu) + 14 + 4 * u32::from(self.tags);
+            self.plan.longest = self.plan.longest.min(longest);
+        }
+        self.plan.ops.push(match max_len {
+            u32::MAX => Op::Output(port),
+            max_len => Op::OutputCut(port, max_len),
+        });
         if let Some(macs) = changes.mac_writes(head) {
             self.wire.push(WireOp::Macs(macs));
         }

@@ -7,7 +7,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use weir_nat::{NatFlags, NatKind, NatRange, NatSpec, PortChoice};
-use weir_tables::action::{Action, Alg, CtAction, Subfield, TableId, ZoneSource};
+use weir_tables::action::{
+    Action, Alg, ControllerAction, CtAction, PacketInReason, Subfield, TableId, ZoneSource,
+};
 use weir_tables::field::{Access, Field, Prerequisite};
 use weir_tables::port::PortNo;
 
@@ -188,18 +190,111 @@ pub(super) fn actions(kind: Kind) -> impl Strategy<Value = Action> {
         4 => ports().prop_map(Action::Output),
         1 => Just(Action::Output(PortNo::IN_PORT)),
         1 => subfields(kind.readable(), 128).prop_map(Action::OutputField),
-        1 => any::<u16>().prop_map(|max_len| Action::Controller { max_len }),
+        1 => controllers(),
+        1 => (ports_of_devices(), 14_u32..).prop_map(|(port, max_len)| {
+            Action::OutputCut { port, max_len }
+        }),
         1 => (0..=0xffff_ff00_u32).prop_map(Action::Group),
         6 => writes(kind, Access::ReadWrite),
         1 => select(vec![0x8100, 0x88a8]).prop_map(Action::PushVlan),
         1 => Just(Action::PopVlan),
-        1 => Just(Action::DecTtl),
+        1 => vec(any::<u16>(), 0..3).prop_map(Action::DecTtl),
+        1 => subfields(kind.readable(), 128).prop_map(Action::Push),
+        1 => subfields(kind.writable(Access::ReadWrite), 128).prop_map(Action::Pop),
+        1 => (any::<u16>(), subfields(kind.writable(Access::ReadWrite), 1))
+            .prop_filter("a bit", |(_, dst)| dst.width == 1)
+            .prop_map(|(size, dst)| Action::CheckPktLarger { size, dst }),
+        6 => any::<(u16, u16)>().prop_map(|(idle, hard)| Action::FinTimeout { idle, hard }),
+        1 => vec(writes(kind, Access::ReadWrite), 0..3).prop_map(Action::Clone),
+        2 => unexecuted(),
         2 => resubmit,
         4 => cts(kind),
         1 => Just(Action::CtClear),
         1 => notes(),
         1 => Just(Action::Exit),
     ]
+}
+
+fn ports_of_devices() -> impl Strategy<Value = PortNo> {
+    prop_oneof![
+        3 => (0..=PortNo::MAX.0).prop_map(PortNo),
+        1 => select(vec![PortNo::LOCAL, PortNo::IN_PORT]),
+    ]
+}
+
+fn controllers() -> impl Strategy<Value = Action> {
+    let userdata = prop_oneof![Just(Vec::new()), vec(any::<u8>(), 1..4)];
+    let meter = option::weighted(0.2, any::<u32>());
+    let reason = select(PacketInReason::ALL.to_vec());
+    let plain = any::<u16>().prop_map(|max_len| ControllerAction {
+        max_len,
+        ..ControllerAction::default()
+    });
+    let any = (any::<(u16, u16, bool)>(), reason, userdata, meter).prop_map(
+        |((max_len, id, pause), reason, userdata, meter)| ControllerAction {
+            max_len,
+            reason,
+            id,
+            userdata,
+            pause,
+            meter,
+        },
+    );
+    prop_oneof![plain, any].prop_map(|action| Action::Controller(Box::new(action)))
+}
+
+/// Actions that stand for themselves.
+fn unexecuted() -> impl Strategy<Value = Action> {
+    let all = [
+        ("learn", "learn(table=1)", false),
+        (
+            "learn",
+            "learn(table=2,idle_timeout=5,priority=7,send_flow_rem,delete_learned,cookie=0x8,\
+             limit=3,result_dst=NXM_NX_REG0[0],NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],eth_type=0x800,\
+             ip_src=1.2.3.4,NXM_NX_REG3[0..3]=0x5,load:NXM_OF_IN_PORT[]->NXM_NX_REG1[0..15],\
+             load:0x5->NXM_NX_REG2[],output:NXM_OF_IN_PORT[])",
+            false,
+        ),
+        (
+            "multipath",
+            "multipath(nw_src,50,hrw,12,3,NXM_NX_REG0[2..5])",
+            false,
+        ),
+        (
+            "bundle",
+            "bundle(symmetric_l4,60,active_backup,ofport,members:)",
+            false,
+        ),
+        (
+            "bundle",
+            "bundle(eth_src,0,hrw,ofport,members:1,LOCAL)",
+            false,
+        ),
+        (
+            "bundle_load",
+            "bundle_load(eth_src,0,hrw,ofport,NXM_NX_REG0[0..15],members:1,2)",
+            false,
+        ),
+        (
+            "sample",
+            "sample(probability=12345,collector_set_id=1,obs_domain_id=2,\
+             obs_point_id=NXM_NX_REG0[],sampling_port=1,ingress)",
+            false,
+        ),
+        ("set_queue", "set_queue:4294967295", true),
+        ("pop_queue", "pop_queue", false),
+        (
+            "encap",
+            "encap(nsh(md_type=2,tlv(0x1000,10,0x12345678)))",
+            true,
+        ),
+        ("push_mpls", "push_mpls:0x8847", true),
+    ];
+    select(all.to_vec()).prop_map(|(name, text, in_set)| Action::Unexecuted {
+        name,
+        text: text.to_owned(),
+        in_set,
+    })
 }
 
 pub(super) fn conjunctions() -> impl Strategy<Value = Vec<Action>> {
@@ -231,7 +326,28 @@ pub(super) fn possible(kind: Kind, actions: Vec<Action>) -> Vec<Action> {
                 true
             }
             Action::PopVlan => false,
-            Action::DecTtl => kind.holds(Prerequisite::Ip),
+            // What is known of the packet is forgotten behind these, so they come last.
+            Action::Unexecuted { name, .. } if matches!(*name, "encap" | "push_mpls") => {
+                kept.push(action);
+                return kept;
+            }
+            Action::FinTimeout { .. } => kind.holds(Prerequisite::Tcp),
+            Action::Clone(actions) => {
+                // The tag inside is that outside.
+                let inner = possible(
+                    Kind {
+                        tagged: tags > 0,
+                        ..kind
+                    },
+                    actions.clone(),
+                );
+                inner == *actions
+            }
+            Action::Push(src) => src.field != Field::VLAN_PCP || tags > 0,
+            Action::Pop(dst) | Action::CheckPktLarger { dst, .. } => {
+                needs_no_tag(dst.field) || tags > 0
+            }
+            Action::DecTtl(_) => kind.holds(Prerequisite::Ip),
             Action::SetField {
                 field: Field::VLAN_TCI,
                 value,
@@ -272,10 +388,27 @@ fn needs_no_tag(field: Field) -> bool {
 }
 
 pub(super) fn in_action_set(action: &Action) -> bool {
-    !matches!(
-        action,
-        Action::OutputField(_) | Action::Note(_) | Action::Exit
-    )
+    match action {
+        Action::OutputCut { .. }
+        | Action::OutputField(_)
+        | Action::Note(_)
+        | Action::Exit
+        | Action::Clone(_)
+        | Action::Push(_)
+        | Action::Pop(_)
+        | Action::CheckPktLarger { .. }
+        | Action::FinTimeout { .. } => false,
+        Action::Unexecuted { in_set, .. } => *in_set,
+        Action::Controller(action) => {
+            let max_len = action.max_len;
+            **action
+                == ControllerAction {
+                    max_len,
+                    ..ControllerAction::default()
+                }
+        }
+        _ => true,
+    }
 }
 
 /// Whether nothing in the list adds or removes a tag, so that the action set, which is judged
@@ -283,6 +416,8 @@ pub(super) fn in_action_set(action: &Action) -> bool {
 pub(super) fn keeps_tags(actions: &[Action]) -> bool {
     actions.iter().all(|action| match action {
         Action::PushVlan(_) | Action::PopVlan => false,
+        // Nothing is known behind these.
+        Action::Unexecuted { name, .. } => !matches!(*name, "encap" | "push_mpls"),
         Action::SetField { field, .. } => *field != Field::VLAN_TCI,
         Action::Load { dst, .. } => dst.field != Field::VLAN_TCI,
         _ => true,

@@ -11,6 +11,7 @@ use crate::port::{PortConfig, PortNo, VlanMode};
 const EVERYTHING: Interest = Interest {
     bits: u64::MAX,
     epoch: 3,
+    size: 200,
 };
 
 fn key(frame: &VecFrame, interest: Interest) -> Option<Key> {
@@ -67,7 +68,11 @@ fn what_differs_from_packet_to_packet_counts_if_somebody_takes_an_interest() {
     assert_eq!(key(&one, narrow), key(&other, narrow));
     for (field, shift) in [(0xff, TOS_SHIFT), (0xff, TTL_SHIFT), (0xfff, FLAGS_SHIFT)] {
         let bits = narrow.bits | field << shift;
-        let wide = Interest { bits, epoch: 1 };
+        let wide = Interest {
+            bits,
+            epoch: 1,
+            ..Interest::default()
+        };
         assert_ne!(key(&one, wide), key(&other, wide), "{shift}");
         assert_ne!(key(&one, wide), key(&one, narrow), "another epoch");
     }
@@ -90,7 +95,7 @@ proptest! {
     #[test]
     fn a_key_tells_the_flow_key(frame in any_frame(), bits: u64) {
         let frame = VecFrame::new(&frame);
-        let interest = Interest { bits: bits | 0xffff, epoch: 1 };
+        let interest = Interest { bits: bits | 0xffff, epoch: 1, ..Interest::default() };
         if let Some(key) = key(&frame, interest) {
             let port = |no| PortConfig {
                 no: PortNo(no),
@@ -104,6 +109,7 @@ proptest! {
             let layout = parse(frame.head(), frame.len()).expect("it has a key");
             PacketWords::read(frame.head(), &layout).copy_to(&mut whole);
             whole.set_field(Field::IN_PORT_OXM, 8);
+            whole.set_field(Field::ACTSET_OUTPUT, PortNo::UNSET.0.into());
             for (at, mask) in mask.words().iter().enumerate() {
                 let nd = at >= usize::from(word::ND_SLL);
                 prop_assert_eq!(

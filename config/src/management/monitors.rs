@@ -1,0 +1,97 @@
+//! Clients that want to hear of packet-ins and of rules that are gone.
+//!
+//! Invariant: what waits for a client is bounded; one that reads too slowly is told how much it
+//! has missed.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use weir_packet::Tick;
+use weir_tables::action::PacketInReason;
+use weir_tables::flow_tables::FlowRemoved;
+use weir_tables::packet_in::PacketIn;
+
+use crate::control::{Frame, Refused, ReplySender};
+use crate::show::EventRow;
+
+/// Events that may wait for one client.
+const WAITING: usize = 4_096;
+/// Events in one frame of an answer.
+const PER_FRAME: usize = 64;
+/// After so long without an event the client is told that there was none: else it would not know
+/// whether the switch is still there, nor the switch whether the client is.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// One client.
+#[derive(Debug)]
+pub(super) struct Monitor {
+    reply: ReplySender,
+    /// Whether it wants packets whose TTL has run out.
+    invalid_ttl: bool,
+    waiting: VecDeque<EventRow>,
+    lost: u64,
+    /// When something was said last.
+    spoken: Tick,
+}
+
+impl Monitor {
+    pub(super) fn new(reply: ReplySender, invalid_ttl: bool, now: Tick) -> Self {
+        Self {
+            reply,
+            invalid_ttl,
+            waiting: VecDeque::new(),
+            lost: 0,
+            spoken: now,
+        }
+    }
+
+    pub(super) fn packet_in(&mut self, event: &PacketIn) {
+        if event.reason != PacketInReason::InvalidTtl || self.invalid_ttl {
+            self.hear(|| EventRow::PacketIn(event.into()));
+        }
+    }
+
+    pub(super) fn flow_removed(&mut self, gone: &FlowRemoved) {
+        self.hear(|| EventRow::FlowRemoved(gone.into()));
+    }
+
+    fn hear(&mut self, event: impl FnOnce() -> EventRow) {
+        if self.waiting.len() < WAITING {
+            self.waiting.push_back(event());
+        } else {
+            self.lost += 1;
+        }
+    }
+
+    /// Tells the client what it is ready for. Returns false when it is gone.
+    pub(super) fn go_on(&mut self, now: Tick) -> bool {
+        loop {
+            let count = self.waiting.len().min(PER_FRAME);
+            let mut rows: Vec<_> = self.waiting.drain(..count).collect();
+            let lost = std::mem::take(&mut self.lost);
+            if lost > 0 {
+                rows.push(EventRow::Lost(lost));
+            }
+            if rows.is_empty() && now.since(self.spoken) < SILENCE {
+                return true;
+            }
+            let is_last = rows.len() < PER_FRAME;
+            match self.reply.offer(Frame::Events(rows)) {
+                Ok(()) => self.spoken = now,
+                Err(Refused::Full(Frame::Events(rows))) => {
+                    for row in rows.into_iter().rev() {
+                        match row {
+                            EventRow::Lost(count) => self.lost += count,
+                            row => self.waiting.push_front(row),
+                        }
+                    }
+                    return true;
+                }
+                Err(Refused::Full(_) | Refused::Abandoned) => return false,
+            }
+            if is_last {
+                return true;
+            }
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What a packet carries from rule to rule beside its key: the action set and the stack.
+//!
+//! Both last for one pass. What a pass forks by `ct(table=)` or `clone()` begins with a copy.
+
+use super::{Flow, Journey, Output, Packet};
+use crate::action::TableId;
+use crate::drops::DropReason;
+use crate::field::Field;
+use crate::port::PortNo;
+use crate::program::{Op, SetOutput};
+use crate::rule::Rule;
+use weir_packet::Frame;
+
+/// Rules that may write to one action set.
+const WRITERS: usize = 16;
+/// Values on the stacks of one packet and its copies.
+const VALUES: usize = 1024;
+
+/// The action set: the rules that wrote to it since it was empty, in order.
+#[derive(Clone, Copy)]
+pub(super) struct ActionSet<'a> {
+    rules: [Option<&'a Rule>; WRITERS],
+    len: u8,
+    /// Whether it holds a group, which then is where the packet goes.
+    has_group: bool,
+}
+
+impl<'a> ActionSet<'a> {
+    pub(super) const EMPTY: Self = Self {
+        rules: [None; WRITERS],
+        len: 0,
+        has_group: false,
+    };
+
+    const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds what `rule` writes. Returns false if there is no room.
+    fn add(&mut self, rule: &'a Rule) -> bool {
+        let Some(place) = self.rules.get_mut(usize::from(self.len)) else {
+            return false;
+        };
+        *place = Some(rule);
+        self.len += 1;
+        true
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &'a Rule> {
+        self.rules
+            .iter()
+            .take(usize::from(self.len))
+            .flatten()
+            .copied()
+    }
+
+    /// The rule and the number of the last operation of `kind`.
+    fn last(&self, kind: Kind) -> Option<(&'a Rule, usize)> {
+        let mut last = None;
+        for rule in self.rules() {
+            for (at, _) in operations(rule).filter(|(_, op)| Kind::of(op) == Some(kind)) {
+                last = Some((rule, at));
+            }
+        }
+        last
+    }
+}
+
+/// What a rule adds to the action set, numbered as in its program.
+fn operations(rule: &Rule) -> impl Iterator<Item = (usize, &Op)> {
+    (rule.program.applied..).zip(rule.program.write())
+}
+
+/// The kinds of actions of an action set (OpenFlow 1.3.5, 5.10).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    PopVlan,
+    PushVlan,
+    DecTtl,
+    Write,
+    Group,
+    Output,
+    Resubmit,
+    Ct,
+}
+
+impl Kind {
+    const fn of(op: &Op) -> Option<Self> {
+        Some(match op {
+            Op::PopVlan => Self::PopVlan,
+            Op::PushVlan(_) => Self::PushVlan,
+            Op::DecTtl(_) => Self::DecTtl,
+            Op::Set { .. } | Op::Move { .. } => Self::Write,
+            Op::Output(_) | Op::Controller(_) | Op::Normal | Op::Flood | Op::InPort => Self::Output,
+            Op::Group(_) => Self::Group,
+            Op::Resubmit { .. } => Self::Resubmit,
+            Op::Ct(_) => Self::Ct,
+            Op::OutputCut { .. }
+            | Op::OutputField(_)
+            | Op::CtClear
+            | Op::Exit
+            | Op::Clone { .. }
+            | Op::EndClone
+            | Op::Push(_)
+            | Op::Pop(_)
+            | Op::CheckLarger { .. }
+            | Op::FinTimeout
+            | Op::ClearSet
+            | Op::WriteSet => return None,
+        })
+    }
+}
+
+/// The stack of a packet, behind those of the packets that it is a copy of.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    values: Vec<u128>,
+    /// Where the present packet's begins.
+    base: usize,
+}
+
+impl Stack {
+    /// Memory is taken here.
+    pub(crate) fn new() -> Self {
+        Self {
+            values: Vec::with_capacity(VALUES),
+            base: 0,
+        }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.values.len() == self.base
+    }
+
+    /// Returns false if there is no room.
+    fn push(&mut self, value: u128) -> bool {
+        let fits = self.values.len() < VALUES;
+        if fits {
+            self.values.push(value);
+        }
+        fits
+    }
+
+    fn pop(&mut self) -> Option<u128> {
+        if self.is_empty() {
+            None
+        } else {
+            self.values.pop()
+        }
+    }
+}
+
+/// What waits while a copy of the packet is on its way.
+#[derive(Clone, Copy)]
+pub(super) struct Aside<'a> {
+    set: ActionSet<'a>,
+    base: usize,
+    len: usize,
+}
+
+/// What a copy of the packet begins with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// A copy of what the packet carries.
+    AsPacket,
+    Empty,
+}
+
+impl<'a, O> Journey<'a, O> {
+    /// Whether the packet carries anything that its key does not say.
+    pub(super) const fn carries(&self) -> bool {
+        !self.set.is_empty() || !self.stack.is_empty()
+    }
+
+    /// The pass is over.
+    pub(super) fn forget_carried(&mut self) {
+        self.set = ActionSet::EMPTY;
+        self.stack.values.truncate(self.stack.base);
+    }
+
+    /// Begins with a copy of the packet; `None`: there is no room for what it carries.
+    pub(super) fn set_aside(&mut self, begin: Begin) -> Option<Aside<'a>> {
+        let Stack { values, base } = &mut *self.stack;
+        let aside = Aside {
+            set: self.set,
+            base: *base,
+            len: values.len(),
+        };
+        match begin {
+            Begin::Empty => self.set = ActionSet::EMPTY,
+            Begin::AsPacket if values.len() + (values.len() - *base) > VALUES => return None,
+            Begin::AsPacket => values.extend_from_within(*base..),
+        }
+        *base = aside.len;
+        Some(aside)
+    }
+
+    /// Done with the copy.
+    pub(super) fn rejoin(&mut self, aside: Aside<'a>) {
+        self.set = aside.set;
+        self.stack.values.truncate(aside.len);
+        self.stack.base = aside.base;
+    }
+
+    pub(super) fn push(&mut self, value: u128) -> Flow {
+        if self.stack.push(value) {
+            Flow::Continue
+        } else {
+            self.give_up(DropReason::StackLimit)
+        }
+    }
+
+    /// The value pushed last; `None` if there is none, which is no error.
+    pub(super) fn pop(&mut self) -> Option<u128> {
+        self.stack.pop()
+    }
+
+    /// Empties the action set.
+    pub(super) const fn empty_set(&mut self) {
+        self.set = ActionSet::EMPTY;
+    }
+
+    pub(super) fn clear_set<F>(&mut self, packet: &mut Packet<F>) {
+        self.empty_set();
+        packet.set_actset_output(PortNo::UNSET);
+    }
+
+    /// `write_actions` of `rule`.
+    pub(super) fn write_set<F>(&mut self, packet: &mut Packet<F>, rule: &'a Rule) -> Flow {
+        if !self.set.add(rule) {
+            return self.give_up(DropReason::ActionSetLimit);
+        }
+        if !self.set.has_group {
+            match rule.program.set_output {
+                None => {}
+                Some(SetOutput::Port(port)) => packet.set_actset_output(port),
+                Some(SetOutput::Group) => {
+                    self.set.has_group = true;
+                    packet.set_actset_output(PortNo::UNSET);
+                }
+            }
+        }
+        Flow::Continue
+    }
+
+    /// Executes the action set. Without an action that says where the packet goes, there is
+    /// nothing to do.
+    pub(super) fn run_set<F>(&mut self, packet: &mut Packet<F>, table: TableId, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if self.set.is_empty() {
+            return;
+        }
+        let set = std::mem::replace(&mut self.set, ActionSet::EMPTY);
+        let ends = [Kind::Group, Kind::Output, Kind::Resubmit, Kind::Ct];
+        let Some(end) = ends.into_iter().find_map(|kind| set.last(kind)) else {
+            return;
+        };
+        let before = [Kind::PopVlan, Kind::PushVlan, Kind::DecTtl].map(|kind| set.last(kind));
+        let writes = set.rules().flat_map(|rule| {
+            let writes = operations(rule).filter(|(_, op)| Kind::of(op) == Some(Kind::Write));
+            writes.map(move |(at, _)| (rule, at))
+        });
+        for (rule, at) in before.into_iter().flatten().chain(writes).chain([end]) {
+            let flow = self.run_ops(packet, rule, at..at + 1, table, depth);
+            if flow != Flow::Continue {
+                return;
+            }
+        }
+    }
+}
+
+impl<F> Packet<F> {
+    pub(super) fn set_actset_output(&mut self, port: PortNo) {
+        self.key_mut()
+            .set_field(Field::ACTSET_OUTPUT, u128::from(port.0));
+    }
+}
