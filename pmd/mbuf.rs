@@ -66,16 +66,6 @@ impl Mbuf {
         frame
     }
 
-    /// Makes the first segment hold `bytes` bytes, or the whole frame if it is shorter. For a
-    /// frame whose outer headers were taken off.
-    ///
-    /// Returns whether it does; the frame's content is the same either way. It does unless
-    /// the first buffer is smaller than that.
-    pub fn gather_head(&mut self, bytes: u16) -> bool {
-        // SAFETY: the frame is live and ours, and `&mut` says that nobody reads it.
-        unsafe { self.0.data_len() >= bytes || ffi::weir_mbuf_gather(self.0.as_ptr(), bytes) == 0 }
-    }
-
     /// Number of segments.
     pub fn segments(&self) -> usize {
         // SAFETY: the frame is live and ours.
@@ -152,6 +142,41 @@ impl Frame for Mbuf {
             self.0.set_data_off(self.0.data_off() + count);
             self.0.set_data_len(len - count);
             self.0.set_pkt_len(self.0.pkt_len() - u32::from(count));
+        }
+    }
+
+    fn truncate(&mut self, len: usize) {
+        if len >= self.len() {
+            return;
+        }
+        // SAFETY: the frame is live and ours, the bytes kept lie in its first segment, and `&mut`
+        // says that nobody reads the others.
+        unsafe {
+            let head = self.0.data_len();
+            let len = u16::try_from(len).ok().filter(|&len| len <= head);
+            let len = len.expect("the caller keeps no more than the head holds");
+            ffi::weir_mbuf_truncate(self.0.as_ptr(), len);
+        }
+    }
+
+    #[inline]
+    fn gather_head(&mut self, bytes: u16) -> bool {
+        // SAFETY: the frame is live and ours, and `&mut` says that nobody reads it. It does
+        // unless the first buffer is smaller than that.
+        unsafe {
+            let head = self.0.data_len();
+            head >= bytes
+                || u32::from(head) == self.0.pkt_len()
+                || ffi::weir_mbuf_gather(self.0.as_ptr(), bytes) == 0
+        }
+    }
+
+    #[inline]
+    fn forget_checksums(&mut self) {
+        // SAFETY: the frame is live and ours.
+        unsafe {
+            let said = ffi::WEIR_IP_CKSUM_MASK | ffi::WEIR_L4_CKSUM_MASK;
+            self.0.set_ol_flags(self.0.ol_flags() & !said);
         }
     }
 

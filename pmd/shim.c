@@ -81,6 +81,17 @@ weir_mbuf_gather(struct rte_mbuf *frame, uint16_t bytes)
 	return 0;
 }
 
+void
+weir_mbuf_truncate(struct rte_mbuf *frame, uint16_t len)
+{
+	if (frame->nb_segs > 1)
+		rte_pktmbuf_free(frame->next);
+	frame->next = NULL;
+	frame->nb_segs = 1;
+	frame->data_len = len;
+	frame->pkt_len = len;
+}
+
 int
 weir_errno(void)
 {

@@ -85,6 +85,9 @@ void weir_mbuf_free(struct rte_mbuf *frame);
  */
 int weir_mbuf_gather(struct rte_mbuf *frame, uint16_t bytes);
 
+/* Keeps the first `len` bytes, which lie in the first segment, and frees all other segments. */
+void weir_mbuf_truncate(struct rte_mbuf *frame, uint16_t len);
+
 /* rte_errno of this thread. */
 int weir_errno(void);
 

@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 use crate::file::NamedText;
 use crate::metrics::Sample;
 use crate::show::{
-    ConnectionRow, DropRow, FdbRow, FlowRow, GroupRow, GroupStatsRow, LcoreRow, PortRow,
-    ReloadReport, SwitchRow,
+    ConnectionRow, DropRow, FdbRow, FlowRow, GroupRow, GroupStatsRow, LcoreRow, NeighbourRow,
+    PortRow, ReloadReport, SwitchRow,
 };
 
 mod client;
@@ -145,6 +145,8 @@ pub enum Verb {
     },
     /// Answered by [`Frame::Sample`].
     Metrics,
+    /// Answered by [`Frame::Neighbours`].
+    NeighShow,
     /// Answered by [`Frame::Lcores`].
     PmdStatsShow,
     /// Answered by [`Frame::Reloaded`].
@@ -216,6 +218,8 @@ pub enum Frame {
     Lcores(Vec<LcoreRow>),
     /// Lines to print as they are.
     Lines(Vec<String>),
+    /// The next hops of tunnels.
+    Neighbours(Vec<NeighbourRow>),
     /// Each port's statistics.
     Ports(Vec<PortRow>),
     /// What reload did or would do.
@@ -318,6 +322,7 @@ impl Request {
             | Verb::DumpDrops
             | Verb::FdbShow
             | Verb::Metrics
+            | Verb::NeighShow
             | Verb::PmdStatsShow
             | Verb::Reload { .. }
             | Verb::ReplaceFlows { .. }

@@ -153,6 +153,7 @@ impl<D: Datapath> Management<D> {
             } => self.reload(files, dry_run, exact).map(Some),
             Verb::FlushConntrack { filter } => self.flush_connections(&filter),
             Verb::FdbShow => self.macs().map(Some),
+            Verb::NeighShow => self.neighbours().map(Some),
             Verb::DumpPorts { port } => self.ports(port.as_deref()).map(Some),
             Verb::DumpDrops => Ok(Some(Frame::Drops(rows::drops(&self.datapath.counters())))),
             Verb::Metrics => Ok(Some(Frame::Sample(Box::new(self.sample())))),
@@ -372,6 +373,22 @@ impl<D: Datapath> Management<D> {
             }
         }
         Ok(Frame::Fdb(rows::macs(&macs, &self.policy.ports)))
+    }
+
+    fn neighbours(&mut self) -> Result<Frame, Failure> {
+        let mut learned = Vec::new();
+        for lcore in 0..self.datapath.counters().len() {
+            match self
+                .datapath
+                .ask(lcore, LcoreRequest::ShowNeighbours)
+                .map_err(gone)?
+            {
+                LcoreAnswer::Neighbours(entries) => learned.extend(entries),
+                other => unreachable!("an lcore answers what it was asked, not {other:?}"),
+            }
+        }
+        let rows = rows::neighbours(&learned, &self.policy.ports);
+        Ok(Frame::Neighbours(rows))
     }
 
     fn ports(&self, wanted: Option<&str>) -> Result<Frame, Failure> {

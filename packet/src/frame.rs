@@ -47,6 +47,21 @@ pub trait Frame: Sized {
     /// If the head is shorter than `count`.
     fn pull_front(&mut self, count: usize);
 
+    /// Keeps the first `len` bytes; what lies behind them is given back. Does nothing to a frame
+    /// that is not longer.
+    ///
+    /// # Panics
+    /// If they do not lie in the head.
+    fn truncate(&mut self, len: usize);
+
+    /// Makes the head hold `bytes` bytes, or the whole frame if it is shorter. For a frame whose
+    /// outer headers were taken off. Returns whether it does; what the frame says is the same
+    /// either way.
+    fn gather_head(&mut self, bytes: u16) -> bool;
+
+    /// Forgets what the receiving device said of checksums: it was about headers that are gone.
+    fn forget_checksums(&mut self) {}
+
     /// A copy with memory of its own, or `None` if the pool it comes from is empty.
     fn duplicate(&self) -> Option<Self>;
 
@@ -150,6 +165,14 @@ impl Frame for VecFrame {
         self.start += count;
     }
 
+    fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(self.start + len);
+    }
+
+    fn gather_head(&mut self, _bytes: u16) -> bool {
+        true
+    }
+
     fn duplicate(&self) -> Option<Self> {
         Some(self.clone())
     }
@@ -221,6 +244,28 @@ impl Frame for SegmentedFrame {
 
     fn pull_front(&mut self, count: usize) {
         self.head.pull_front(count);
+    }
+
+    fn truncate(&mut self, len: usize) {
+        if len < self.len() {
+            assert!(len <= self.head.len(), "the bytes kept lie in the head");
+            self.head.truncate(len);
+            self.tail.clear();
+        }
+    }
+
+    fn gather_head(&mut self, bytes: u16) -> bool {
+        let bytes = usize::from(bytes);
+        while self.head.len() < bytes && !self.tail.is_empty() {
+            let missing = bytes - self.head.len();
+            let segment = &mut self.tail[0];
+            let take = missing.min(segment.len());
+            self.head.bytes.extend(segment.drain(..take));
+            if segment.is_empty() {
+                self.tail.remove(0);
+            }
+        }
+        true
     }
 
     fn duplicate(&self) -> Option<Self> {

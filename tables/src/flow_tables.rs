@@ -471,11 +471,6 @@ fn check_support(change: &FlowMod) -> Result<(), Unsupported> {
             return refuse(&format!("field {}", field.name()));
         }
     }
-    if change.matches.term(Field::IN_PORT_OXM)
-        == (u128::from(PortNo::LOCAL.0), u128::from(u32::MAX))
-    {
-        return refuse("in_port=LOCAL");
-    }
     if change.idle_timeout != 0 {
         return refuse("idle_timeout");
     }

@@ -19,9 +19,11 @@ use crate::classifier::HashSecret;
 use crate::counters::{LcoreCounters, MEMORY_PARTS};
 use crate::mac_table::{MacEntry, MacTable};
 use crate::snapshot::Snapshot;
+use crate::tunnel::{Ingress, NeighbourEntry, Neighbours};
 
 mod ahead;
 mod burst;
+mod underlay;
 
 pub(crate) use ahead::Ahead;
 use ahead::Scratch;
@@ -50,6 +52,8 @@ pub enum LcoreRequest {
     },
     /// What NORMAL has learned.
     ShowMacs,
+    /// The next hops of tunnels.
+    ShowNeighbours,
     /// New timeouts and settings for the connections.
     Configure(Settings),
 }
@@ -73,6 +77,8 @@ pub enum LcoreAnswer {
     },
     /// To [`LcoreRequest::ShowMacs`].
     Macs(Vec<MacEntry>),
+    /// To [`LcoreRequest::ShowNeighbours`].
+    Neighbours(Vec<NeighbourEntry>),
     /// To [`LcoreRequest::Configure`]: done, or why not.
     Configured(Result<(), String>),
 }
@@ -85,6 +91,9 @@ pub struct Lcore {
     counters: Arc<LcoreCounters>,
     tracker: Tracker,
     macs: MacTable,
+    neighbours: Neighbours,
+    /// The frames of the burst under way that came out of a tunnel.
+    ingress: Ingress,
     megaflows: Option<Megaflows>,
     trajectories: Option<Trajectories>,
     /// The notes of the journey under way.
@@ -105,12 +114,20 @@ pub struct Lcore {
 impl Lcore {
     /// Lcore number `index`, obeying `snapshot`. All memory of its tables is allocated here.
     pub fn new(index: usize, snapshot: Arc<Snapshot>, settings: &Settings, secret: u64) -> Self {
+        let has_tunnels = !snapshot.ports.tunnels().is_empty();
+        let counters = if has_tunnels {
+            LcoreCounters::with_tunnels(snapshot.ports.len())
+        } else {
+            LcoreCounters::default()
+        };
         Self {
             index,
             snapshot,
-            counters: Arc::default(),
+            counters: Arc::new(counters),
             tracker: Tracker::new(settings, secret),
             macs: MacTable::new(HashSecret(secret)),
+            neighbours: Neighbours::new(HashSecret(secret), has_tunnels),
+            ingress: Ingress::new(HashSecret(secret), has_tunnels, BURST),
             megaflows: None,
             trajectories: None,
             trace: Trace::new(),
@@ -134,6 +151,14 @@ impl Lcore {
     #[must_use]
     pub fn with_trajectories(mut self, settings: TrajectorySettings) -> Self {
         self.trajectories = Some(Trajectories::new(settings, HashSecret(self.secret)));
+        self
+    }
+
+    /// The same with these MAC addresses, by port: of the ports that tunnels ride on they are
+    /// the switch's own.
+    #[must_use]
+    pub fn with_port_macs(mut self, macs: Vec<[u8; 6]>) -> Self {
+        self.neighbours.set_macs(macs);
         self
     }
 
@@ -195,6 +220,12 @@ impl Lcore {
     /// caches counted.
     pub fn housekeep(&mut self, now: Tick, budget: usize) {
         self.tracker.expire(now, budget);
+        if self.ingress.is_used_up() {
+            let trajectories = self.trajectories.as_mut();
+            if trajectories.is_none_or(|trajectories| trajectories.forget_tunnels(budget)) {
+                self.ingress.start_again();
+            }
+        }
         self.counters.connections.set(self.tracker.len() as u64);
         for (cell, bytes) in self.counters.memory.iter().zip(self.memory()) {
             cell.set(bytes as u64);
@@ -235,6 +266,9 @@ impl Lcore {
                 LcoreAnswer::Flushed { connections, next }
             }
             LcoreRequest::ShowMacs => LcoreAnswer::Macs(self.macs.entries(now).collect()),
+            LcoreRequest::ShowNeighbours => {
+                LcoreAnswer::Neighbours(self.neighbours.entries(now).collect())
+            }
             LcoreRequest::Configure(settings) => {
                 let done = self.tracker.reconfigure(&settings);
                 LcoreAnswer::Configured(done.map_err(|error| error.to_string()))

@@ -19,7 +19,7 @@ use weir_ct::Tracker;
 use weir_packet::{Frame, Layout, Tick};
 
 use crate::action::TableId;
-use crate::cache::{Changes, Megaflows, PassHash, PathId, Records, Step, Trace};
+use crate::cache::{Megaflows, PassHash, PathId, Records, Step, Trace};
 use crate::counters::{LcoreCounters, RuleCounters};
 use crate::drops::DropReason;
 use crate::field::Field;
@@ -29,6 +29,7 @@ use crate::port::{PortIndex, PortNo};
 use crate::program::{Bits, Op};
 use crate::rule::Rule;
 use crate::snapshot::Snapshot;
+use crate::tunnel::{Meta, Neighbours};
 
 mod ct;
 mod group;
@@ -39,10 +40,12 @@ mod packet;
 pub(crate) mod tag;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod vlan;
 mod writeback;
 
 use packet::{Packet, Pending};
+use tunnel::Egress;
 
 /// How deep resubmits and recirculations may nest. A resubmit to a higher table does not count.
 const MAX_DEPTH: u32 = 64;
@@ -72,11 +75,14 @@ pub(crate) struct Journey<'a, O> {
     pub counters: &'a LcoreCounters,
     pub tracker: &'a mut Tracker,
     pub macs: &'a mut MacTable,
+    pub neighbours: &'a mut Neighbours,
     pub megaflows: Option<&'a mut Megaflows>,
     /// Where the journey is written down, if it is to be remembered.
     pub trace: Option<&'a mut Trace>,
     pub out: &'a mut O,
     pub in_port: PortIndex,
+    /// What the outer headers said, if the packet came out of a tunnel.
+    pub tunnel: Option<&'a Meta>,
     pub now: Tick,
     lookups: u32,
     /// Of the first pass.
@@ -123,11 +129,13 @@ impl<'a, O> Journey<'a, O> {
         counters: &'a LcoreCounters,
         tracker: &'a mut Tracker,
         macs: &'a mut MacTable,
+        neighbours: &'a mut Neighbours,
         megaflows: Option<&'a mut Megaflows>,
         trace: Option<&'a mut Trace>,
         records: &'a mut Records,
         out: &'a mut O,
         in_port: PortIndex,
+        tunnel: Option<&'a Meta>,
         now: Tick,
     ) -> Self {
         Self {
@@ -136,11 +144,13 @@ impl<'a, O> Journey<'a, O> {
             counters,
             tracker,
             macs,
+            neighbours,
             megaflows,
             trace,
             records,
             out,
             in_port,
+            tunnel,
             now,
             lookups: 0,
             hash: PassHash::NONE,
@@ -163,9 +173,9 @@ impl<'a, O> Journey<'a, O> {
         }
         let in_port = self.snapshot.ports.port(self.in_port).no;
         self.hash = ahead.map_or(PassHash::NONE, |ahead| ahead.hash);
-        let mut packet = Packet::new(frame, layout, in_port, ahead);
-        if let Some((port, changes)) = self.passes(&mut packet, TableId(0), 0) {
-            self.transmit(packet.frame, &packet.layout, changes, port);
+        let mut packet = Packet::new(frame, layout, in_port, self.tunnel, ahead);
+        if let Some(egress) = self.passes(&mut packet, TableId(0), 0) {
+            self.transmit(packet.frame, &packet.layout, &egress);
         }
         let lost = (self.effects == 0).then_some(self.reason);
         if let Some(reason) = lost {
@@ -185,7 +195,7 @@ impl<'a, O> Journey<'a, O> {
         packet: &mut Packet<F>,
         table: TableId,
         depth: u32,
-    ) -> Option<(PortIndex, Changes)>
+    ) -> Option<Egress>
     where
         F: Frame,
         O: Output<F>,
@@ -200,7 +210,7 @@ impl<'a, O> Journey<'a, O> {
         &mut self,
         packet: &mut Packet<F>,
         mut depth: u32,
-    ) -> Option<(PortIndex, Changes)>
+    ) -> Option<Egress>
     where
         F: Frame,
         O: Output<F>,
@@ -209,7 +219,7 @@ impl<'a, O> Journey<'a, O> {
             let pending = packet.take_pending()?;
             depth += 1;
             match pending {
-                Pending::Output { port, changes } => return Some((port, changes)),
+                Pending::Output(egress) => return Some(egress),
                 Pending::Recirculate {
                     table,
                     zone,

@@ -239,7 +239,7 @@ fn compile_output(port: PortNo) -> Result<Op, Unsupported> {
         PortNo::NORMAL => Op::Normal,
         // No port has flooding turned off yet, so FLOOD and ALL are one.
         PortNo::FLOOD | PortNo::ALL => Op::Flood,
-        PortNo::CONTROLLER | PortNo::LOCAL | PortNo::TABLE | PortNo::NONE => {
+        PortNo::CONTROLLER | PortNo::TABLE | PortNo::NONE => {
             return Err(Unsupported(format!("output to {port}")));
         }
         port => Op::Output(port),
@@ -290,18 +290,7 @@ fn compile_exec(actions: &[Action]) -> Result<Box<[Op]>, Unsupported> {
 pub(crate) fn is_executed(field: Field) -> bool {
     !matches!(
         field,
-        Field::TUN_ID
-            | Field::TUN_SRC
-            | Field::TUN_DST
-            | Field::TUN_IPV6_SRC
-            | Field::TUN_IPV6_DST
-            | Field::TUN_FLAGS
-            | Field::TUN_TTL
-            | Field::TUN_TOS
-            | Field::ACTSET_OUTPUT
-            | Field::ND_TARGET
-            | Field::ND_SLL
-            | Field::ND_TLL
+        Field::ACTSET_OUTPUT | Field::ND_TARGET | Field::ND_SLL | Field::ND_TLL
     ) && field.info().slot.is_some()
 }
 

@@ -74,7 +74,10 @@ impl OfflineSwitch {
                     lines.extend(entries.iter().map(|entry| entry.display(style).to_string()));
                     next
                 }
-                LcoreAnswer::Flushed { .. } | LcoreAnswer::Macs(_) | LcoreAnswer::Configured(_) => {
+                LcoreAnswer::Flushed { .. }
+                | LcoreAnswer::Macs(_)
+                | LcoreAnswer::Neighbours(_)
+                | LcoreAnswer::Configured(_) => {
                     unreachable!("an lcore answers what it was asked")
                 }
             };

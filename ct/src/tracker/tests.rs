@@ -519,6 +519,14 @@ impl Frame for Vouched {
         self.frame.pull_front(count);
     }
 
+    fn truncate(&mut self, len: usize) {
+        self.frame.truncate(len);
+    }
+
+    fn gather_head(&mut self, bytes: u16) -> bool {
+        self.frame.gather_head(bytes)
+    }
+
     fn duplicate(&self) -> Option<Self> {
         self.frame.duplicate().map(|frame| Self { frame, ..*self })
     }

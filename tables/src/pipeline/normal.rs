@@ -106,7 +106,10 @@ impl<O> Journey<'_, O> {
             (false, false) => Ok(()),
         };
         match changed {
-            Ok(()) => self.transmit(copy.frame, &copy.layout, copy.changes, port),
+            Ok(()) => {
+                let egress = self.egress(&copy, port);
+                self.transmit(copy.frame, &copy.layout, &egress);
+            }
             Err(reason) => self.drop(reason),
         }
     }

@@ -2,8 +2,8 @@
 
 use weir_packet::{Frame, Layout};
 
+use super::tunnel::Egress;
 use super::{Journey, Output, Packet, Pending};
-use crate::cache::Changes;
 use crate::drops::DropReason;
 use crate::port::{PortIndex, PortNo};
 
@@ -24,6 +24,7 @@ impl<O> Journey<'_, O> {
             PortNo::IN_PORT => self.output_to_in_port(packet, depth),
             PortNo::NORMAL => self.normal(packet, depth),
             PortNo::FLOOD | PortNo::ALL => self.flood(packet, depth),
+            PortNo::LOCAL => self.output_to(packet, PortNo::LOCAL, depth),
             _ => self.output_to(packet, PortNo(port.into()), depth),
         }
     }
@@ -74,7 +75,7 @@ impl<O> Journey<'_, O> {
         O: Output<F>,
     {
         if self.settle(packet, depth) {
-            packet.output_later(port);
+            packet.output_later(self.egress(packet, port));
         }
     }
 
@@ -128,8 +129,8 @@ impl<O> Journey<'_, O> {
     {
         match packet.take_pending() {
             None => {}
-            Some(Pending::Output { port, changes }) => match packet.frame.duplicate() {
-                Some(frame) => self.transmit(frame, &packet.layout, changes, port),
+            Some(Pending::Output(egress)) => match packet.frame.duplicate() {
+                Some(frame) => self.transmit(frame, &packet.layout, &egress),
                 None => self.drop(DropReason::NoBuffer),
             },
             Some(Pending::Recirculate {
@@ -139,8 +140,8 @@ impl<O> Journey<'_, O> {
             }) => match packet.fork() {
                 Some(mut fork) => {
                     fork.recirculate(zone, changes);
-                    if let Some((port, changes)) = self.passes(&mut fork, table, depth + 1) {
-                        self.transmit(fork.frame, &fork.layout, changes, port);
+                    if let Some(egress) = self.passes(&mut fork, table, depth + 1) {
+                        self.transmit(fork.frame, &fork.layout, &egress);
                     }
                 }
                 None => self.drop(DropReason::NoBuffer),
@@ -148,8 +149,8 @@ impl<O> Journey<'_, O> {
             Some(Pending::Bucket(bucket)) => match packet.fork() {
                 Some(mut fork) => {
                     self.bucket(&mut fork, bucket, depth + 1);
-                    if let Some((port, changes)) = self.further_passes(&mut fork, depth + 1) {
-                        self.transmit(fork.frame, &fork.layout, changes, port);
+                    if let Some(egress) = self.further_passes(&mut fork, depth + 1) {
+                        self.transmit(fork.frame, &fork.layout, &egress);
                     }
                 }
                 None => self.drop(DropReason::NoBuffer),
@@ -158,16 +159,15 @@ impl<O> Journey<'_, O> {
     }
 
     /// Hands the frame out.
-    pub(super) fn transmit<F>(
-        &mut self,
-        frame: F,
-        layout: &Layout,
-        changes: Changes,
-        port: PortIndex,
-    ) where
+    pub(super) fn transmit<F>(&mut self, frame: F, layout: &Layout, egress: &Egress)
+    where
         F: Frame,
         O: Output<F>,
     {
+        let Egress { port, changes, .. } = *egress;
+        if let Some(config) = self.snapshot.ports.tunnels().of(port) {
+            return self.encapsulate(frame, layout, egress, config);
+        }
         let l2_bytes = 14 + 4 * usize::from(layout.vlan_tags);
         let mtu = self.snapshot.ports.port(port).mtu;
         if frame.len() > usize::from(mtu) + l2_bytes {

@@ -1,5 +1,4 @@
 use super::*;
-use crate::field::Format;
 
 fn compile(apply: Vec<Action>) -> Result<Program, Unsupported> {
     Program::compile(&Instructions {
@@ -51,9 +50,6 @@ fn fields_without_a_place_in_the_key_are_not_executed() {
         if field.info().slot.is_none() {
             assert!(!is_executed(field), "{field:?}");
         }
-        if field.info().format == Format::TunnelFlags {
-            assert!(!is_executed(field), "{field:?}");
-        }
     }
 }
 
@@ -94,7 +90,6 @@ fn what_cannot_be_done_is_refused_by_name() {
     let ct = |ct: CtAction| Action::Ct(Box::new(ct));
     for (action, name) in [
         (Action::Controller { max_len: 0 }, "CONTROLLER"),
-        (Action::Output(PortNo::LOCAL), "output to LOCAL"),
         (Action::Output(PortNo::TABLE), "output to TABLE"),
         (
             Action::Resubmit {
@@ -115,13 +110,13 @@ fn what_cannot_be_done_is_refused_by_name() {
         (
             ct(CtAction {
                 zone: ZoneSource::Field(Subfield {
-                    field: Field::TUN_ID,
+                    field: Field::CONJ_ID,
                     start: 0,
                     width: 16,
                 }),
                 ..CtAction::default()
             }),
-            "field tun_id",
+            "field conj_id",
         ),
         (
             ct(CtAction {
@@ -161,6 +156,7 @@ fn reserved_ports_have_steps_of_their_own() {
         PortNo::FLOOD,
         PortNo::ALL,
         PortNo::IN_PORT,
+        PortNo::LOCAL,
         PortNo(7),
     ];
     let program = compile(outputs.map(Action::Output).to_vec()).expect("executed");
@@ -171,6 +167,7 @@ fn reserved_ports_have_steps_of_their_own() {
             Op::Flood,
             Op::Flood,
             Op::InPort,
+            Op::Output(PortNo::LOCAL),
             Op::Output(PortNo(7))
         ]
     ));

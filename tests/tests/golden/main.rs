@@ -14,4 +14,5 @@ mod random;
 mod refused;
 mod tables;
 mod trajectory;
+mod tunnel;
 mod vlan;

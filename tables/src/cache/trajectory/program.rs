@@ -24,12 +24,15 @@ use crate::drops::DropReason;
 use crate::key::FlowKey;
 use crate::port::PortIndex;
 use crate::snapshot::Snapshot;
+use crate::tunnel::Outer;
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Op {
     /// A copy of the frame leaves; the last output takes the frame itself.
     Output(PortIndex),
+    /// As [`Op::Output`], through a tunnel: with the headers at this place of [`Plan::outers`].
+    Wrapped(u8),
     /// Both MAC addresses, as they lie in the frame.
     Macs([u8; 12]),
     /// TPID and TCI.
@@ -55,6 +58,8 @@ pub(crate) enum Op {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Plan {
     pub(crate) ops: Vec<Op>,
+    /// What is put around frames that leave through tunnels.
+    pub(crate) outers: Vec<Outer>,
     /// The rules matched, in order.
     pub(crate) rules: Vec<Passed>,
     /// Why the packet is dropped if there is no output.
@@ -88,6 +93,8 @@ pub(crate) struct Program {
     pub(crate) ops: Box<[Op]>,
     /// If every packet leaves once and whole.
     pub(super) quick: Option<Quick>,
+    /// Whether it leaves through a tunnel.
+    pub(crate) is_wrapped: bool,
     pub(crate) longest: u32,
     pub(crate) least_ttl: u8,
     pub(crate) plan: Box<Plan>,
@@ -145,7 +152,11 @@ impl Op {
             | Self::Label { .. }
             | Self::Ttl(_)
             | Self::TtlLess(_) => true,
-            Self::Output(_) | Self::PushTag(_) | Self::PopTag | Self::Tci(_) => false,
+            Self::Output(_)
+            | Self::Wrapped(_)
+            | Self::PushTag(_)
+            | Self::PopTag
+            | Self::Tci(_) => false,
         }
     }
 }
@@ -200,6 +211,7 @@ impl Programs {
         }
         let program = Program {
             quick: Quick::of(&plan.ops),
+            is_wrapped: !plan.outers.is_empty(),
             ops: plan.ops.clone().into(),
             longest: plan.longest,
             least_ttl: plan.least_ttl,

@@ -9,6 +9,7 @@ use crate::port::{PortConfig, PortNo, VlanMode};
 
 /// All bits.
 const EVERYTHING: Interest = Interest {
+    tunnel: 0,
     bits: u64::MAX,
     epoch: 3,
 };
@@ -67,7 +68,11 @@ fn what_differs_from_packet_to_packet_counts_if_somebody_takes_an_interest() {
     assert_eq!(key(&one, narrow), key(&other, narrow));
     for (field, shift) in [(0xff, TOS_SHIFT), (0xff, TTL_SHIFT), (0xfff, FLAGS_SHIFT)] {
         let bits = narrow.bits | field << shift;
-        let wide = Interest { bits, epoch: 1 };
+        let wide = Interest {
+            bits,
+            tunnel: 0,
+            epoch: 1,
+        };
         assert_ne!(key(&one, wide), key(&other, wide), "{shift}");
         assert_ne!(key(&one, wide), key(&one, narrow), "another epoch");
     }
@@ -90,7 +95,11 @@ proptest! {
     #[test]
     fn a_key_tells_the_flow_key(frame in any_frame(), bits: u64) {
         let frame = VecFrame::new(&frame);
-        let interest = Interest { bits: bits | 0xffff, epoch: 1 };
+        let interest = Interest {
+            bits: bits | 0xffff,
+            tunnel: 0,
+            epoch: 1,
+        };
         if let Some(key) = key(&frame, interest) {
             let port = |no| PortConfig {
                 no: PortNo(no),
