@@ -17,7 +17,7 @@ const SEEDS: [(&str, usize, &[&str]); 6] = [
     ("stateful-inspection", 7, &[]),
     ("vpc-compute1", 33, &["CONTROLLER"]),
     ("vpc-compute2", 28, &["CONTROLLER"]),
-    ("vpc-computeA", 106, &["CONTROLLER"]),
+    ("vpc-computeA", 106, &["CONTROLLER", "send_flow_rem"]),
 ];
 
 fn text(name: &str) -> String {

@@ -43,6 +43,10 @@ impl Ahead {
 
     /// Reads a packet, and asks for what will be read first.
     #[inline]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "it is what is known of one packet"
+    )]
     pub(super) fn read<F: Frame>(
         &mut self,
         frame: &F,

@@ -202,7 +202,7 @@ impl Outer {
     fn put_udp(&self, rest: &mut Writer<'_>, entropy: u32, len: usize) {
         let ip = if self.local.is_ipv4() { IPV4 } else { IPV6 };
         let range = u64::from(SOURCE_PORTS.end - SOURCE_PORTS.start);
-        let src_port = SOURCE_PORTS.start + (u64::from(entropy) * range >> 32) as u16;
+        let src_port = SOURCE_PORTS.start + ((u64::from(entropy) * range) >> 32) as u16;
         rest.put(&src_port.to_be_bytes());
         rest.put(&self.dst_port.to_be_bytes());
         rest.put(&((len - ETHERNET - ip) as u16).to_be_bytes());

@@ -34,6 +34,10 @@ const TARGET_LINK_LAYER: u8 = 2;
 
 /// What a frame of an underlay port is to us.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, on the stack"
+)]
 pub(crate) enum Reception {
     /// Nothing: it goes to the tables as it is.
     Ordinary,

@@ -27,7 +27,7 @@ fn over_ipv6(tunnel: &str) -> Builder {
 
 /// One packet each way: what leaves at the underlay is `sent`, which gets the source port that
 /// was chosen; what arrives there is `arrives`.
-fn both_ways(builder: Builder, v6: bool, sent: impl Fn(u16) -> VecFrame, arrives: VecFrame) {
+fn both_ways(builder: Builder, v6: bool, sent: impl Fn(u16) -> VecFrame, arrives: &VecFrame) {
     let mut sw = builder.flows(FLOWS);
     for _ in 0..3 {
         sw.inject(2, INNER);
@@ -60,7 +60,7 @@ fn vxlan_over_ipv4() {
         &vxlan(42),
         BACK,
     );
-    both_ways(over_ipv4("vxlan"), false, sent, arrives);
+    both_ways(over_ipv4("vxlan"), false, sent, &arrives);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn vxlan_over_ipv6() {
         &vxlan(42),
         BACK,
     );
-    both_ways(over_ipv6("vxlan"), true, sent, arrives);
+    both_ways(over_ipv6("vxlan"), true, sent, &arrives);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn geneve_over_ipv4() {
         &geneve(42, "0102800100000007"),
         BACK,
     );
-    both_ways(over_ipv4("geneve"), false, sent, arrives);
+    both_ways(over_ipv4("geneve"), false, sent, &arrives);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn geneve_over_ipv6() {
         &geneve(42, "0102000100000007"),
         BACK,
     );
-    both_ways(over_ipv6("geneve"), true, sent, arrives);
+    both_ways(over_ipv6("geneve"), true, sent, &arrives);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn gre_over_ipv4() {
         &gre(Some(42)),
         BACK,
     );
-    both_ways(over_ipv4("gre"), false, sent, arrives);
+    both_ways(over_ipv4("gre"), false, sent, &arrives);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn gre_over_ipv6() {
         &gre(Some(42)),
         BACK,
     );
-    both_ways(over_ipv6("gre"), true, sent, arrives);
+    both_ways(over_ipv6("gre"), true, sent, &arrives);
 }
 
 #[test]
