@@ -18,6 +18,7 @@ use weir_tables::flow_tables::FlowTables;
 use weir_tables::group::GroupSpec;
 use weir_tables::group_mod::{BundleStep, GroupMod};
 use weir_tables::lcore::{LcoreAnswer, LcoreRequest};
+use weir_tables::port::PortNo;
 use weir_tables::rule::Rule;
 
 use crate::control::{Failure, Frame, Incoming, PolicyFiles, ReplySender, Verb};
@@ -394,7 +395,7 @@ impl<D: Datapath> Management<D> {
     fn ports(&self, wanted: Option<&str>) -> Result<Frame, Failure> {
         let mut rows = rows::ports(&self.config, &self.datapath);
         if let Some(wanted) = wanted {
-            rows.retain(|row| row.name == wanted || row.id.to_string() == wanted);
+            rows.retain(|row| row.name == wanted || PortNo(row.id).to_string() == wanted);
             if rows.is_empty() {
                 return Err(Failure::input(format!("there is no port {wanted}")));
             }
