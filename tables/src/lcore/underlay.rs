@@ -119,3 +119,6 @@ impl<F> Run<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

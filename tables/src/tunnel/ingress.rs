@@ -161,6 +161,12 @@ impl Ingress {
         self.last == MAX_NUMBER
     }
 
+    /// As if all numbers had been given.
+    #[cfg(test)]
+    pub(crate) const fn use_up(&mut self) {
+        self.last = MAX_NUMBER;
+    }
+
     /// Begins to count anew: no trajectory names any number.
     pub(crate) fn start_again(&mut self) {
         self.last = 0;
