@@ -357,7 +357,10 @@ impl Trajectories {
     /// Forgets entries that name a tunnel's other end, looking at no more than `budget`. Returns
     /// whether there is none left.
     pub(crate) fn forget_tunnels(&mut self, budget: usize) -> bool {
-        let end = self.forgetting.saturating_add(budget).min(self.entries.len());
+        let end = self
+            .forgetting
+            .saturating_add(budget)
+            .min(self.entries.len());
         for entry in &mut self.entries[self.forgetting..end] {
             if entry.state != 0 && key::names_tunnel(&entry.words) {
                 self.programs.release(entry.program);

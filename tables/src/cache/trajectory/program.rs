@@ -152,11 +152,9 @@ impl Op {
             | Self::Label { .. }
             | Self::Ttl(_)
             | Self::TtlLess(_) => true,
-            Self::Output(_)
-            | Self::Wrapped(_)
-            | Self::PushTag(_)
-            | Self::PopTag
-            | Self::Tci(_) => false,
+            Self::Output(_) | Self::Wrapped(_) | Self::PushTag(_) | Self::PopTag | Self::Tci(_) => {
+                false
+            }
         }
     }
 }
