@@ -66,16 +66,6 @@ impl Mbuf {
         frame
     }
 
-    /// Makes the first segment hold `bytes` bytes, or the whole frame if it is shorter. For a
-    /// frame whose outer headers were taken off.
-    ///
-    /// Returns whether it does; the frame's content is the same either way. It does unless
-    /// the first buffer is smaller than that.
-    pub fn gather_head(&mut self, bytes: u16) -> bool {
-        // SAFETY: the frame is live and ours, and `&mut` says that nobody reads it.
-        unsafe { self.0.data_len() >= bytes || ffi::weir_mbuf_gather(self.0.as_ptr(), bytes) == 0 }
-    }
-
     /// Number of segments.
     pub fn segments(&self) -> usize {
         // SAFETY: the frame is live and ours.
@@ -156,12 +146,33 @@ impl Frame for Mbuf {
     }
 
     fn truncate(&mut self, size: usize) {
-        assert!(
-            (1..self.len()).contains(&size),
-            "a part of the frame is kept"
-        );
-        // SAFETY: the frame is live and ours, and has more than `size` bytes.
-        unsafe { ffi::weir_mbuf_truncate(self.0.as_ptr(), size as u32) };
+        assert!(size > 0, "a part of the frame is kept");
+        if size < self.len() {
+            // SAFETY: the frame is live and ours, and has more than `size` bytes; `&mut` says that
+            // nobody reads them.
+            unsafe { ffi::weir_mbuf_truncate(self.0.as_ptr(), size as u32) };
+        }
+    }
+
+    #[inline]
+    fn gather_head(&mut self, bytes: u16) -> bool {
+        // SAFETY: the frame is live and ours, and `&mut` says that nobody reads it. It does
+        // unless the first buffer is smaller than that.
+        unsafe {
+            let head = self.0.data_len();
+            head >= bytes
+                || u32::from(head) == self.0.pkt_len()
+                || ffi::weir_mbuf_gather(self.0.as_ptr(), bytes) == 0
+        }
+    }
+
+    #[inline]
+    fn forget_checksums(&mut self) {
+        // SAFETY: the frame is live and ours.
+        unsafe {
+            let said = ffi::WEIR_IP_CKSUM_MASK | ffi::WEIR_L4_CKSUM_MASK;
+            self.0.set_ol_flags(self.0.ol_flags() & !said);
+        }
     }
 
     fn duplicate(&self) -> Option<Self> {

@@ -153,6 +153,11 @@ impl Port {
         self.facts.mac
     }
 
+    /// Whether somebody on this host is at the other end.
+    pub const fn is_tap(&self) -> bool {
+        self.tap.is_some()
+    }
+
     /// Longest L3 packet in bytes.
     pub fn mtu(&self) -> u16 {
         self.device.mtu()

@@ -18,6 +18,7 @@ use weir_pmd::port::{DeviceName, PortConfig};
 use weir_pmd::switch::{Switch, SwitchArgs};
 use weir_pmd::worker::WorkerSettings;
 use weir_tables::classifier::HashSecret;
+use weir_tables::port::PortIndex;
 
 /// Runs the switch; returns when it has stopped and nothing of it is left.
 pub(crate) fn run(arguments: Run) -> Exit {
@@ -98,14 +99,16 @@ fn switch_args(
     no_cache: Option<CacheLevel>,
 ) -> SwitchArgs {
     let eal = &config.eal;
-    let ports = config.ports.iter().map(|port| {
+    let devices = (0..).map(PortIndex).zip(&config.ports);
+    let devices = devices.filter(|(_, port)| port.tunnel.is_none());
+    let ports = devices.map(|(index, port)| {
         let device = match port.device.clone().expect("require_devices() was asked") {
             Device::Pci(address) => DeviceName::Pci(address),
             Device::Vdev(arguments) => DeviceName::Vdev(arguments),
         };
         let name = port.name.clone();
         (
-            port.id,
+            index,
             PortConfig {
                 name,
                 device,

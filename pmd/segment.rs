@@ -146,6 +146,14 @@ impl Segment {
         unsafe { *self.field(ffi::WEIR_MBUF_OL_FLAGS) }
     }
 
+    /// # Safety
+    /// As said at the `impl`; nothing is promised to the device that was not before.
+    #[inline(always)]
+    pub(crate) unsafe fn set_ol_flags(self, flags: u64) {
+        // SAFETY: the caller's.
+        unsafe { *self.field(ffi::WEIR_MBUF_OL_FLAGS) = flags };
+    }
+
     /// The pool that the buffer goes back to.
     ///
     /// # Safety

@@ -19,7 +19,7 @@ use weir_tables::counters::LcoreCounters;
 use weir_tables::datapath::{Datapath, LcoreGone, PollStats, PortStats, PortStatus};
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
 use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
-use weir_tables::port::{PortIndex, PortNo};
+use weir_tables::port::{PortConfig as TablePort, PortIndex, PortNo, PortTable};
 use weir_tables::snapshot::Snapshot;
 
 use crate::clock::Clock;
@@ -49,8 +49,8 @@ pub struct SwitchArgs {
     pub cpu: u16,
     /// Packet buffers per NUMA node.
     pub mbufs_per_node: u32,
-    /// The ports, in the order of the snapshot's port table.
-    pub ports: Vec<(PortNo, PortConfig)>,
+    /// The ports that are devices, with their places in the snapshot's port table.
+    pub ports: Vec<(PortIndex, PortConfig)>,
     /// How the lcore polls.
     pub worker: WorkerSettings,
     /// The caches.
@@ -86,7 +86,11 @@ pub struct Switch {
     packet_ins: PacketIns,
     counters: Arc<LcoreCounters>,
     polls: Arc<WorkerCounters>,
-    ports: Vec<(PortNo, Port)>,
+    ports: Vec<(PortIndex, Port)>,
+    /// What the snapshot says of them, and of tunnels.
+    table: Arc<PortTable>,
+    /// The switch's own MAC addresses, by port.
+    macs: Vec<[u8; 6]>,
     stop: StopFlag,
     /// `None` once it has been stopped.
     worker: Option<crate::lcore::Lcore<()>>,
@@ -106,7 +110,9 @@ impl Switch {
         let mut mempools = Mempools::new(eal.clone(), args.mbufs_per_node);
         let mut ports = Vec::new();
         let mut queues = Vec::new();
-        for (index, (no, config)) in (0..).map(PortIndex).zip(args.ports) {
+        let table = Arc::clone(&snapshot.ports);
+        let mut macs = vec![[0; 6]; table.len()];
+        for (index, config) in args.ports {
             let started = Port::start(&eal, &mut mempools, &config)?;
             let tx = started.tx.into_iter().next();
             queues.push(WorkerPort {
@@ -114,13 +120,15 @@ impl Switch {
                 rx: started.rx,
                 tx,
             });
-            ports.push((no, started.port));
+            macs[usize::from(index.0)] = own_mac(&started.port);
+            ports.push((index, started.port));
         }
         let (publisher, reader) = publish::pair(&snapshot);
         let (mailbox, inbox) = mailbox::pair();
         let (sender, packet_ins) = packet_in::channel(PacketInSettings::default());
         let lcore = Lcore::new(0, snapshot, &args.conntrack, args.secret)
             .with_caches(args.caches)
+            .with_port_macs(macs.clone())
             .with_packet_ins(sender);
         let counters = lcore.counters();
         let mempool = mempools.for_node(None)?.clone();
@@ -139,10 +147,51 @@ impl Switch {
             counters,
             polls,
             ports,
+            table,
+            macs,
             stop,
             worker,
         })
     }
+}
+
+impl Switch {
+    /// State and statistics of tunnel ports; `devices` are those of the others.
+    fn tunnels(&self, devices: &[PortStatus]) -> Vec<PortStatus> {
+        let status = |(index, port): (PortIndex, &TablePort)| {
+            let config = self.table.tunnels().of(index)?;
+            let below = self.table.port(config.over).no;
+            let below = devices.iter().find(|status| status.no == below);
+            let carried = self.counters.tunnels.get(usize::from(index.0))?;
+            Some(PortStatus {
+                no: port.no,
+                mac: self.macs[usize::from(config.over.0)],
+                link_up: below.is_some_and(|below| below.link_up),
+                speed_mbps: 0,
+                driver: config.kind.name().to_owned(),
+                stats: PortStats {
+                    rx_packets: carried.rx_packets.read(),
+                    rx_bytes: carried.rx_bytes.read(),
+                    tx_packets: carried.tx_packets.read(),
+                    tx_bytes: carried.tx_bytes.read(),
+                    ..PortStats::default()
+                },
+            })
+        };
+        self.table.iter().filter_map(status).collect()
+    }
+}
+
+/// The MAC address that the switch has at a port: the device's. That of a TAP is the host's, on
+/// the other side, so there it is another.
+fn own_mac(port: &Port) -> [u8; 6] {
+    /// Neither of a group nor assigned by IEEE.
+    const LOCALLY_ADMINISTERED: u8 = 0x02;
+    let mut mac = port.mac();
+    if port.is_tap() {
+        mac[0] = (mac[0] | LOCALLY_ADMINISTERED) ^ 0x40;
+    }
+    mac
 }
 
 impl Drop for Switch {
@@ -196,11 +245,11 @@ impl Datapath for Switch {
     }
 
     fn ports(&self) -> Vec<PortStatus> {
-        let status = |(index, (no, port)): (PortIndex, &(PortNo, Port))| {
-            let (link, stats, ours) = (port.link(), port.stats(), self.polls.port(index));
+        let status = |(index, port): &(PortIndex, Port)| {
+            let (link, stats, ours) = (port.link(), port.stats(), self.polls.port(*index));
             let refused = ours.tx_full.read() + ours.tx_oversize.read() + ours.tx_chain.read();
             PortStatus {
-                no: *no,
+                no: self.table.port(*index).no,
                 mac: port.mac(),
                 link_up: link.up,
                 speed_mbps: link.speed_mbps.unwrap_or(0),
@@ -217,11 +266,25 @@ impl Datapath for Switch {
                 },
             }
         };
-        (0..).map(PortIndex).zip(&self.ports).map(status).collect()
+        let devices: Vec<_> = self.ports.iter().map(status).collect();
+        let tunnels = self.tunnels(&devices);
+        devices.into_iter().chain(tunnels).collect()
     }
 
     fn links(&self) -> Vec<(PortNo, bool)> {
-        let ports = self.ports.iter();
-        ports.map(|(no, port)| (*no, port.link().up)).collect()
+        let devices: Vec<_> = self
+            .ports
+            .iter()
+            .map(|(index, port)| (*index, port.link().up))
+            .collect();
+        // A tunnel is up while the port below is.
+        let tunnels = self.table.iter().filter_map(|(index, _)| {
+            let config = self.table.tunnels().of(index)?;
+            let below = devices.iter().find(|(device, _)| *device == config.over);
+            Some((index, below.is_some_and(|(_, up)| *up)))
+        });
+        let all = devices.iter().copied().chain(tunnels);
+        all.map(|(index, up)| (self.table.port(index).no, up))
+            .collect()
     }
 }

@@ -189,6 +189,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  weir fdb-show br0")]
     FdbShow(Plain),
 
+    /// Show the next hops of tunnels: those that answered, were asked for, or are configured.
+    #[command(after_help = "Example:\n  weir neigh-show br0")]
+    NeighShow(Plain),
+
     /// Load the flows of the configuration file again.
     #[command(
         after_help = "Compares the files with what was last loaded from files: flows \

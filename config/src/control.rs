@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 use crate::file::NamedText;
 use crate::metrics::Sample;
 use crate::show::{
-    ConnectionRow, DropRow, EventRow, FdbRow, FlowRow, GroupRow, GroupStatsRow, LcoreRow, PortRow,
-    ReloadReport, SwitchRow,
+    ConnectionRow, DropRow, EventRow, FdbRow, FlowRow, GroupRow, GroupStatsRow, LcoreRow,
+    NeighbourRow, PortRow, ReloadReport, SwitchRow,
 };
 
 mod client;
@@ -155,6 +155,8 @@ pub enum Verb {
         /// Each as text.
         packets: Vec<String>,
     },
+    /// Answered by [`Frame::Neighbours`].
+    NeighShow,
     /// Answered by [`Frame::Lcores`].
     PmdStatsShow,
     /// Answered by [`Frame::Reloaded`].
@@ -228,6 +230,8 @@ pub enum Frame {
     Lcores(Vec<LcoreRow>),
     /// Lines to print as they are.
     Lines(Vec<String>),
+    /// The next hops of tunnels.
+    Neighbours(Vec<NeighbourRow>),
     /// Each port's statistics.
     Ports(Vec<PortRow>),
     /// What reload did or would do.
@@ -332,6 +336,7 @@ impl Request {
             | Verb::Metrics
             | Verb::Monitor { .. }
             | Verb::PacketOut { .. }
+            | Verb::NeighShow
             | Verb::PmdStatsShow
             | Verb::Reload { .. }
             | Verb::ReplaceFlows { .. }

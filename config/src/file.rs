@@ -28,7 +28,10 @@ mod raw;
 #[cfg(test)]
 mod tests;
 mod timeouts;
+mod tunnels;
 mod validate;
+
+pub use tunnels::{Neighbour, Tunnel};
 
 /// The socket on which `weir` listens and to which its verbs connect, unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/weir/weir.sock";
@@ -40,6 +43,8 @@ pub struct Config {
     pub eal: Eal,
     /// `[[port]]`, in the order of the file.
     pub ports: Vec<Port>,
+    /// `[[neighbour]]`, in the order of the file.
+    pub neighbours: Vec<Neighbour>,
     /// `[bridge]`
     pub bridge: Bridge,
     /// `[cache]`: at most 16,777,216 entries each and 4,096 masks; `None`: 0 entries, no cache.
@@ -77,12 +82,14 @@ pub struct Eal {
 pub struct Port {
     /// Unique; letters, digits, `.`, `_` and `-`, at most 15 bytes, not a number.
     pub name: String,
-    /// OpenFlow port number, 1 to 0xfeff, unique.
+    /// OpenFlow port number, 1 to 0xfeff or LOCAL, unique.
     pub id: PortNo,
-    /// What DPDK opens; `None` only where nothing is opened (`weir replay`).
+    /// What DPDK opens; `None` for a tunnel, or where nothing is opened (`weir replay`).
     pub device: Option<Device>,
-    /// The longest IP packet in bytes, 68 to 9000.
+    /// The longest IP packet in bytes, 68 to 9000; of a tunnel what fits the port below.
     pub mtu: u16,
+    /// What makes it a tunnel.
+    pub tunnel: Option<Tunnel>,
     /// What NORMAL does with VLANs here.
     pub vlans: Vlans,
 }
@@ -233,6 +240,7 @@ impl Config {
         [
             ("[eal]", self.eal != new.eal),
             ("[[port]]", self.ports != new.ports),
+            ("[[neighbour]]", self.neighbours != new.neighbours),
             ("[bridge] name or fail_mode", bridge(self) != bridge(new)),
             ("[cache]", self.caches != new.caches),
             ("[conntrack]", self.conntrack != new.conntrack),

@@ -19,6 +19,7 @@ use weir_tables::group::GroupSpec;
 use weir_tables::group_mod::{BundleStep, GroupMod};
 use weir_tables::lcore::{LcoreAnswer, LcoreRequest};
 use weir_tables::packet_out::PacketOut;
+use weir_tables::port::PortNo;
 use weir_tables::rule::Rule;
 
 use crate::control::{Failure, Frame, Incoming, PolicyFiles, ReplySender, Verb};
@@ -183,6 +184,7 @@ impl<D: Datapath> Management<D> {
             } => self.reload(files, dry_run, exact).map(Some),
             Verb::FlushConntrack { filter } => self.flush_connections(&filter),
             Verb::FdbShow => self.macs().map(Some),
+            Verb::NeighShow => self.neighbours().map(Some),
             Verb::DumpPorts { port } => self.ports(port.as_deref()).map(Some),
             Verb::DumpDrops => Ok(Some(Frame::Drops(rows::drops(&self.datapath.counters())))),
             Verb::Metrics => Ok(Some(Frame::Sample(Box::new(self.sample())))),
@@ -433,10 +435,26 @@ impl<D: Datapath> Management<D> {
         Ok(Frame::Fdb(rows::macs(&macs, &self.policy.ports)))
     }
 
+    fn neighbours(&mut self) -> Result<Frame, Failure> {
+        let mut learned = Vec::new();
+        for lcore in 0..self.datapath.counters().len() {
+            match self
+                .datapath
+                .ask(lcore, LcoreRequest::ShowNeighbours)
+                .map_err(gone)?
+            {
+                LcoreAnswer::Neighbours(entries) => learned.extend(entries),
+                other => unreachable!("an lcore answers what it was asked, not {other:?}"),
+            }
+        }
+        let rows = rows::neighbours(&learned, &self.policy.ports);
+        Ok(Frame::Neighbours(rows))
+    }
+
     fn ports(&self, wanted: Option<&str>) -> Result<Frame, Failure> {
         let mut rows = rows::ports(&self.config, &self.datapath);
         if let Some(wanted) = wanted {
-            rows.retain(|row| row.name == wanted || row.id.to_string() == wanted);
+            rows.retain(|row| row.name == wanted || PortNo(row.id).to_string() == wanted);
             if rows.is_empty() {
                 return Err(Failure::input(format!("there is no port {wanted}")));
             }

@@ -12,7 +12,8 @@ use weir_tables::classifier::HashSecret;
 use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::flow_tables::FlowTables;
 use weir_tables::group_mod::BundleStep;
-use weir_tables::port::{PortConfig, PortNo, PortTable, VlanMode};
+use weir_tables::port::{PortConfig, PortIndex, PortNo, PortTable, VlanMode};
+use weir_tables::tunnel::{StaticNeighbour, TunnelConfig, Tunnels};
 
 use crate::diagnostic::Diagnostic;
 use crate::file::{Config, FailMode, NamedText, Port, Vlans};
@@ -68,7 +69,7 @@ impl Policy {
         apply_steps(&mut tables, &steps, now).map_err(|error| vec![error])?;
         let loaded = flow_set(&tables);
         let loaded_groups = group_set(&tables);
-        let ports = Arc::new(port_table(&config.ports));
+        let ports = Arc::new(port_table(config));
         Ok(Self {
             tables,
             ports,
@@ -220,7 +221,7 @@ fn normal_for_all() -> FlowMod {
 }
 
 /// The ports as the datapath knows them.
-pub fn port_table(ports: &[Port]) -> PortTable {
+pub fn port_table(config: &Config) -> PortTable {
     let of = |port: &Port| PortConfig {
         no: port.id,
         name: port.name.clone(),
@@ -231,7 +232,38 @@ pub fn port_table(ports: &[Port]) -> PortTable {
             Vlans::Trunk(vlans) => VlanMode::Trunk(vlans.iter().copied().collect()),
         },
     };
-    PortTable::new(ports.iter().map(of).collect())
+    let ports = PortTable::new(config.ports.iter().map(of).collect());
+    let index = |name: &str| {
+        let at = config.ports.iter().position(|port| port.name == name);
+        at.and_then(|at| u16::try_from(at).ok())
+            .map_or(PortIndex(u16::MAX), PortIndex)
+    };
+    let tunnels: Vec<_> = config
+        .ports
+        .iter()
+        .filter_map(|port| {
+            let tunnel = port.tunnel.as_ref()?;
+            let config = TunnelConfig {
+                kind: tunnel.kind,
+                over: index(&tunnel.over),
+                local: tunnel.local,
+                remote: tunnel.remote,
+                key: tunnel.key,
+                dst_port: tunnel.dst_port,
+            };
+            Some((index(&port.name), config))
+        })
+        .collect();
+    let neighbours: Vec<_> = config
+        .neighbours
+        .iter()
+        .map(|neighbour| StaticNeighbour {
+            over: index(&neighbour.port),
+            ip: neighbour.ip,
+            mac: neighbour.mac,
+        })
+        .collect();
+    ports.with_tunnels(Tunnels::new(&tunnels, &neighbours))
 }
 
 /// Finds a port's number by its name.

@@ -49,6 +49,19 @@ pub struct FdbRow {
     pub age_s: u64,
 }
 
+/// A next hop of tunnels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeighbourRow {
+    /// The name of the port that the tunnels ride on.
+    pub port: String,
+    /// Its address.
+    pub ip: std::net::IpAddr,
+    /// Its MAC address, `aa:bb:cc:dd:ee:ff`; `None`: it was asked for and has not answered.
+    pub mac: Option<String>,
+    /// Seconds since it answered last; `None`: it is configured, or has not answered.
+    pub age_s: Option<u64>,
+}
+
 /// What `reload` did, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadReport {
@@ -113,6 +126,35 @@ pub fn write_fdb(out: &mut dyn Write, rows: &[FdbRow]) -> io::Result<()> {
              age_s,
          }| { writeln!(out, "{port:>5}  {vlan:>4}  {mac}  {age_s:>3}") },
     )
+}
+
+/// The heading of `neigh-show`.
+pub const NEIGHBOUR_HEADER: &str =
+    "IP                                            MAC                 Port             Age";
+
+/// Prints next hops as `ovs-appctl tnl/neigh/show` does, without the heading, with ports instead
+/// of bridges.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_neighbours(out: &mut dyn Write, rows: &[NeighbourRow]) -> io::Result<()> {
+    rows.iter().try_for_each(|row| {
+        let NeighbourRow {
+            port,
+            ip,
+            mac,
+            age_s,
+        } = row;
+        let mac = mac.as_deref().unwrap_or("asked for");
+        let age = match age_s {
+            Some(age) => age.to_string(),
+            None if row.mac.is_some() => "static".to_owned(),
+            None => "-".to_owned(),
+        };
+        // An address pads only as text.
+        let ip = ip.to_string();
+        writeln!(out, "{ip:<46}{mac:<20}{port:<17}{age}")
+    })
 }
 
 /// Prints what `reload` did: a line for each flow, marked as `diff-flows` does.

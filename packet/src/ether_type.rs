@@ -10,6 +10,8 @@ pub const RARP: u16 = 0x8035;
 pub const VLAN: u16 = 0x8100;
 /// IPv6.
 pub const IPV6: u16 = 0x86dd;
+/// An Ethernet frame within GRE or Geneve (transparent Ethernet bridging).
+pub const TEB: u16 = 0x6558;
 /// Service VLAN tag (IEEE 802.1ad).
 pub const QINQ: u16 = 0x88a8;
 

@@ -47,11 +47,20 @@ pub trait Frame: Sized {
     /// If the head is shorter than `count`.
     fn pull_front(&mut self, count: usize);
 
-    /// Keeps the first `size` bytes.
+    /// Keeps the first `size` bytes; what lies behind them is given back. Does nothing to a frame
+    /// that is not longer.
     ///
     /// # Panics
-    /// If the frame has no more than that, or `size` is 0.
+    /// If `size` is 0.
     fn truncate(&mut self, size: usize);
+
+    /// Makes the head hold `bytes` bytes, or the whole frame if it is shorter. For a frame whose
+    /// outer headers were taken off. Returns whether it does; what the frame says is the same
+    /// either way.
+    fn gather_head(&mut self, bytes: u16) -> bool;
+
+    /// Forgets what the receiving device said of checksums: it was about headers that are gone.
+    fn forget_checksums(&mut self) {}
 
     /// A copy with memory of its own, or `None` if the pool it comes from is empty.
     fn duplicate(&self) -> Option<Self>;
@@ -157,11 +166,12 @@ impl Frame for VecFrame {
     }
 
     fn truncate(&mut self, size: usize) {
-        assert!(
-            (1..self.len()).contains(&size),
-            "a part of the frame is kept"
-        );
+        assert!(size > 0, "a part of the frame is kept");
         self.bytes.truncate(self.start + size);
+    }
+
+    fn gather_head(&mut self, _bytes: u16) -> bool {
+        true
     }
 
     fn duplicate(&self) -> Option<Self> {
@@ -238,11 +248,9 @@ impl Frame for SegmentedFrame {
     }
 
     fn truncate(&mut self, size: usize) {
-        assert!(
-            (1..self.len()).contains(&size),
-            "a part of the frame is kept"
-        );
+        assert!(size > 0, "a part of the frame is kept");
         let Some(mut left) = size.checked_sub(self.head.len()) else {
+            self.tail.clear();
             return self.head.truncate(size);
         };
         for segment in &mut self.tail {
@@ -252,6 +260,20 @@ impl Frame for SegmentedFrame {
         while self.tail.last().is_some_and(Vec::is_empty) {
             self.tail.pop();
         }
+    }
+
+    fn gather_head(&mut self, bytes: u16) -> bool {
+        let bytes = usize::from(bytes);
+        while self.head.len() < bytes && !self.tail.is_empty() {
+            let missing = bytes - self.head.len();
+            let segment = &mut self.tail[0];
+            let take = missing.min(segment.len());
+            self.head.bytes.extend(segment.drain(..take));
+            if segment.is_empty() {
+                self.tail.remove(0);
+            }
+        }
+        true
     }
 
     fn duplicate(&self) -> Option<Self> {

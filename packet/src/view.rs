@@ -8,6 +8,8 @@
 
 mod arp;
 mod ethernet;
+mod geneve;
+mod gre;
 mod icmp;
 mod icmpv6;
 mod ipv4;
@@ -16,9 +18,12 @@ mod sctp;
 mod tcp;
 mod udp;
 mod vlan;
+mod vxlan;
 
 pub use arp::Arp;
 pub use ethernet::Ethernet;
+pub use geneve::{Geneve, GeneveOption, GeneveOptions};
+pub use gre::Gre;
 pub use icmp::Icmp;
 pub use icmpv6::Icmpv6;
 pub use ipv4::Ipv4;
@@ -27,6 +32,12 @@ pub use sctp::{Chunk, Chunks, Sctp};
 pub use tcp::{Tcp, TcpOption, TcpOptions};
 pub use udp::Udp;
 pub use vlan::VlanTag;
+pub use vxlan::Vxlan;
+
+/// A tunnel's header is cut off, or of a version or with flags that weir does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a tunnel header that is known")]
+pub struct MalformedTunnel;
 
 #[cfg(test)]
 mod tests;

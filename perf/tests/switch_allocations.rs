@@ -25,7 +25,7 @@ use weir_tables::cache::CacheSettings;
 use weir_tables::classifier::HashSecret;
 use weir_tables::datapath::Datapath;
 use weir_tables::flow_tables::FlowTables;
-use weir_tables::port::{self, PortNo, PortTable, VlanMode};
+use weir_tables::port::{self, PortIndex, PortNo, PortTable, VlanMode};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -110,7 +110,7 @@ fn start(scenario: &Scenario, dir: &Path) -> Switch {
             tx_queues: 1,
             mtu: 1500,
         };
-        ports.push((PortNo(number), config));
+        ports.push((PortIndex(table.len() as u16), config));
         let vlan = VlanMode::TrunkAll;
         table.push(port::PortConfig {
             no: PortNo(number),

@@ -213,6 +213,23 @@ fn gathering_a_whole_segment_gives_its_buffer_back() {
 }
 
 #[test]
+fn a_frame_that_is_cut_gives_its_other_buffers_back() {
+    let dpdk = dpdk();
+    with_pool(&dpdk, |pool| {
+        let wanted = pattern(5_000, 5);
+        let mut frame = pool.frame(&wanted).unwrap();
+        frame.truncate(5_000);
+        assert_eq!((bytes(&frame), frame.segments()), (wanted.clone(), 3));
+        frame.truncate(42);
+        assert_eq!(bytes(&frame), wanted[..42]);
+        assert_eq!((frame.len(), frame.segments(), pool.in_use()), (42, 1, 1));
+        let mut single = pool.frame(&wanted[..100]).unwrap();
+        single.truncate(7);
+        assert_eq!(bytes(&single), wanted[..7]);
+    });
+}
+
+#[test]
 fn an_empty_frame_is_refused() {
     let dpdk = dpdk();
     with_pool(&dpdk, |pool| {

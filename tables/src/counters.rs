@@ -13,6 +13,7 @@ use weir_packet::{Malformed, Tick};
 
 use crate::cache::CacheStats;
 use crate::drops::{DROP_REASONS, DropReason};
+use crate::port::PortIndex;
 
 /// A number that one thread increases.
 #[derive(Debug, Default)]
@@ -191,6 +192,35 @@ pub const MEMORY_PARTS: [&str; 6] = [
     "megaflows",
 ];
 
+/// What a tunnel port carried: frames without the headers around them.
+#[derive(Debug, Default)]
+pub struct TunnelCounters {
+    /// Frames received.
+    pub rx_packets: Counter,
+    /// Their bytes.
+    pub rx_bytes: Counter,
+    /// Frames handed to the port below.
+    pub tx_packets: Counter,
+    /// Their bytes.
+    pub tx_bytes: Counter,
+}
+
+impl TunnelCounters {
+    /// Counts a frame of `bytes` bytes that came in.
+    #[inline]
+    pub(crate) fn received(&self, bytes: usize) {
+        self.rx_packets.add(1);
+        self.rx_bytes.add(bytes as u64);
+    }
+
+    /// Counts a frame of `bytes` bytes that went out.
+    #[inline]
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.tx_packets.add(1);
+        self.tx_bytes.add(bytes as u64);
+    }
+}
+
 /// Everything else that one lcore counts.
 #[derive(Debug)]
 pub struct LcoreCounters {
@@ -215,6 +245,8 @@ pub struct LcoreCounters {
     pub trajectories: CacheCounters,
     /// The megaflow cache; zeros without one.
     pub megaflows: CacheCounters,
+    /// What tunnel ports carried, by port; empty where there are none.
+    pub tunnels: Box<[TunnelCounters]>,
     /// Connections now.
     pub connections: Counter,
     /// Bytes that each of [`MEMORY_PARTS`] was given at start.
@@ -236,6 +268,7 @@ impl Default for LcoreCounters {
             malformed: std::array::from_fn(|_| Counter::default()),
             trajectories: CacheCounters::default(),
             megaflows: CacheCounters::default(),
+            tunnels: Box::default(),
             connections: Counter::default(),
             memory: std::array::from_fn(|_| Counter::default()),
             conntrack: weir_ct::Counters::default()
@@ -247,6 +280,23 @@ impl Default for LcoreCounters {
 }
 
 impl LcoreCounters {
+    /// Zeros, for so many ports of which some are tunnels.
+    pub fn with_tunnels(ports: usize) -> Self {
+        Self {
+            tunnels: (0..ports).map(|_| TunnelCounters::default()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What a tunnel port counts.
+    ///
+    /// # Panics
+    /// If the snapshot with this tunnel came after the lcore was made.
+    #[inline]
+    pub(crate) fn tunnel(&self, port: PortIndex) -> &TunnelCounters {
+        &self.tunnels[usize::from(port.0)]
+    }
+
     /// Counts one drop.
     #[inline]
     pub fn drop(&self, reason: DropReason) {

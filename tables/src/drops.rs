@@ -41,7 +41,7 @@ reasons! {
     TxFull "tx_full" "The output queue refused the frame.";
     TxChain "tx_chain" "The output device does not take frames of several buffers.";
     NoBuffer "no_buffer" "No memory for a copy of the packet.";
-    NoHeadroom "no_headroom" "No room in front of the frame for another VLAN tag.";
+    NoHeadroom "no_headroom" "No room in front of the frame for another VLAN tag or the headers of a tunnel.";
     TooManyTags "too_many_tags" "The packet already has as many VLAN tags as weir handles.";
     TtlExpired "ttl_expired" "dec_ttl found a TTL or hop limit of 0 or 1.";
     RecursionLimit "recursion_limit" "Tables were resubmitted or recirculated too deep.";
@@ -56,6 +56,15 @@ reasons! {
     CtTupleInUse "ct_tuple_in_use" "The tuple of the replies belongs to another connection.";
     NatExhausted "nat_exhausted" "Every address and port of the NAT range is taken for this destination.";
     NatVersion "nat_version" "The NAT range has addresses of the other IP version.";
+    TunnelMalformed "tunnel_malformed" "The header of a tunnel is cut off, or of a form that weir does not know.";
+    TunnelChecksum "tunnel_checksum" "A checksum of a tunnel's outer headers is wrong.";
+    TunnelFragment "tunnel_fragment" "A piece of a fragmented packet came through a tunnel; tunnels do not reassemble.";
+    TunnelUnknown "tunnel_unknown" "No tunnel port takes packets of this address and key.";
+    TunnelEcn "tunnel_ecn" "There was congestion on the way through a tunnel, which the packet inside cannot tell (RFC 6040).";
+    TunnelNoRemote "tunnel_no_remote" "Nothing says where the other end of the tunnel is: tun_dst is not set.";
+    TunnelNoNeighbour "tunnel_no_neighbour" "The MAC address of the tunnel's other end is not known yet; it was asked for.";
+    TunnelMtu "tunnel_mtu" "With the headers of the tunnel the packet is larger than the MTU of the port below.";
+    NeighbourAnswer "neighbour_answer" "It was for weir itself: what somebody's MAC address is.";
     CtFull "ct_full" "The connection table is full and holds nothing to evict.";
 }
 

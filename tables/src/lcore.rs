@@ -22,9 +22,11 @@ use crate::packet_in::PacketInSender;
 use crate::packet_out::PacketOut;
 use crate::pipeline::Stack;
 use crate::snapshot::Snapshot;
+use crate::tunnel::{Ingress, NeighbourEntry, Neighbours};
 
 mod ahead;
 mod burst;
+mod underlay;
 
 pub(crate) use ahead::Ahead;
 use ahead::Scratch;
@@ -53,6 +55,8 @@ pub enum LcoreRequest {
     },
     /// What NORMAL has learned.
     ShowMacs,
+    /// The next hops of tunnels.
+    ShowNeighbours,
     /// New timeouts and settings for the connections.
     Configure(Settings),
     /// Sends a packet. Whoever has the ports answers it, with [`Lcore::packet_out`].
@@ -83,6 +87,8 @@ pub enum LcoreAnswer {
     },
     /// To [`LcoreRequest::ShowMacs`].
     Macs(Vec<MacEntry>),
+    /// To [`LcoreRequest::ShowNeighbours`].
+    Neighbours(Vec<NeighbourEntry>),
     /// To [`LcoreRequest::Configure`]: done, or why not.
     Configured(Result<(), String>),
     /// To [`LcoreRequest::PacketOut`]: done, or why not.
@@ -97,6 +103,9 @@ pub struct Lcore {
     counters: Arc<LcoreCounters>,
     tracker: Tracker,
     macs: MacTable,
+    neighbours: Neighbours,
+    /// The frames of the burst under way that came out of a tunnel.
+    ingress: Ingress,
     megaflows: Option<Megaflows>,
     trajectories: Option<Trajectories>,
     /// The notes of the journey under way.
@@ -121,12 +130,20 @@ pub struct Lcore {
 impl Lcore {
     /// Lcore number `index`, obeying `snapshot`. All memory of its tables is allocated here.
     pub fn new(index: usize, snapshot: Arc<Snapshot>, settings: &Settings, secret: u64) -> Self {
+        let has_tunnels = !snapshot.ports.tunnels().is_empty();
+        let counters = if has_tunnels {
+            LcoreCounters::with_tunnels(snapshot.ports.len())
+        } else {
+            LcoreCounters::default()
+        };
         Self {
             index,
             snapshot,
-            counters: Arc::default(),
+            counters: Arc::new(counters),
             tracker: Tracker::new(settings, secret),
             macs: MacTable::new(HashSecret(secret)),
+            neighbours: Neighbours::new(HashSecret(secret), has_tunnels),
+            ingress: Ingress::new(HashSecret(secret), has_tunnels, BURST),
             megaflows: None,
             trajectories: None,
             trace: Trace::new(),
@@ -159,6 +176,14 @@ impl Lcore {
     #[must_use]
     pub fn with_packet_ins(mut self, sender: PacketInSender) -> Self {
         self.packet_ins = Some(sender);
+        self
+    }
+
+    /// The same with these MAC addresses, by port: of the ports that tunnels ride on they are
+    /// the switch's own.
+    #[must_use]
+    pub fn with_port_macs(mut self, macs: Vec<[u8; 6]>) -> Self {
+        self.neighbours.set_macs(macs);
         self
     }
 
@@ -220,6 +245,12 @@ impl Lcore {
     /// caches counted.
     pub fn housekeep(&mut self, now: Tick, budget: usize) {
         self.tracker.expire(now, budget);
+        if self.ingress.is_used_up() {
+            let trajectories = self.trajectories.as_mut();
+            if trajectories.is_none_or(|trajectories| trajectories.forget_tunnels(budget)) {
+                self.ingress.start_again();
+            }
+        }
         self.counters.connections.set(self.tracker.len() as u64);
         for (cell, bytes) in self.counters.memory.iter().zip(self.memory()) {
             cell.set(bytes as u64);
@@ -263,6 +294,9 @@ impl Lcore {
                 LcoreAnswer::PacketSent(Err("this lcore has no ports".to_owned()))
             }
             LcoreRequest::ShowMacs => LcoreAnswer::Macs(self.macs.entries(now).collect()),
+            LcoreRequest::ShowNeighbours => {
+                LcoreAnswer::Neighbours(self.neighbours.entries(now).collect())
+            }
             LcoreRequest::Configure(settings) => {
                 let done = self.tracker.reconfigure(&settings);
                 LcoreAnswer::Configured(done.map_err(|error| error.to_string()))

@@ -34,3 +34,4 @@ pub mod program;
 pub mod rule;
 pub mod slot_table;
 pub mod snapshot;
+pub mod tunnel;

@@ -33,6 +33,7 @@ use crate::port::{PortIndex, PortNo};
 use crate::program::{Bits, Op, Program};
 use crate::rule::Rule;
 use crate::snapshot::Snapshot;
+use crate::tunnel::{Meta, Neighbours};
 
 mod carried;
 mod controller;
@@ -46,12 +47,14 @@ mod packet;
 pub(crate) mod tag;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod vlan;
 mod writeback;
 
 use carried::ActionSet;
 pub(crate) use carried::Stack;
-use packet::{LastOutput, Packet, Pending};
+use packet::{Packet, Pending};
+use tunnel::Egress;
 
 /// How deep resubmits and recirculations may nest. A resubmit to a higher table does not count.
 const MAX_DEPTH: u32 = 64;
@@ -84,11 +87,14 @@ pub(crate) struct Journey<'a, O> {
     pub counters: &'a LcoreCounters,
     pub tracker: &'a mut Tracker,
     pub macs: &'a mut MacTable,
+    pub neighbours: &'a mut Neighbours,
     pub megaflows: Option<&'a mut Megaflows>,
     /// Where the journey is written down, if it is to be remembered.
     pub trace: Option<&'a mut Trace>,
     pub out: &'a mut O,
     pub in_port: PortIndex,
+    /// What the outer headers said, if the packet came out of a tunnel.
+    pub tunnel: Option<&'a Meta>,
     pub now: Tick,
     /// The stack of the packet under way.
     pub stack: &'a mut Stack,
@@ -154,6 +160,7 @@ impl<'a, O> Journey<'a, O> {
         counters: &'a LcoreCounters,
         tracker: &'a mut Tracker,
         macs: &'a mut MacTable,
+        neighbours: &'a mut Neighbours,
         megaflows: Option<&'a mut Megaflows>,
         trace: Option<&'a mut Trace>,
         records: &'a mut Records,
@@ -161,6 +168,7 @@ impl<'a, O> Journey<'a, O> {
         packet_ins: Option<&'a mut PacketInSender>,
         out: &'a mut O,
         in_port: PortIndex,
+        tunnel: Option<&'a Meta>,
         now: Tick,
     ) -> Self {
         Self {
@@ -169,11 +177,13 @@ impl<'a, O> Journey<'a, O> {
             counters,
             tracker,
             macs,
+            neighbours,
             megaflows,
             trace,
             records,
             out,
             in_port,
+            tunnel,
             now,
             stack,
             packet_ins,
@@ -199,9 +209,9 @@ impl<'a, O> Journey<'a, O> {
         }
         let in_port = self.snapshot.ports.port(self.in_port).no;
         self.hash = ahead.map_or(PassHash::NONE, |ahead| ahead.hash);
-        let mut packet = Packet::new(frame, layout, in_port, ahead);
-        if let Some(output) = self.passes(&mut packet, TableId(0), 0) {
-            self.transmit(packet.frame, &packet.layout, output);
+        let mut packet = Packet::new(frame, layout, in_port, self.tunnel, ahead);
+        if let Some(egress) = self.passes(&mut packet, TableId(0), 0) {
+            self.transmit(packet.frame, &packet.layout, &egress);
         }
         let lost = (self.effects == 0).then_some(self.reason);
         if let Some(reason) = lost {
@@ -216,12 +226,7 @@ impl<'a, O> Journey<'a, O> {
 
     /// One pass, and those that follow from it on the same frame. Returns where the frame is to
     /// be sent in the end, if anywhere.
-    fn passes<F>(
-        &mut self,
-        packet: &mut Packet<F>,
-        table: TableId,
-        depth: u32,
-    ) -> Option<LastOutput>
+    fn passes<F>(&mut self, packet: &mut Packet<F>, table: TableId, depth: u32) -> Option<Egress>
     where
         F: Frame,
         O: Output<F>,
@@ -232,7 +237,7 @@ impl<'a, O> Journey<'a, O> {
 
     /// The passes and buckets that are pending, and those that follow from them on the same
     /// frame. Returns where the frame is to be sent in the end, if anywhere.
-    fn finish<F>(&mut self, packet: &mut Packet<F>, mut depth: u32) -> Option<LastOutput>
+    fn finish<F>(&mut self, packet: &mut Packet<F>, mut depth: u32) -> Option<Egress>
     where
         F: Frame,
         O: Output<F>,
@@ -241,7 +246,7 @@ impl<'a, O> Journey<'a, O> {
             let pending = packet.take_pending()?;
             depth += 1;
             match pending {
-                Pending::Output(output) => return Some(output),
+                Pending::Output(egress) => return Some(egress),
                 Pending::Recirculate {
                     table,
                     zone,

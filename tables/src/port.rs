@@ -2,6 +2,8 @@
 
 use hashbrown::HashMap;
 
+use crate::tunnel::Tunnels;
+
 /// A port's place in a snapshot's [`PortTable`]; lcores number their queues by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PortIndex(pub u16);
@@ -71,7 +73,7 @@ pub struct PortConfig {
     pub no: PortNo,
     /// Its unique name.
     pub name: String,
-    /// The largest L3 packet it sends, in bytes.
+    /// The largest L3 packet it sends, in bytes; of a tunnel the port that it rides on decides.
     pub mtu: u16,
     /// Which VLANs it carries, for NORMAL.
     pub vlan: VlanMode,
@@ -139,6 +141,7 @@ pub struct PortTable {
     /// Ports without a link, by index; few.
     down: Vec<PortIndex>,
     by_no: HashMap<PortNo, PortIndex, foldhash::fast::RandomState>,
+    tunnels: Tunnels,
 }
 
 impl PortTable {
@@ -156,6 +159,7 @@ impl PortTable {
             ports,
             down: Vec::new(),
             by_no,
+            tunnels: Tunnels::default(),
         }
     }
 
@@ -172,6 +176,29 @@ impl PortTable {
     /// Whether the port at `index` has a link. Only groups ask: a frame is handed to any port.
     pub fn is_up(&self, index: PortIndex) -> bool {
         !self.down.contains(&index)
+    }
+
+    /// The same, of which some are tunnels.
+    #[must_use]
+    pub fn with_tunnels(mut self, tunnels: Tunnels) -> Self {
+        self.tunnels = tunnels;
+        self
+    }
+
+    /// Which ports are tunnels.
+    #[inline]
+    pub const fn tunnels(&self) -> &Tunnels {
+        &self.tunnels
+    }
+
+    /// How many ports there are.
+    pub const fn len(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.ports.is_empty()
     }
 
     /// The port with this number.

@@ -22,5 +22,5 @@ mod weir;
 pub use case::{Case, CaseError, Packet, PortSpec, port_name};
 pub use expectation::{Expected, Side};
 pub use outcome::{Outcome, SentFrame};
-pub use ovs::{Ovs, OvsError};
+pub use ovs::{Ovs, OvsError, TunnelCase, TunnelOutcome};
 pub use weir::run_weir;

@@ -48,6 +48,7 @@ use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortIndex, PortNo, PortTable};
 use weir_tables::rule::{Rule, RuleId};
+use weir_tables::tunnel::NeighbourEntry;
 
 mod account;
 mod builder;
@@ -170,6 +171,13 @@ impl Twin {
                 Some(next) => cursor = next,
                 None => return flushed,
             }
+        }
+    }
+
+    fn neighbours(&mut self, now: Tick) -> Vec<NeighbourEntry> {
+        match self.lcore.answer(LcoreRequest::ShowNeighbours, now) {
+            LcoreAnswer::Neighbours(entries) => entries,
+            other => panic!("a question for next hops is answered with {other:?}"),
         }
     }
 
@@ -568,6 +576,31 @@ impl Switch {
             .collect();
         lines.sort();
         lines
+    }
+
+    /// The next hops of tunnels: `PORT IP MAC AGE`, sorted.
+    pub fn neighbours(&mut self) -> Vec<String> {
+        let entries = self.lcore.neighbours(self.now);
+        let mut lines: Vec<String> = entries
+            .iter()
+            .map(|entry| {
+                let port = self.ports.port(entry.over).no;
+                let mac = entry.mac.map_or_else(
+                    || "waiting".to_owned(),
+                    |mac| mac.map(|byte| format!("{byte:02x}")).join(":"),
+                );
+                let age = entry.age.map_or(0, |age| age.as_secs());
+                format!("{port} {} {mac} {age}", entry.ip)
+            })
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    /// Frames and bytes that a tunnel port received and sent.
+    pub fn tunnel_counts(&self, port: u32) -> [u64; 4] {
+        let index = usize::from(self.index(port).0);
+        account::carried(&self.lcore.counters.tunnels[index])
     }
 
     /// What the megaflow cache counted where there is no other.

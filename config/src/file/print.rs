@@ -1,9 +1,11 @@
 //! From what can run back to text.
 
 use toml::Spanned;
+use weir_tables::port::PortNo;
+use weir_tables::tunnel::{Remote, TunnelKey, TunnelKind};
 
 use super::raw;
-use super::{Config, Device, FailMode, FlowSource, Port, Vlans, timeouts};
+use super::{Config, Device, FailMode, FlowSource, Neighbour, Port, Vlans, timeouts};
 
 pub(super) fn to_toml(config: &Config) -> String {
     let eal = &config.eal;
@@ -20,6 +22,11 @@ pub(super) fn to_toml(config: &Config) -> String {
             .ports
             .iter()
             .map(|port| placeless(raw_port(port)))
+            .collect(),
+        neighbour: config
+            .neighbours
+            .iter()
+            .map(|neighbour| placeless(raw_neighbour(neighbour)))
             .collect(),
         bridge: Some(raw::Bridge {
             name: typed(config.bridge.name.clone()),
@@ -101,16 +108,51 @@ fn raw_port(port: &Port) -> raw::Port {
         Some(Device::Pci(address)) => (None, typed(address.clone())),
         Some(Device::Vdev(vdev)) => (typed(vdev.clone()), None),
     };
-    raw::Port {
+    let is_local = port.id == PortNo::LOCAL;
+    let port_without_tunnel = raw::Port {
         name: typed(port.name.clone()),
-        id: typed(port.id.0.into()),
+        id: (!is_local).then(|| placeless(port.id.0.into())),
+        local: is_local.then(|| placeless(true)),
         vdev,
         pci,
-        queues: typed(1),
-        mtu: typed(port.mtu.into()),
         tag,
         trunks,
         ..raw::Port::default()
+    };
+    match &port.tunnel {
+        None => raw::Port {
+            queues: typed(1),
+            mtu: typed(port.mtu.into()),
+            ..port_without_tunnel
+        },
+        Some(tunnel) => raw::Port {
+            kind: typed(tunnel.kind.name().to_owned()),
+            over: typed(tunnel.over.clone()),
+            local_ip: typed(tunnel.local.to_string()),
+            remote_ip: typed(match tunnel.remote {
+                Remote::Address(address) => address.to_string(),
+                Remote::Flow => "flow".to_owned(),
+            }),
+            key: match tunnel.key {
+                TunnelKey::Absent => None,
+                TunnelKey::Number(key) => typed(toml::Value::Integer(key.into())),
+                TunnelKey::Flow => typed(toml::Value::String("flow".to_owned())),
+            },
+            dst_port: match tunnel.kind {
+                TunnelKind::Gre => None,
+                TunnelKind::Geneve | TunnelKind::Vxlan => typed(tunnel.dst_port.into()),
+            },
+            ..port_without_tunnel
+        },
+    }
+}
+
+fn raw_neighbour(neighbour: &Neighbour) -> raw::Neighbour {
+    let mac = neighbour.mac.map(|byte| format!("{byte:02x}"));
+    raw::Neighbour {
+        port: typed(neighbour.port.clone()),
+        ip: typed(neighbour.ip.to_string()),
+        mac: typed(mac.join(":")),
     }
 }
 

@@ -56,14 +56,15 @@ pub(super) struct Port {
     pub(super) local_ip: Typed<String>,
     pub(super) remote_ip: Typed<String>,
     pub(super) key: Typed<toml::Value>,
+    pub(super) dst_port: Typed<i64>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Neighbour {
-    pub(super) port: Option<String>,
-    pub(super) ip: Option<String>,
-    pub(super) mac: Option<String>,
+    pub(super) port: Typed<String>,
+    pub(super) ip: Typed<String>,
+    pub(super) mac: Typed<String>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

@@ -1,4 +1,4 @@
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -6,8 +6,12 @@ use proptest::prelude::*;
 use weir_ct::{Settings, Timeouts};
 use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
 use weir_tables::port::PortNo;
+use weir_tables::tunnel::{Remote, TunnelKey, TunnelKind};
 
-use super::{Bridge, Config, Control, Device, Eal, FailMode, FlowSource, Port, Vlans, timeouts};
+use super::{
+    Bridge, Config, Control, Device, Eal, FailMode, FlowSource, Neighbour, Port, Tunnel, Vlans,
+    timeouts,
+};
 
 /// What is wrong with `text`, as the user reads it.
 fn complaint(text: &str) -> String {
@@ -54,8 +58,10 @@ fn defaults_are_those_of_the_documentation() {
             id: PortNo(2),
             device: Some(Device::Vdev("net_tap0".to_owned())),
             mtu: 1500,
+            tunnel: None,
             vlans: Vlans::All,
         }],
+        neighbours: vec![],
         bridge: Bridge {
             name: "br0".to_owned(),
             flows: vec![],
@@ -235,7 +241,7 @@ prop_compose! {
             Device::Vdev(format!("net_ring{number},x=y"))
         };
         let id = PortNo(u32::try_from(number).expect("small") + 1);
-        Port { name: format!("{stem}-{number}"), id, device: Some(device), mtu, vlans }
+        Port { name: format!("{stem}-{number}"), id, device: Some(device), mtu, tunnel: None, vlans }
     }
 }
 
@@ -266,10 +272,80 @@ prop_compose! {
     }
 }
 
+/// A tunnel over a port of `ports`; number `at`, which makes it another than the others.
+fn tunnel(at: u8) -> impl Strategy<Value = Tunnel> {
+    (
+        prop::sample::select(&TunnelKind::ALL[..]),
+        any::<bool>(),
+        any::<bool>(),
+        prop::option::of(prop::option::of(0_u32..0xff_ffff)),
+    )
+        .prop_map(move |(kind, is_v6, is_flow, key)| {
+            let [local, remote]: [IpAddr; 2] = match is_v6 {
+                false => [[192, 0, 2, at].into(), [198, 51, 100, at].into()],
+                true => [1, 2].map(|end| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, end, at.into()])),
+            };
+            Tunnel {
+                kind,
+                over: String::new(),
+                local,
+                remote: if is_flow {
+                    Remote::Flow
+                } else {
+                    Remote::Address(remote)
+                },
+                key: match key {
+                    None => TunnelKey::Absent,
+                    Some(None) => TunnelKey::Flow,
+                    Some(Some(key)) => TunnelKey::Number(key),
+                },
+                dst_port: kind.default_port().unwrap_or(0),
+            }
+        })
+}
+
+/// Devices, tunnels over the first of them, a host's port, and next hops.
+fn ports() -> impl Strategy<Value = (Vec<Port>, Vec<Neighbour>)> {
+    let devices = (1_usize..5).prop_flat_map(|n| (0..n).map(port).collect::<Vec<_>>());
+    let tunnels = (0_u8..4).prop_flat_map(|n| (1..=n).map(tunnel).collect::<Vec<_>>());
+    (devices, tunnels, any::<bool>(), any::<[u8; 5]>()).prop_map(
+        |(mut ports, tunnels, has_local, [b, c, d, e, f])| {
+            let below = ports[0].clone();
+            let mut neighbours = vec![];
+            for (id, mut tunnel) in (100..).zip(tunnels) {
+                tunnel.over.clone_from(&below.name);
+                neighbours.push(Neighbour {
+                    port: below.name.clone(),
+                    ip: tunnel.local,
+                    mac: [2, b, c, d, e, f],
+                });
+                ports.push(Port {
+                    name: format!("tun{id}"),
+                    id: PortNo(id),
+                    device: None,
+                    mtu: below.mtu.saturating_sub(tunnel.overhead()),
+                    tunnel: Some(tunnel),
+                    vlans: Vlans::All,
+                });
+            }
+            if has_local {
+                ports.push(Port {
+                    name: "host0".to_owned(),
+                    id: PortNo::LOCAL,
+                    device: Some(Device::Vdev("net_tap_local,iface=host0".to_owned())),
+                    tunnel: None,
+                    ..below
+                });
+            }
+            (ports, neighbours)
+        },
+    )
+}
+
 prop_compose! {
     fn config()(
         eal in eal(),
-        ports in (1_usize..5).prop_flat_map(|n| (0..n).map(port).collect::<Vec<_>>()),
+        (ports, neighbours) in ports(),
         bridge in name(),
         flows in prop::collection::vec(text(), 0..3),
         groups in prop::collection::vec(text(), 0..3),
@@ -289,6 +365,7 @@ prop_compose! {
         Config {
             eal,
             ports,
+            neighbours,
             bridge: Bridge { name: bridge, flows, groups, fail_mode },
             caches: CacheSettings {
                 trajectories: trajectories.map(|entries| TrajectorySettings { entries }),

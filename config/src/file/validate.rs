@@ -14,6 +14,7 @@ use super::{Bridge, Config, Control, DEFAULT_SOCKET, Eal, FailMode, FlowSource, 
 use crate::diagnostic::{Diagnostic, nearest};
 
 mod ports;
+mod tunnels;
 
 /// Longest path a Unix socket can have, in bytes (`sun_path` without its final NUL).
 const SOCKET_PATH_SIZE: usize = 107;
@@ -28,18 +29,17 @@ pub(super) struct Validator<'a> {
 
 impl Validator<'_> {
     pub(super) fn config(&self, raw: raw::File) -> Result<Config, Diagnostic> {
-        if let Some(neighbour) = raw.neighbour.first() {
-            return Err(self.not_yet(neighbour.span(), "[[neighbour]]"));
-        }
         if let Some(zone) = raw.zone.first() {
             return Err(self.not_yet(zone.span(), "[[zone]]"));
         }
         let eal = self.eal(raw.eal.unwrap_or_default())?;
         let mut without_device = Vec::new();
         let ports = self.ports(raw.port, &mut without_device)?;
+        let neighbours = self.neighbours(raw.neighbour, &ports)?;
         Ok(Config {
             eal,
             ports,
+            neighbours,
             bridge: self.bridge(raw.bridge.unwrap_or_default())?,
             caches: self.cache(raw.cache.unwrap_or_default())?,
             conntrack: self.conntrack(raw.conntrack.unwrap_or_default())?,

@@ -10,10 +10,13 @@ use weir_tables::datapath::{Datapath, PollStats};
 use weir_tables::drops::DropReason;
 use weir_tables::mac_table::MacEntry;
 use weir_tables::port::PortTable;
+use weir_tables::tunnel::{NeighbourEntry, Remote, TunnelKey};
 
 use crate::file::{Config, Device};
 use crate::metrics::CounterRow;
-use crate::show::{CacheRow, DropRow, FdbRow, LcoreRow, LinkState, MemoryRow, PortRow};
+use crate::show::{
+    CacheRow, DropRow, FdbRow, LcoreRow, LinkState, MemoryRow, NeighbourRow, PortRow,
+};
 
 /// Each reason with the sum over all lcores.
 pub(crate) fn drops(lcores: &[Arc<LcoreCounters>]) -> Vec<DropRow> {
@@ -114,6 +117,7 @@ pub(super) fn ports(config: &Config, datapath: &impl Datapath) -> Vec<PortRow> {
             speed_mbps: status.speed_mbps,
             mtu: port.mtu,
             device: match &port.device {
+                _ if port.tunnel.is_some() => tunnel_text(port),
                 Some(Device::Pci(address)) => address.clone(),
                 Some(Device::Vdev(arguments)) => arguments.clone(),
                 None => String::new(),
@@ -144,6 +148,47 @@ pub(super) fn macs(entries: &[MacEntry], ports: &PortTable) -> Vec<FdbRow> {
         })
         .collect();
     rows.sort_by(|left, right| (left.vlan, &left.mac).cmp(&(right.vlan, &right.mac)));
+    rows
+}
+
+/// A tunnel port as its device: `vxlan over uplink, 192.0.2.1 > flow, key flow`.
+fn tunnel_text(port: &crate::file::Port) -> String {
+    let Some(tunnel) = &port.tunnel else {
+        return String::new();
+    };
+    let remote = match tunnel.remote {
+        Remote::Address(address) => address.to_string(),
+        Remote::Flow => "flow".to_owned(),
+    };
+    let key = match tunnel.key {
+        TunnelKey::Absent => "none".to_owned(),
+        TunnelKey::Number(key) => key.to_string(),
+        TunnelKey::Flow => "flow".to_owned(),
+    };
+    let (over, local) = (&tunnel.over, tunnel.local);
+    format!("over {over}, {local} > {remote}, key {key}")
+}
+
+/// Next hops that were learned by some lcore, or are configured.
+pub(super) fn neighbours(learned: &[NeighbourEntry], ports: &PortTable) -> Vec<NeighbourRow> {
+    let configured = ports.tunnels().neighbours().map(|known| NeighbourEntry {
+        over: known.over,
+        ip: known.ip,
+        mac: Some(known.mac),
+        age: None,
+    });
+    let entries = configured.chain(learned.iter().copied());
+    let mut rows: Vec<_> = entries
+        .map(|entry| NeighbourRow {
+            port: ports.port(entry.over).name.clone(),
+            ip: entry.ip,
+            mac: entry.mac.as_ref().map(mac_text),
+            age_s: entry.age.map(|age| age.as_secs()),
+        })
+        .collect();
+    // Of what several lcores know the youngest counts.
+    rows.sort_by_key(|row| (row.port.clone(), row.ip, row.mac.is_none(), row.age_s));
+    rows.dedup_by(|next, row| (&next.port, next.ip) == (&row.port, row.ip));
     rows
 }
 

@@ -483,3 +483,54 @@ fn a_packet_out_does_what_it_says() {
         failure.message
     );
 }
+
+#[test]
+fn next_hops_are_those_that_are_configured_and_those_that_answered() {
+    let text = "[[port]]\nname = \"up\"\nid = 1\n\
+                [[port]]\nname = \"tun\"\nid = 9\nkind = \"gre\"\nover = \"up\"\n\
+                local_ip = \"192.0.2.1\"\nremote_ip = \"flow\"\n\
+                [[neighbour]]\nport = \"up\"\nip = \"192.0.2.9\"\nmac = \"02:00:00:00:00:09\"\n";
+    let config = Config::parse("t.toml", text).expect("it is valid");
+    let mut policy = Policy::load(&config, 1, HashSecret(1), Tick::ZERO).expect("no flows");
+    let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
+    let (sender, packet_ins) = packet_in::channel(PacketInSettings::default());
+    let lcore = Lcore::new(0, snapshot, &policy.conntrack, 1);
+    let datapath = OneLcore {
+        lcore: lcore.with_packet_ins(sender),
+        links: Vec::new(),
+        packet_ins,
+        sent: Vec::new(),
+        now: Tick::from_millis(1_000),
+    };
+    let mut management = Management::new(config, None, policy, datapath);
+    let flows = "in_port=1 actions=set_field:192.0.2.7->tun_dst,output:tun\n";
+    management.ask(add(flows)).expect("right flows");
+    management.inject(0, "udp 10.0.0.1:1 > 10.0.0.2:2");
+    let mut shown = || {
+        let frames = management.ask(Verb::NeighShow).expect("an answer");
+        let [Frame::Neighbours(rows)] = &frames[..] else {
+            panic!("not next hops: {frames:?}");
+        };
+        let row = |row: &crate::show::NeighbourRow| {
+            (
+                row.port.clone(),
+                row.ip.to_string(),
+                row.mac.clone(),
+                row.age_s,
+            )
+        };
+        let rows: Vec<_> = rows.iter().map(row).collect();
+        management.inject(
+            0,
+            "eth 02:00:00:00:00:07 > ff:ff:ff:ff:ff:ff arp reply 192.0.2.7 > 192.0.2.1",
+        );
+        rows
+    };
+    let row = |ip: &str, mac: Option<&str>, age| {
+        ("up".to_owned(), ip.to_owned(), mac.map(str::to_owned), age)
+    };
+    let configured = row("192.0.2.9", Some("02:00:00:00:00:09"), None);
+    assert_eq!(shown(), [row("192.0.2.7", None, None), configured.clone()]);
+    let answered = row("192.0.2.7", Some("02:00:00:00:00:07"), Some(0));
+    assert_eq!(shown(), [answered, configured]);
+}

@@ -68,19 +68,16 @@ pub fn run(replay: &Replay) -> Result<Summary, ReplayError> {
 
 fn open(input: &ReplayInput, ports: &[Port]) -> Result<Input<File>, ReplayError> {
     let ReplayInput { port, file } = input;
-    let by_name = ports.iter().find(|candidate| candidate.name == *port);
-    let by_number = || {
-        ports
-            .iter()
-            .find(|candidate| candidate.id.0.to_string() == *port)
-    };
+    // What comes out of a tunnel arrives in the packets of the port below.
+    let devices = || ports.iter().filter(|candidate| candidate.tunnel.is_none());
+    let by_name = devices().find(|candidate| candidate.name == *port);
+    let by_number = || devices().find(|candidate| candidate.id.to_string() == *port);
     let found = by_name
         .or_else(by_number)
         .ok_or_else(|| ReplayError::UnknownPort {
             port: port.clone(),
             file: file.display().to_string(),
-            known: ports
-                .iter()
+            known: devices()
                 .map(|port| format!("{} ({})", port.name, port.id))
                 .collect(),
         })?;

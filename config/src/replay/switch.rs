@@ -86,6 +86,7 @@ impl OfflineSwitch {
                 }
                 LcoreAnswer::Flushed { .. }
                 | LcoreAnswer::Macs(_)
+                | LcoreAnswer::Neighbours(_)
                 | LcoreAnswer::Configured(_)
                 | LcoreAnswer::PacketSent(_) => {
                     unreachable!("an lcore answers what it was asked")

@@ -523,3 +523,72 @@ proptest! {
         prop_assert!(fed.sent + dropped >= fed.received);
     }
 }
+
+/// The replay of a switch whose port `up` carries a tunnel; returns what left, by port.
+fn replay_tunnel(
+    directory: &Path,
+    into: &str,
+    packets: &[(u64, Vec<u8>)],
+) -> Vec<(String, Vec<String>)> {
+    let at = |name: &str| directory.join(name);
+    let config = "[[port]]\nname = \"up\"\nid = 1\n[[port]]\nname = \"vm\"\nid = 2\n\
+                  [[port]]\nname = \"tun\"\nid = 9\nkind = \"vxlan\"\nover = \"up\"\n\
+                  local_ip = \"192.0.2.1\"\nremote_ip = \"192.0.2.7\"\nkey = 5\n\
+                  [bridge]\nflows = [\"t.flows\"]\n";
+    std::fs::write(at("config.toml"), config).expect("written");
+    let flows = "in_port=2 actions=output:tun\nin_port=tun actions=output:2\n";
+    std::fs::write(at("t.flows"), flows).expect("written");
+    let packets: Vec<_> = packets
+        .iter()
+        .map(|(time, frame)| (*time, &frame[..]))
+        .collect();
+    std::fs::write(at("in.pcap"), pcap(&packets)).expect("written");
+    let input = ReplayInput {
+        port: into.to_owned(),
+        file: at("in.pcap"),
+    };
+    let ran = run(&Replay {
+        config: at("config.toml"),
+        inputs: vec![input],
+        out: at("out"),
+        seed: 1,
+    });
+    ran.expect("it runs");
+    let describe = |bytes: &[u8]| -> Vec<String> {
+        let packets = read(bytes).expect("a capture");
+        packets
+            .iter()
+            .map(|packet| text::describe(&packet.frame))
+            .collect()
+    };
+    outputs(directory)
+        .into_iter()
+        .filter_map(|(name, bytes)| {
+            let port = name.strip_suffix(".pcap")?.to_owned();
+            Some((port, describe(&bytes)))
+        })
+        .collect()
+}
+
+#[test]
+fn tunnels_work_without_devices() {
+    let inner = "udp 10.0.0.1:1 > 10.0.0.2:2";
+    let header = [8, 0, 0, 0, 0, 0, 5, 0];
+    let hex: String = [&header, text::frame(inner).bytes()]
+        .concat()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let outer = format!("udp 192.0.2.7:5 > 192.0.2.1:4789 data={hex}");
+    let directory = tempfile::tempdir().expect("a directory");
+    let arrives = vec![(SECOND, text::frame(&outer).bytes().to_vec())];
+    let left = replay_tunnel(directory.path(), "up", &arrives);
+    assert_eq!(left, [("vm".to_owned(), vec![inner.to_owned()])]);
+
+    // Nobody answers in a capture of one side: the switch asks.
+    let directory = tempfile::tempdir().expect("a directory");
+    let sent = vec![(SECOND, text::frame(inner).bytes().to_vec())];
+    let left = replay_tunnel(directory.path(), "vm", &sent);
+    let ask = "eth 02:77:65:69:00:00 > ff:ff:ff:ff:ff:ff arp request 192.0.2.1 > 192.0.2.7";
+    assert_eq!(left, [("up".to_owned(), vec![ask.to_owned()])]);
+}

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+use weir_tables::port::PortNo;
+
 use super::Milliseconds;
 
 /// The switch, as `show` prints it.
@@ -102,6 +104,7 @@ pub fn write_switch(out: &mut dyn Write, switch: &SwitchRow) -> io::Result<()> {
             LinkState::Down => "LINK_DOWN",
             LinkState::Up => "LIVE",
         };
+        let id = PortNo(*id);
         writeln!(out, " {id}({name}): addr:{mac}")?;
         writeln!(out, "     config:     0")?;
         writeln!(out, "     state:      {state}")?;
@@ -139,7 +142,11 @@ pub fn write_ports(out: &mut dyn Write, ports: &[PortRow]) -> io::Result<()> {
         writeln!(
             out,
             "  port {:>2}: rx pkts={}, bytes={}, drop={}, errs={}, frame=?, over=?, crc=?",
-            port.id, port.rx_packets, port.rx_bytes, port.rx_dropped, port.rx_errors
+            PortNo(port.id).to_string(),
+            port.rx_packets,
+            port.rx_bytes,
+            port.rx_dropped,
+            port.rx_errors
         )?;
         writeln!(
             out,

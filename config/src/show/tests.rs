@@ -11,8 +11,8 @@ use weir_tables::rule::{Rule, RuleId};
 use super::events::packet_text;
 use super::{
     CacheRow, DropRow, FDB_HEADER, FdbRow, FlowRow, LcoreRow, LinkState, MemoryRow, Milliseconds,
-    PortRow, ReloadReport, Statistics, SwitchRow, write_drops, write_fdb, write_lcores,
-    write_ports, write_reload, write_switch,
+    NEIGHBOUR_HEADER, NeighbourRow, PortRow, ReloadReport, Statistics, SwitchRow, write_drops,
+    write_fdb, write_lcores, write_neighbours, write_ports, write_reload, write_switch,
 };
 use crate::text::tests::generate::added_flows;
 use crate::text::{Options, flow_text, parse_flow, parse_flow_file};
@@ -134,6 +134,33 @@ fn learned_addresses_line_up_with_their_heading() {
     assert_eq!(
         format!("{FDB_HEADER}\n{}", text(|out| write_fdb(out, &[row]))),
         " Port  VLAN  MAC                Age\n    2    10  02:00:00:00:00:0a    7\n"
+    );
+}
+
+#[test]
+fn next_hops_line_up_with_their_heading() {
+    let row = |ip: &str, mac: Option<&str>, age_s| NeighbourRow {
+        port: "uplink".to_owned(),
+        ip: ip.parse().expect("an address"),
+        mac: mac.map(str::to_owned),
+        age_s,
+    };
+    let rows = [
+        row("192.0.2.7", Some("02:00:00:00:00:07"), Some(7)),
+        row("192.0.2.8", Some("02:00:00:00:00:08"), None),
+        row("2001:db8::9", None, None),
+    ];
+    assert_eq!(
+        format!(
+            "{NEIGHBOUR_HEADER}\n{}",
+            text(|out| write_neighbours(out, &rows))
+        ),
+        "\
+IP                                            MAC                 Port             Age
+192.0.2.7                                     02:00:00:00:00:07   uplink           7
+192.0.2.8                                     02:00:00:00:00:08   uplink           static
+2001:db8::9                                   asked for           uplink           -
+"
     );
 }
 

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{Layout, VerbError};
 use crate::control::{ClientError, Frame};
 use crate::show::{
-    Statistics, write_drops, write_events, write_fdb, write_lcores, write_ports, write_reload,
-    write_switch,
+    Statistics, write_drops, write_events, write_fdb, write_lcores, write_neighbours, write_ports,
+    write_reload, write_switch,
 };
 
 /// Prints `replies` as `layout` says.
@@ -68,6 +68,7 @@ fn text(frame: &Frame, statistics: Statistics, out: &mut dyn Write) -> io::Resul
             .try_for_each(|row| writeln!(out, " {}", row.line())),
         Frame::Lcores(rows) => write_lcores(out, rows),
         Frame::Lines(lines) => lines.iter().try_for_each(|line| writeln!(out, "{line}")),
+        Frame::Neighbours(rows) => write_neighbours(out, rows),
         Frame::Ports(rows) => write_ports(out, rows),
         Frame::Reloaded(report) => write_reload(out, report),
         Frame::Switch(row) => write_switch(out, row),
@@ -90,6 +91,7 @@ fn object(frame: &Frame, out: &mut dyn Write) -> io::Result<()> {
         | Frame::GroupStats(_)
         | Frame::Lcores(_)
         | Frame::Lines(_)
+        | Frame::Neighbours(_)
         | Frame::Ports(_)
         | Frame::Sample(_)
         | Frame::Done
@@ -125,6 +127,7 @@ fn json_rows(frame: &Frame, count: &mut usize, out: &mut dyn Write) -> io::Resul
         Frame::Groups(rows) => each(rows, count, out),
         Frame::GroupStats(rows) => each(rows, count, out),
         Frame::Lcores(rows) => each(rows, count, out),
+        Frame::Neighbours(rows) => each(rows, count, out),
         Frame::Ports(rows) => each(rows, count, out),
         Frame::Events(_)
         | Frame::Lines(_)

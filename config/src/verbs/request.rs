@@ -157,6 +157,14 @@ impl Call {
                 };
                 (args.switch, args.bridge, Verb::FdbShow, layout)
             }
+            Command::NeighShow(args) => {
+                let layout = if args.output.json {
+                    Layout::JsonRows
+                } else {
+                    text(crate::show::NEIGHBOUR_HEADER)
+                };
+                (args.switch, args.bridge, Verb::NeighShow, layout)
+            }
             Command::FlushConntrack(args) => {
                 let verb = Verb::FlushConntrack { filter: args.words };
                 (args.switch, None, verb, Layout::Silent)

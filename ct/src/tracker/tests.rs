@@ -523,6 +523,10 @@ impl Frame for Vouched {
         self.frame.truncate(size);
     }
 
+    fn gather_head(&mut self, bytes: u16) -> bool {
+        self.frame.gather_head(bytes)
+    }
+
     fn duplicate(&self) -> Option<Self> {
         self.frame.duplicate().map(|frame| Self { frame, ..*self })
     }

@@ -31,3 +31,31 @@ fn segments_are_cut_in_turn() {
     assert_eq!(SegmentedFrame::new(&bytes, 3, &[0]).tail().count(), 1);
     assert_eq!(SegmentedFrame::new(&bytes, 30, &[]).head(), bytes);
 }
+
+#[test]
+fn a_frame_is_cut_to_what_lies_in_its_head() {
+    let bytes: Vec<u8> = (0..10).collect();
+    let mut linear = VecFrame::new(&bytes);
+    linear.truncate(11);
+    assert_eq!(linear.bytes(), bytes);
+    linear.truncate(4);
+    assert_eq!(linear.bytes(), &bytes[..4]);
+    let mut pieces = SegmentedFrame::new(&bytes, 6, &[2]);
+    pieces.truncate(10);
+    assert_eq!(pieces.to_vec(), bytes);
+    pieces.truncate(6);
+    assert_eq!(
+        (pieces.to_vec(), pieces.tail().count()),
+        (bytes[..6].to_vec(), 0)
+    );
+}
+
+#[test]
+fn a_head_is_filled_from_behind() {
+    let bytes: Vec<u8> = (0..10).collect();
+    let mut frame = SegmentedFrame::new(&bytes, 1, &[2, 0, 3]);
+    assert!(frame.gather_head(4));
+    assert_eq!((frame.head(), frame.to_vec()), (&bytes[..4], bytes.clone()));
+    assert!(frame.gather_head(99));
+    assert_eq!((frame.head(), frame.tail().count()), (&bytes[..], 0));
+}

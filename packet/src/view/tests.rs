@@ -142,3 +142,94 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_vxlan_header_is_what_it_says_or_none() {
+    let header = Vxlan::header(0xff12_3456);
+    assert_eq!(header, [8, 0, 0, 0, 0x12, 0x34, 0x56, 0]);
+    let bytes = [&header[..], &[9]].concat();
+    let (vxlan, rest) = Vxlan::split(&bytes).unwrap();
+    assert_eq!((vxlan.vni(), rest), (0x12_3456, &[9][..]));
+    assert!(Vxlan::split(&bytes[..7]).is_err());
+    for (at, value) in [(0, 0), (0, 0x0c), (1, 1), (3, 1), (7, 1)] {
+        let mut wrong = header;
+        wrong[at] = value;
+        assert!(Vxlan::split(&wrong).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn geneve_options_end_where_the_header_says() {
+    let option = [0x01, 0x02, 0x83, 1, 1, 2, 3, 4];
+    let header = Geneve::header(0x12_3456, 12, true, true);
+    let bytes = [&header[..], &option, &[0, 1, 2, 0], &[9]].concat();
+    let (geneve, rest) = Geneve::split(&bytes).unwrap();
+    assert_eq!((geneve.vni(), rest), (0x12_3456, &[9][..]));
+    assert_eq!(geneve.protocol(), crate::ether_type::TEB);
+    assert!(geneve.is_oam() && geneve.has_critical());
+    let options: Vec<_> = geneve.options().collect();
+    let first = GeneveOption {
+        class: 0x0102,
+        option_type: 0x83,
+        data: &[1, 2, 3, 4],
+    };
+    assert!(options[0] == first && first.is_critical());
+    let second = GeneveOption {
+        class: 1,
+        option_type: 2,
+        data: &[],
+    };
+    assert!(options[1..] == [second] && !second.is_critical());
+    // Cut off, another version, an option that is longer than the header says.
+    assert!(Geneve::split(&bytes[..19]).is_err());
+    for (at, value) in [(0, 0x43), (11, 3)] {
+        let mut wrong = bytes.clone();
+        wrong[at] = value;
+        assert!(Geneve::split(&wrong).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn gre_has_the_fields_that_its_flags_announce() {
+    let all = [
+        0xb0, 0, 0x65, 0x58, 0xaa, 0xbb, 0, 0, 0, 0, 0, 7, 0, 0, 0, 9, 1,
+    ];
+    let (gre, rest) = Gre::split(&all).unwrap();
+    assert_eq!((gre.size(), rest), (16, &[1][..]));
+    assert_eq!((gre.key(), gre.sequence()), (Some(7), Some(9)));
+    assert!(gre.has_checksum());
+    assert!(Gre::split(&all[..15]).is_err());
+    let key = [&Gre::header(0x0800, true)[..], &[0, 0, 1, 0]].concat();
+    let (gre, rest) = Gre::split(&key).unwrap();
+    assert_eq!(
+        (gre.protocol(), gre.key(), gre.sequence()),
+        (0x0800, Some(256), None)
+    );
+    assert!(rest.is_empty() && !gre.has_checksum());
+    let plain = Gre::header(0x6558, false);
+    let (gre, _) = Gre::split(&plain).unwrap();
+    assert_eq!((gre.key(), gre.sequence(), gre.size()), (None, None, 4));
+    for flags in [[0x40, 0], [0x08, 0], [0, 1]] {
+        assert!(Gre::split(&[flags[0], flags[1], 0x65, 0x58]).is_err());
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_are_too_odd_for_a_tunnel(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        if let Ok((vxlan, rest)) = Vxlan::split(&bytes) {
+            prop_assert_eq!(&Vxlan::header(vxlan.vni())[..], &bytes[..bytes.len() - rest.len()]);
+        }
+        if let Ok((geneve, rest)) = Geneve::split(&bytes) {
+            let sizes = geneve.options().map(|option| GeneveOption::HEADER_SIZE + option.data.len());
+            prop_assert_eq!(sizes.sum::<usize>(), geneve.raw_options().len());
+            prop_assert_eq!(Geneve::SIZE + geneve.raw_options().len() + rest.len(), bytes.len());
+        }
+        if let Ok((gre, rest)) = Gre::split(&bytes) {
+            prop_assert_eq!(gre.size() + rest.len(), bytes.len());
+            let fields = [gre.has_checksum(), gre.key().is_some(), gre.sequence().is_some()];
+            let count = fields.into_iter().filter(|there| *there).count();
+            prop_assert_eq!(gre.size(), 4 + 4 * count);
+        }
+    }
+}

@@ -172,6 +172,7 @@ impl Forwarder {
                 LcoreAnswer::Flushed { next, .. } => next,
                 LcoreAnswer::Connections { .. }
                 | LcoreAnswer::Macs(_)
+                | LcoreAnswer::Neighbours(_)
                 | LcoreAnswer::Configured(_)
                 | LcoreAnswer::PacketSent(_) => None,
             };

@@ -21,7 +21,7 @@
 
 use weir_ct::{Recall, Tracker};
 use weir_packet::hint::{prefetch_element, prefetch_read};
-use weir_packet::{Frame, Layout};
+use weir_packet::{Frame, Layout, Tick};
 
 use super::CacheStats;
 use crate::changes::Known;
@@ -31,6 +31,7 @@ use crate::mac_table::MacPlace;
 use crate::pipeline::Output;
 use crate::port::PortIndex;
 use crate::snapshot::Snapshot;
+use crate::tunnel::Neighbours;
 
 mod apply;
 mod entry;
@@ -89,6 +90,8 @@ pub(crate) struct Trajectories {
     foresight: u8,
     /// Chooses among places.
     draw: u32,
+    /// Where [`Self::forget_tunnels`] goes on.
+    forgetting: usize,
 }
 
 /// What a packet needs of the entry that it was admitted to.
@@ -101,6 +104,8 @@ pub(crate) struct Admitted {
     pub(crate) first: Recall,
     /// Whether it names MAC addresses.
     pub(crate) meets_macs: bool,
+    /// Whether it leaves through a tunnel.
+    pub(crate) is_wrapped: bool,
 }
 
 /// Which set a key belongs to, and how it is marked there.
@@ -140,6 +145,7 @@ impl Trajectories {
             spare: None,
             foresight: 0,
             draw: secret.0 as u32 | 1,
+            forgetting: 0,
         }
     }
 
@@ -330,9 +336,40 @@ impl Trajectories {
             connections: entry.connections(),
             first: entry.first(),
             meets_macs: entry.state & (Entry::MAC_SOURCE | Entry::MAC_DESTINATION) != 0,
+            is_wrapped: program.is_wrapped,
         };
         let current = entry.generation() >= program.clean_since;
         (current || self.catch_up(id, key, snapshot)).then_some(admitted)
+    }
+
+    /// Whether every next hop of a program's tunnels is what it was.
+    pub(crate) fn next_hops_stand(
+        &self,
+        program: ProgramId,
+        neighbours: &Neighbours,
+        now: Tick,
+    ) -> bool {
+        let outers = &self.programs.get(program).plan.outers;
+        let mut hops = outers.iter().map(|outer| outer.next_hop);
+        hops.all(|hop| neighbours.stands(hop, now))
+    }
+
+    /// Forgets entries that name a tunnel's other end, looking at no more than `budget`. Returns
+    /// whether there is none left.
+    pub(crate) fn forget_tunnels(&mut self, budget: usize) -> bool {
+        let end = self
+            .forgetting
+            .saturating_add(budget)
+            .min(self.entries.len());
+        for entry in &mut self.entries[self.forgetting..end] {
+            if entry.state != 0 && key::names_tunnel(&entry.words) {
+                self.programs.release(entry.program);
+                *entry = Entry::EMPTY;
+            }
+        }
+        let is_done = end == self.entries.len();
+        self.forgetting = if is_done { 0 } else { end };
+        is_done
     }
 
     /// Counts a frame and does what the program of the entry says. Everything was checked.
@@ -355,7 +392,12 @@ impl Trajectories {
         }
         let program = self.programs.count(program, 1, frame.len());
         let rest = &self.behind[id.0 as usize].rest;
-        apply::run(&program.ops, rest, frame, *layout, out, counters);
+        let outers = if program.is_wrapped {
+            &program.plan.outers[..]
+        } else {
+            &[]
+        };
+        apply::run(&program.ops, outers, rest, frame, *layout, out, counters);
     }
 
     /// Holds the entry against the changes since it was made or checked last.

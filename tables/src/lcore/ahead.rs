@@ -20,6 +20,7 @@ use crate::extract::PacketWords;
 use crate::field::Field;
 use crate::key::FlowKey;
 use crate::port::{PortIndex, PortNo};
+use crate::tunnel::Meta;
 
 /// What is known of a packet that goes the long way.
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +43,16 @@ impl Ahead {
 
     /// Reads a packet, and asks for what will be read first.
     #[inline]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "it is what is known of one packet"
+    )]
     pub(super) fn read<F: Frame>(
         &mut self,
         frame: &F,
         layout: &Layout,
         in_port: PortIndex,
+        tunnel: Option<&Meta>,
         scratch: &mut Scratch,
         tracker: &Tracker,
         megaflows: Option<&Megaflows>,
@@ -54,6 +60,9 @@ impl Ahead {
         self.wire = PacketWords::read(frame.head(), layout);
         self.hash = PassHash::NONE;
         if let Some(megaflows) = megaflows {
+            if let Some(tunnel) = tunnel {
+                tunnel.write_to(&mut scratch.0);
+            }
             self.wire.copy_to(&mut scratch.0);
             self.hash = megaflows.look_ahead(in_port, &scratch.0);
         }
@@ -88,5 +97,6 @@ impl Scratch {
     /// For packets from this port.
     pub(super) fn begin(&mut self, in_port: PortNo) {
         self.0.set_field(Field::IN_PORT_OXM, u128::from(in_port.0));
+        self.0.clear_tunnel();
     }
 }

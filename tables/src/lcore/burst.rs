@@ -28,6 +28,7 @@ use crate::drops::DropReason;
 use crate::packet_out::PacketOut;
 use crate::pipeline::{Journey, Output};
 use crate::port::PortIndex;
+use crate::tunnel::Meta;
 
 /// Frames that go through the stages together.
 pub(super) const BURST: usize = 32;
@@ -71,6 +72,17 @@ impl Default for Stage {
 }
 
 impl Stage {
+    /// Adds what is known of the tunnel that the packet came through, if it did, to its key. Returns
+    /// false if nothing stands for that: the packet has no key then.
+    #[inline(always)]
+    fn come_through(&mut self, tunnel: Option<&Meta>) -> bool {
+        let Some(tunnel) = tunnel else {
+            return true;
+        };
+        self.key.set_tunnel(tunnel.number);
+        tunnel.number != 0
+    }
+
     /// Parses a packet that is not a plain one; returns whether it has a key.
     #[cold]
     fn look_closer(
@@ -175,6 +187,25 @@ impl Lcore {
         if burst.is_empty() {
             return;
         }
+        if self.snapshot.ports.tunnels().ride_on(in_port) {
+            self.underlay(in_port, burst, now, out);
+        } else {
+            self.frames(in_port, burst, now, out);
+        }
+    }
+
+    /// The same of frames as the tables see them.
+    #[inline]
+    pub(super) fn frames<F, O>(
+        &mut self,
+        in_port: PortIndex,
+        burst: &mut [Option<F>],
+        now: Tick,
+        out: &mut O,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
         if self.trajectories.is_some() {
             self.remembered(in_port, burst, now, out);
         } else {
@@ -203,7 +234,7 @@ impl Lcore {
             let Some(frame) = slot.take() else { continue };
             match stage.layout() {
                 Ok(layout) => {
-                    self.journey(in_port, frame, layout, Some(at), false, now, out);
+                    self.journey(in_port, at, frame, layout, Some(at), false, now, out);
                 }
                 Err(_) => self.runt(Malformed::Runt),
             }
@@ -215,11 +246,13 @@ impl Lcore {
     #[inline]
     fn look_ahead<F: Frame>(&mut self, in_port: PortIndex, burst: &[Option<F>], stages: &[Stage]) {
         self.scratch.begin(self.snapshot.ports.port(in_port).no);
-        for ((frame, stage), ahead) in burst.iter().zip(stages).zip(&mut self.aheads) {
+        let all = burst.iter().zip(stages).zip(&mut self.aheads);
+        for (at, ((frame, stage), ahead)) in all.enumerate() {
             if let (Some(frame), EntryId::NONE, Ok(layout)) = (frame, stage.entry, stage.layout()) {
                 let (tracker, megaflows) = (&self.tracker, self.megaflows.as_ref());
                 let scratch = &mut self.scratch;
-                ahead.read(frame, &layout, in_port, scratch, tracker, megaflows);
+                let tunnel = self.ingress.of(at);
+                ahead.read(frame, &layout, in_port, tunnel, scratch, tracker, megaflows);
             }
         }
         let mut new = 0;
@@ -295,7 +328,7 @@ impl Lcore {
             let likely = ahead.map_or(Likely::Unknown, |at| self.aheads[at].likely);
             let traced = missed && self.is_worth_a_trace(likely);
             let strangers = self.tracker.strangers();
-            let noted = self.journey(in_port, frame, *layout, ahead, traced, now, out);
+            let noted = self.journey(in_port, at, frame, *layout, ahead, traced, now, out);
             if let Some(trajectories) = &mut self.trajectories {
                 trajectories.learn(likely, self.tracker.strangers() != strangers);
                 if noted {
@@ -326,7 +359,7 @@ impl Lcore {
         };
         let interest = self.snapshot.interest;
         let (mut packets, mut bytes) = (0, 0);
-        for (frame, stage) in burst.iter().zip(stages.iter_mut()) {
+        for (at, (frame, stage)) in burst.iter().zip(stages.iter_mut()).enumerate() {
             let Some(frame) = frame else {
                 stage.leave_empty();
                 continue;
@@ -337,8 +370,13 @@ impl Lcore {
             let mut layout = Layout::default();
             if Key::read_plain(head, len, in_port, interest, &mut layout, &mut stage.key) {
                 stage.plain_end = layout.l3_end;
-                stage.hashed = trajectories.hash_plain(&stage.key);
-            } else if stage.look_closer(head, len, in_port, interest) {
+                stage.hashed = match stage.come_through(self.ingress.of(at)) {
+                    true => trajectories.hash_plain(&stage.key),
+                    false => Hashed::NONE,
+                };
+            } else if stage.look_closer(head, len, in_port, interest)
+                && stage.come_through(self.ingress.of(at))
+            {
                 stage.hashed = trajectories.hash(&stage.key);
             }
         }
@@ -464,7 +502,11 @@ impl Lcore {
             connections,
             first,
             meets_macs,
+            is_wrapped,
         } = admitted;
+        if is_wrapped && !trajectories.next_hops_stand(program, &self.neighbours, now) {
+            return Err(Refused(frame));
+        }
         // Most packets meet one connection, and no address.
         if connections > 0 {
             let Some(part) = part(&frame, layout) else {
@@ -505,14 +547,15 @@ impl Lcore {
         Ok(())
     }
 
-    /// One packet by way of the tables or of the megaflow cache. Returns whether it was written
-    /// down, which it is only if `traced`.
+    /// One packet, frame number `at` of its burst, by way of the tables or of the megaflow cache.
+    /// Returns whether it was written down, which it is only if `traced`.
     ///
     /// `ahead`: where it is said what was read of the frame before, if anything was.
     #[expect(clippy::too_many_arguments, reason = "all of them are of the packet")]
     fn journey<F, O>(
         &mut self,
         in_port: PortIndex,
+        at: usize,
         frame: F,
         layout: Layout,
         ahead: Option<usize>,
@@ -540,6 +583,7 @@ impl Lcore {
             &self.counters,
             &mut self.tracker,
             &mut self.macs,
+            &mut self.neighbours,
             self.megaflows.as_mut(),
             traced.then_some(&mut self.trace),
             &mut self.records,
@@ -547,6 +591,7 @@ impl Lcore {
             self.packet_ins.as_mut(),
             out,
             in_port,
+            self.ingress.of(at),
             now,
         )
         .run(frame, layout, ahead.map(|at| &self.aheads[at]));
@@ -574,6 +619,7 @@ impl Lcore {
             &self.counters,
             &mut self.tracker,
             &mut self.macs,
+            &mut self.neighbours,
             None,
             None,
             &mut self.records,
@@ -581,6 +627,7 @@ impl Lcore {
             self.packet_ins.as_mut(),
             out,
             in_port,
+            None,
             now,
         )
         .packet_out(frame, layout, order.in_port, &order.metadata, &order.rule);
@@ -617,6 +664,7 @@ impl Lcore {
         trajectories.count(frames as u64, 0);
         if other < burst.len() {
             // Behind a frame that goes the long way, all do, to stay in order.
+            self.ingress.skip(other);
             self.walked(in_port, &mut burst[other..], now, out);
         }
     }

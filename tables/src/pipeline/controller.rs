@@ -92,15 +92,15 @@ impl<'a, O> Journey<'a, O> {
         F: Frame,
         O: Output<F>,
     {
-        let mut packet = Packet::new(frame, layout, in_port, None);
+        let mut packet = Packet::new(frame, layout, in_port, None, None);
         packet.set_metadata(metadata);
         let all = 0..rule.program.applied;
         if self.run_ops(&mut packet, rule, all, TableId(0), 0) != Flow::Lost {
             self.run_set(&mut packet, TableId(0), 0);
         }
         self.forget_carried();
-        if let Some(output) = self.finish(&mut packet, 0) {
-            self.transmit(packet.frame, &packet.layout, output);
+        if let Some(egress) = self.finish(&mut packet, 0) {
+            self.transmit(packet.frame, &packet.layout, &egress);
         }
         self.counters.lookups.add(u64::from(self.lookups));
     }

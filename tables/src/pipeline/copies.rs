@@ -101,8 +101,8 @@ impl<'a, O> Journey<'a, O> {
         F: Frame,
         O: Output<F>,
     {
-        if let Some(output) = self.finish(&mut copy, depth) {
-            self.transmit(copy.frame, &copy.layout, output);
+        if let Some(egress) = self.finish(&mut copy, depth) {
+            self.transmit(copy.frame, &copy.layout, &egress);
         }
         self.rejoin(aside);
     }

@@ -92,6 +92,12 @@ impl FlowKey {
         }
     }
 
+    /// Makes the packet one that came through no tunnel.
+    pub(crate) fn clear_tunnel(&mut self) {
+        let words = self.words_mut();
+        words[usize::from(word::TUN_ID)..usize::from(word::CT_STATE)].fill(0);
+    }
+
     /// Makes the packet untracked.
     #[inline]
     pub(crate) fn clear_ct(&mut self) {

@@ -3,7 +3,7 @@
 use weir_packet::Frame;
 
 use super::vlan::TPID_8021Q;
-use super::{Journey, LastOutput, Output, Packet, UNCUT};
+use super::{Journey, Output, Packet, UNCUT};
 use crate::drops::DropReason;
 use crate::extract::VLAN_PRESENT;
 use crate::field::Field;
@@ -107,12 +107,8 @@ impl<O> Journey<'_, O> {
         };
         match changed {
             Ok(()) => {
-                let output = LastOutput {
-                    port,
-                    changes: copy.changes,
-                    max_len: UNCUT,
-                };
-                self.transmit(copy.frame, &copy.layout, output);
+                let egress = self.egress(&copy, port, UNCUT);
+                self.transmit(copy.frame, &copy.layout, &egress);
             }
             Err(reason) => self.drop(reason),
         }

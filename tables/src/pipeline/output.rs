@@ -3,7 +3,8 @@
 use weir_packet::{Frame, Layout};
 
 use super::carried::Begin;
-use super::{Journey, LastOutput, Output, Packet, Pending, UNCUT};
+use super::tunnel::Egress;
+use super::{Journey, Output, Packet, Pending, UNCUT};
 use crate::drops::DropReason;
 use crate::port::{PortIndex, PortNo};
 
@@ -89,7 +90,7 @@ impl<O> Journey<'_, O> {
         O: Output<F>,
     {
         if self.settle(packet, depth) {
-            packet.output_later(port, max_len);
+            packet.output_later(self.egress(packet, port, max_len));
         }
     }
 
@@ -153,8 +154,8 @@ impl<O> Journey<'_, O> {
     {
         match packet.take_pending() {
             None => {}
-            Some(Pending::Output(output)) => match packet.frame.duplicate() {
-                Some(frame) => self.transmit(frame, &packet.layout, output),
+            Some(Pending::Output(egress)) => match packet.frame.duplicate() {
+                Some(frame) => self.transmit(frame, &packet.layout, &egress),
                 None => self.drop(DropReason::NoBuffer),
             },
             Some(Pending::Recirculate {
@@ -167,8 +168,8 @@ impl<O> Journey<'_, O> {
                     let Some(aside) = self.set_aside(begin) else {
                         return self.drop(DropReason::StackLimit);
                     };
-                    if let Some(output) = self.passes(&mut fork, table, depth + 1) {
-                        self.transmit(fork.frame, &fork.layout, output);
+                    if let Some(egress) = self.passes(&mut fork, table, depth + 1) {
+                        self.transmit(fork.frame, &fork.layout, &egress);
                     }
                     self.rejoin(aside);
                 }
@@ -180,8 +181,8 @@ impl<O> Journey<'_, O> {
                         return self.drop(DropReason::StackLimit);
                     };
                     self.bucket(&mut fork, bucket, depth + 1);
-                    if let Some(output) = self.finish(&mut fork, depth + 1) {
-                        self.transmit(fork.frame, &fork.layout, output);
+                    if let Some(egress) = self.finish(&mut fork, depth + 1) {
+                        self.transmit(fork.frame, &fork.layout, &egress);
                     }
                     self.rejoin(aside);
                 }
@@ -191,16 +192,20 @@ impl<O> Journey<'_, O> {
     }
 
     /// Hands the frame out.
-    pub(super) fn transmit<F>(&mut self, mut frame: F, layout: &Layout, output: LastOutput)
+    pub(super) fn transmit<F>(&mut self, mut frame: F, layout: &Layout, egress: &Egress)
     where
         F: Frame,
         O: Output<F>,
     {
-        let LastOutput {
+        let Egress {
             port,
             changes,
             max_len,
-        } = output;
+            ..
+        } = *egress;
+        if let Some(config) = self.snapshot.ports.tunnels().of(port) {
+            return self.encapsulate(frame, layout, egress, config);
+        }
         let l2_bytes = 14 + 4 * usize::from(layout.vlan_tags);
         let mtu = self.snapshot.ports.port(port).mtu;
         let cut = max_len as usize;

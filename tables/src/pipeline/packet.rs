@@ -12,13 +12,15 @@
 use weir_ct::{Outcome, Reading, Seen};
 use weir_packet::{Fragment, Frame, Layout};
 
+use super::tunnel::Egress;
 use crate::action::TableId;
 use crate::cache::Changes;
 use crate::extract::PacketWords;
 use crate::field::Field;
 use crate::key::{FlowKey, word};
 use crate::lcore::Ahead;
-use crate::port::{PortIndex, PortNo};
+use crate::port::PortNo;
+use crate::tunnel::Meta;
 
 /// A frame on its way.
 pub(super) struct Packet<F> {
@@ -43,19 +45,10 @@ pub(super) struct Packet<F> {
     pending: Option<Pending>,
 }
 
-/// Where a frame will be sent.
-#[derive(Clone, Copy)]
-pub(super) struct LastOutput {
-    pub(super) port: PortIndex,
-    pub(super) changes: Changes,
-    /// Bytes of the frame to send at most.
-    pub(super) max_len: u32,
-}
-
 /// What will happen to the frame next.
 #[derive(Clone, Copy)]
 pub(super) enum Pending {
-    Output(LastOutput),
+    Output(Egress),
     /// [`Packet::recirculate`] makes its key.
     Recirculate {
         table: TableId,
@@ -80,9 +73,15 @@ pub(super) struct PendingBucket {
 }
 
 impl<F: Frame> Packet<F> {
-    /// A frame that came in at `in_port`. `ahead`: what was read of it before, if anything was.
+    /// A frame that came in at `in_port`, perhaps out of a tunnel. `ahead`: what was read of it before, if anything was.
     #[inline]
-    pub(super) fn new(frame: F, layout: Layout, in_port: PortNo, ahead: Option<&Ahead>) -> Self {
+    pub(super) fn new(
+        frame: F,
+        layout: Layout,
+        in_port: PortNo,
+        tunnel: Option<&Meta>,
+        ahead: Option<&Ahead>,
+    ) -> Self {
         let (wire, reading) = match ahead {
             Some(ahead) => (ahead.wire, ahead.reading),
             None => (PacketWords::read(frame.head(), &layout), None),
@@ -108,6 +107,9 @@ impl<F: Frame> Packet<F> {
         packet
             .key
             .set_field(Field::ACTSET_OUTPUT, u128::from(PortNo::UNSET.0));
+        if let Some(tunnel) = tunnel {
+            tunnel.write_to(&mut packet.key);
+        }
         packet.wire.copy_to(&mut packet.key);
         packet
     }
@@ -224,13 +226,8 @@ impl<F> Packet<F> {
     /// Lets at most `max_len` bytes of the frame be sent when nothing else needs it. Nothing may
     /// be pending.
     #[inline]
-    pub(super) fn output_later(&mut self, port: PortIndex, max_len: u32) {
-        let changes = self.changes;
-        self.pending = Some(Pending::Output(LastOutput {
-            port,
-            changes,
-            max_len,
-        }));
+    pub(super) const fn output_later(&mut self, egress: Egress) {
+        self.pending = Some(Pending::Output(egress));
     }
 
     /// Lets the packet go on at `table`, as it is now but for what ct() said, when nothing else

@@ -40,7 +40,7 @@ impl Packet<VecFrame> {
     fn of(line: &str) -> Self {
         let frame = text::frame(line);
         let layout = parse(frame.head(), frame.len()).expect("no runt");
-        Self::new(frame, layout, PortNo(0), None)
+        Self::new(frame, layout, PortNo(0), None, None)
     }
 
     /// The packet as somebody outside sees it.

@@ -209,6 +209,7 @@ fn reserved_ports_have_steps_of_their_own() {
         PortNo::FLOOD,
         PortNo::ALL,
         PortNo::IN_PORT,
+        PortNo::LOCAL,
         PortNo(7),
     ];
     let program = compile(outputs.map(Action::Output).to_vec()).expect("executed");
@@ -219,6 +220,7 @@ fn reserved_ports_have_steps_of_their_own() {
             Op::Flood,
             Op::Flood,
             Op::InPort,
+            Op::Output(PortNo::LOCAL),
             Op::Output(PortNo(7))
         ]
     ));

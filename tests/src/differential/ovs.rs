@@ -21,10 +21,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+mod tunnel;
+
 use super::case::{Case, Packet, PortSpec, port_name};
 use super::expectation::Side;
 use super::outcome::{Outcome, SentFrame};
 use super::unixctl::UnixCtl;
+pub use tunnel::{TunnelCase, TunnelOutcome};
 
 /// Where Debian keeps the schema of the switch's database.
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";

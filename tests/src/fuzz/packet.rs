@@ -10,6 +10,7 @@ use weir_packet::checksum::{
 use weir_packet::{Frame, L4, Layout, SegmentedFrame, Tick, VecFrame, parse, text};
 
 use crate::routed::has_routing_header;
+use crate::switch::Switch;
 
 /// A frame is parsed, described, tracked and rewritten; it does not matter how it lies in
 /// memory, checksums that were right stay right, and its layout stays what it was.
@@ -24,6 +25,7 @@ pub fn packet_parse(bytes: &[u8]) {
         return;
     };
     headers_lie_within(bytes, &layout);
+    tunnels_carry_it(bytes, &layout);
     segments_do_not_matter(bytes, &layout);
 
     let mut frame = VecFrame::new(bytes);
@@ -51,6 +53,60 @@ pub fn packet_parse(bytes: &[u8]) {
         );
     }
     assert!(tracker.len() <= 1);
+}
+
+/// The packet comes out of each kind of tunnel as it went in; and whatever it is itself, an
+/// underlay port takes it.
+fn tunnels_carry_it(bytes: &[u8], layout: &Layout) {
+    let mut sw = Switch::builder();
+    for (at, kind) in (0..).zip(["vxlan", "geneve", "gre"]) {
+        // One way over port 1, back over port 2.
+        for (port, over, ends) in [
+            (
+                10,
+                1,
+                ["192.0.2.1 > 192.0.2.7", "2001:db8::1 > 2001:db8::7"],
+            ),
+            (
+                20,
+                2,
+                ["192.0.2.7 > 192.0.2.1", "2001:db8::7 > 2001:db8::1"],
+            ),
+        ] {
+            for (v6, ends) in (0..).zip(ends) {
+                let no = port + at + 5 * v6;
+                sw = sw.tunnel(no, &format!("{kind} over {over} {ends} key=7"));
+            }
+        }
+    }
+    for (over, ip) in [
+        (1, "192.0.2.7"),
+        (1, "2001:db8::7"),
+        (2, "192.0.2.1"),
+        (2, "2001:db8::1"),
+    ] {
+        sw = sw.neighbour(over, ip, [2; 6]);
+    }
+    let mut sw = sw.flows(
+        "in_port=3 actions=output:10,output:11,output:12,output:15,output:16,output:17
+         in_port=1 actions=drop
+         in_port=2 actions=drop
+         priority=0 actions=output:4",
+    );
+    sw.ignore_what_is_sent();
+    let frame = VecFrame::new(bytes);
+    sw.inject_frames(1, vec![frame.clone()]);
+    sw.sent_anywhere();
+    sw.inject_frames(3, vec![frame.clone()]);
+    let wrapped = sw.sent_frames(1);
+    let fits = bytes.len() <= 1_300;
+    assert!(wrapped.len() == 6 || !fits, "{} copies", wrapped.len());
+    let count = wrapped.len();
+    sw.inject_frames(2, wrapped);
+    let came = sw.sent_frames(4);
+    assert_eq!(came.len(), count);
+    // ECN is what it was, since nothing was added to it on the way.
+    assert!(came.iter().all(|one| *one == frame), "{layout:?}");
 }
 
 fn headers_lie_within(bytes: &[u8], layout: &Layout) {

@@ -1,10 +1,13 @@
 //! Switches of other kinds.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use weir_ct::{Settings, Timeouts};
 use weir_tables::cache::{MegaflowSettings, TrajectorySettings};
-use weir_tables::port::{PortConfig, PortNo, PortTable, VlanMode};
+use weir_tables::port::{PortConfig, PortIndex, PortNo, PortTable, VlanMode};
+use weir_tables::tunnel::options::TlvMap;
+use weir_tables::tunnel::{Remote, StaticNeighbour, TunnelConfig, TunnelKey, TunnelKind, Tunnels};
 
 use super::Switch;
 
@@ -32,6 +35,9 @@ impl Default for Caches {
 /// Makes a [`Switch`].
 pub struct Builder {
     ports: Vec<PortConfig>,
+    tunnels: Vec<(u32, Tunnel)>,
+    neighbours: Vec<(u32, IpAddr, [u8; 6])>,
+    options: TlvMap,
     settings: Settings,
     caches: Caches,
     secret: u64,
@@ -47,6 +53,9 @@ impl Default for Builder {
         };
         Self {
             ports: (1..=4).map(port).collect(),
+            tunnels: Vec::new(),
+            neighbours: Vec::new(),
+            options: TlvMap::default(),
             settings: Settings {
                 max_connections: 256,
                 ..Settings::default()
@@ -93,6 +102,53 @@ impl Builder {
     #[must_use]
     pub fn mtu(mut self, no: u32, mtu: u16) -> Self {
         self.port(no).mtu = mtu;
+        self
+    }
+
+    /// A port that is the host itself.
+    #[must_use]
+    pub fn local(mut self) -> Self {
+        self.ports.push(PortConfig {
+            no: PortNo::LOCAL,
+            name: "br0".to_owned(),
+            ..self.ports[0].clone()
+        });
+        self
+    }
+
+    /// A tunnel port: `KIND over PORT LOCAL_IP > REMOTE_IP key=KEY [dst_port=PORT]`, with `flow`
+    /// or `none` where the configuration can say so.
+    ///
+    /// # Panics
+    /// If it is none.
+    #[must_use]
+    pub fn tunnel(mut self, no: u32, tunnel: &str) -> Self {
+        self.ports.push(PortConfig {
+            no: PortNo(no),
+            name: format!("t{no}"),
+            ..self.ports[0].clone()
+        });
+        let tunnel = Tunnel::read(tunnel);
+        let tunnel = tunnel.expect("KIND over PORT LOCAL_IP > REMOTE_IP key=KEY [dst_port=PORT]");
+        self.tunnels.push((no, tunnel));
+        self
+    }
+
+    /// A next hop behind port `over` that is known without asking.
+    ///
+    /// # Panics
+    /// If `ip` is no address.
+    #[must_use]
+    pub fn neighbour(mut self, over: u32, ip: &str, mac: [u8; 6]) -> Self {
+        let ip = ip.parse().expect("an address");
+        self.neighbours.push((over, ip, mac));
+        self
+    }
+
+    /// Which Geneve options matter.
+    #[must_use]
+    pub fn options(mut self, options: TlvMap) -> Self {
+        self.options = options;
         self
     }
 
@@ -146,12 +202,76 @@ impl Builder {
 
     /// The switch without flows.
     pub fn empty(self) -> Switch {
-        let ports = Arc::new(PortTable::new(self.ports));
+        let ports = PortTable::new(self.ports);
+        let index = |no: u32| ports.index_of(PortNo(no)).expect("the port is there");
+        let tunnels: Vec<_> = self
+            .tunnels
+            .iter()
+            .map(|(no, tunnel)| {
+                let mut config = tunnel.config;
+                config.over = index(tunnel.over);
+                (index(*no), config)
+            })
+            .collect();
+        let neighbours: Vec<_> = self
+            .neighbours
+            .iter()
+            .map(|&(over, ip, mac)| StaticNeighbour {
+                over: index(over),
+                ip,
+                mac,
+            })
+            .collect();
+        let mut tunnels = Tunnels::new(&tunnels, &neighbours);
+        tunnels.options = self.options;
+        let ports = Arc::new(ports.with_tunnels(tunnels));
         Switch::new(ports, &self.settings, self.caches, self.secret)
     }
 
     fn port(&mut self, no: u32) -> &mut PortConfig {
         let port = self.ports.iter_mut().find(|port| port.no == PortNo(no));
         port.unwrap_or_else(|| panic!("there is no port {no}"))
+    }
+}
+
+/// A tunnel port, and the number of the port that it rides on.
+struct Tunnel {
+    over: u32,
+    config: TunnelConfig,
+}
+
+impl Tunnel {
+    fn read(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace();
+        let name = words.next()?;
+        let kind = TunnelKind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)?;
+        (words.next()? == "over").then_some(())?;
+        let over = words.next()?.parse().ok()?;
+        let local = words.next()?.parse().ok()?;
+        (words.next()? == ">").then_some(())?;
+        let remote = match words.next()? {
+            "flow" => Remote::Flow,
+            address => Remote::Address(address.parse().ok()?),
+        };
+        let key = match words.next()?.strip_prefix("key=")? {
+            "flow" => TunnelKey::Flow,
+            "none" => TunnelKey::Absent,
+            number => TunnelKey::Number(number.parse().ok()?),
+        };
+        let dst_port = match words.next() {
+            None => kind.default_port().unwrap_or(0),
+            Some(word) => word.strip_prefix("dst_port=")?.parse().ok()?,
+        };
+        let config = TunnelConfig {
+            kind,
+            over: PortIndex(0),
+            local,
+            remote,
+            key,
+            dst_port,
+        };
+        words.next().is_none().then_some(Self { over, config })
     }
 }

@@ -19,4 +19,5 @@ mod refused;
 mod tables;
 mod timeouts;
 mod trajectory;
+mod tunnel;
 mod vlan;

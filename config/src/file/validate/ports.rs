@@ -12,6 +12,9 @@ use super::super::{Device, Port, Vlans};
 use super::Validator;
 use crate::diagnostic::Diagnostic;
 
+/// The device of the port that is the host itself, unless it has another.
+const LOCAL_DEVICE: &str = "net_tap_local";
+
 impl Validator<'_> {
     pub(super) fn ports(
         &self,
@@ -27,20 +30,50 @@ impl Validator<'_> {
         let mut names = Seen::default();
         let mut ids = Seen::default();
         let mut devices = Seen::default();
-        raw.into_iter()
+        let mut tunnel_places = Vec::new();
+        let mut ports = raw
+            .into_iter()
             .map(|port| {
                 let place = port.span();
                 let raw = port.into_inner();
-                self.only_supported_port_keys(&raw)?;
+                let tunnel = self.tunnel(&raw, &place)?;
+                tunnel_places.push(match (&raw.kind, &raw.over) {
+                    (Some(kind), Some(over)) => Some([kind.span(), over.span()]),
+                    _ => None,
+                });
+                self.one_queue(&raw.queues)?;
+                let is_local = raw.local.as_ref().is_some_and(|local| *local.get_ref());
                 let name = raw
                     .name
                     .ok_or_else(|| self.missing(&place, "port", "name"))?;
-                let id = raw.id.ok_or_else(|| self.missing(&place, "port", "id"))?;
-                let (name_span, id_span) = (name.span(), id.span());
+                let name_span = name.span();
                 let name = self.port_name(name)?;
-                let range = 1..=i64::from(PortNo::MAX.0);
-                let id = PortNo(self.integer("id", Some(id), range, 0)?);
-                let device = self.device(raw.vdev, raw.pci)?;
+                let (id, id_span) = match (is_local, raw.id, raw.local) {
+                    (true, Some(id), _) => {
+                        let message = "a port with local = true has no id: it is LOCAL";
+                        return Err(self.at(id.span(), message));
+                    }
+                    (true, None, local) => {
+                        (PortNo::LOCAL, local.map_or(0..0, |local| local.span()))
+                    }
+                    (false, None, _) => return Err(self.missing(&place, "port", "id")),
+                    (false, Some(id), _) => {
+                        let range = 1..=i64::from(PortNo::MAX.0);
+                        let span = id.span();
+                        (PortNo(self.integer("id", Some(id), range, 0)?), span)
+                    }
+                };
+                let device = match self.device(raw.vdev, raw.pci)? {
+                    Some((Device::Pci(_), span)) if is_local => {
+                        let message = "a port with local = true is a TAP of the host's";
+                        return Err(self.at(span, message));
+                    }
+                    None if is_local => {
+                        let vdev = format!("{LOCAL_DEVICE},iface={name}");
+                        Some((Device::Vdev(vdev), place.clone()))
+                    }
+                    device => device,
+                };
                 self.unique(&mut names, name.clone(), name_span, "port name")?;
                 self.unique(&mut ids, id, id_span, "port number")?;
                 let device = match device {
@@ -52,6 +85,7 @@ impl Validator<'_> {
                         self.unique(&mut devices, key, span, "device")?;
                         Some(device)
                     }
+                    None if tunnel.is_some() => None,
                     None => {
                         let message = format!("port {name} has no device");
                         let hint = "expected vdev = \"...\" or pci = \"...\"";
@@ -64,37 +98,17 @@ impl Validator<'_> {
                     id,
                     device,
                     mtu: self.integer("mtu", raw.mtu, 68..=9000, 1500)?,
+                    tunnel,
                     vlans: self.vlans(raw.tag, raw.trunks)?,
                 })
             })
-            .collect()
+            .collect::<Result<Vec<_>, _>>()?;
+        self.tunnels_together(&mut ports, &tunnel_places)?;
+        Ok(ports)
     }
 
-    fn only_supported_port_keys(&self, raw: &raw::Port) -> Result<(), Diagnostic> {
-        if let Some(local) = raw.local.as_ref().filter(|local| *local.get_ref()) {
-            return Err(self.not_yet(local.span(), "local = true"));
-        }
-        if let Some(kind) = &raw.kind {
-            const KINDS: [&str; 3] = ["geneve", "gre", "vxlan"];
-            let name = kind.get_ref().as_str();
-            return Err(if KINDS.contains(&name) {
-                self.not_yet(kind.span(), &format!("{name} ports"))
-            } else {
-                self.unknown_word(kind, "kind", &KINDS)
-            });
-        }
-        let tunnel_keys = [
-            ("over", raw.over.as_ref().map(Spanned::span)),
-            ("local_ip", raw.local_ip.as_ref().map(Spanned::span)),
-            ("remote_ip", raw.remote_ip.as_ref().map(Spanned::span)),
-            ("key", raw.key.as_ref().map(Spanned::span)),
-        ];
-        for (key, span) in tunnel_keys {
-            if let Some(span) = span {
-                return Err(self.not_yet(span, &format!("tunnel ports ({key})")));
-            }
-        }
-        match &raw.queues {
+    fn one_queue(&self, queues: &Typed<i64>) -> Result<(), Diagnostic> {
+        match queues {
             Some(queues) if *queues.get_ref() > 1 => {
                 Err(self.not_yet(queues.span(), "more than one queue"))
             }
@@ -189,7 +203,7 @@ impl Validator<'_> {
         }
     }
 
-    fn unique<T: Eq + Hash>(
+    pub(super) fn unique<T: Eq + Hash>(
         &self,
         seen: &mut Seen<T>,
         value: T,
@@ -203,13 +217,13 @@ impl Validator<'_> {
         }
     }
 
-    fn missing(&self, place: &Range<usize>, table: &str, key: &str) -> Diagnostic {
+    pub(super) fn missing(&self, place: &Range<usize>, table: &str, key: &str) -> Diagnostic {
         self.at(place.clone(), format!("{table} without {key}"))
     }
 }
 
 /// Values that may occur once, with the line of their first use.
-struct Seen<T>(HashMap<T, usize>);
+pub(super) struct Seen<T>(HashMap<T, usize>);
 
 impl<T> Default for Seen<T> {
     fn default() -> Self {

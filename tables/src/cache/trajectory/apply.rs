@@ -1,13 +1,14 @@
 //! Carries out a program on a frame.
 
 use weir_nat::{TupleChange, rewrite};
-use weir_packet::{Frame, IpPair, L3, L4, Layout, Tuple, protocol};
+use weir_packet::{Frame, IpPair, L3, L4, Layout, NoHeadroom, Tuple, protocol};
 
 use super::key::{Key, V4_WORDS, WORDS};
 use super::program::Op;
 use crate::counters::LcoreCounters;
 use crate::drops::DropReason;
 use crate::pipeline::{Output, tag};
+use crate::tunnel::Outer;
 
 /// Takes the tuple that the packets of `key` get first out of `ops`, so that connections which
 /// differ in it only can share a program; returns it as it lies in an entry.
@@ -60,6 +61,7 @@ pub(crate) fn ttl(head: &[u8], layout: &Layout) -> u8 {
 /// counted.
 pub(super) fn run<F, O>(
     ops: &[Op],
+    outers: &[Outer],
     rest: &[u64; WORDS - V4_WORDS],
     mut frame: F,
     mut layout: Layout,
@@ -73,7 +75,7 @@ pub(super) fn run<F, O>(
         return;
     };
     for op in before {
-        if let Err(reason) = step(op, rest, &mut frame, &mut layout, out, counters) {
+        if let Err(reason) = step(op, outers, rest, &mut frame, &mut layout, out, counters) {
             return counters.drop(reason);
         }
     }
@@ -84,6 +86,7 @@ pub(super) fn run<F, O>(
             cut(&mut frame, *max_len);
             out.send(*port, frame);
         }
+        Op::Wrapped(at) => wrapped(&outers[usize::from(*at)], frame, &layout, out, counters),
         _ => {}
     }
 }
@@ -98,6 +101,7 @@ fn cut<F: Frame>(frame: &mut F, max_len: u32) {
 #[inline]
 fn step<F, O>(
     op: &Op,
+    outers: &[Outer],
     rest: &[u64; WORDS - V4_WORDS],
     frame: &mut F,
     layout: &mut Layout,
@@ -118,6 +122,10 @@ where
                 cut(&mut copy, *max_len);
                 out.send(*port, copy);
             }
+            None => counters.drop(DropReason::NoBuffer),
+        },
+        Op::Wrapped(at) => match frame.duplicate() {
+            Some(copy) => wrapped(&outers[usize::from(*at)], copy, layout, out, counters),
             None => counters.drop(DropReason::NoBuffer),
         },
         Op::PushTag([t0, t1, c0, c1]) => {
@@ -155,7 +163,33 @@ pub(super) fn in_place(op: &Op, rest: &[u64; WORDS - V4_WORDS], head: &mut [u8],
         Op::Ttl(ttl) => set_ttl(head, layout, *ttl),
         Op::Tos { mask, value } => set_tos(head, layout, *mask, *value),
         Op::Label { mask, value } => set_label(head, layout, *mask, *value),
-        Op::Output(_) | Op::OutputCut(..) | Op::PushTag(_) | Op::PopTag | Op::Tci(_) => {}
+        Op::Output(_)
+        | Op::OutputCut(..)
+        | Op::Wrapped(_)
+        | Op::PushTag(_)
+        | Op::PopTag
+        | Op::Tci(_) => {}
+    }
+}
+
+/// Sends a frame through a tunnel.
+fn wrapped<F, O>(
+    outer: &Outer,
+    mut frame: F,
+    layout: &Layout,
+    out: &mut O,
+    counters: &LcoreCounters,
+) where
+    F: Frame,
+    O: Output<F>,
+{
+    let len = frame.len();
+    match outer.wrap(&mut frame, layout) {
+        Ok(()) => {
+            counters.tunnel(outer.tunnel).sent(len);
+            out.send(outer.over, frame);
+        }
+        Err(NoHeadroom) => counters.drop(DropReason::NoHeadroom),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::key::{FlowKey, word};
 use crate::port::{PortIndex, PortNo, PortTable};
 use crate::program::{Op, Zone};
 use crate::rule::Rule;
+use crate::tunnel::{MAX_NUMBER, VARYING};
 
 /// Words of a key; an IPv4 packet's ends before [`V4_WORDS`].
 pub(super) const WORDS: usize = 8;
@@ -28,7 +29,8 @@ pub(super) const V4_WORDS: usize = 5;
 /// 0. IPv4: source and destination; IPv6: higher half of the source
 /// 1. ports (ICMP: identifier, type, code) << 32 | input port << 16 | protocol << 8 | shape
 /// 2. flow label << 44 | TOS << 36 | TTL << 28 | TCP flags << 16 | TCI as it lies in the tag
-/// 3. and 4. destination MAC, source MAC, epoch of the interest (32 bits)
+/// 3. and 4. destination MAC, source MAC, number of the tunnel's other end (24 bits; 0: none),
+///    epoch of the interest (8 bits)
 /// 5. to 7. IPv6 only: the rest of both addresses
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Key(pub(super) [u64; WORDS]);
@@ -48,6 +50,14 @@ const LABEL_SHIFT: u32 = 44;
 const TOS_SHIFT: u32 = 36;
 const TTL_SHIFT: u32 = 28;
 const FLAGS_SHIFT: u32 = 16;
+/// Where the number of a tunnel's other end lies in word 4.
+const TUNNEL_SHIFT: u32 = 8;
+
+/// Whether a key is of a packet that came through a tunnel.
+pub(super) const fn names_tunnel(words: &[u64; V4_WORDS]) -> bool {
+    words[4] >> TUNNEL_SHIFT & MAX_NUMBER as u64 != 0
+}
+
 /// The bits of the tag in word 2.
 const TCI: u64 = 0xffff;
 
@@ -56,7 +66,10 @@ const TCI: u64 = 0xffff;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interest {
     bits: u64,
-    epoch: u32,
+    /// Of TOS and TTL of a tunnel's outer headers.
+    tunnel: u64,
+    /// There are fewer bits to be added than epochs.
+    epoch: u8,
     /// Whether packets are larger than so many bytes, tags not counted; `u32::MAX`: nobody asks.
     /// Of several sizes that are asked for it is the first; others keep packets out of entries.
     size: u32,
@@ -66,6 +79,7 @@ impl Default for Interest {
     fn default() -> Self {
         Self {
             bits: TCI,
+            tunnel: 0,
             epoch: 0,
             size: u32::MAX,
         }
@@ -99,6 +113,7 @@ impl Interest {
     fn add<'a>(&mut self, read: &FlowKey, ops: impl IntoIterator<Item = &'a Op>) {
         let wider = Self {
             bits: self.bits | bits_of(read),
+            tunnel: self.tunnel | read.words()[usize::from(word::TUN_META)] & VARYING,
             size: match self.size {
                 u32::MAX => size_asked_for(ops),
                 size => size,
@@ -109,6 +124,12 @@ impl Interest {
             *self = wider;
             self.epoch += 1;
         }
+    }
+
+    /// Which bits of TOS and TTL of a tunnel's outer headers are part of keys.
+    #[inline]
+    pub(crate) const fn of_tunnels(self) -> u64 {
+        self.tunnel
     }
 }
 
@@ -332,6 +353,12 @@ impl Key {
         (self.0[1] >> 8) as u8
     }
 
+    /// Adds what stands for the outer headers of a packet that came through a tunnel.
+    #[inline]
+    pub(crate) const fn set_tunnel(&mut self, number: u32) {
+        self.0[4] |= (number as u64) << TUNNEL_SHIFT;
+    }
+
     /// Whether it is an IPv6 packet's.
     #[inline]
     pub(super) const fn is_v6(&self) -> bool {
@@ -388,6 +415,14 @@ impl Key {
         }
         set(word::PORT, u64::from(in_port.0) << 32, u64::MAX);
         set(word::CONJ, u64::from(PortNo::UNSET.0) << 32, u64::MAX);
+        // What the number of a tunnel's other end stands for is not kept.
+        let tunnel = match words[4] >> TUNNEL_SHIFT & u64::from(MAX_NUMBER) {
+            0 => u64::MAX,
+            _ => 0,
+        };
+        for at in word::TUN_ID..word::CT_STATE {
+            set(at, 0, tunnel);
+        }
         let address = |at: usize| u64::from_be(words[at]);
         let src_mac_end = u64::from(u32::from_be((words[4] >> 32) as u32));
         let (dst_mac, src_mac) = (address(3) >> 16, address(3) << 48 >> 16 | src_mac_end);

@@ -25,6 +25,7 @@ use crate::drops::DropReason;
 use crate::key::FlowKey;
 use crate::port::PortIndex;
 use crate::snapshot::Snapshot;
+use crate::tunnel::Outer;
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +34,8 @@ pub(crate) enum Op {
     Output(PortIndex),
     /// The same, of at most so many bytes.
     OutputCut(PortIndex, u32),
+    /// As [`Op::Output`], through a tunnel: with the headers at this place of [`Plan::outers`].
+    Wrapped(u8),
     /// Both MAC addresses, as they lie in the frame.
     Macs([u8; 12]),
     /// TPID and TCI.
@@ -58,6 +61,8 @@ pub(crate) enum Op {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Plan {
     pub(crate) ops: Vec<Op>,
+    /// What is put around frames that leave through tunnels.
+    pub(crate) outers: Vec<Outer>,
     /// The rules matched, in order.
     pub(crate) rules: Vec<Passed>,
     /// Why the packet is dropped if there is no output.
@@ -107,6 +112,8 @@ pub(crate) struct Program {
     pub(crate) ops: Box<[Op]>,
     /// If every packet leaves once and whole.
     pub(super) quick: Option<Quick>,
+    /// Whether it leaves through a tunnel.
+    pub(crate) is_wrapped: bool,
     pub(crate) longest: u32,
     /// Whether `least_ttl` or `ends` keeps any packet out.
     pub(crate) is_guarded: bool,
@@ -169,6 +176,7 @@ impl Op {
             | Self::TtlLess(_) => true,
             Self::Output(_)
             | Self::OutputCut(..)
+            | Self::Wrapped(_)
             | Self::PushTag(_)
             | Self::PopTag
             | Self::Tci(_) => false,
@@ -226,6 +234,7 @@ impl Programs {
         }
         let program = Program {
             quick: Quick::of(&plan.ops).filter(|_| plan.ends == Ends::ANY),
+            is_wrapped: !plan.outers.is_empty(),
             ops: plan.ops.clone().into(),
             longest: plan.longest,
             is_guarded: plan.least_ttl > 0 || plan.ends != Ends::ANY,

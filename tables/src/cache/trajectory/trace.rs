@@ -16,9 +16,13 @@ use crate::drops::DropReason;
 use crate::key::{FlowKey, word};
 use crate::mac_table::MacPlace;
 use crate::port::PortIndex;
+use crate::tunnel::Outer;
 
 /// How many connections and MAC addresses an entry can refer to.
 pub(crate) const REFS: usize = 4;
+
+/// How many outputs through tunnels a journey can have.
+const OUTERS: usize = 8;
 
 /// The notes of one journey.
 #[derive(Debug)]
@@ -51,6 +55,7 @@ impl Trace {
         Self {
             plan: Plan {
                 ops: Vec::with_capacity(32),
+                outers: Vec::with_capacity(OUTERS),
                 rules: Vec::with_capacity(64),
                 drop: None,
                 lookups: 0,
@@ -81,6 +86,7 @@ impl Trace {
     pub(crate) fn begin<F: Frame>(&mut self, frame: &F, layout: &Layout) {
         let plan = &mut self.plan;
         plan.ops.clear();
+        plan.outers.clear();
         plan.rules.clear();
         plan.drop = None;
         plan.passes = 0;
@@ -270,18 +276,9 @@ impl Trace {
         layout: &Layout,
         changes: Changes,
     ) {
-        if self.refused {
+        if !self.rewritten(head, layout, changes) {
             return;
         }
-        let (Some(before), Some(after)) = (self.headers, Headers::read(head, layout)) else {
-            return self.refuse();
-        };
-        if !before.difference(self.changes, &after, changes, &mut self.plan.ops) {
-            return self.refuse();
-        }
-        // Another copy than the last, with an address that only the packet tells.
-        self.read |= self.changes.forgets_macs(changes);
-        (self.headers, self.changes) = (Some(after), changes);
         // What is cut short enough can be as long as it likes.
         if max_len > u32::from(mtu) + 14 + 4 * u32::from(layout.vlan_tags) {
             // A tag more or less makes both the frame and what may be sent longer or shorter.
@@ -296,6 +293,51 @@ impl Trace {
             self.wire.push(WireOp::Macs(macs));
         }
         self.wire.push(WireOp::Output(port));
+    }
+
+    /// A frame was sent through a tunnel with these headers around it, which are put around
+    /// frames of at most `longest` bytes.
+    pub(crate) fn wrapped(
+        &mut self,
+        outer: &Outer,
+        longest: usize,
+        head: &[u8],
+        layout: &Layout,
+        changes: Changes,
+    ) {
+        if !self.rewritten(head, layout, changes) {
+            return;
+        }
+        let plan = &mut self.plan;
+        if plan.outers.len() == OUTERS {
+            return self.refuse();
+        }
+        // As it came in it may be longer by the tags that were taken off.
+        let tags = 4 * (i32::from(self.tags) - i32::from(layout.vlan_tags));
+        let longest = (longest as u32).saturating_add_signed(tags);
+        plan.longest = plan.longest.min(longest);
+        plan.ops.push(Op::Wrapped(plan.outers.len() as u8));
+        plan.outers.push(outer.clone());
+    }
+
+    /// Notes what was done to the headers of a frame that is sent now. Returns false if nothing
+    /// is written down any more.
+    fn rewritten(&mut self, head: &[u8], layout: &Layout, changes: Changes) -> bool {
+        if self.refused {
+            return false;
+        }
+        let (Some(before), Some(after)) = (self.headers, Headers::read(head, layout)) else {
+            self.refuse();
+            return false;
+        };
+        if !before.difference(self.changes, &after, changes, &mut self.plan.ops) {
+            self.refuse();
+            return false;
+        }
+        // Another copy than the last, with an address that only the packet tells.
+        self.read |= self.changes.forgets_macs(changes);
+        (self.headers, self.changes) = (Some(after), changes);
+        true
     }
 }
 

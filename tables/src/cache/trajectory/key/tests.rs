@@ -9,6 +9,7 @@ use crate::port::{PortConfig, PortNo, VlanMode};
 
 /// All bits.
 const EVERYTHING: Interest = Interest {
+    tunnel: 0,
     bits: u64::MAX,
     epoch: 3,
     size: 200,
