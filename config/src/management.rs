@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use weir_ct::Filter;
+use weir_tables::action::Action;
 use weir_tables::datapath::{Datapath, LcoreGone};
 use weir_tables::flow_mod::FlowMod;
 use weir_tables::flow_tables::FlowTables;
@@ -372,6 +373,22 @@ impl<D: Datapath> Management<D> {
         }))
     }
 
+    /// Refuses actions that send to a group which is not there.
+    fn check_groups(&self, actions: &[Action]) -> Result<(), Failure> {
+        let groups = self.policy.tables.groups();
+        for action in actions {
+            match action {
+                Action::Group(id) if !groups.iter().any(|group| group.spec.id == *id) => {
+                    let message = format!("there is no group {id} (OFPBAC_BAD_OUT_GROUP)");
+                    return Err(Failure::input(message));
+                }
+                Action::Clone(inner) => self.check_groups(inner)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Sends packets as text says; all of them or, if one is wrong, none.
     fn packet_out(&mut self, packets: &[String]) -> Result<Option<Frame>, Failure> {
         let names = policy::port_numbers(&self.config.ports);
@@ -383,6 +400,7 @@ impl<D: Datapath> Management<D> {
                 ..Options::default()
             };
             let read = parse_packet_out(text, &options).map_err(Failure::input)?;
+            self.check_groups(&read.actions)?;
             let order = PacketOut::new(read.in_port, read.metadata, read.actions);
             orders.push((read.frame, order.map_err(Failure::input)?));
         }

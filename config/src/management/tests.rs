@@ -469,7 +469,10 @@ fn a_packet_out_does_what_it_says() {
     management.ask(out("output:3,TABLE")).unwrap();
     assert_eq!(management.datapath.sent, [PortIndex(1), PortIndex(1)]);
     let failure = management.ask(out("group:1")).unwrap_err();
-    assert_eq!(failure.message, "group is not supported yet");
+    assert_eq!(
+        failure.message,
+        "there is no group 1 (OFPBAC_BAD_OUT_GROUP)"
+    );
     let failure = management
         .ask(Verb::PacketOut {
             packets: vec!["in_port=2,packet=00 actions=drop".into()],

@@ -97,6 +97,11 @@ impl OfflineSwitch {
         lines
     }
 
+    /// How many packets went to controllers, of which there are none.
+    pub fn packet_ins(&self) -> u64 {
+        self.lcore.counters().packet_ins.read()
+    }
+
     /// Drops by reason, as `dump-drops` has them.
     pub fn drops(&self) -> Vec<DropRow> {
         rows::drops(&[self.lcore.counters()])

@@ -146,7 +146,11 @@ fn what_cannot_be_done_is_refused_by_name() {
         assert_eq!(refused(action), name);
     }
     let instructions = Instructions {
-        write_actions: vec![Action::Group(1)],
+        write_actions: vec![Action::Unexecuted {
+            name: "set_queue",
+            text: String::new(),
+            in_set: true,
+        }],
         ..Instructions::default()
     };
     assert!(Program::compile(&instructions).is_err());

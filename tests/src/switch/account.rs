@@ -124,7 +124,7 @@ impl Switch {
         self.some_action(&|_, action| matches!(action, Action::OutputCut { .. }))
     }
 
-    /// Whether `wanted` is true of some action of some rule.
+    /// Whether `wanted` is true of some action of some rule or bucket.
     fn some_action(&self, wanted: &dyn Fn(TableId, &Action) -> bool) -> bool {
         fn any(own: TableId, list: &[Action], wanted: &dyn Fn(TableId, &Action) -> bool) -> bool {
             list.iter().any(|action| {
@@ -132,11 +132,17 @@ impl Switch {
                     || matches!(action, Action::Clone(inner) if any(own, inner, wanted))
             })
         }
-        self.rules().iter().any(|rule| {
+        let by_rule = self.rules().iter().any(|rule| {
             let instructions = &rule.instructions;
             any(rule.table, &instructions.apply, wanted)
                 || any(rule.table, &instructions.write_actions, wanted)
-        })
+        });
+        // A bucket's own table is that of whoever sends to its group.
+        let by_group = self.tables.groups().iter().any(|group| {
+            let mut buckets = group.spec.buckets.iter();
+            buckets.any(|bucket| any(TableId(0), &bucket.actions, wanted))
+        });
+        by_rule || by_group
     }
 
     /// Holds the counters against what happened during one burst.

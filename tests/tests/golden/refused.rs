@@ -47,8 +47,8 @@ fn unsupported_matches_are_named() {
 
 #[test]
 fn the_flow_that_is_refused_is_told_and_none_is_added() {
-    let error = refusal("udp actions=output:1\ntcp actions=LOCAL\nip actions=drop");
-    assert_eq!(error, "flow 2: output to LOCAL is not supported yet");
+    let error = refusal("udp actions=output:1\ntcp actions=learn(table=1)\nip actions=drop");
+    assert_eq!(error, "flow 2: learn is not supported yet");
 }
 
 #[test]
