@@ -282,7 +282,12 @@ impl Lcore {
             return self.wired(in_port, burst, now, out);
         }
         let mut stages = std::mem::take(&mut self.stages);
-        if self.find(in_port, burst, &mut stages) {
+        let missed = if self.ingress.is_empty() {
+            self.find::<F, false>(in_port, burst, &mut stages)
+        } else {
+            self.find::<F, true>(in_port, burst, &mut stages)
+        };
+        if missed {
             self.look_ahead(in_port, burst, &stages);
         }
         let (mut hits, mut misses) = (0, 0);
@@ -346,9 +351,10 @@ impl Lcore {
     }
 
     /// The stages that find and prefetch. Returns whether there is a packet without an entry. By
-    /// itself, so that its loops have all registers.
+    /// itself, so that its loops have all registers; and made twice, so that what came out of no
+    /// tunnel (`TUNNELLED` is false) does not pay for what did.
     #[inline(never)]
-    fn find<F: Frame>(
+    fn find<F: Frame, const TUNNELLED: bool>(
         &self,
         in_port: PortIndex,
         burst: &[Option<F>],
@@ -370,12 +376,13 @@ impl Lcore {
             let mut layout = Layout::default();
             if Key::read_plain(head, len, in_port, interest, &mut layout, &mut stage.key) {
                 stage.plain_end = layout.l3_end;
-                stage.hashed = match stage.come_through(self.ingress.of(at)) {
-                    true => trajectories.hash_plain(&stage.key),
-                    false => Hashed::NONE,
+                stage.hashed = if !TUNNELLED || stage.come_through(self.ingress.of(at)) {
+                    trajectories.hash_plain(&stage.key)
+                } else {
+                    Hashed::NONE
                 };
             } else if stage.look_closer(head, len, in_port, interest)
-                && stage.come_through(self.ingress.of(at))
+                && (!TUNNELLED || stage.come_through(self.ingress.of(at)))
             {
                 stage.hashed = trajectories.hash(&stage.key);
             }

@@ -102,6 +102,12 @@ impl Ingress {
         self.metas.get(at)
     }
 
+    /// Whether no frame of the burst came out of a tunnel.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.metas.is_empty()
+    }
+
     /// Adds a frame to the burst.
     #[inline]
     pub(crate) fn push(&mut self, meta: Meta) {
