@@ -26,11 +26,15 @@ use crate::tunnel::{Ingress, NeighbourEntry, Neighbours};
 
 mod ahead;
 mod burst;
+mod find;
+mod hit;
+mod stage;
 mod underlay;
 
 pub(crate) use ahead::Ahead;
 use ahead::Scratch;
-use burst::{BURST, Stage};
+use burst::BURST;
+use stage::Stage;
 
 /// A question to an lcore, answered between two bursts.
 #[derive(Clone, Debug)]

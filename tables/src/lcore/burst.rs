@@ -11,129 +11,24 @@
 //!
 //! Frames stay where they lie until they go. Most are plain packets ([`Layout::plain`]) that were
 //! found, one behind the other with one program: they go in a [run](crate::cache), whose loop knows
-//! where headers lie and hands the port all of its frames at once.
-//!
-//! A hit has two halves: first all checks, which write nothing; only if all pass, the effects.
-//! What is refused takes the long way, as if it had not been found.
+//! where headers lie and hands the port all of its frames at once: [`super::hit`].
 
 use std::iter::FusedIterator;
 
-use weir_ct::{Likely, Part, Recall, Tracker};
-use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok, plain_checksums_ok};
-use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Malformed, Tick, parse, protocol};
+use weir_ct::Likely;
+use weir_packet::{Frame, Layout, Malformed, Tick, parse};
 
 use super::Lcore;
-use crate::cache::{Admitted, EntryId, Hashed, Interest, Key};
+use super::hit::Refused;
+use super::stage::Stage;
+use crate::cache::EntryId;
 use crate::drops::DropReason;
 use crate::packet_out::PacketOut;
 use crate::pipeline::{Journey, Output};
 use crate::port::PortIndex;
-use crate::tunnel::Meta;
 
 /// Frames that go through the stages together.
 pub(super) const BURST: usize = 32;
-
-/// What the stages know of one frame. Of a plain packet, only the first line is used and the
-/// first words of the second.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-pub(super) struct Stage {
-    key: Key,
-    hashed: Hashed,
-    /// The entry that is the key's or, at first, likely is; [`EntryId::NONE`].
-    entry: EntryId,
-    /// Where the IP packet ends, if it is a [plain](Layout::plain) one; else 0.
-    plain_end: u32,
-    /// If it is not.
-    closer: Closer,
-}
-
-/// What a closer look at a frame says.
-#[derive(Clone, Copy, Debug)]
-enum Closer {
-    /// There is no frame.
-    Nothing,
-    /// It is a runt.
-    Runt,
-    /// This is its layout.
-    Layout(Layout),
-}
-
-impl Default for Stage {
-    fn default() -> Self {
-        Self {
-            key: Key::default(),
-            hashed: Hashed::NONE,
-            entry: EntryId::NONE,
-            plain_end: 0,
-            closer: Closer::Nothing,
-        }
-    }
-}
-
-impl Stage {
-    /// Adds what is known of the tunnel that the packet came through, if it did, to its key. Returns
-    /// false if nothing stands for that: the packet has no key then.
-    #[inline(always)]
-    fn come_through(&mut self, tunnel: Option<&Meta>) -> bool {
-        let Some(tunnel) = tunnel else {
-            return true;
-        };
-        self.key.set_tunnel(tunnel.number);
-        tunnel.number != 0
-    }
-
-    /// Parses a packet that is not a plain one; returns whether it has a key.
-    #[cold]
-    fn look_closer(
-        &mut self,
-        head: &[u8],
-        len: usize,
-        in_port: PortIndex,
-        interest: Interest,
-    ) -> bool {
-        self.only_parse(head, len);
-        let key = match &self.closer {
-            Closer::Layout(layout) => Key::of(head, layout, in_port, interest),
-            Closer::Nothing | Closer::Runt => None,
-        };
-        let has_key = key.is_some();
-        self.key = key.unwrap_or(self.key);
-        has_key
-    }
-
-    /// Parses a packet for which no entry is sought.
-    fn only_parse(&mut self, head: &[u8], len: usize) {
-        self.leave_empty();
-        self.closer = match parse(head, len) {
-            Ok(layout) => Closer::Layout(layout),
-            Err(_) => Closer::Runt,
-        };
-    }
-
-    /// There is no frame.
-    fn leave_empty(&mut self) {
-        self.hashed = Hashed::NONE;
-        self.entry = EntryId::NONE;
-        self.plain_end = 0;
-        self.closer = Closer::Nothing;
-    }
-
-    /// Whether it is a plain packet.
-    #[inline]
-    const fn is_plain(&self) -> bool {
-        self.plain_end > 0
-    }
-
-    /// The layout of a frame that is there and no runt.
-    fn layout(&self) -> Result<Layout, Closer> {
-        match (self.plain_end, self.closer) {
-            (0, Closer::Layout(layout)) => Ok(layout),
-            (0, other) => Err(other),
-            (end, _) => Ok(Layout::plain(self.key.protocol(), end)),
-        }
-    }
-}
 
 impl Lcore {
     /// Takes one burst of frames that came in at `in_port`, in order; each is sent, kept in a
@@ -242,27 +137,6 @@ impl Lcore {
         self.stages = stages;
     }
 
-    /// Reads what goes the long way as far as that can be done for all of the burst at once.
-    #[inline]
-    fn look_ahead<F: Frame>(&mut self, in_port: PortIndex, burst: &[Option<F>], stages: &[Stage]) {
-        self.scratch.begin(self.snapshot.ports.port(in_port).no);
-        let all = burst.iter().zip(stages).zip(&mut self.aheads);
-        for (at, ((frame, stage), ahead)) in all.enumerate() {
-            if let (Some(frame), EntryId::NONE, Ok(layout)) = (frame, stage.entry, stage.layout()) {
-                let (tracker, megaflows) = (&self.tracker, self.megaflows.as_ref());
-                let scratch = &mut self.scratch;
-                let tunnel = self.ingress.of(at);
-                ahead.read(frame, &layout, in_port, tunnel, scratch, tracker, megaflows);
-            }
-        }
-        let mut new = 0;
-        for ((frame, stage), ahead) in burst.iter().zip(stages).zip(&mut self.aheads) {
-            if let (Some(_), EntryId::NONE, Ok(_)) = (frame, stage.entry, stage.layout()) {
-                ahead.look_closer(&self.tracker, &mut new);
-            }
-        }
-    }
-
     /// A burst with trajectories.
     fn remembered<F, O>(
         &mut self,
@@ -350,208 +224,10 @@ impl Lcore {
         self.stages = stages;
     }
 
-    /// The stages that find and prefetch. Returns whether there is a packet without an entry. By
-    /// itself, so that its loops have all registers; and made twice, so that what came out of no
-    /// tunnel (`TUNNELLED` is false) does not pay for what did.
-    #[inline(never)]
-    fn find<F: Frame, const TUNNELLED: bool>(
-        &self,
-        in_port: PortIndex,
-        burst: &[Option<F>],
-        stages: &mut [Stage],
-    ) -> bool {
-        let Some(trajectories) = &self.trajectories else {
-            return false;
-        };
-        let interest = self.snapshot.interest;
-        let (mut packets, mut bytes) = (0, 0);
-        for (at, (frame, stage)) in burst.iter().zip(stages.iter_mut()).enumerate() {
-            let Some(frame) = frame else {
-                stage.leave_empty();
-                continue;
-            };
-            let (head, len) = (frame.head(), frame.len());
-            packets += 1;
-            bytes += len;
-            let mut layout = Layout::default();
-            if Key::read_plain(head, len, in_port, interest, &mut layout, &mut stage.key) {
-                stage.plain_end = layout.l3_end;
-                stage.hashed = if !TUNNELLED || stage.come_through(self.ingress.of(at)) {
-                    trajectories.hash_plain(&stage.key)
-                } else {
-                    Hashed::NONE
-                };
-            } else if stage.look_closer(head, len, in_port, interest)
-                && (!TUNNELLED || stage.come_through(self.ingress.of(at)))
-            {
-                stage.hashed = trajectories.hash(&stage.key);
-            }
-        }
-        self.counters.packets.add(packets);
-        self.counters.bytes.add(bytes as u64);
-        let stages = &mut stages[..burst.len()];
-        for stage in stages.iter_mut() {
-            stage.entry = match stage.hashed.is_none() {
-                true => EntryId::NONE,
-                false => trajectories.likely(stage.hashed).unwrap_or(EntryId::NONE),
-            };
-        }
-        let mut misses = false;
-        for stage in stages {
-            let Stage { key, hashed, .. } = stage;
-            if stage.entry != EntryId::NONE && stage.plain_end > 0 {
-                stage.entry = trajectories.find_plain(stage.entry, *hashed, key, &self.tracker);
-            } else if stage.entry != EntryId::NONE {
-                let found = trajectories.find(stage.entry, *hashed, key);
-                stage.entry = found.unwrap_or(EntryId::NONE);
-                if let Some(id) = found {
-                    trajectories.prefetch_behind(id, &self.tracker);
-                }
-            }
-            misses |= stage.entry == EntryId::NONE;
-        }
-        misses
-    }
-
-    /// Runs of plain packets that were found, from the first on; returns how many they are. What
-    /// cannot be done this way is left as it is. `recheck`: whether another may have been put in
-    /// an entry's place. By itself, so that its loop has all registers.
-    #[inline(never)]
-    fn runs<F, O>(
-        &mut self,
-        burst: &mut [Option<F>],
-        stages: &[Stage],
-        recheck: bool,
-        now: Tick,
-        out: &mut O,
-    ) -> usize
-    where
-        F: Frame,
-        O: Output<F>,
-    {
-        let Some(trajectories) = &mut self.trajectories else {
-            return 0;
-        };
-        let tracker = &mut self.tracker;
-        let mut done = 0;
-        while let Some(first) = stages.get(done)
-            && let Some(run) = trajectories.run_of(first.entry, &self.snapshot)
-        {
-            let (mut packets, mut bytes) = (0, 0);
-            for (frame, stage) in burst[done..].iter_mut().zip(&stages[done..]) {
-                let Some(frame) = frame else { break };
-                let (id, end, protocol) = (stage.entry, stage.plain_end, stage.key.protocol());
-                let len = frame.len();
-                let Some(ttl) = plain_ttl(frame.head()).filter(|_| end > 0) else {
-                    break;
-                };
-                let Some(member) = trajectories.member(&run, id, len, ttl) else {
-                    break;
-                };
-                if recheck && !trajectories.is_of(id, &stage.key) {
-                    break;
-                }
-                if let Some(connection) = member.connection
-                    && !passes(tracker, connection, frame, (protocol, end), now)
-                {
-                    break;
-                }
-                trajectories.change(&run, id, member, frame, (protocol, end));
-                packets += 1;
-                bytes += len;
-            }
-            if packets == 0 {
-                break;
-            }
-            trajectories.end_run(&run, packets, bytes);
-            let frames = &mut burst[done..done + packets];
-            out.send_all(run.port(), frames, run.longest());
-            done += packets;
-        }
-        done
-    }
-
     /// Whether a journey is to be written down.
     fn is_worth_a_trace(&mut self, likely: Likely) -> bool {
         let trajectories = self.trajectories.as_mut();
         trajectories.is_some_and(|trajectories| trajectories.is_worth_a_trace(likely))
-    }
-
-    /// Whether an entry is that of `key` after others were installed.
-    fn is_still(&self, id: EntryId, key: &Key) -> bool {
-        let trajectories = self.trajectories.as_ref();
-        trajectories.is_some_and(|trajectories| trajectories.is_of(id, key))
-    }
-
-    /// One packet by way of an entry: first all checks, which write nothing, then all effects.
-    #[inline]
-    fn hit<F, O>(
-        &mut self,
-        id: EntryId,
-        key: &Key,
-        frame: F,
-        layout: &Layout,
-        now: Tick,
-        out: &mut O,
-    ) -> Result<(), Refused<F>>
-    where
-        F: Frame,
-        O: Output<F>,
-    {
-        let Some(trajectories) = &mut self.trajectories else {
-            return Err(Refused(frame));
-        };
-        let Some(admitted) = trajectories.admit(id, key, &frame, layout, &self.snapshot) else {
-            return Err(Refused(frame));
-        };
-        let Admitted {
-            program,
-            connections,
-            first,
-            meets_macs,
-            is_wrapped,
-        } = admitted;
-        if is_wrapped && !trajectories.next_hops_stand(program, &self.neighbours, now) {
-            return Err(Refused(frame));
-        }
-        // Most packets meet one connection, and no address.
-        if connections > 0 {
-            let Some(part) = part(&frame, layout) else {
-                return Err(Refused(frame));
-            };
-            if !self.tracker.allows(first, &part, now, &mut self.after[0]) {
-                return Err(Refused(frame));
-            }
-            for at in 1..connections {
-                let recall = trajectories.recall(id, at);
-                if !self.tracker.allows(recall, &part, now, &mut self.after[at]) {
-                    return Err(Refused(frame));
-                }
-            }
-        }
-        let mut source = None;
-        if meets_macs {
-            let destination;
-            [source, destination] = trajectories.macs(id);
-            let known = source.is_none_or(|place| self.macs.stands(place))
-                && destination.is_none_or(|place| self.macs.is_young(place, now));
-            if !known {
-                return Err(Refused(frame));
-            }
-        }
-
-        if connections > 0 {
-            self.tracker.apply(first, &self.after[0], now);
-            for at in 1..connections {
-                let recall = trajectories.recall(id, at);
-                self.tracker.apply(recall, &self.after[at], now);
-            }
-        }
-        if let Some(source) = source {
-            self.macs.refresh(source, now);
-        }
-        trajectories.run(id, program, frame, layout, out, &self.counters);
-        Ok(())
     }
 
     /// One packet, frame number `at` of its burst, by way of the tables or of the megaflow cache.
@@ -680,78 +356,5 @@ impl Lcore {
         let counters = &*self.counters;
         counters.malformed[malformed as usize].add(1);
         counters.drop(DropReason::Runt);
-    }
-}
-
-/// A packet that an entry is not for, to go the long way.
-struct Refused<F>(F);
-
-/// The TTL of a plain packet.
-#[inline(always)]
-fn plain_ttl(head: &[u8]) -> Option<u8> {
-    let headers: &[u8; 42] = head.first_chunk()?;
-    Some(headers[22])
-}
-
-/// Whether `ct()` would say of a plain packet what it said before, in which case it is tracked.
-/// False also if that takes a closer look.
-#[inline(always)]
-fn passes<F: Frame>(
-    tracker: &mut Tracker,
-    connection: Recall,
-    frame: &F,
-    (protocol, end): (u8, u32),
-    now: Tick,
-) -> bool {
-    let head = frame.head();
-    let right = match frame.checksums_unknown() {
-        true => plain_checksums_ok(head, end as usize, protocol),
-        false => checksums_ok(frame, &Layout::plain(protocol, end)),
-    };
-    right
-        && match protocol {
-            protocol::TCP => segment_passes(tracker, connection, head, end, now),
-            _ => tracker.pass(connection, &Part::UDP, now),
-        }
-}
-
-/// The same for a plain TCP segment whose checksums are right.
-#[inline(never)]
-fn segment_passes(
-    tracker: &mut Tracker,
-    connection: Recall,
-    head: &[u8],
-    end: u32,
-    now: Tick,
-) -> bool {
-    let part = Part::tcp(head, &Layout::plain(protocol::TCP, end));
-    part.is_some_and(|part| tracker.pass(connection, &part, now))
-}
-
-/// Whether both checksums of a packet are right.
-fn checksums_ok<F: Frame>(frame: &F, layout: &Layout) -> bool {
-    let header = match frame.ip_checksum_status() {
-        ChecksumStatus::Good => true,
-        ChecksumStatus::Bad => layout.l3 != L3::Ipv4,
-        ChecksumStatus::Unknown => ipv4_header_checksum_ok(frame.head(), layout),
-    };
-    header
-        && match frame.l4_checksum_status() {
-            ChecksumStatus::Good => true,
-            ChecksumStatus::Bad => false,
-            ChecksumStatus::Unknown => l4_checksum_ok(frame, layout),
-        }
-}
-
-/// What a packet that has a key is to connections; `None` if `ct()` would find it invalid.
-fn part<F: Frame>(frame: &F, layout: &Layout) -> Option<Part> {
-    if !checksums_ok(frame, layout) {
-        return None;
-    }
-    match layout.l4 {
-        L4::Tcp => Part::tcp(frame.head(), layout),
-        L4::Udp => Some(Part::UDP),
-        L4::Icmp | L4::Icmpv6 => Some(Part::QUERY),
-        L4::None | L4::Sctp => None,
     }
 }

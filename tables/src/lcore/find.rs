@@ -1,0 +1,99 @@
+//! The stages of a burst that find and prefetch.
+
+use weir_packet::{Frame, Layout};
+
+use super::Lcore;
+use super::stage::Stage;
+use crate::cache::{EntryId, Hashed, Key};
+use crate::port::PortIndex;
+
+impl Lcore {
+    /// The stages that find and prefetch. Returns whether there is a packet without an entry. By
+    /// itself, so that its loops have all registers; and made twice, so that what came out of no
+    /// tunnel (`TUNNELLED` is false) does not pay for what did.
+    #[inline(never)]
+    pub(super) fn find<F: Frame, const TUNNELLED: bool>(
+        &self,
+        in_port: PortIndex,
+        burst: &[Option<F>],
+        stages: &mut [Stage],
+    ) -> bool {
+        let Some(trajectories) = &self.trajectories else {
+            return false;
+        };
+        let interest = self.snapshot.interest;
+        let (mut packets, mut bytes) = (0, 0);
+        for (at, (frame, stage)) in burst.iter().zip(stages.iter_mut()).enumerate() {
+            let Some(frame) = frame else {
+                stage.leave_empty();
+                continue;
+            };
+            let (head, len) = (frame.head(), frame.len());
+            packets += 1;
+            bytes += len;
+            let mut layout = Layout::default();
+            if Key::read_plain(head, len, in_port, interest, &mut layout, &mut stage.key) {
+                stage.plain_end = layout.l3_end;
+                stage.hashed = if !TUNNELLED || stage.come_through(self.ingress.of(at)) {
+                    trajectories.hash_plain(&stage.key)
+                } else {
+                    Hashed::NONE
+                };
+            } else if stage.look_closer(head, len, in_port, interest)
+                && (!TUNNELLED || stage.come_through(self.ingress.of(at)))
+            {
+                stage.hashed = trajectories.hash(&stage.key);
+            }
+        }
+        self.counters.packets.add(packets);
+        self.counters.bytes.add(bytes as u64);
+        let stages = &mut stages[..burst.len()];
+        for stage in stages.iter_mut() {
+            stage.entry = match stage.hashed.is_none() {
+                true => EntryId::NONE,
+                false => trajectories.likely(stage.hashed).unwrap_or(EntryId::NONE),
+            };
+        }
+        let mut misses = false;
+        for stage in stages {
+            let Stage { key, hashed, .. } = stage;
+            if stage.entry != EntryId::NONE && stage.plain_end > 0 {
+                stage.entry = trajectories.find_plain(stage.entry, *hashed, key, &self.tracker);
+            } else if stage.entry != EntryId::NONE {
+                let found = trajectories.find(stage.entry, *hashed, key);
+                stage.entry = found.unwrap_or(EntryId::NONE);
+                if let Some(id) = found {
+                    trajectories.prefetch_behind(id, &self.tracker);
+                }
+            }
+            misses |= stage.entry == EntryId::NONE;
+        }
+        misses
+    }
+
+    /// Reads what goes the long way as far as that can be done for all of the burst at once.
+    #[inline]
+    pub(super) fn look_ahead<F: Frame>(
+        &mut self,
+        in_port: PortIndex,
+        burst: &[Option<F>],
+        stages: &[Stage],
+    ) {
+        self.scratch.begin(self.snapshot.ports.port(in_port).no);
+        let all = burst.iter().zip(stages).zip(&mut self.aheads);
+        for (at, ((frame, stage), ahead)) in all.enumerate() {
+            if let (Some(frame), EntryId::NONE, Ok(layout)) = (frame, stage.entry, stage.layout()) {
+                let (tracker, megaflows) = (&self.tracker, self.megaflows.as_ref());
+                let scratch = &mut self.scratch;
+                let tunnel = self.ingress.of(at);
+                ahead.read(frame, &layout, in_port, tunnel, scratch, tracker, megaflows);
+            }
+        }
+        let mut new = 0;
+        for ((frame, stage), ahead) in burst.iter().zip(stages).zip(&mut self.aheads) {
+            if let (Some(_), EntryId::NONE, Ok(_)) = (frame, stage.entry, stage.layout()) {
+                ahead.look_closer(&self.tracker, &mut new);
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! One pass: as the megaflow cache remembers it, or else by walking the tables and noting how.
+
+use weir_packet::Frame;
+
+use super::packet::Packet;
+use super::{Flow, Journey, MAX_DEPTH, Output};
+use crate::action::TableId;
+use crate::cache::{Lookup, PassHash, PathId, Step};
+use crate::drops::DropReason;
+use crate::program::Op;
+use crate::rule::Rule;
+
+/// What the cache knows of a pass.
+enum Remembered {
+    /// Nothing yet.
+    Nothing,
+    /// The steps to take.
+    Path(PathId),
+    /// The tables have to be asked, and the answer is no use to others.
+    NoMatter,
+}
+
+/// What became of a remembered step.
+enum Taken {
+    Step,
+    /// The packet is lost.
+    Lost,
+    /// A copy of the packet takes the next ones.
+    Clone,
+    /// This copy of the packet takes no more.
+    EndClone,
+}
+
+impl<'a, O> Journey<'a, O> {
+    /// One pass: as the cache remembers it, or else by walking the tables.
+    pub(super) fn pass<F>(&mut self, packet: &mut Packet<F>, table: TableId, depth: u32)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        self.counters.passes.add(1);
+        // The fork of a pass may begin while that pass is being noted.
+        let outer = self.records.suspend();
+        let remembered = if self.carries() {
+            Remembered::NoMatter
+        } else {
+            self.remembered(packet, table, depth)
+        };
+        match remembered {
+            Remembered::Path(path) if !self.asks_tables() => {
+                if let Some(megaflows) = &mut self.megaflows {
+                    if let Some(trace) = &mut self.trace {
+                        let (tables, written) = megaflows.facts(path);
+                        trace.passed(tables, written, None);
+                    }
+                    megaflows.hold_paths();
+                }
+                self.replay(packet, path, 0, depth);
+                if let Some(megaflows) = &mut self.megaflows {
+                    megaflows.release_paths();
+                }
+            }
+            Remembered::Nothing => {
+                let start = *packet.key();
+                self.walk_noting(packet, table, Lookup::default(), depth);
+                if let (Some(record), Some(megaflows)) =
+                    (self.records.current(), &mut self.megaflows)
+                {
+                    megaflows.install(self.in_port, &start, record, self.snapshot.generation);
+                }
+            }
+            Remembered::Path(_) | Remembered::NoMatter if self.is_traced() => {
+                self.walk_noting(packet, table, Lookup::default(), depth);
+            }
+            Remembered::Path(_) | Remembered::NoMatter => {
+                self.walk_all(packet, table, Lookup::default(), depth);
+            }
+        }
+        self.records.resume(outer);
+        self.forget_carried();
+    }
+
+    /// Walks through the tables and notes how.
+    pub(super) fn walk_noting<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        table: TableId,
+        lookup: Lookup,
+        depth: u32,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
+        self.records.begin(table, depth);
+        self.walk_all(packet, table, lookup, depth);
+        if let (Some(trace), Some(record)) = (&mut self.trace, self.records.current()) {
+            trace.passed(&record.tables, &record.written, Some(&record.consulted));
+        }
+    }
+
+    /// What the cache knows of a pass.
+    fn remembered<F>(&mut self, packet: &Packet<F>, table: TableId, depth: u32) -> Remembered {
+        let ahead = std::mem::replace(&mut self.hash, PassHash::NONE);
+        let Some(megaflows) = &mut self.megaflows else {
+            return Remembered::NoMatter;
+        };
+        if !packet.is_cacheable() {
+            return Remembered::NoMatter;
+        }
+        match megaflows.lookup(self.in_port, table, packet.key(), ahead, self.snapshot) {
+            None => Remembered::Nothing,
+            Some(path) if depth + megaflows.nesting(path) <= MAX_DEPTH => Remembered::Path(path),
+            // It goes deeper than is allowed from here; where it ends, the tables know.
+            Some(_) => Remembered::NoMatter,
+        }
+    }
+
+    /// Takes the steps that the cache remembers, from number `at` to the end, or to the end of
+    /// the copy that they are taken for. Returns the number of the next.
+    pub(super) fn replay<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        path: PathId,
+        mut at: usize,
+        depth: u32,
+    ) -> usize
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        while let Some(megaflows) = &self.megaflows {
+            let steps = megaflows.steps(path, at);
+            let first = at;
+            for &step in steps.as_slice() {
+                at += 1;
+                match self.replay_step(packet, step, depth) {
+                    // Behind an exit only such steps were noted as are taken all the same.
+                    Taken::Step => {}
+                    Taken::Lost => return self.behind_copy(path, at),
+                    Taken::EndClone => return at,
+                    Taken::Clone => {
+                        at = self.replay_clone(packet, path, at, depth);
+                        break;
+                    }
+                }
+            }
+            let is_end = steps.are_last() && at == first + steps.as_slice().len();
+            if is_end {
+                break;
+            }
+        }
+        at
+    }
+
+    /// Takes one step that the cache remembers.
+    #[inline]
+    fn replay_step<F>(&mut self, packet: &mut Packet<F>, step: Step, depth: u32) -> Taken
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        match step {
+            Step::Missed | Step::Matched { .. } if self.is_exhausted() => return Taken::Lost,
+            Step::Missed => self.reason = DropReason::TableMiss,
+            Step::Matched { slot } => self.matched(packet, slot),
+            Step::Run { slot, op, nesting } => {
+                let (rule, op) = self.operation(slot, op);
+                if op >= rule.program.applied {
+                    // It is the set that is executed now.
+                    self.empty_set();
+                }
+                let op = &rule.program.ops[op];
+                match op {
+                    Op::EndClone => return Taken::EndClone,
+                    Op::Clone { .. } => return Taken::Clone,
+                    _ => {}
+                }
+                let depth = depth + u32::from(nesting);
+                if self.step(packet, op, Some(rule), rule.table, depth) == Flow::Lost {
+                    return Taken::Lost;
+                }
+            }
+        }
+        Taken::Step
+    }
+
+    /// A step that is remembered: the rule, and the number of the operation in its program.
+    #[inline]
+    pub(super) fn operation(&self, slot: u32, op: u16) -> (&'a Rule, usize) {
+        let rule = self.snapshot.rules.rule(slot);
+        let rule = rule.expect("a path whose rules changed is not taken");
+        (rule, usize::from(op))
+    }
+
+    /// Whether the tables are to be walked, whatever the cache knows: only they tell which bits
+    /// decide.
+    fn asks_tables(&self) -> bool {
+        self.trace.as_ref().is_some_and(|trace| trace.asks_tables())
+    }
+
+    /// Whether the journey is still being written down.
+    pub(super) fn is_traced(&self) -> bool {
+        self.trace.as_ref().is_some_and(|trace| !trace.is_refused())
+    }
+}

@@ -1,0 +1,236 @@
+//! The walk through the tables: look up, do what the rule says, go on.
+
+use std::ops::Range;
+
+use weir_packet::Frame;
+
+use super::packet::Packet;
+use super::{Flow, Journey, MAX_DEPTH, MAX_LOOKUPS, Output};
+use crate::action::TableId;
+use crate::cache::{Lookup, Step};
+use crate::drops::DropReason;
+use crate::field::Prerequisite;
+use crate::key::FlowKey;
+use crate::program::{Op, Program};
+use crate::rule::Rule;
+
+impl<'a, O> Journey<'a, O> {
+    /// One pass in which the first look-up sees the packet as `first` says, which the cache does
+    /// not know.
+    pub(super) fn pass_as<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        table: TableId,
+        first: Lookup,
+        depth: u32,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
+        if first.is_plain() {
+            return self.pass(packet, table, depth);
+        }
+        if first.ct && !packet.key().has_original_tuple() {
+            return;
+        }
+        self.counters.passes.add(1);
+        let outer = self.records.suspend();
+        if self.is_traced() {
+            self.walk_noting(packet, table, first, depth);
+        } else {
+            self.walk_all(packet, table, first, depth);
+        }
+        self.records.resume(outer);
+        self.forget_carried();
+    }
+
+    /// Walks through the tables, and then executes the action set.
+    pub(super) fn walk_all<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        table: TableId,
+        first: Lookup,
+        depth: u32,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
+        if self.walk(packet, table, first, depth) != Flow::Lost {
+            self.run_set(packet, table, depth);
+        }
+    }
+
+    /// Looks the packet up in `table` and does what the rule says. `first` is how the packet is
+    /// seen by the first look-up.
+    fn walk<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        mut table: TableId,
+        mut first: Lookup,
+        depth: u32,
+    ) -> Flow
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if let Some(record) = self.records.current() {
+            record.nesting = record.nesting.max(depth - record.depth);
+        }
+        if depth > MAX_DEPTH {
+            return self.give_up(DropReason::RecursionLimit);
+        }
+        loop {
+            if self.is_exhausted() {
+                return Flow::Lost;
+            }
+            let Some(rule) = self.look_up(packet, table, std::mem::take(&mut first)) else {
+                self.reason = DropReason::TableMiss;
+                return Flow::Continue;
+            };
+            self.matched(packet, rule.id.slot);
+            match self.run_ops(packet, rule, 0..rule.program.applied, table, depth) {
+                Flow::Continue => {}
+                Flow::EndList => return Flow::Continue,
+                flow @ (Flow::Exit | Flow::Lost) => return flow,
+            }
+            match rule.program.goto_table {
+                Some(next) => table = next,
+                None => return Flow::Continue,
+            }
+        }
+    }
+
+    /// Runs the operations of `rule` whose numbers are in `range`.
+    pub(super) fn run_ops<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        rule: &'a Rule,
+        range: Range<usize>,
+        table: TableId,
+        depth: u32,
+    ) -> Flow
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let program: &Program = &rule.program;
+        let mut at = range.start;
+        while at < range.end {
+            let op = &program.ops[at];
+            self.note(rule, at, depth);
+            let flow = match op {
+                Op::Clone { end } => {
+                    let flow = self.run_clone(packet, rule, at + 1..*end, table, depth);
+                    at = *end;
+                    flow
+                }
+                _ => self.step(packet, op, Some(rule), table, depth),
+            };
+            if flow != Flow::Continue {
+                // Something else than the rules ended this: no example for others.
+                if let (Some(record), Flow::Lost) = (self.records.current(), flow) {
+                    record.complete = false;
+                }
+                return flow;
+            }
+            at += 1;
+        }
+        Flow::Continue
+    }
+
+    /// Notes that operation `at` of `rule` is about to run.
+    pub(super) fn note(&mut self, rule: &Rule, at: usize, depth: u32) {
+        let op = &rule.program.ops[at];
+        if let (Some(record), false) = (self.records.current(), op.is_jump()) {
+            record.run(rule.id.slot, at, op, depth);
+        }
+    }
+
+    /// The rule of `table` for the packet; the look-up is noted.
+    fn look_up<F>(
+        &mut self,
+        packet: &Packet<F>,
+        table: TableId,
+        lookup: Lookup,
+    ) -> Option<&'a Rule> {
+        let mut key = packet.key();
+        let other;
+        if !lookup.is_plain() {
+            other = lookup.of(key);
+            key = &other;
+        }
+        let rules = self.snapshot.table(table);
+        let Some(record) = self.records.current() else {
+            return rules?.lookup(key).map(|rule| &**rule);
+        };
+        record.tables.insert(table);
+        let rule = if lookup.is_plain() {
+            rules.and_then(|rules| rules.lookup_consulting(key, &mut record.consulted))
+        } else {
+            let mut consulted = FlowKey::ZERO;
+            let rule = rules.and_then(|rules| rules.lookup_consulting(key, &mut consulted));
+            record.looked_up(lookup, &consulted);
+            rule
+        };
+        record.steps.push(match rule {
+            Some(rule) => Step::Matched { slot: rule.id.slot },
+            None => Step::Missed,
+        });
+        rule.map(|rule| &**rule)
+    }
+
+    /// Looks the packet up in `table`, and goes on behind it in the list of a rule of `own`.
+    pub(super) fn resubmit<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        table: TableId,
+        own: TableId,
+        lookup: Lookup,
+        depth: u32,
+    ) -> Flow
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if lookup.ct {
+            if let Some(record) = self.records.current() {
+                record.consult(Prerequisite::CtPorts);
+            }
+            if !packet.key().has_original_tuple() {
+                return Flow::Continue;
+            }
+        }
+        match self.walk(packet, table, lookup, depth + u32::from(table <= own)) {
+            Flow::Continue | Flow::EndList => Flow::Continue,
+            flow @ (Flow::Exit | Flow::Lost) => flow,
+        }
+    }
+
+    /// Counts for the rule at `slot`.
+    pub(super) fn matched<F: Frame>(&mut self, packet: &Packet<F>, slot: u32) {
+        self.reason = DropReason::ActionDrop;
+        if let Some(trace) = &mut self.trace {
+            trace.matched(slot, packet.frame.len());
+        }
+        self.rule_counters.count(slot, packet.frame.len(), self.now);
+    }
+
+    /// Counts a look-up, done or remembered. Returns true if it was one too many.
+    pub(super) fn is_exhausted(&mut self) -> bool {
+        self.lookups += 1;
+        let exhausted = self.lookups > MAX_LOOKUPS;
+        if exhausted {
+            self.give_up(DropReason::ResubmitLimit);
+        }
+        exhausted
+    }
+
+    /// Ends the journey at a limit.
+    pub(super) fn give_up(&mut self, reason: DropReason) -> Flow {
+        self.drop(reason);
+        if let Some(record) = self.records.current() {
+            record.complete = false;
+        }
+        Flow::Lost
+    }
+}
