@@ -130,6 +130,17 @@ impl Layout {
             malformed: None,
         }
     }
+
+    /// The same of IPv6: no extension header, no tag, UDP or TCP.
+    #[inline]
+    pub const fn plain_v6(protocol: u8, end: u32) -> Self {
+        Self {
+            ether_type: ether_type::IPV6,
+            l3: L3::Ipv6,
+            l4_offset: ETHERNET_SIZE as u16 + 40,
+            ..Self::plain(protocol, end)
+        }
+    }
 }
 
 /// Finds the headers of a frame of `len` bytes whose first segment is `head`.

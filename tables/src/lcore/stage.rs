@@ -65,6 +65,12 @@ impl Stage {
         in_port: PortIndex,
         interest: Interest,
     ) -> bool {
+        let mut layout = Layout::default();
+        if Key::read_plain_v6(head, len, in_port, interest, &mut layout, &mut self.key) {
+            self.plain_end = 0;
+            self.closer = Closer::Layout(layout);
+            return true;
+        }
         self.only_parse(head, len);
         let key = match &self.closer {
             Closer::Layout(layout) => Key::of(head, layout, in_port, interest),

@@ -308,25 +308,14 @@ impl Key {
             return false;
         }
         let number = bytes[23];
-        let mut flags = 0;
-        if number == protocol::UDP {
-            let size = usize::from(be16(bytes, L4_AT + 4));
-            // Most datagrams end with their packet.
-            if size != total - IP && (size < 8 || size > total - IP) {
-                return false;
-            }
-        } else if number == protocol::TCP
-            && let Some(header) = head.first_chunk::<{ L4_AT + 20 }>()
-        {
-            flags = be16(header, L4_AT + 12);
-            let size = usize::from(flags >> 12) * 4;
-            let room = (LINK + total).min(head.len()).saturating_sub(L4_AT);
-            if size < 20 || size > room {
-                return false;
-            }
-        } else {
+        let Some(flags) = flags_of_plain::<L4_AT, { L4_AT + 8 }, { L4_AT + 20 }>(
+            head,
+            bytes,
+            number,
+            LINK + total,
+        ) else {
             return false;
-        }
+        };
         *layout = Layout::plain(number, (LINK + total) as u32);
         let large = u64::from((LINK + total) as u32 > interest.size) * LARGE;
         let shape = (IP as u64 / 4) << IHL_SHIFT | large | u64::from(in_port.0) << 16;
@@ -344,6 +333,56 @@ impl Key {
         };
         *fourth = raw64(bytes, 0);
         *fifth = u64::from(raw32(bytes, 8)) << 32 | u64::from(interest.epoch);
+        true
+    }
+
+    /// As [`Key::read_plain`] for IPv6: [`Layout::plain_v6`].
+    #[inline(always)]
+    pub(crate) fn read_plain_v6(
+        head: &[u8],
+        len: usize,
+        in_port: PortIndex,
+        interest: Interest,
+        layout: &mut Layout,
+        key: &mut Self,
+    ) -> bool {
+        const LINK: usize = 14;
+        const L4_AT: usize = LINK + 40;
+        let Some(bytes) = head.first_chunk::<{ L4_AT + 8 }>() else {
+            return false;
+        };
+        let end = L4_AT + usize::from(be16(bytes, 18));
+        if bytes[12..14] != ether_type::IPV6.to_be_bytes()
+            || bytes[14] >> 4 != 6
+            || end < L4_AT + 8
+            || end > len
+        {
+            return false;
+        }
+        let number = bytes[20];
+        let Some(flags) =
+            flags_of_plain::<L4_AT, { L4_AT + 8 }, { L4_AT + 20 }>(head, bytes, number, end)
+        else {
+            return false;
+        };
+        *layout = Layout::plain_v6(number, end as u32);
+        let large = u64::from(end as u32 > interest.size) * LARGE;
+        let shape = V6 | large | u64::from(in_port.0) << 16;
+        let start = u64::from(u32::from_be(raw32(bytes, 14)));
+        let varying = (start & 0xf_ffff) << LABEL_SHIFT
+            | (start >> 20 & 0xff) << TOS_SHIFT
+            | u64::from(bytes[21]) << TTL_SHIFT
+            | u64::from(flags & 0x0fff) << FLAGS_SHIFT;
+        key.0 = [
+            raw64(bytes, 22),
+            u64::from(raw32(bytes, L4_AT)) << 32 | u64::from(number) << 8 | shape,
+            varying & interest.bits,
+            raw64(bytes, 0),
+            u64::from(raw32(bytes, 8)) << 32 | u64::from(interest.epoch),
+            raw64(bytes, 30),
+            raw64(bytes, 38),
+            raw64(bytes, 46),
+        ];
         true
     }
 
@@ -454,6 +493,34 @@ impl Key {
         );
         (key, mask)
     }
+}
+
+/// Data offset and flags of a TCP header at `AT`, of UDP 0, if the header is whole and what it
+/// says of its length is possible; `None` also if it is another protocol's. `bytes` are the first
+/// of `head`, up to the eighth of the header (`UDP_END`); the packet ends at `end`.
+#[inline(always)]
+fn flags_of_plain<const AT: usize, const UDP_END: usize, const TCP_END: usize>(
+    head: &[u8],
+    bytes: &[u8; UDP_END],
+    number: u8,
+    end: usize,
+) -> Option<u16> {
+    let mut flags = 0;
+    let right = if number == protocol::UDP {
+        let (size, room) = (usize::from(be16(bytes, AT + 4)), end - AT);
+        // Most datagrams end with their packet.
+        size == room || (8..=room).contains(&size)
+    } else if number == protocol::TCP
+        && let Some(header) = head.first_chunk::<TCP_END>()
+    {
+        flags = be16(header, AT + 12);
+        let size = usize::from(flags >> 12) * 4;
+        let room = end.min(head.len()).saturating_sub(AT);
+        (20..=room).contains(&size)
+    } else {
+        false
+    };
+    right.then_some(flags)
 }
 
 /// A keyed hash that no stranger can predict: products of secret numbers and the key's words.

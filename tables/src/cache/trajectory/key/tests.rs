@@ -79,16 +79,44 @@ fn what_differs_from_packet_to_packet_counts_if_somebody_takes_an_interest() {
     }
 }
 
+#[test]
+fn the_quick_look_is_for_most_packets() {
+    let lines = [
+        ("udp 10.0.0.1:1 > 10.0.0.2:2", true, false),
+        ("tcp 10.0.0.1:1 > 10.0.0.2:2 A", true, false),
+        ("udp [2001:db8::1]:1 > [2001:db8::2]:2", false, true),
+        ("tcp [2001:db8::1]:1 > [2001:db8::2]:2 A", false, true),
+        ("sctp [2001:db8::1]:1 > [2001:db8::2]:2", false, false),
+    ];
+    for (text, v4, v6) in lines {
+        let frame = line(text);
+        let (head, len) = (frame.head(), frame.len());
+        for (read, expected) in [
+            (
+                Key::read_plain as fn(_, _, _, _, &mut _, &mut _) -> bool,
+                v4,
+            ),
+            (Key::read_plain_v6, v6),
+        ] {
+            let (mut layout, mut key) = (Layout::default(), Key::default());
+            let is_read = read(head, len, PortIndex(1), EVERYTHING, &mut layout, &mut key);
+            assert_eq!(is_read, expected, "{text}");
+        }
+    }
+}
+
 proptest! {
     /// The quick look says what the thorough one says, or nothing.
     #[test]
     fn plain_packets_are_like_others(frame in any_frame()) {
         let frame = VecFrame::new(&frame);
-        let (mut layout, mut key) = (Layout::default(), Key::default());
         let (head, len) = (frame.head(), frame.len());
-        if Key::read_plain(head, len, PortIndex(1), EVERYTHING, &mut layout, &mut key) {
-            prop_assert_eq!(parse(frame.head(), frame.len()), Ok(layout));
-            prop_assert_eq!(Key::of(frame.head(), &layout, PortIndex(1), EVERYTHING), Some(key));
+        for read in [Key::read_plain, Key::read_plain_v6] {
+            let (mut layout, mut key) = (Layout::default(), Key::default());
+            if read(head, len, PortIndex(1), EVERYTHING, &mut layout, &mut key) {
+                prop_assert_eq!(parse(head, len), Ok(layout));
+                prop_assert_eq!(Key::of(head, &layout, PortIndex(1), EVERYTHING), Some(key));
+            }
         }
     }
 
