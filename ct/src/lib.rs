@@ -66,4 +66,4 @@ pub use settings::{Settings, TableTooSmall, Timeouts};
 pub use shard::{Arrival, Bounds, HandOffDrop, Held, Message, Ready, Shard, ShardCounters, Wish};
 pub use state::CtState;
 pub use tcp::PeerState;
-pub use tracker::{After, Job, Likely, Part, Quest, Reading, Recall, Tracker};
+pub use tracker::{After, Job, Likely, Part, Quest, Reading, Recall, Rehearsed, Tracker};

@@ -272,6 +272,34 @@ impl Table {
         Some(slot)
     }
 
+    /// Makes a connection like one of another table with the same secret, if there is room.
+    pub(crate) fn adopt(&mut self, hot: &Hot, cold: &Cold, now: Tick) {
+        let [original, reply] = cold.keys.map(|key| Keyed {
+            key,
+            hash: self.index.hash(&key),
+        });
+        let birth = Birth {
+            original,
+            reply,
+            protocol: hot.protocol,
+            mark: hot.mark,
+            label: cold.label,
+            deadline: hot.deadline,
+            nat: hot.nat,
+        };
+        let Some(slot) = self.insert(&birth, now) else {
+            return;
+        };
+        self.hot[slot as usize].replied = hot.replied;
+        for direction in Direction::BOTH {
+            for end in [End::Src, End::Dst] {
+                if hot.leased & direction.lease_bit(end) != 0 {
+                    self.lease(Place { slot, direction }, end);
+                }
+            }
+        }
+    }
+
     /// Notes that the number at `end` of this key of a live connection is taken, until the
     /// connection ends. If there is no room to note it, it stays to be found in the index.
     pub(crate) fn lease(&mut self, place: Place, end: End) {
@@ -358,6 +386,14 @@ impl Table {
         self.wheel
             .almost_due(now, limit)
             .find(|&slot| self.hot[slot as usize].is_expired(now))
+    }
+
+    /// Up to `limit` slots of those whose turn has come, and as many of the turn after that: those
+    /// that are expired.
+    pub(crate) fn all_overdue(&self, now: Tick, limit: usize) -> impl Iterator<Item = u32> {
+        let due = self.wheel.all_due(now, limit);
+        due.chain(self.wheel.almost_due(now, limit))
+            .filter(move |&slot| self.hot[slot as usize].is_expired(now))
     }
 
     /// Takes the connection in `slot`, which does not wait any more, out of the table.

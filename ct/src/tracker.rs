@@ -4,6 +4,7 @@ mod batch;
 mod quest;
 mod reading;
 mod recall;
+mod rehearse;
 mod room;
 mod share;
 mod translate;
@@ -30,6 +31,8 @@ pub(crate) use quest::Refusal;
 use reading::{Habit, Lookup};
 pub use reading::{Likely, Reading};
 pub use recall::{After, Part, Recall};
+pub use rehearse::Rehearsed;
+use rehearse::Under;
 
 /// The connection tracker of one lcore.
 pub struct Tracker {
@@ -46,6 +49,8 @@ pub struct Tracker {
     habit: Habit,
     /// How many packets met no connection though they could be part of one.
     strangers: u64,
+    /// In a rehearsal: what it lies over.
+    under: Option<Under>,
 }
 
 impl Tracker {
@@ -66,6 +71,7 @@ impl Tracker {
             draw: secret,
             habit: Habit::default(),
             strangers: 0,
+            under: None,
         }
     }
 

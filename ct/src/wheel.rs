@@ -125,7 +125,20 @@ impl Wheel {
     /// Up to `limit` slots of the turn after `now`'s: those whose deadline may have come while
     /// their turn has not.
     pub(crate) fn almost_due(&self, now: Tick, limit: usize) -> impl Iterator<Item = u32> {
-        let turn = now.as_millis() / TURN_MILLIS + 1;
+        self.of_turn(now.as_millis() / TURN_MILLIS + 1).take(limit)
+    }
+
+    /// Up to `limit` of the slots that [`Wheel::pop`] would return.
+    pub(crate) fn all_due(&self, now: Tick, limit: usize) -> impl Iterator<Item = u32> {
+        let last = now.as_millis() / TURN_MILLIS;
+        let first = self.next.max((last + 1).saturating_sub(BUCKETS));
+        (first..=last)
+            .flat_map(|turn| self.of_turn(turn))
+            .take(limit)
+    }
+
+    /// The slots of a turn.
+    fn of_turn(&self, turn: u64) -> impl Iterator<Item = u32> {
         let mut slot = self.heads[bucket_of(turn)];
         std::iter::from_fn(move || {
             let found = slot;
@@ -135,7 +148,6 @@ impl Wheel {
             slot = self.links[found as usize].next;
             Some(found)
         })
-        .take(limit)
     }
 
     /// Every slot that waits, by bucket.

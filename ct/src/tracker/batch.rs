@@ -81,4 +81,4 @@ impl Tracker {
 const BURST: usize = 32;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

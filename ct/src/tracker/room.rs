@@ -11,6 +11,9 @@ impl Tracker {
     ///
     /// Cost: bounded by [`PROBE`], whatever the table holds.
     pub(super) fn make_room(&mut self, now: Tick) -> bool {
+        if let Some(room) = self.rehearsed_room(now) {
+            return room;
+        }
         let limit = self.settings.max_connections;
         if self.table.live() < limit {
             return true;
@@ -61,9 +64,21 @@ impl Tracker {
         oldest.map(|(_, slot)| slot)
     }
 
+    /// Those among which [`Self::oldest_unreplied`] would choose: their numbers and slots.
+    pub(super) fn next_unreplied(&self) -> impl Iterator<Item = (u64, u32)> {
+        let touched = self.table.touched();
+        let next = (1..=PROBE.min(touched)).map(move |n| (self.hand + n) % touched);
+        next.map(|slot| (self.table.hot(slot), slot))
+            .filter(|(hot, _)| hot.is_live() && !hot.replied)
+            .map(|(hot, slot)| (hot.id, slot))
+    }
+
     /// Forgets connections whose time is over though their turn to be looked at may not have
     /// come, at most twice [`PROBE`] of them; returns whether there was one.
     pub(crate) fn forget_overdue(&mut self, now: Tick) -> bool {
+        if let Some(forgotten) = self.rehearse_forgetting(now) {
+            return forgotten;
+        }
         let mut forgotten = 0;
         for _ in 0..PROBE {
             match self.table.turn(now) {
@@ -85,4 +100,4 @@ impl Tracker {
 }
 
 /// How many connections are looked at to make room for one.
-const PROBE: u32 = 64;
+pub(super) const PROBE: u32 = 64;

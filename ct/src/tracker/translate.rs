@@ -13,6 +13,7 @@ use crate::state::CtState;
 use crate::table::{Keyed, Table};
 use crate::tracker::quest::{Asked, Quest, Refusal};
 use crate::tracker::reading::Lookup;
+use crate::tracker::rehearse::Under;
 use crate::tracker::{Tracker, Visit};
 
 impl Tracker {
@@ -182,6 +183,7 @@ impl Tracker {
         InZone {
             search,
             table: &mut self.table,
+            under: self.under.as_ref(),
             expired: &mut self.counters.expired,
             zone,
             now,
@@ -234,6 +236,8 @@ pub(crate) const SLICE: u32 = 256;
 struct InZone<'a> {
     search: &'a Lookup,
     table: &'a mut Table,
+    /// In a rehearsal: what it lies over.
+    under: Option<&'a Under>,
     expired: &'a mut u64,
     zone: u16,
     now: Tick,
@@ -242,7 +246,10 @@ struct InZone<'a> {
 impl Connections for InZone<'_> {
     fn next_free(&self, reply: &Tuple, end: End, from: u16, to: u16) -> Option<u16> {
         let key = Key::new(reply, self.zone);
-        self.table.next_free(&key, end, from, to)
+        match self.under {
+            None => self.table.next_free(&key, end, from, to),
+            Some(under) => under.next_free(self.table, &key, end, from, to),
+        }
     }
 
     fn leads_home(&self, reply: &Tuple) -> bool {
@@ -253,7 +260,7 @@ impl Connections for InZone<'_> {
     fn is_taken(&mut self, reply: &Tuple, end: End) -> bool {
         let key = self.search.keyed_reply(self.table, reply, self.zone);
         let Some(place) = self.table.find(&key) else {
-            return false;
+            return self.under.is_some_and(|under| under.is_taken(&key, self.now));
         };
         if self.table.hot(place.slot).is_expired(self.now) {
             self.table.remove(place.slot);

@@ -31,18 +31,7 @@ impl Tracker {
             if !hot.is_live() || hot.is_expired(now) || !self.matches(slot, filter) {
                 continue;
             }
-            let cold = self.table.cold(slot);
-            out.push(Entry {
-                id: hot.id,
-                zone: hot.zone,
-                original: cold.key(Direction::Original).tuple(),
-                reply: cold.key(Direction::Reply).tuple(),
-                mark: hot.mark,
-                label: cold.label,
-                protocol: info(&hot.protocol),
-                replied: hot.replied,
-                timeout_left: hot.deadline.since(now),
-            });
+            out.push(self.entry(slot, now));
         }
         next
     }
@@ -74,6 +63,22 @@ impl Tracker {
             }
         }
         next
+    }
+
+    /// The live connection in `slot` as a dump shows it.
+    pub(super) fn entry(&self, slot: u32, now: Tick) -> Entry {
+        let (hot, cold) = (self.table.hot(slot), self.table.cold(slot));
+        Entry {
+            id: hot.id,
+            zone: hot.zone,
+            original: cold.key(Direction::Original).tuple(),
+            reply: cold.key(Direction::Reply).tuple(),
+            mark: hot.mark,
+            label: cold.label,
+            protocol: info(&hot.protocol),
+            replied: hot.replied,
+            timeout_left: hot.deadline.since(now),
+        }
     }
 
     fn slice(&self, cursor: u32, budget: usize) -> (std::ops::Range<u32>, Option<u32>) {

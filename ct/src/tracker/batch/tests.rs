@@ -55,16 +55,16 @@ fn packets() -> impl Strategy<Value = VecFrame> {
 
 /// What is asked for one packet.
 #[derive(Clone, Debug)]
-struct Asked {
-    frame: VecFrame,
-    zone: u16,
-    commit: Option<Commit>,
-    nat: Option<NatSpec>,
+pub(in crate::tracker) struct Asked {
+    pub(in crate::tracker) frame: VecFrame,
+    pub(in crate::tracker) zone: u16,
+    pub(in crate::tracker) commit: Option<Commit>,
+    pub(in crate::tracker) nat: Option<NatSpec>,
     /// Whether it comes with what a packet of the burst before met.
     seen: Option<prop::sample::Index>,
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+pub(in crate::tracker) fn asked() -> impl Strategy<Value = Asked> {
     let commit =
         (prop::bool::weighted(0.2), any::<Option<(u32, u32)>>()).prop_map(|(force, mark)| Commit {
             force,
@@ -100,7 +100,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         })
 }
 
-fn layout(frame: &VecFrame) -> Layout {
+pub(in crate::tracker) fn layout(frame: &VecFrame) -> Layout {
     weir_packet::parse(frame.head(), frame.len()).expect("no runt")
 }
 

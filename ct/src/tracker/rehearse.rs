@@ -1,0 +1,236 @@
+//! What `ct()` would do to a packet, found out without doing it.
+//!
+//! While a *rehearsal* goes on, a small tracker lies over the real one. Connections that a packet
+//! meets are copied into it, and the code that tracks packets runs on the copies; where it asks
+//! which tuples and numbers are taken, or whether there is room, it is told what lies under it,
+//! too. So there is one tracker's code, and what it says of a packet is what would be said.
+//!
+//! Invariants
+//!   1. What lies under is never written to: nobody has it other than by [`Under`]'s shared
+//!      reference until the rehearsal ends.
+//!
+//! Threads: as the tracker's.
+//! Cost: takes memory for [`ROOM`] connections when it begins; a packet that is not rehearsed
+//! pays one comparison if it opens a connection.
+
+use std::sync::Arc;
+
+use weir_nat::End;
+use weir_packet::{Frame, Layout, Tick, Tuple};
+
+use super::{Reading, Tracker};
+use crate::entry::Entry;
+use crate::extract::Subject;
+use crate::key::Key;
+use crate::lifetimes::Lifetimes;
+use crate::record::Direction;
+use crate::request::{CtDrop, Outcome, Request};
+use crate::settings::Settings;
+use crate::table::{Keyed, Table};
+use crate::tracker::room::PROBE;
+
+#[cfg(test)]
+mod tests;
+
+/// Connections that one rehearsal can copy or make.
+const ROOM: u32 = 512;
+
+/// The tracker that a rehearsal lies over.
+pub(super) struct Under {
+    tracker: Arc<Tracker>,
+    /// Its slots for which what lies over it stands, whether or not there is anything.
+    covered: Vec<u32>,
+}
+
+/// What a `ct()` would have done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// The connection that the packet belongs to, as it is.
+    pub before: Option<Entry>,
+    /// The connection that it met or would make, as it would be.
+    pub after: Option<Entry>,
+    /// The counters that would count.
+    pub counted: Vec<&'static str>,
+}
+
+impl Tracker {
+    /// Lets what follows be a rehearsal, until [`Tracker::end_rehearsal`].
+    pub fn begin_rehearsal(&mut self) {
+        let settings = Settings {
+            max_connections: ROOM,
+            ..self.settings.clone()
+        };
+        let mut over = Self::new(&settings, self.secret);
+        over.settings.clone_from(&self.settings);
+        over.lifetimes = Lifetimes::new(&self.settings.timeouts);
+        over.draw = self.draw;
+        let real = std::mem::replace(self, over);
+        self.under = Some(Under {
+            tracker: Arc::new(real),
+            covered: Vec::new(),
+        });
+    }
+
+    /// Forgets what was rehearsed: everything is as it was before. Does nothing if nothing is.
+    pub fn end_rehearsal(&mut self) {
+        if let Some(real) = self.under.take().and_then(|under| Arc::into_inner(under.tracker)) {
+            *self = real;
+        }
+    }
+
+    /// As [`Tracker::execute_read`], in a rehearsal.
+    ///
+    /// # Errors
+    /// As [`Tracker::execute`].
+    pub fn rehearse<F: Frame>(
+        &mut self,
+        frame: &F,
+        layout: &Layout,
+        reading: &mut Option<Reading>,
+        request: &Request<'_>,
+        outcome: &mut Outcome,
+        now: Tick,
+    ) -> Result<Rehearsed, (CtDrop, Rehearsed)> {
+        let subject = reading
+            .get_or_insert_with(|| Reading::of(frame, layout))
+            .subject;
+        let mut before = None;
+        if let Ok(Subject::Packet(tuple, _) | Subject::Error(tuple)) = &subject {
+            self.cover(tuple, request.zone, now);
+            self.cover(&tuple.reversed(), request.zone, now);
+            let key = Keyed::new(&self.table, tuple, request.zone);
+            before = self.table.find(&key).map(|place| self.entry(place.slot, now));
+        }
+        let counters = self.counters.clone();
+        let done = self.execute_read(frame, layout, reading, request, outcome, now);
+        let met = outcome.seen.filter(|_| done.is_ok());
+        let pairs = self.counters.iter().zip(counters.iter());
+        let rehearsed = Rehearsed {
+            before,
+            after: met.map(|seen| self.entry(seen.slot, now)),
+            counted: pairs
+                .filter(|((_, after, _), (_, before, _))| after != before)
+                .map(|((name, ..), _)| name)
+                .collect(),
+        };
+        match done {
+            Ok(()) => Ok(rehearsed),
+            Err(reason) => Err((reason, rehearsed)),
+        }
+    }
+
+    /// Copies the connection with this tuple from the tracker under this one, if there is one and
+    /// it was not copied before.
+    fn cover(&mut self, tuple: &Tuple, zone: u16, now: Tick) {
+        let Some(Under { tracker, covered }) = &mut self.under else {
+            return;
+        };
+        let table = &tracker.table;
+        let Some(place) = table.find(&Keyed::new(table, tuple, zone)) else {
+            return;
+        };
+        if covered.contains(&place.slot) {
+            return;
+        }
+        covered.push(place.slot);
+        let (hot, cold) = (table.hot(place.slot), table.cold(place.slot));
+        if !hot.is_expired(now) {
+            self.table.adopt(hot, cold, now);
+        }
+    }
+
+    /// In a rehearsal: whether there would be room for one more connection. Those that would go
+    /// for it count as gone. Which one is evicted may differ if the packet itself has made the
+    /// table full.
+    pub(super) fn rehearsed_room(&mut self, now: Tick) -> Option<bool> {
+        let limit = self.settings.max_connections;
+        let over = self.table.live();
+        let under = self.under.as_mut()?;
+        if under.live() + over >= limit {
+            under.forget_overdue(now);
+        }
+        if under.live() + over == limit
+            && let Some(slot) = under.oldest_unreplied()
+        {
+            under.covered.push(slot);
+        }
+        Some(under.live() + over < limit)
+    }
+
+    /// In a rehearsal: whether connections under it whose time is over would be forgotten; they
+    /// then count as forgotten.
+    pub(super) fn rehearse_forgetting(&mut self, now: Tick) -> Option<bool> {
+        Some(self.under.as_mut()?.forget_overdue(now))
+    }
+}
+
+impl Under {
+    /// Whether the number at `end` of `key` is somebody's of whom no copy was made.
+    pub(super) fn is_taken(&self, key: &Keyed, now: Tick) -> bool {
+        let table = &self.tracker.table;
+        let place = table.find(key);
+        place.is_some_and(|place| {
+            !self.covered.contains(&place.slot) && !table.hot(place.slot).is_expired(now)
+        })
+    }
+
+    /// The first number from `from` to `to` that is leased at `end` of `key` neither here nor in
+    /// `over`.
+    pub(super) fn next_free(
+        &self,
+        over: &Table,
+        key: &Key,
+        end: End,
+        from: u16,
+        to: u16,
+    ) -> Option<u16> {
+        let table = &self.tracker.table;
+        let mut from = from;
+        let free = loop {
+            let Some(here) = table.next_free(key, end, from, to) else {
+                break None;
+            };
+            match over.next_free(key, end, here, to) {
+                Some(there) if there == here => break Some(here),
+                Some(there) => from = there,
+                None => break None,
+            }
+        };
+        // What those held who are copied, or gone, is as free as `over` says.
+        let covered = self.covered.iter().flat_map(|&slot| {
+            Direction::BOTH.map(|direction| (slot, direction, table.cold(slot).key(direction)))
+        });
+        let given_up = covered.filter_map(|(slot, direction, own)| {
+            let is_leased = table.hot(slot).leased & direction.lease_bit(end) != 0;
+            let number = own.number(end).filter(|number| (from..=to).contains(number))?;
+            let alike = own.without_number(end).is(&key.without_number(end));
+            let is_free = || over.next_free(key, end, number, number).is_some();
+            (is_leased && alike && is_free()).then_some(number)
+        });
+        given_up.chain(free).min()
+    }
+
+    /// How many connections there are that no copy stands for.
+    fn live(&self) -> u32 {
+        self.tracker.table.live() - self.covered.len() as u32
+    }
+
+    /// Lets those of the connections looked at first whose time is over be gone; returns whether
+    /// there were any.
+    fn forget_overdue(&mut self, now: Tick) -> bool {
+        let before = self.covered.len();
+        for slot in self.tracker.table.all_overdue(now, PROBE as usize) {
+            if !self.covered.contains(&slot) {
+                self.covered.push(slot);
+            }
+        }
+        self.covered.len() > before
+    }
+
+    /// Which one would be evicted.
+    fn oldest_unreplied(&self) -> Option<u32> {
+        let next = self.tracker.next_unreplied();
+        let next = next.filter(|(_, slot)| !self.covered.contains(slot));
+        next.min().map(|(_, slot)| slot)
+    }
+}

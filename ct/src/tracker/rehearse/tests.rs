@@ -1,0 +1,99 @@
+//! A rehearsal against the act.
+
+use proptest::prelude::*;
+use weir_packet::Tick;
+
+use super::*;
+use crate::filter::Filter;
+use crate::tracker::batch::tests::{Asked, asked, layout};
+
+/// All that a rehearsal might change.
+fn state(tracker: &Tracker, now: Tick) -> impl PartialEq + std::fmt::Debug + use<> {
+    let mut entries = Vec::new();
+    tracker.dump(0, usize::MAX, &Filter::default(), now, &mut entries);
+    let versions: Vec<_> = tracker.table.all_hot().iter().map(|hot| format!("{hot:?}")).collect();
+    let counters = tracker.counters().clone();
+    (entries, versions, counters, tracker.draw, tracker.strangers, tracker.table.made())
+}
+
+proptest! {
+    /// Several `ct()` of one packet see what those before them would have done.
+    #[test]
+    fn a_rehearsal_says_what_happens_and_changes_nothing(
+        packets in prop::collection::vec(
+            (prop::collection::vec(asked(), 1..4), prop_oneof![3 => Just(0u64), 1 => Just(10), 1 => Just(40_000)]),
+            1..80,
+        ),
+        limit in 3..40u32,
+        secret: u64,
+    ) {
+        let settings = Settings { max_connections: limit, ..Settings::default() };
+        let mut tracker = Tracker::new(&settings, secret);
+        let mut millis = 5;
+        for (steps, pass) in packets {
+            millis += pass;
+            let now = Tick::from_millis(millis);
+            // All steps are of one packet, in several zones.
+            let frame = &steps[0].frame;
+            let layout = layout(frame);
+            let run = |tracker: &mut Tracker, rehearse: bool| {
+                let (mut outcome, mut reading) = (Outcome::default(), None);
+                let mut all = Vec::new();
+                for Asked { zone, commit, nat, .. } in &steps {
+                    let request = Request {
+                        zone: *zone,
+                        commit: *commit,
+                        nat: nat.as_ref(),
+                        seen: outcome.seen,
+                    };
+                    let done = if rehearse {
+                        let done = tracker.rehearse(frame, &layout, &mut reading, &request, &mut outcome, now);
+                        done.map(|_| ()).map_err(|(reason, _)| reason)
+                    } else {
+                        tracker.execute_read(frame, &layout, &mut reading, &request, &mut outcome, now)
+                    };
+                    let Outcome { state, mark, label, original, translation, .. } = outcome;
+                    all.push(done.map(|()| (state, mark, label, original, translation)));
+                    if done.is_err() {
+                        break;
+                    }
+                }
+                all
+            };
+            let before = state(&tracker, now);
+            tracker.begin_rehearsal();
+            let said = run(&mut tracker, true);
+            tracker.end_rehearsal();
+            prop_assert_eq!(before, state(&tracker, now));
+            tracker.check(now);
+            let evicted = tracker.counters().evicted;
+            let done = run(&mut tracker, false);
+            // What a packet of which one step fills the table meets in the next is not foretold.
+            let steps = if tracker.counters().evicted == evicted { done.len() } else { 1 };
+            prop_assert_eq!(&said[..steps.min(said.len())], &done[..steps]);
+        }
+    }
+}
+
+#[test]
+fn the_connection_is_told_as_it_is_and_as_it_would_be() {
+    let mut tracker = Tracker::new(&Settings { max_connections: 4, ..Settings::default() }, 1);
+    let now = Tick::from_millis(5);
+    let frame = weir_packet::text::frame("udp 10.0.0.1:1 > 10.0.0.2:53");
+    let layout = layout(&frame);
+    let request = Request { commit: Some(crate::request::Commit::default()), ..Request::default() };
+    let rehearse = |tracker: &mut Tracker| {
+        tracker.begin_rehearsal();
+        let done = tracker.rehearse(&frame, &layout, &mut None, &request, &mut Outcome::default(), now);
+        tracker.end_rehearsal();
+        done.expect("there is room")
+    };
+    let made = rehearse(&mut tracker);
+    assert_eq!((made.before, made.counted), (None, vec!["created"]));
+    assert_eq!(made.after.map(|entry| entry.original.dst_port), Some(53));
+    assert!(tracker.is_empty(), "it was only rehearsed");
+    tracker.execute(&frame, &layout, &request, now).expect("there is room");
+    let met = rehearse(&mut tracker);
+    assert!(met.before.is_some_and(|entry| entry.original.src_port == 1));
+    assert_eq!(met.counted, Vec::<&str>::new());
+}
