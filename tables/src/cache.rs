@@ -7,10 +7,12 @@ mod record;
 mod trajectory;
 
 pub use megaflow::MegaflowSettings;
-pub(crate) use megaflow::{Megaflows, PassHash};
+pub(crate) use megaflow::{Megaflows, PassHash, decisive};
 pub(crate) use paths::{PathId, Step};
-pub(crate) use record::{Lookup, Records};
-pub(crate) use trajectory::{Admitted, Changes, EntryId, Hashed, Key, REFS, Trace, Trajectories};
+pub(crate) use record::{Lookup, Record, Records};
+pub(crate) use trajectory::{
+    Admitted, Changes, EntryId, Hashed, Key, REFS, Refusal, Trace, Trajectories,
+};
 pub use trajectory::{Interest, TrajectorySettings};
 
 /// What a cache counts: passes through the tables (megaflows) or packets (trajectories).

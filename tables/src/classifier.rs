@@ -149,6 +149,25 @@ impl Classifier {
         best
     }
 
+    /// If `found`, the answer for `key`, is a rule for a conjunction: the rules that are its
+    /// clauses and match. Not for the packet path.
+    pub(crate) fn clauses_of(&self, found: Option<&Rule>, key: &FlowKey) -> Vec<&Rule> {
+        let term = found.map(|rule| rule.matches().term(Field::CONJ_ID));
+        let Some((id, _)) = term.filter(|(_, mask)| *mask != 0) else {
+            return Vec::new();
+        };
+        let matching = self.subtables.iter();
+        let matching = matching.filter_map(|subtable| subtable.find(self.secret, key));
+        matching
+            .flatten()
+            .filter(|rule| {
+                let mut clauses = rule.program.clauses.iter();
+                clauses.any(|clause| u128::from(clause.id) == id)
+            })
+            .map(|rule| &**rule)
+            .collect()
+    }
+
     /// How many different masks the rules have.
     pub fn masks(&self) -> usize {
         self.subtables.len()

@@ -22,6 +22,7 @@ use crate::packet_in::PacketInSender;
 use crate::packet_out::PacketOut;
 use crate::pipeline::Stack;
 use crate::snapshot::Snapshot;
+use crate::trace::{Question, Story};
 use crate::tunnel::{Ingress, NeighbourEntry, Neighbours};
 
 mod ahead;
@@ -29,6 +30,7 @@ mod burst;
 mod find;
 mod hit;
 mod stage;
+mod trace;
 mod underlay;
 
 pub(crate) use ahead::Ahead;
@@ -70,6 +72,8 @@ pub enum LcoreRequest {
         /// What to do to it.
         order: Box<PacketOut>,
     },
+    /// What would become of a packet.
+    Trace(Box<Question>),
 }
 
 /// What an lcore says.
@@ -97,6 +101,8 @@ pub enum LcoreAnswer {
     Configured(Result<(), String>),
     /// To [`LcoreRequest::PacketOut`]: done, or why not.
     PacketSent(Result<(), String>),
+    /// To [`LcoreRequest::Trace`].
+    Traced(Box<Story>),
 }
 
 /// What one lcore owns.
@@ -296,6 +302,9 @@ impl Lcore {
             }
             LcoreRequest::PacketOut { .. } => {
                 LcoreAnswer::PacketSent(Err("this lcore has no ports".to_owned()))
+            }
+            LcoreRequest::Trace(question) => {
+                LcoreAnswer::Traced(Box::new(self.trace(*question, now)))
             }
             LcoreRequest::ShowMacs => LcoreAnswer::Macs(self.macs.entries(now).collect()),
             LcoreRequest::ShowNeighbours => {

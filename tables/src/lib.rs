@@ -34,4 +34,5 @@ pub mod program;
 pub mod rule;
 pub mod slot_table;
 pub mod snapshot;
+pub mod trace;
 pub mod tunnel;

@@ -61,7 +61,7 @@ pub struct MacEntry {
 }
 
 /// The table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MacTable {
     hasher: SeedableRandomState,
     places: Box<[Place]>,

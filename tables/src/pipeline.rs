@@ -19,7 +19,7 @@ use weir_ct::Tracker;
 use weir_packet::{Frame, Layout, Tick};
 
 use crate::action::TableId;
-use crate::cache::{Megaflows, PassHash, Records, Trace};
+use crate::cache::{Changes, Megaflows, PassHash, Records, Trace};
 use crate::counters::{LcoreCounters, RuleCounters};
 use crate::drops::DropReason;
 use crate::lcore::Ahead;
@@ -46,12 +46,14 @@ mod tests;
 mod tunnel;
 mod vlan;
 mod walk;
+pub(crate) mod witness;
 mod writeback;
 
 use carried::ActionSet;
 pub(crate) use carried::Stack;
 use packet::{Packet, Pending};
 use tunnel::Egress;
+use witness::{Event, Silent, Witness};
 
 /// How deep resubmits and recirculations may nest. A resubmit to a higher table does not count.
 const MAX_DEPTH: u32 = 64;
@@ -78,7 +80,7 @@ pub trait Output<F> {
 }
 
 /// What a journey works on.
-pub(crate) struct Journey<'a, O> {
+pub(crate) struct Journey<'a, O, W = Silent> {
     pub snapshot: &'a Snapshot,
     pub rule_counters: &'a RuleCounters,
     pub counters: &'a LcoreCounters,
@@ -110,6 +112,8 @@ pub(crate) struct Journey<'a, O> {
     effects: u32,
     /// Why the packet will have been dropped if nothing else happens.
     reason: DropReason,
+    /// Who is told what happens.
+    witness: W,
 }
 
 /// How an action list goes on.
@@ -169,9 +173,12 @@ impl<'a, O> Journey<'a, O> {
             buckets: 0,
             effects: 0,
             reason: DropReason::ActionDrop,
+            witness: Silent,
         }
     }
+}
 
+impl<'a, O, W: Witness> Journey<'a, O, W> {
     /// Sends one frame on its journey. Returns whether it was written down.
     ///
     /// `ahead`: what was read of the frame before, if anything was.
@@ -228,11 +235,31 @@ impl<'a, O> Journey<'a, O> {
                     zone,
                     changes,
                 } => {
-                    packet.recirculate(zone, changes);
+                    let here = self.witness.place();
+                    self.resume(packet, table, zone, changes);
                     self.pass(packet, table, depth);
+                    self.witness.return_to(here);
                 }
                 Pending::Bucket(bucket) => self.bucket(packet, bucket, depth),
             }
+        }
+    }
+
+    /// Begins the recirculation to `table` that was pending.
+    fn resume<F: Frame>(
+        &mut self,
+        packet: &mut Packet<F>,
+        table: TableId,
+        zone: u16,
+        changes: Changes,
+    ) {
+        if let (true, Some(state)) = (W::WATCHES, self.witness.next_state()) {
+            packet.outcome.state = state;
+        }
+        packet.recirculate(zone, changes);
+        if W::WATCHES {
+            let key = packet.key();
+            self.witness.saw(Event::Resumed { table, key });
         }
     }
 }

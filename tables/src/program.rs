@@ -14,10 +14,12 @@ use crate::packet_in::USERDATA_MAX;
 use crate::port::PortNo;
 
 mod clauses;
+mod sources;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use clauses::Clause;
+pub(crate) use sources::{Source, sources, sources_of_list};
 
 /// What a rule does.
 #[derive(Debug, Default)]

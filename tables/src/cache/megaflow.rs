@@ -33,6 +33,7 @@ use crate::classifier::{HashSecret, MaskShape};
 use crate::key::FlowKey;
 use crate::port::PortIndex;
 use crate::snapshot::Snapshot;
+use crate::trace::{CacheStory, MegaflowStory};
 
 #[cfg(test)]
 mod tests;
@@ -266,6 +267,61 @@ impl Megaflows {
         None
     }
 
+    /// What is known of a pass that begins as `story` says, with a packet that came in at `port`.
+    /// Changes nothing.
+    pub(crate) fn explain(
+        &self,
+        port: PortIndex,
+        story: &MegaflowStory,
+        snapshot: &Snapshot,
+    ) -> CacheStory {
+        let made = self.ports.get(usize::from(port.0));
+        let starts = made.into_iter().flat_map(|made| &made.starts);
+        let subtables: Vec<_> = starts
+            .filter(|(start, _)| *start == story.table)
+            .flat_map(|(_, subtables)| subtables)
+            .collect();
+        if let Some(unfit) = story.unfit {
+            return CacheStory::Miss(format!("not remembered: {unfit}"));
+        }
+        for subtable in &subtables {
+            let hash = hash(&self.hasher, subtable.id, &subtable.shape, &story.start);
+            let set = &self.sets[hash as usize & (self.sets.len() - 1)];
+            let mut entries = set.iter();
+            let Some(entry) = entries.find(|entry| entry.is(subtable, hash, &story.start)) else {
+                continue;
+            };
+            let (tables, written) = self.paths.facts(entry.path);
+            let known = Known {
+                tables,
+                groups: &[],
+                key: &story.start,
+                mask: &subtable.shape.without(written),
+            };
+            let is_current = entry.generation == snapshot.generation;
+            if is_current || !snapshot.changes.concerns(entry.generation, known) {
+                return CacheStory::Hit;
+            }
+            return CacheStory::Miss(format!(
+                "stale: a change of policy since generation {} may concern the entry",
+                entry.generation
+            ));
+        }
+        let masks = subtables.len();
+        let shape = MaskShape::new(&story.consulted);
+        CacheStory::Miss(if shape.len() > KEY_WORDS {
+            let words = shape.len();
+            format!("key too large: {words} words decide, an entry holds {KEY_WORDS}")
+        } else if subtables.iter().any(|subtable| subtable.shape == shape) {
+            format!("its mask is one of the port's {masks} here, but no entry has its values")
+        } else if made.is_some_and(|made| made.masks >= self.settings.masks_per_port) {
+            let most = self.settings.masks_per_port;
+            format!("unmatched: no mask of {masks} here is its own, and the port has all {most}")
+        } else {
+            format!("unmatched: no mask of {masks} here is its own")
+        })
+    }
+
     /// How deep the resubmits of `path` nest.
     #[inline]
     pub(crate) fn nesting(&self, path: PathId) -> u32 {
@@ -437,6 +493,11 @@ impl Entry {
                 .shape
                 .covers(&self.values[..subtable.shape.len()], key)
     }
+}
+
+/// The bits by which an entry for a pass would tell packets apart.
+pub(crate) fn decisive(record: &Record) -> FlowKey {
+    in_steps(&record.consulted)
 }
 
 fn hash(hasher: &SeedableRandomState, subtable: u32, shape: &MaskShape, key: &FlowKey) -> u32 {

@@ -35,6 +35,7 @@ use crate::tunnel::Neighbours;
 
 mod apply;
 mod entry;
+mod explain;
 mod headers;
 mod install;
 mod key;
@@ -50,7 +51,7 @@ pub use key::Interest;
 pub(crate) use key::Key;
 use key::KeyHash;
 use program::{ProgramId, Programs};
-pub(crate) use trace::{REFS, Trace};
+pub(crate) use trace::{REFS, Refusal, Trace};
 use wire::Wire;
 
 /// How many places of a set are taken on average when the cache is full.

@@ -210,7 +210,7 @@ fn checksums_ok<F: Frame>(frame: &F, layout: &Layout) -> bool {
 }
 
 /// What a packet that has a key is to connections; `None` if `ct()` would find it invalid.
-fn part<F: Frame>(frame: &F, layout: &Layout) -> Option<Part> {
+pub(super) fn part<F: Frame>(frame: &F, layout: &Layout) -> Option<Part> {
     if !checksums_ok(frame, layout) {
         return None;
     }

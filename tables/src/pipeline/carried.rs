@@ -2,7 +2,8 @@
 //!
 //! Both last for one pass. What a pass forks by `ct(table=)` or `clone()` begins with a copy.
 
-use super::{Flow, Journey, Output, Packet};
+use super::{Flow, Journey, Output, Packet, Witness};
+use super::witness::Event;
 use crate::action::TableId;
 use crate::drops::DropReason;
 use crate::field::Field;
@@ -166,7 +167,7 @@ pub(super) enum Begin {
     Empty,
 }
 
-impl<'a, O> Journey<'a, O> {
+impl<'a, O, W: Witness> Journey<'a, O, W> {
     /// Whether the packet carries anything that its key does not say.
     pub(super) const fn carries(&self) -> bool {
         !self.set.is_empty() || !self.stack.is_empty()
@@ -230,6 +231,10 @@ impl<'a, O> Journey<'a, O> {
         if !self.set.add(rule) {
             return self.give_up(DropReason::ActionSetLimit);
         }
+        if W::WATCHES {
+            let rules = self.set.rules().collect();
+            self.witness.saw(Event::SetIs(rules));
+        }
         if !self.set.has_group {
             match rule.program.set_output {
                 None => {}
@@ -263,12 +268,17 @@ impl<'a, O> Journey<'a, O> {
             let writes = operations(rule).filter(|(_, op)| Kind::of(op) == Some(Kind::Write));
             writes.map(move |(at, _)| (rule, at))
         });
+        let here = self.witness.place();
+        if W::WATCHES {
+            self.witness.saw(Event::SetBegins);
+        }
         for (rule, at) in before.into_iter().flatten().chain(writes).chain([end]) {
             let flow = self.run_ops(packet, rule, at..at + 1, table, depth);
             if flow != Flow::Continue {
-                return;
+                break;
             }
         }
+        self.witness.return_to(here);
     }
 }
 

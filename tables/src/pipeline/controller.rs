@@ -3,7 +3,9 @@
 use weir_packet::{Frame, Layout};
 
 use super::packet::Packet;
-use super::{Flow, Journey, Output};
+use super::{Flow, Journey, Output, Witness};
+use super::witness::Event;
+use crate::cache::Refusal;
 use crate::action::{PacketInReason, TableId};
 use crate::key::FlowKey;
 use crate::packet_in::About;
@@ -11,7 +13,7 @@ use crate::port::PortNo;
 use crate::program::PacketInOp;
 use crate::rule::Rule;
 
-impl<'a, O> Journey<'a, O> {
+impl<'a, O, W: Witness> Journey<'a, O, W> {
     /// `controller(...)`: a copy of the packet as it is now goes to the management thread.
     pub(super) fn controller<F>(
         &mut self,
@@ -39,7 +41,7 @@ impl<'a, O> Journey<'a, O> {
             userdata: &op.userdata,
         };
         if let Some(trace) = &mut self.trace {
-            trace.refuse();
+            trace.refuse(Refusal::PacketIn);
         }
         self.packet_in(packet, about);
         self.effects += 1;
@@ -68,6 +70,10 @@ impl<'a, O> Journey<'a, O> {
 
     /// Hands a packet-in over. What cannot be is counted.
     fn packet_in<F: Frame>(&mut self, packet: &Packet<F>, about: About<'_>) {
+        if W::WATCHES {
+            let About { reason, controller, .. } = about;
+            self.witness.saw(Event::PacketIn { reason, controller });
+        }
         let Some(sender) = &mut self.packet_ins else {
             // Nobody ever reads any.
             return;

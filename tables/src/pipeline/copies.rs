@@ -7,14 +7,15 @@ use std::ops::Range;
 use weir_packet::Frame;
 
 use super::carried::{Aside, Begin};
-use super::{Flow, Journey, Output, Packet};
+use super::{Flow, Journey, Output, Packet, Witness};
+use super::witness::Event;
 use crate::action::TableId;
 use crate::cache::{PathId, Step};
 use crate::drops::DropReason;
 use crate::program::Op;
 use crate::rule::Rule;
 
-impl<'a, O> Journey<'a, O> {
+impl<'a, O, W: Witness> Journey<'a, O, W> {
     /// Runs the operations of `rule` whose numbers are in `range` on a copy.
     pub(super) fn run_clone<F>(
         &mut self,
@@ -35,12 +36,18 @@ impl<'a, O> Journey<'a, O> {
             }
             return Flow::Continue;
         };
+        if W::WATCHES {
+            self.witness.saw(Event::CopyBegins);
+        }
         let flow = self.run_ops(&mut copy, rule, range, table, depth);
         if flow != Flow::Lost {
             self.run_set(&mut copy, table, depth);
         }
         self.note(rule, end, depth);
         self.end_copy(copy, aside, depth);
+        if W::WATCHES {
+            self.witness.saw(Event::CopyEnds);
+        }
         match flow {
             Flow::Continue | Flow::EndList | Flow::Lost => Flow::Continue,
             Flow::Exit => Flow::Exit,

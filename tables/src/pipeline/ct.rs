@@ -8,12 +8,13 @@ use weir_ct::{Commit, Request};
 use weir_packet::Frame;
 
 use super::carried::Begin;
-use super::{Flow, Journey, Output, Packet};
+use super::{Flow, Journey, Output, Packet, Witness};
+use super::witness::Event;
 use crate::field::Field;
 use crate::key::FlowKey;
 use crate::program::{CommitOp, CtOp, Op, Zone};
 
-impl<O> Journey<'_, O> {
+impl<O, W: Witness> Journey<'_, O, W> {
     /// Tracks the packet; with `table`, a copy goes on there, and what follows here is
     /// untracked.
     pub(super) fn ct<F>(&mut self, packet: &mut Packet<F>, op: &CtOp, depth: u32) -> Flow
@@ -38,14 +39,36 @@ impl<O> Journey<'_, O> {
             nat: op.nat.as_ref(),
             seen: packet.seen(),
         };
-        let done = self.tracker.execute_read(
-            &packet.frame,
-            &packet.layout,
-            &mut packet.reading,
-            &request,
-            &mut packet.outcome,
-            self.now,
-        );
+        let done = if W::WATCHES {
+            let done = self.tracker.rehearse(
+                &packet.frame,
+                &packet.layout,
+                &mut packet.reading,
+                &request,
+                &mut packet.outcome,
+                self.now,
+            );
+            let (done, rehearsed) = match done {
+                Ok(rehearsed) => (Ok(()), rehearsed),
+                Err((reason, rehearsed)) => (Err(reason), rehearsed),
+            };
+            self.witness.saw(Event::Tracked {
+                request: &request,
+                outcome: done.map(|()| &packet.outcome),
+                rehearsed,
+                table: op.table,
+            });
+            done
+        } else {
+            self.tracker.execute_read(
+                &packet.frame,
+                &packet.layout,
+                &mut packet.reading,
+                &request,
+                &mut packet.outcome,
+                self.now,
+            )
+        };
         match done {
             Err(reason) => {
                 self.drop(reason.into());

@@ -12,7 +12,8 @@
 use weir_packet::Frame;
 
 use super::packet::PendingBucket;
-use super::{Flow, Journey, MAX_DEPTH, MAX_LOOKUPS, Output, Packet};
+use super::{Flow, Journey, Output, Packet, Witness, MAX_DEPTH, MAX_LOOKUPS};
+use super::witness::Event;
 use crate::action::TableId;
 use crate::cache::Lookup;
 use crate::drops::DropReason;
@@ -20,7 +21,7 @@ use crate::group::GroupType;
 use crate::program::Op;
 use crate::rule::RuleId;
 
-impl<O> Journey<'_, O> {
+impl<O, W: Witness> Journey<'_, O, W> {
     /// Runs a group, for an action in `table`.
     pub(super) fn group<F>(&mut self, packet: &mut Packet<F>, id: u32, table: TableId, depth: u32)
     where
@@ -48,6 +49,9 @@ impl<O> Journey<'_, O> {
                 group.choose(packet.key(), groups, ports)
             }
         };
+        if W::WATCHES {
+            self.witness.saw(Event::Chosen { group, at: chosen });
+        }
         if let Some(at) = chosen {
             self.count(packet, group.counters);
             self.count(packet, group.parts[at].counters);
@@ -67,6 +71,9 @@ impl<O> Journey<'_, O> {
         self.count(packet, group.counters);
         for (at, part) in group.parts.iter().enumerate() {
             self.count(packet, part.counters);
+            if W::WATCHES {
+                self.witness.saw(Event::Chosen { group, at: Some(at) });
+            }
             // The bucket before this one runs on a copy.
             self.flush(packet, depth);
             packet.bucket_later(id, at, table);
@@ -92,13 +99,20 @@ impl<O> Journey<'_, O> {
         }
         packet.begin_bucket(&bucket);
         self.reason = DropReason::ActionDrop;
-        let part = self.snapshot.groups.get(group);
-        let Some(part) = part.and_then(|group| group.parts.get(at)) else {
+        let group = self.snapshot.groups.get(group);
+        let Some((group, part)) = group.and_then(|group| Some((group, group.parts.get(at)?))) else {
             return;
         };
         // It is no part of the pass under way.
         let outer = self.records.suspend();
-        for op in &part.program.ops {
+        let here = self.witness.place();
+        if W::WATCHES {
+            self.witness.saw(Event::BucketBegins { group, at });
+        }
+        for (number, op) in part.program.ops.iter().enumerate() {
+            if W::WATCHES {
+                self.witness.saw(Event::BucketOp { number });
+            }
             let flow = match op {
                 Op::Resubmit {
                     port,
@@ -114,13 +128,14 @@ impl<O> Journey<'_, O> {
                     self.pass_as(packet, next, first, deeper);
                     Flow::Continue
                 }
-                op => self.step(packet, op, None, table, depth),
+                op => self.watched_step(packet, op, None, table, depth),
             };
             // Whatever ends a bucket ends nothing else.
             if flow != Flow::Continue {
                 break;
             }
         }
+        self.witness.return_to(here);
         self.records.resume(outer);
     }
 

@@ -3,7 +3,8 @@
 use weir_packet::Frame;
 
 use super::vlan::TPID_8021Q;
-use super::{Journey, Output, Packet, UNCUT};
+use super::{Journey, Output, Packet, Witness, UNCUT};
+use super::witness::Event;
 use crate::drops::DropReason;
 use crate::extract::VLAN_PRESENT;
 use crate::field::Field;
@@ -18,7 +19,7 @@ const GROUP_BIT: u64 = 1 << 40;
 /// 01:80:c2:00:00:00 to 0f: not forwarded by a bridge (IEEE 802.1Q, table 8-1).
 const RESERVED: u64 = 0x0180_c200_0000;
 
-impl<O> Journey<'_, O> {
+impl<O, W: Witness> Journey<'_, O, W> {
     pub(super) fn normal<F>(&mut self, packet: &mut Packet<F>, depth: u32)
     where
         F: Frame,
@@ -42,6 +43,9 @@ impl<O> Journey<'_, O> {
         let src = packet.key().field(Field::ETH_SRC) as u64;
         if src & GROUP_BIT == 0 {
             let known = self.macs.learn(src, vlan, in_port, self.now);
+            if W::WATCHES && known.is_none() {
+                self.witness.saw(Event::Learned { mac: src, vlan, port: in_port });
+            }
             if let Some(trace) = &mut self.trace {
                 trace.learned(known);
             }
@@ -53,6 +57,16 @@ impl<O> Journey<'_, O> {
         };
         if let Some(trace) = &mut self.trace {
             trace.looked_for(known.map(|(_, place)| place));
+        }
+        if W::WATCHES {
+            let found = known.map(|(port, _)| port);
+            let carries = |port: PortIndex| snapshot.ports.port(port).vlan.carries(vlan);
+            let flooded = found.is_none_or(|port| port != in_port && !carries(port));
+            self.witness.saw(Event::Bridged {
+                vlan,
+                found,
+                flooded,
+            });
         }
         match known.map(|(port, _)| port) {
             Some(port) if port == in_port => {}
@@ -107,6 +121,9 @@ impl<O> Journey<'_, O> {
         };
         match changed {
             Ok(()) => {
+                if W::WATCHES {
+                    self.witness.saw(Event::OutputTagged { port, before, wanted });
+                }
                 let egress = self.egress(&copy, port, UNCUT);
                 self.transmit(copy.frame, &copy.layout, &egress);
             }

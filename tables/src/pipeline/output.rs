@@ -4,11 +4,13 @@ use weir_packet::{Frame, Layout};
 
 use super::carried::Begin;
 use super::tunnel::Egress;
-use super::{Journey, Output, Packet, Pending, UNCUT};
+use super::{Journey, Output, Packet, Pending, Witness, UNCUT};
+use super::witness::Event;
+use crate::cache::Refusal;
 use crate::drops::DropReason;
 use crate::port::{PortIndex, PortNo};
 
-impl<O> Journey<'_, O> {
+impl<O, W: Witness> Journey<'_, O, W> {
     /// Output to the port whose number lies in a field. It is a number of OpenFlow 1.0, in
     /// which reserved ports begin at 0xff00.
     pub(super) fn output_to_value<F>(&mut self, packet: &mut Packet<F>, value: u128, depth: u32)
@@ -90,6 +92,9 @@ impl<O> Journey<'_, O> {
         O: Output<F>,
     {
         if self.settle(packet, depth) {
+            if W::WATCHES {
+                self.witness.saw(Event::Output { port, max_len });
+            }
             packet.output_later(self.egress(packet, port, max_len));
         }
     }
@@ -126,6 +131,10 @@ impl<O> Journey<'_, O> {
         self.flush(packet, depth);
         if packet.is_up_to_date() {
             return true;
+        }
+        if W::WATCHES {
+            let (wire, key) = (&packet.wire, packet.key());
+            self.witness.saw(Event::Written { wire, key });
         }
         match packet.write_back() {
             Ok(()) => true,
@@ -164,13 +173,15 @@ impl<O> Journey<'_, O> {
                 changes,
             }) => match packet.fork() {
                 Some(mut fork) => {
-                    fork.recirculate(zone, changes);
                     let Some(aside) = self.set_aside(begin) else {
                         return self.drop(DropReason::StackLimit);
                     };
+                    let here = self.witness.place();
+                    self.resume(&mut fork, table, zone, changes);
                     if let Some(egress) = self.passes(&mut fork, table, depth + 1) {
                         self.transmit(fork.frame, &fork.layout, &egress);
                     }
+                    self.witness.return_to(here);
                     self.rejoin(aside);
                 }
                 None => self.drop(DropReason::NoBuffer),
@@ -227,7 +238,10 @@ impl<O> Journey<'_, O> {
         self.effects += 1;
         self.counters.drop(reason);
         if let Some(trace) = &mut self.trace {
-            trace.refuse();
+            trace.refuse(Refusal::Lost);
+        }
+        if W::WATCHES {
+            self.witness.saw(Event::Dropped(reason));
         }
     }
 }

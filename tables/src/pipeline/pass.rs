@@ -3,7 +3,8 @@
 use weir_packet::Frame;
 
 use super::packet::Packet;
-use super::{Flow, Journey, MAX_DEPTH, Output};
+use super::{Flow, Journey, Output, Witness, MAX_DEPTH};
+use super::witness::Event;
 use crate::action::TableId;
 use crate::cache::{Lookup, PassHash, PathId, Step};
 use crate::drops::DropReason;
@@ -31,7 +32,7 @@ enum Taken {
     EndClone,
 }
 
-impl<'a, O> Journey<'a, O> {
+impl<'a, O, W: Witness> Journey<'a, O, W> {
     /// One pass: as the cache remembers it, or else by walking the tables.
     pub(super) fn pass<F>(&mut self, packet: &mut Packet<F>, table: TableId, depth: u32)
     where
@@ -69,7 +70,7 @@ impl<'a, O> Journey<'a, O> {
                     megaflows.install(self.in_port, &start, record, self.snapshot.generation);
                 }
             }
-            Remembered::Path(_) | Remembered::NoMatter if self.is_traced() => {
+            Remembered::Path(_) | Remembered::NoMatter if W::WATCHES || self.is_traced() => {
                 self.walk_noting(packet, table, Lookup::default(), depth);
             }
             Remembered::Path(_) | Remembered::NoMatter => {
@@ -92,9 +93,31 @@ impl<'a, O> Journey<'a, O> {
         O: Output<F>,
     {
         self.records.begin(table, depth);
+        let start = W::WATCHES.then(|| (*packet.key(), self.unfit(packet, lookup)));
         self.walk_all(packet, table, lookup, depth);
+        if let (Some((start, unfit)), Some(record)) = (start, self.records.current()) {
+            self.witness.saw(Event::Passed {
+                start: &start,
+                end: packet.key(),
+                record,
+                unfit,
+            });
+        }
         if let (Some(trace), Some(record)) = (&mut self.trace, self.records.current()) {
             trace.passed(&record.tables, &record.written, Some(&record.consulted));
+        }
+    }
+
+    /// Why the cache knows nothing of the pass of a packet that is about to begin, if so.
+    fn unfit<F>(&self, packet: &Packet<F>, lookup: Lookup) -> Option<&'static str> {
+        if self.carries() {
+            Some("the packet carries an action set or a stack")
+        } else if !lookup.is_plain() {
+            Some("the first look-up sees the packet otherwise than it is")
+        } else if !packet.is_cacheable() {
+            Some("the packet is a fragment, malformed, or has two tags")
+        } else {
+            None
         }
     }
 

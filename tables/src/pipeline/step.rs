@@ -3,16 +3,45 @@
 use weir_packet::{Frame, L3};
 
 use super::packet::Packet;
-use super::{Flow, Journey, Output, UNCUT};
+use super::{Flow, Journey, Output, Witness, UNCUT};
 use crate::action::TableId;
-use crate::cache::Lookup;
+use super::witness::Event;
+use crate::cache::{Lookup, Refusal};
 use crate::drops::DropReason;
 use crate::field::{Field, Prerequisite};
 use crate::port::PortNo;
 use crate::program::{Bits, Op};
 use crate::rule::Rule;
 
-impl<'a, O> Journey<'a, O> {
+impl<'a, O, W: Witness> Journey<'a, O, W> {
+    /// As [`Self::step`]; the witness is told if the packet is sent nowhere because of it.
+    #[inline]
+    pub(super) fn watched_step<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        op: &Op,
+        rule: Option<&'a Rule>,
+        table: TableId,
+        depth: u32,
+    ) -> Flow
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        if !W::WATCHES {
+            return self.step(packet, op, rule, table, depth);
+        }
+        let before = std::mem::replace(&mut self.reason, DropReason::ActionDrop);
+        let effects = self.effects;
+        let flow = self.step(packet, op, rule, table, depth);
+        if self.reason == DropReason::ActionDrop {
+            self.reason = before;
+        } else if effects == self.effects && !op.is_jump() && packet.is_idle() {
+            self.witness.saw(Event::Nowhere(self.reason));
+        }
+        flow
+    }
+
     /// Runs an operation of `rule`, or of a bucket, which is no rule.
     pub(super) fn step<F>(
         &mut self,
@@ -131,7 +160,7 @@ impl<'a, O> Journey<'a, O> {
         if let Some(rule) = rule.filter(|rule| ends && rule.id.is_counted()) {
             self.rule_counters.end(rule.id.slot);
             if let Some(trace) = &mut self.trace {
-                trace.refuse();
+                trace.refuse(Refusal::FinTimeout);
             }
         }
     }
@@ -151,7 +180,7 @@ impl<'a, O> Journey<'a, O> {
         if ttl <= 1 {
             self.reason = DropReason::TtlExpired;
             if let Some(trace) = &mut self.trace {
-                trace.refuse();
+                trace.refuse(Refusal::Lost);
             }
             self.ttl_expired(packet, rule, table, controllers);
             return Flow::EndList;

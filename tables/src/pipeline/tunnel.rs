@@ -2,8 +2,9 @@
 
 use weir_packet::{Frame, Layout, NoHeadroom};
 
-use super::{Journey, Output, Packet, UNCUT};
-use crate::cache::Changes;
+use super::{Journey, Output, Packet, Witness, UNCUT};
+use super::witness::Event;
+use crate::cache::{Changes, Refusal};
 use crate::drops::DropReason;
 use crate::port::PortIndex;
 use crate::tunnel::{Destination, NeighbourPlace, NextHop, Outer, TunnelConfig, solicit};
@@ -19,7 +20,7 @@ pub(super) struct Egress {
     pub(super) to: Option<Destination>,
 }
 
-impl<O> Journey<'_, O> {
+impl<O, W: Witness> Journey<'_, O, W> {
     /// An output of at most `max_len` bytes to `port` of the packet as it is now.
     pub(super) fn egress<F>(&self, packet: &Packet<F>, port: PortIndex, max_len: u32) -> Egress {
         let tunnel = self.snapshot.ports.tunnels().of(port);
@@ -64,6 +65,10 @@ impl<O> Journey<'_, O> {
         let (mac, place, ask) = match next_hop {
             NextHop::Known { mac, place, ask } => (mac, place, ask),
             NextHop::Unknown { ask } => {
+                if W::WATCHES {
+                    let (over, ip) = (config.over, to.remote);
+                    self.witness.saw(Event::UnknownHop { over, ip, ask });
+                }
                 if ask && solicit(&mut frame, own_mac, config.local, to.remote, None) {
                     self.out.send(config.over, frame);
                 }
@@ -78,7 +83,7 @@ impl<O> Journey<'_, O> {
             && let Some(trace) = &mut self.trace
         {
             // What is cut before it is wrapped is not remembered.
-            trace.refuse();
+            trace.refuse(Refusal::CutTunnel);
         }
         let mtu = usize::from(self.snapshot.ports.port(config.over).mtu);
         let longest = (mtu + ETHERNET).saturating_sub(outer.size());
@@ -87,6 +92,9 @@ impl<O> Journey<'_, O> {
         }
         if let Some(trace) = &mut self.trace {
             trace.wrapped(&outer, longest, frame.head(), layout, egress.changes);
+        }
+        if W::WATCHES {
+            self.witness.saw(Event::Wrapped { outer: &outer });
         }
         if ask {
             self.ask_again(&frame, own_mac, config, to, mac);
@@ -115,7 +123,7 @@ impl<O> Journey<'_, O> {
         O: Output<F>,
     {
         if let Some(trace) = &mut self.trace {
-            trace.refuse();
+            trace.refuse(Refusal::NextHop);
         }
         if let Some(mut question) = frame.duplicate()
             && solicit(&mut question, own_mac, config.local, to.remote, Some(mac))

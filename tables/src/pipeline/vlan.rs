@@ -3,7 +3,8 @@
 
 use weir_packet::Frame;
 
-use super::{Flow, Journey, Output, Packet, tag};
+use super::{Flow, Journey, Output, Packet, Witness, tag};
+use super::witness::Event;
 use crate::drops::DropReason;
 use crate::extract::PacketWords;
 use crate::field::Field;
@@ -13,7 +14,7 @@ const MAX_TAGS: u8 = 2;
 /// The TPID of a tag that nobody named one for (IEEE 802.1Q).
 pub(super) const TPID_8021Q: u16 = 0x8100;
 
-impl<O> Journey<'_, O> {
+impl<O, W: Witness> Journey<'_, O, W> {
     /// `push_vlan`: a new outer tag with VID and PCP 0. A packet that cannot have one is lost:
     /// without the tag it belongs somewhere else.
     pub(super) fn push_vlan<F>(&mut self, packet: &mut Packet<F>, tpid: u16, depth: u32) -> Flow
@@ -28,6 +29,9 @@ impl<O> Journey<'_, O> {
             self.drop(reason);
             return Flow::Lost;
         }
+        if W::WATCHES {
+            self.witness.saw(Event::Tagged { tci: 0 });
+        }
         Flow::Continue
     }
 
@@ -39,6 +43,9 @@ impl<O> Journey<'_, O> {
     {
         if !self.settle(packet, depth) {
             return Flow::Lost;
+        }
+        if W::WATCHES && packet.layout.vlan_tags > 0 {
+            self.witness.saw(Event::Untagged);
         }
         packet.pop_tag();
         Flow::Continue

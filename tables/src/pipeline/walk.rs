@@ -5,7 +5,8 @@ use std::ops::Range;
 use weir_packet::Frame;
 
 use super::packet::Packet;
-use super::{Flow, Journey, MAX_DEPTH, MAX_LOOKUPS, Output};
+use super::{Flow, Journey, Output, Witness, MAX_DEPTH, MAX_LOOKUPS};
+use super::witness::Event;
 use crate::action::TableId;
 use crate::cache::{Lookup, Step};
 use crate::drops::DropReason;
@@ -14,7 +15,7 @@ use crate::key::FlowKey;
 use crate::program::{Op, Program};
 use crate::rule::Rule;
 
-impl<'a, O> Journey<'a, O> {
+impl<'a, O, W: Witness> Journey<'a, O, W> {
     /// One pass in which the first look-up sees the packet as `first` says, which the cache does
     /// not know.
     pub(super) fn pass_as<F>(
@@ -35,7 +36,7 @@ impl<'a, O> Journey<'a, O> {
         }
         self.counters.passes.add(1);
         let outer = self.records.suspend();
-        if self.is_traced() {
+        if W::WATCHES || self.is_traced() {
             self.walk_noting(packet, table, first, depth);
         } else {
             self.walk_all(packet, table, first, depth);
@@ -63,6 +64,23 @@ impl<'a, O> Journey<'a, O> {
     /// Looks the packet up in `table` and does what the rule says. `first` is how the packet is
     /// seen by the first look-up.
     fn walk<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        table: TableId,
+        first: Lookup,
+        depth: u32,
+    ) -> Flow
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let here = self.witness.place();
+        let flow = self.walk_on(packet, table, first, depth);
+        self.witness.return_to(here);
+        flow
+    }
+
+    fn walk_on<F>(
         &mut self,
         packet: &mut Packet<F>,
         mut table: TableId,
@@ -94,7 +112,12 @@ impl<'a, O> Journey<'a, O> {
                 flow @ (Flow::Exit | Flow::Lost) => return flow,
             }
             match rule.program.goto_table {
-                Some(next) => table = next,
+                Some(next) => {
+                    if W::WATCHES {
+                        self.witness.saw(Event::Goto(next));
+                    }
+                    table = next;
+                }
                 None => return Flow::Continue,
             }
         }
@@ -118,13 +141,16 @@ impl<'a, O> Journey<'a, O> {
         while at < range.end {
             let op = &program.ops[at];
             self.note(rule, at, depth);
+            if W::WATCHES {
+                self.witness.saw(Event::Op { rule, at });
+            }
             let flow = match op {
                 Op::Clone { end } => {
                     let flow = self.run_clone(packet, rule, at + 1..*end, table, depth);
                     at = *end;
                     flow
                 }
-                _ => self.step(packet, op, Some(rule), table, depth),
+                _ => self.watched_step(packet, op, Some(rule), table, depth),
             };
             if flow != Flow::Continue {
                 // Something else than the rules ended this: no example for others.
@@ -160,6 +186,13 @@ impl<'a, O> Journey<'a, O> {
             key = &other;
         }
         let rules = self.snapshot.table(table);
+        if W::WATCHES {
+            let rule = rules.and_then(|rules| rules.lookup(key));
+            let rule = rule.map(|rule| &**rule);
+            let clauses = rules.map(|rules| rules.clauses_of(rule, key));
+            let clauses = clauses.unwrap_or_default();
+            self.witness.saw(Event::Looked { table, lookup, rule, clauses });
+        }
         let Some(record) = self.records.current() else {
             return rules?.lookup(key).map(|rule| &**rule);
         };

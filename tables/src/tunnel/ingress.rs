@@ -131,12 +131,7 @@ impl Ingress {
         if self.places.is_empty() {
             return 0;
         }
-        let mut words = meta.words;
-        words[META] &= interest | !VARYING;
-        let mut hasher = self.hasher.build_hasher();
-        (meta.port, words).hash(&mut hasher);
-        hasher.write(meta.options.bytes());
-        let first = hasher.finish() as usize % (CAPACITY / WAYS) * WAYS;
+        let (words, first) = self.place_of(meta, interest);
         let is_used_up = self.is_used_up();
         let set = &mut self.places[first..first + WAYS];
         let is_it = |place: &Place| {
@@ -159,6 +154,33 @@ impl Ingress {
             };
         }
         self.last
+    }
+
+    /// The number that [`Self::number`] gave to `meta`; 0: none.
+    pub(crate) fn known_number(&self, meta: &Meta, interest: u64) -> u32 {
+        if self.places.is_empty() {
+            return 0;
+        }
+        let (words, first) = self.place_of(meta, interest);
+        let is_it = |place: &&Place| {
+            place.number != 0
+                && place.words == words
+                && place.port == meta.port
+                && place.options == meta.options
+        };
+        let known = self.places[first..first + WAYS].iter().find(is_it);
+        known.map_or(0, |place| place.number)
+    }
+
+    /// The words of `meta` that count, and where its set begins.
+    fn place_of(&self, meta: &Meta, interest: u64) -> ([u64; WORDS], usize) {
+        let mut words = meta.words;
+        words[META] &= interest | !VARYING;
+        let mut hasher = self.hasher.build_hasher();
+        (meta.port, words).hash(&mut hasher);
+        hasher.write(meta.options.bytes());
+        let first = hasher.finish() as usize % (CAPACITY / WAYS) * WAYS;
+        (words, first)
     }
 
     /// Whether all numbers were given, so that trajectories have to be forgotten.

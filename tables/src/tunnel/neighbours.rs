@@ -108,7 +108,7 @@ struct Place {
 }
 
 /// The next hops of one lcore, and our own addresses.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Neighbours {
     hasher: SeedableRandomState,
     /// Empty where there are no tunnels.

@@ -126,7 +126,7 @@ pub(crate) struct Program {
     /// Packets and bytes that its rules have not got yet.
     packets: u32,
     bytes: u64,
-    checked: u64,
+    pub(super) checked: u64,
     /// An entry that was made or checked since needs no check of its own.
     pub(crate) clean_since: u64,
 }

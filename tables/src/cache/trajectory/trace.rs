@@ -24,6 +24,41 @@ pub(crate) const REFS: usize = 4;
 /// How many outputs through tunnels a journey can have.
 const OUTERS: usize = 8;
 
+/// Why a journey is not to be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Class,
+    Connection,
+    References,
+    Address,
+    Headers,
+    Lost,
+    PacketIn,
+    FinTimeout,
+    CutTunnel,
+    NextHop,
+    Tunnels,
+}
+
+impl Refusal {
+    /// In words.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Class => "packets of this class have no key",
+            Self::Connection => "a ct() finds no connection, or makes or changes one",
+            Self::References => "it meets more connections and MAC addresses than an entry holds",
+            Self::Address => "NORMAL learns an address or floods",
+            Self::Headers => "its headers change in a way that no program does",
+            Self::Lost => "it, or a copy of it, is lost",
+            Self::PacketIn => "a controller hears of it",
+            Self::FinTimeout => "it shortens the timeouts of a rule",
+            Self::CutTunnel => "it is cut before it enters a tunnel",
+            Self::NextHop => "a tunnel's next hop is to be asked whether it is there",
+            Self::Tunnels => "it leaves through too many tunnels",
+        }
+    }
+}
+
 /// The notes of one journey.
 #[derive(Debug)]
 pub(crate) struct Trace {
@@ -33,7 +68,8 @@ pub(crate) struct Trace {
     pub(super) mac_source: Option<MacPlace>,
     /// Its destination.
     pub(super) mac_destination: Option<MacPlace>,
-    refused: bool,
+    /// The first reason not to remember it.
+    refused: Option<Refusal>,
     /// The bits of the flow key that decided, if the tables were walked.
     consulted: FlowKey,
     /// Whether somebody wants to know them.
@@ -70,7 +106,7 @@ impl Trace {
             connections: SmallVec::new(),
             mac_source: None,
             mac_destination: None,
-            refused: true,
+            refused: Some(Refusal::Class),
             consulted: FlowKey::ZERO,
             asks: false,
             read: true,
@@ -100,7 +136,10 @@ impl Trace {
         (self.mac_source, self.mac_destination) = (None, None);
         self.headers = Headers::read(frame.head(), layout);
         self.len = frame.len();
-        self.refused = self.headers.is_none();
+        self.refused = match self.headers {
+            Some(_) => None,
+            None => Some(Refusal::Class),
+        };
         self.consulted = FlowKey::ZERO;
         self.read = false;
         self.wire.clear();
@@ -112,7 +151,7 @@ impl Trace {
     pub(crate) fn end(&mut self, lookups: u32, drop: Option<DropReason>) -> bool {
         self.plan.lookups = lookups;
         self.plan.drop = drop;
-        !self.refused && self.refs() <= REFS
+        self.refused.is_none() && self.refs() <= REFS
     }
 
     /// Says whether the next journey is to tell which bits decide.
@@ -125,24 +164,32 @@ impl Trace {
     }
 
     /// This journey is no example.
-    pub(crate) const fn refuse(&mut self) {
-        self.refused = true;
+    pub(crate) const fn refuse(&mut self, reason: Refusal) {
+        if self.refused.is_none() {
+            self.refused = Some(reason);
+        }
+    }
+
+    /// Why the journey, which has ended, is not to be remembered, if it is not.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        let has_room = self.refs() <= REFS;
+        self.refused.or((!has_room).then_some(Refusal::References))
     }
 
     pub(crate) const fn is_refused(&self) -> bool {
-        self.refused
+        self.refused.is_some()
     }
 
     /// What counts at `slot`, a rule or a bucket, was met by the frame, which had this length by
     /// then.
     pub(crate) fn matched(&mut self, slot: u32, len: usize) {
-        if self.refused {
+        if self.is_refused() {
             return;
         }
         let longer = len.cast_signed().wrapping_sub(self.len.cast_signed());
         match i8::try_from(longer) {
             Ok(longer) => self.plan.rules.push(Passed { slot, longer }),
-            Err(_) => self.refuse(),
+            Err(_) => self.refuse(Refusal::Headers),
         }
     }
 
@@ -185,7 +232,7 @@ impl Trace {
         consulted: Option<&FlowKey>,
     ) {
         // What came of a refused journey is only asked where all tables are walked.
-        if self.refused && consulted.is_none() {
+        if self.is_refused() && consulted.is_none() {
             self.read = true;
             return;
         }
@@ -200,7 +247,7 @@ impl Trace {
 
     /// A group ran some of its buckets, or could not.
     pub(crate) fn passed_group(&mut self, id: u32) {
-        if !self.refused && !self.plan.groups.contains(&id) {
+        if !self.is_refused() && !self.plan.groups.contains(&id) {
             self.plan.groups.push(id);
         }
     }
@@ -208,7 +255,7 @@ impl Trace {
     /// A `ct()` said this of its connection.
     pub(crate) fn met(&mut self, recall: Option<Recall>, translates: bool) {
         let Some(recall) = recall else {
-            return self.refuse();
+            return self.refuse(Refusal::Connection);
         };
         if translates {
             let written = self.plan.written.words_mut();
@@ -222,8 +269,8 @@ impl Trace {
             .find(|other| other.place == recall.place)
         {
             Some(other) if other.version == recall.version => {}
-            Some(_) => self.refuse(),
-            None if self.connections.len() == REFS => self.refuse(),
+            Some(_) => self.refuse(Refusal::Connection),
+            None if self.connections.len() == REFS => self.refuse(Refusal::References),
             None => self.connections.push(recall),
         }
     }
@@ -238,8 +285,15 @@ impl Trace {
         Self::note(&mut self.mac_destination, known, &mut self.refused);
     }
 
-    fn note(noted: &mut Option<MacPlace>, known: Option<MacPlace>, refused: &mut bool) {
-        *refused |= known.is_none() || noted.is_some_and(|noted| Some(noted) != known);
+    fn note(
+        noted: &mut Option<MacPlace>,
+        known: Option<MacPlace>,
+        refused: &mut Option<Refusal>,
+    ) {
+        let is_other = noted.is_some_and(|noted| Some(noted) != known);
+        if refused.is_none() && (known.is_none() || is_other) {
+            *refused = Some(Refusal::Address);
+        }
         *noted = known;
     }
 
@@ -310,7 +364,7 @@ impl Trace {
         }
         let plan = &mut self.plan;
         if plan.outers.len() == OUTERS {
-            return self.refuse();
+            return self.refuse(Refusal::Tunnels);
         }
         // As it came in it may be longer by the tags that were taken off.
         let tags = 4 * (i32::from(self.tags) - i32::from(layout.vlan_tags));
@@ -323,15 +377,15 @@ impl Trace {
     /// Notes what was done to the headers of a frame that is sent now. Returns false if nothing
     /// is written down any more.
     fn rewritten(&mut self, head: &[u8], layout: &Layout, changes: Changes) -> bool {
-        if self.refused {
+        if self.is_refused() {
             return false;
         }
         let (Some(before), Some(after)) = (self.headers, Headers::read(head, layout)) else {
-            self.refuse();
+            self.refuse(Refusal::Headers);
             return false;
         };
         if !before.difference(self.changes, &after, changes, &mut self.plan.ops) {
-            self.refuse();
+            self.refuse(Refusal::Headers);
             return false;
         }
         // Another copy than the last, with an address that only the packet tells.
