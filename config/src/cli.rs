@@ -4,7 +4,7 @@
 //! name before their other arguments, as those do. A wrong command line ends with exit code 2
 //! (that is clap's own).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_tables::cache::CacheSettings;
@@ -54,6 +54,19 @@ pub enum Command {
         --out result"
     )]
     Replay(Replay),
+
+    /// Explain what would become of a packet: tables, rules, actions, connections, caches.
+    #[command(
+        after_help = "FLOW is a packet as ovs-appctl ofproto/trace takes it. What it does not say is \
+        zero, but TTL 64, TCP flags SYN, ports 32768 and 9, an ICMP echo request. Nothing is \
+        changed: no connection, no counter, no cache.\n\nWith CONFIG (a file, or a name that \
+        ends in .toml) no switch need run, and there are no connections yet. Else a running switch \
+        is asked, which sees its connections, groups, MAC addresses and caches.\n\nExamples:\n  \
+        weir trace examples/stateful-firewall.toml 'in_port=2,tcp,nw_src=10.0.0.1,tp_dst=80'\n  \
+        weir trace br0 'in_port=2,udp,nw_dst=192.0.2.9,tp_dst=53' --ct-next trk,est\n  \
+        weir trace 'in_port=2,reg0=7' --packet ffffffffffff0200000000010806 --json"
+    )]
+    Trace(Trace),
 
     /// Show the switch and its ports.
     #[command(after_help = "Example:\n  weir show --json")]
@@ -286,6 +299,45 @@ pub struct ReplayInput {
     pub port: String,
     /// The capture.
     pub file: PathBuf,
+}
+
+/// `weir trace`
+#[derive(Debug, Args)]
+pub struct Trace {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// What the next recirculation is told that ct() said, such as trk,est; each is used once, in
+    /// order. Without: what the tracker says.
+    #[arg(long, value_name = "STATE")]
+    pub(crate) ct_next: Vec<String>,
+    /// The frame in hexadecimal; FLOW then names in_port and metadata only.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) packet: Option<String>,
+    /// A configuration or the bridge, and the packet.
+    #[arg(required = true, num_args = 1..=2, value_name = "CONFIG|BRIDGE] [FLOW")]
+    pub(crate) words: Vec<String>,
+}
+
+impl Trace {
+    /// The configuration, if the first word names one, and the packet.
+    pub(crate) fn file(&self) -> Option<(&Path, Option<&str>)> {
+        let [first, rest @ ..] = &self.words[..] else {
+            return None;
+        };
+        let path = Path::new(first);
+        let is_file = path.extension().is_some_and(|end| end == "toml") || path.is_file();
+        is_file.then(|| (path, rest.first().map(String::as_str)))
+    }
+
+    /// The bridge, if it is named, and the packet.
+    pub(crate) fn of_switch(&self) -> (Option<String>, String) {
+        match &self.words[..] {
+            [bridge, flow, ..] => (Some(bridge.clone()), flow.clone()),
+            words => (None, words.concat()),
+        }
+    }
 }
 
 /// Where the switch is.

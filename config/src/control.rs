@@ -27,6 +27,7 @@ use crate::show::{
     ConnectionRow, DropRow, EventRow, FdbRow, FlowRow, GroupRow, GroupStatsRow, LcoreRow,
     NeighbourRow, PortRow, ReloadReport, SwitchRow,
 };
+use crate::trace::TraceReport;
 
 mod client;
 mod reply;
@@ -155,6 +156,15 @@ pub enum Verb {
         /// Each as text.
         packets: Vec<String>,
     },
+    /// Answered by [`Frame::Trace`].
+    Trace {
+        /// The packet as flow text.
+        flow: String,
+        /// Its frame in hexadecimal; `None`: it is made of the flow.
+        packet: Option<String>,
+        /// What recirculations are told that ct() said, in order.
+        ct_next: Vec<String>,
+    },
     /// Answered by [`Frame::Neighbours`].
     NeighShow,
     /// Answered by [`Frame::Lcores`].
@@ -240,6 +250,8 @@ pub enum Frame {
     Sample(Box<Sample>),
     /// The switch and its ports.
     Switch(SwitchRow),
+    /// What would become of a packet.
+    Trace(Box<TraceReport>),
     /// The end: all went well.
     Done,
     /// The end: nothing was changed.
@@ -338,6 +350,7 @@ impl Request {
             | Verb::PacketOut { .. }
             | Verb::NeighShow
             | Verb::PmdStatsShow
+            | Verb::Trace { .. }
             | Verb::Reload { .. }
             | Verb::ReplaceFlows { .. }
             | Verb::Show => {}

@@ -12,4 +12,5 @@ pub mod policy;
 pub mod replay;
 pub mod show;
 pub mod text;
+pub mod trace;
 pub mod verbs;

@@ -32,6 +32,7 @@ use crate::show::{FlowRow, ReloadReport};
 use crate::text::{
     Options, Spanned, Strictness, flow_text, group_text, parse_filter, parse_packet_out,
 };
+use crate::trace::{self, Asked};
 
 mod connections;
 mod groups;
@@ -190,6 +191,15 @@ impl<D: Datapath> Management<D> {
             Verb::DumpDrops => Ok(Some(Frame::Drops(rows::drops(&self.datapath.counters())))),
             Verb::Metrics => Ok(Some(Frame::Sample(Box::new(self.sample())))),
             Verb::PmdStatsShow => Ok(Some(Frame::Lcores(self.lcores()))),
+            Verb::Trace {
+                flow,
+                packet,
+                ct_next,
+            } => self.trace(Asked {
+                flow: &flow,
+                packet: packet.as_deref(),
+                ct_next: &ct_next,
+            }),
             Verb::Show => Ok(Some(Frame::Switch(self.switch()))),
         };
         match answered {
@@ -417,6 +427,20 @@ impl<D: Datapath> Management<D> {
             }
         }
         Ok(None)
+    }
+
+    /// Asks the lcore what would become of a packet.
+    fn trace(&mut self, asked: Asked<'_>) -> Result<Option<Frame>, Failure> {
+        let ports = &self.policy.ports;
+        let question = trace::question(asked, &self.config, ports).map_err(Failure::input)?;
+        let request = LcoreRequest::Trace(Box::new(question));
+        match self.datapath.ask(0, request).map_err(gone)? {
+            LcoreAnswer::Traced(story) => {
+                let report = trace::report(&story, &self.config.bridge.name, &self.policy.ports);
+                Ok(Some(Frame::Trace(Box::new(report))))
+            }
+            other => unreachable!("an lcore answers what it was asked, not {other:?}"),
+        }
     }
 
     fn flush_connections(&mut self, words: &[String]) -> Result<Option<Frame>, Failure> {

@@ -110,6 +110,7 @@ fn attempt(command: Command, out: &mut dyn Write) -> Result<(), VerbError> {
         Command::ParseFlows(args) => offline::parse_flows(&args.file, out),
         Command::Monitor(args) => monitor::run(args, out),
         Command::Replay(args) => Ok(writeln!(out, "{}", replay::run(&args)?)?),
+        Command::Trace(args) if args.file().is_some() => offline::trace(&args, out),
         online => {
             let call = Call::new(online)?;
             print(call.layout, control::call(&call.socket, call.request)?, out)

@@ -236,6 +236,11 @@ impl Lcore {
             .map_or_else(CacheStats::default, Megaflows::stats)
     }
 
+    /// What the tracker counted.
+    pub const fn connection_counters(&self) -> &weir_ct::Counters {
+        self.tracker.counters()
+    }
+
     /// The counters, for those who read them.
     pub fn counters(&self) -> Arc<LcoreCounters> {
         Arc::clone(&self.counters)

@@ -50,6 +50,12 @@ impl Match {
         }
     }
 
+    /// Requires those bits of `key` that are set in `mask`.
+    pub fn of_key(key: &FlowKey, mask: &FlowKey) -> Self {
+        let pairs = mask.words().iter().zip(key.words()).enumerate();
+        Self::from_words(pairs.map(|(at, (mask, value))| (at, *mask, value & mask)))
+    }
+
     /// From words of the key: index, mask and value of each that counts.
     pub(crate) fn from_words(words: impl Iterator<Item = (usize, u64, u64)>) -> Self {
         let mut matches = Self::ANY;

@@ -145,7 +145,7 @@ pub enum Told {
 #[derive(Clone, Debug)]
 pub struct RuleStory {
     /// Its match.
-    pub matches: Match,
+    pub matches: Box<Match>,
     /// Its priority.
     pub priority: u16,
     /// Its cookie.
@@ -155,7 +155,7 @@ pub struct RuleStory {
 impl RuleStory {
     fn of(rule: &Rule) -> Self {
         Self {
-            matches: rule.matches(),
+            matches: Box::new(rule.matches()),
             priority: rule.priority,
             cookie: rule.cookie,
         }
@@ -210,8 +210,8 @@ pub enum Note {
         vlan: u16,
         /// Behind which port it is.
         found: Option<PortIndex>,
-        /// Whether the packet goes to all ports.
-        flooded: bool,
+        /// What is done about it.
+        how: Bridging,
     },
     /// The packet enters a tunnel.
     Wrapped(WrapStory),
@@ -230,6 +230,17 @@ pub enum Note {
     Nowhere(DropReason),
     /// The packet, or a copy, is lost.
     Dropped(DropReason),
+}
+
+/// What NORMAL does with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bridging {
+    /// It goes to the port behind which its destination is.
+    Forwards,
+    /// It goes to all ports of its VLAN.
+    Floods,
+    /// Its destination is where it came from.
+    Drops,
 }
 
 /// Who hears of the packet, and why.

@@ -17,6 +17,7 @@ use crate::file::FlowSource;
 use crate::show::Statistics;
 
 mod groups;
+mod trace;
 
 struct OneLcore {
     lcore: Lcore,

@@ -11,6 +11,7 @@ use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
 use weir_tables::packet_in::{self, PacketInSettings, PacketIns};
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortIndex, PortNo, PortTable};
+use weir_tables::trace::{Question, Story};
 
 use super::ReplaySwitch;
 use crate::diagnostic::Diagnostic;
@@ -88,6 +89,7 @@ impl OfflineSwitch {
                 | LcoreAnswer::Macs(_)
                 | LcoreAnswer::Neighbours(_)
                 | LcoreAnswer::Configured(_)
+                | LcoreAnswer::Traced(_)
                 | LcoreAnswer::PacketSent(_) => {
                     unreachable!("an lcore answers what it was asked")
                 }
@@ -95,6 +97,19 @@ impl OfflineSwitch {
         }
         lines.sort_unstable();
         lines
+    }
+
+    /// The ports.
+    pub fn ports(&self) -> &PortTable {
+        &self.policy.ports
+    }
+
+    /// What would become of a packet.
+    ///
+    /// # Panics
+    /// If it comes in at no port that is there.
+    pub fn trace(&mut self, question: Question, now: Tick) -> Story {
+        self.lcore.trace(question, now)
     }
 
     /// How many packets went to controllers, of which there are none.

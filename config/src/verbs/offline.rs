@@ -7,9 +7,12 @@ use weir_packet::Tick;
 use weir_tables::classifier::HashSecret;
 
 use super::VerbError;
+use crate::cli::Trace;
+use crate::diagnostic::Diagnostic;
 use crate::file::{Config, read_text};
 use crate::policy::Policy;
 use crate::text::{Options, flow_text, parse_flow_file};
+use crate::trace::{Asked, write_trace};
 
 /// `weir check`: reads all, prints what would run.
 pub(super) fn check(path: &Path, out: &mut dyn Write) -> Result<(), VerbError> {
@@ -29,6 +32,30 @@ pub(super) fn check(path: &Path, out: &mut dyn Write) -> Result<(), VerbError> {
         )?;
     }
     Ok(())
+}
+
+/// `weir trace CONFIG FLOW`
+pub(super) fn trace(args: &Trace, out: &mut dyn Write) -> Result<(), VerbError> {
+    let Some((file, flow)) = args.file() else {
+        return Ok(());
+    };
+    let Some(flow) = flow else {
+        let message = "what is to be traced is missing: weir trace CONFIG.toml FLOW";
+        return Err(Diagnostic::file(file.display().to_string(), message).into());
+    };
+    let config = Config::load(file)?;
+    let asked = Asked {
+        flow,
+        packet: args.packet.as_deref(),
+        ct_next: &args.ct_next,
+    };
+    let report = crate::trace::offline(asked, &config).map_err(VerbError::Text)?;
+    if args.output.json {
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    Ok(write_trace(out, &report)?)
 }
 
 /// `weir parse-flows`: prints the canonical form.

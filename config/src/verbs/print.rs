@@ -10,6 +10,7 @@ use crate::show::{
     Statistics, write_drops, write_events, write_fdb, write_lcores, write_neighbours, write_ports,
     write_reload, write_switch,
 };
+use crate::trace::write_trace;
 
 /// Prints `replies` as `layout` says.
 ///
@@ -72,6 +73,7 @@ fn text(frame: &Frame, statistics: Statistics, out: &mut dyn Write) -> io::Resul
         Frame::Ports(rows) => write_ports(out, rows),
         Frame::Reloaded(report) => write_reload(out, report),
         Frame::Switch(row) => write_switch(out, row),
+        Frame::Trace(report) => write_trace(out, report),
         Frame::Connections(_) | Frame::Sample(_) | Frame::Done | Frame::Failed(_) => {
             Err(unexpected())
         }
@@ -82,6 +84,7 @@ fn object(frame: &Frame, out: &mut dyn Write) -> io::Result<()> {
     match frame {
         Frame::Reloaded(report) => Ok(serde_json::to_writer_pretty(out, report)?),
         Frame::Switch(row) => Ok(serde_json::to_writer_pretty(out, row)?),
+        Frame::Trace(report) => Ok(serde_json::to_writer_pretty(out, report)?),
         Frame::Connections(_)
         | Frame::Drops(_)
         | Frame::Events(_)
@@ -134,6 +137,7 @@ fn json_rows(frame: &Frame, count: &mut usize, out: &mut dyn Write) -> io::Resul
         | Frame::Reloaded(_)
         | Frame::Sample(_)
         | Frame::Switch(_)
+        | Frame::Trace(_)
         | Frame::Done
         | Frame::Failed(_) => Err(unexpected()),
     }

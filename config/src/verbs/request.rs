@@ -217,6 +217,16 @@ impl Call {
                 };
                 (args.switch, args.bridge, verb, Layout::Silent)
             }
+            Command::Trace(args) => {
+                let (bridge, flow) = args.of_switch();
+                let verb = Verb::Trace {
+                    flow,
+                    packet: args.packet,
+                    ct_next: args.ct_next,
+                };
+                let layout = shown(args.output.json, Layout::JsonObject);
+                (args.switch, bridge, verb, layout)
+            }
             Command::Show(args) => {
                 let layout = shown(args.output.json, Layout::JsonObject);
                 (args.switch, args.bridge, Verb::Show, layout)

@@ -238,3 +238,53 @@ fn parsed_flows_print_canonically() {
     assert!(error.starts_with(&format!("{path}:2:9: ")), "{error}");
     assert!(error.contains(&format!("\n{path}:3:9: ")), "{error}");
 }
+
+#[test]
+fn a_trace_is_for_a_file_or_for_a_switch() {
+    let args = |words: &[&str]| match Cli::try_parse_from([&["weir", "trace"], words].concat()) {
+        Ok(Cli {
+            command: crate::cli::Command::Trace(args),
+        }) => args,
+        other => panic!("{other:?}"),
+    };
+    let file = args(&["x.toml", "in_port=1,tcp"]);
+    let path = std::path::Path::new("x.toml");
+    assert_eq!(file.file(), Some((path, Some("in_port=1,tcp"))));
+    assert_eq!(args(&["x.toml"]).file(), Some((path, None)));
+    let bridge = args(&[
+        "br0",
+        "in_port=1",
+        "--ct-next",
+        "trk,est",
+        "--ct-next",
+        "trk,new",
+    ]);
+    assert_eq!(bridge.file(), None);
+    let call = Call::new(crate::cli::Command::Trace(bridge)).expect("a request");
+    assert_eq!(call.request.bridge.as_deref(), Some("br0"));
+    assert_eq!(
+        call.request.verb,
+        Verb::Trace {
+            flow: "in_port=1".to_owned(),
+            packet: None,
+            ct_next: vec!["trk,est".to_owned(), "trk,new".to_owned()],
+        }
+    );
+    let alone = Call::new(crate::cli::Command::Trace(args(&["in_port=1", "--json"])));
+    let alone = alone.expect("a request");
+    assert_eq!(
+        (alone.request.bridge, alone.layout),
+        (None, Layout::JsonObject)
+    );
+}
+
+#[test]
+fn exit_codes_of_a_trace_say_whose_fault_it_is() {
+    let run = |words: &[&str]| {
+        let words = [&["weir", "trace", "--socket", "/nowhere/weir.sock"], words].concat();
+        super::execute(Cli::try_parse_from(words).expect("a command line").command)
+    };
+    assert_eq!(run(&["in_port=1"]), Exit::Unreachable);
+    assert_eq!(run(&["/nowhere/x.toml", "in_port=1"]), Exit::Input);
+    assert_eq!(run(&["/nowhere/x.toml"]), Exit::Input);
+}

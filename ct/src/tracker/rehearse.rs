@@ -73,15 +73,16 @@ impl Tracker {
 
     /// Forgets what was rehearsed: everything is as it was before. Does nothing if nothing is.
     pub fn end_rehearsal(&mut self) {
-        if let Some(real) = self.under.take().and_then(|under| Arc::into_inner(under.tracker)) {
+        if let Some(real) = self
+            .under
+            .take()
+            .and_then(|under| Arc::into_inner(under.tracker))
+        {
             *self = real;
         }
     }
 
-    /// As [`Tracker::execute_read`], in a rehearsal.
-    ///
-    /// # Errors
-    /// As [`Tracker::execute`].
+    /// As [`Tracker::execute_read`], in a rehearsal; also says what that would do.
     pub fn rehearse<F: Frame>(
         &mut self,
         frame: &F,
@@ -90,7 +91,7 @@ impl Tracker {
         request: &Request<'_>,
         outcome: &mut Outcome,
         now: Tick,
-    ) -> Result<Rehearsed, (CtDrop, Rehearsed)> {
+    ) -> (Result<(), CtDrop>, Rehearsed) {
         let subject = reading
             .get_or_insert_with(|| Reading::of(frame, layout))
             .subject;
@@ -99,7 +100,10 @@ impl Tracker {
             self.cover(tuple, request.zone, now);
             self.cover(&tuple.reversed(), request.zone, now);
             let key = Keyed::new(&self.table, tuple, request.zone);
-            before = self.table.find(&key).map(|place| self.entry(place.slot, now));
+            before = self
+                .table
+                .find(&key)
+                .map(|place| self.entry(place.slot, now));
         }
         let counters = self.counters.clone();
         let done = self.execute_read(frame, layout, reading, request, outcome, now);
@@ -113,10 +117,7 @@ impl Tracker {
                 .map(|((name, ..), _)| name)
                 .collect(),
         };
-        match done {
-            Ok(()) => Ok(rehearsed),
-            Err(reason) => Err((reason, rehearsed)),
-        }
+        (done, rehearsed)
     }
 
     /// Copies the connection with this tuple from the tracker under this one, if there is one and
@@ -140,27 +141,30 @@ impl Tracker {
     }
 
     /// In a rehearsal: whether there would be room for one more connection. Those that would go
-    /// for it count as gone. Which one is evicted may differ if the packet itself has made the
-    /// table full.
+    /// for it are gone. Which one is evicted may differ if the packet itself has met those that
+    /// are looked at.
     pub(super) fn rehearsed_room(&mut self, now: Tick) -> Option<bool> {
         let limit = self.settings.max_connections;
         let over = self.table.live();
         let under = self.under.as_mut()?;
-        if under.live() + over >= limit {
-            under.forget_overdue(now);
+        under.forget_overdue(now, |under| under.live() + over < limit);
+        if under.live() + self.table.live() == limit {
+            if let Some(slot) = under.oldest_unreplied() {
+                under.covered.push(slot);
+                self.counters.evicted += 1;
+            } else if let Some(slot) = self.oldest_unreplied() {
+                self.table.remove(slot);
+                self.counters.evicted += 1;
+            }
         }
-        if under.live() + over == limit
-            && let Some(slot) = under.oldest_unreplied()
-        {
-            under.covered.push(slot);
-        }
-        Some(under.live() + over < limit)
+        let under = self.under.as_ref()?;
+        Some(under.live() + self.table.live() < limit)
     }
 
     /// In a rehearsal: whether connections under it whose time is over would be forgotten; they
     /// then count as forgotten.
     pub(super) fn rehearse_forgetting(&mut self, now: Tick) -> Option<bool> {
-        Some(self.under.as_mut()?.forget_overdue(now))
+        Some(self.under.as_mut()?.forget_overdue(now, |_| false))
     }
 }
 
@@ -202,7 +206,9 @@ impl Under {
         });
         let given_up = covered.filter_map(|(slot, direction, own)| {
             let is_leased = table.hot(slot).leased & direction.lease_bit(end) != 0;
-            let number = own.number(end).filter(|number| (from..=to).contains(number))?;
+            let number = own
+                .number(end)
+                .filter(|number| (from..=to).contains(number))?;
             let alike = own.without_number(end).is(&key.without_number(end));
             let is_free = || over.next_free(key, end, number, number).is_some();
             (is_leased && alike && is_free()).then_some(number)
@@ -215,11 +221,15 @@ impl Under {
         self.tracker.table.live() - self.covered.len() as u32
     }
 
-    /// Lets those of the connections looked at first whose time is over be gone; returns whether
-    /// there were any.
-    fn forget_overdue(&mut self, now: Tick) -> bool {
+    /// Lets those of the connections looked at first whose time is over be gone, until it is
+    /// `enough`; returns whether there were any.
+    fn forget_overdue(&mut self, now: Tick, enough: impl Fn(&Self) -> bool) -> bool {
         let before = self.covered.len();
-        for slot in self.tracker.table.all_overdue(now, PROBE as usize) {
+        let tracker = Arc::clone(&self.tracker);
+        for slot in tracker.table.all_overdue(now, PROBE as usize) {
+            if enough(self) {
+                break;
+            }
             if !self.covered.contains(&slot) {
                 self.covered.push(slot);
             }

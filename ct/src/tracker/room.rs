@@ -47,7 +47,7 @@ impl Tracker {
     }
 
     /// The oldest unreplied connection among the next [`PROBE`] slots.
-    fn oldest_unreplied(&mut self) -> Option<u32> {
+    pub(super) fn oldest_unreplied(&mut self) -> Option<u32> {
         let touched = self.table.touched();
         let mut oldest: Option<(u64, u32)> = None;
         for _ in 0..PROBE.min(touched) {

@@ -260,7 +260,9 @@ impl Connections for InZone<'_> {
     fn is_taken(&mut self, reply: &Tuple, end: End) -> bool {
         let key = self.search.keyed_reply(self.table, reply, self.zone);
         let Some(place) = self.table.find(&key) else {
-            return self.under.is_some_and(|under| under.is_taken(&key, self.now));
+            return self
+                .under
+                .is_some_and(|under| under.is_taken(&key, self.now));
         };
         if self.table.hot(place.slot).is_expired(self.now) {
             self.table.remove(place.slot);

@@ -174,6 +174,7 @@ impl Forwarder {
                 | LcoreAnswer::Macs(_)
                 | LcoreAnswer::Neighbours(_)
                 | LcoreAnswer::Configured(_)
+                | LcoreAnswer::Traced(_)
                 | LcoreAnswer::PacketSent(_) => None,
             };
         }

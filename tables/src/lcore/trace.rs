@@ -68,7 +68,7 @@ impl Lcore {
             }
         }
         let (in_port, mut tunnel) = arrived;
-        let Ok(layout) = parse(&frame.bytes()[..], frame.bytes().len()) else {
+        let Ok(layout) = parse(frame.bytes(), frame.bytes().len()) else {
             story.drops.push(DropReason::Runt);
             story.arrival = Some(Arrival::Dropped(DropReason::Runt));
             return story;
@@ -172,9 +172,11 @@ impl Lcore {
             return Ok(());
         };
         let Some(mut key) = Key::of(frame.bytes(), layout, in_port, snapshot.interest) else {
-            return Err("class not recorded: only whole IPv4 and IPv6 packets with at most one tag, \
+            return Err(
+                "class not recorded: only whole IPv4 and IPv6 packets with at most one tag, \
                         with TCP, UDP or an ICMP echo, have a key"
-                .to_owned());
+                    .to_owned(),
+            );
         };
         if let Some(meta) = tunnel {
             if meta.number == 0 {

@@ -2,8 +2,8 @@
 //!
 //! Both last for one pass. What a pass forks by `ct(table=)` or `clone()` begins with a copy.
 
-use super::{Flow, Journey, Output, Packet, Witness};
 use super::witness::Event;
+use super::{Flow, Journey, Output, Packet, Witness};
 use crate::action::TableId;
 use crate::drops::DropReason;
 use crate::field::Field;

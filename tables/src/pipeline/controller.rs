@@ -3,10 +3,10 @@
 use weir_packet::{Frame, Layout};
 
 use super::packet::Packet;
-use super::{Flow, Journey, Output, Witness};
 use super::witness::Event;
-use crate::cache::Refusal;
+use super::{Flow, Journey, Output, Witness};
 use crate::action::{PacketInReason, TableId};
+use crate::cache::Refusal;
 use crate::key::FlowKey;
 use crate::packet_in::About;
 use crate::port::PortNo;
@@ -71,7 +71,9 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
     /// Hands a packet-in over. What cannot be is counted.
     fn packet_in<F: Frame>(&mut self, packet: &Packet<F>, about: About<'_>) {
         if W::WATCHES {
-            let About { reason, controller, .. } = about;
+            let About {
+                reason, controller, ..
+            } = about;
             self.witness.saw(Event::PacketIn { reason, controller });
         }
         let Some(sender) = &mut self.packet_ins else {

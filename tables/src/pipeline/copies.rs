@@ -7,8 +7,8 @@ use std::ops::Range;
 use weir_packet::Frame;
 
 use super::carried::{Aside, Begin};
-use super::{Flow, Journey, Output, Packet, Witness};
 use super::witness::Event;
+use super::{Flow, Journey, Output, Packet, Witness};
 use crate::action::TableId;
 use crate::cache::{PathId, Step};
 use crate::drops::DropReason;

@@ -8,8 +8,8 @@ use weir_ct::{Commit, Request};
 use weir_packet::Frame;
 
 use super::carried::Begin;
-use super::{Flow, Journey, Output, Packet, Witness};
 use super::witness::Event;
+use super::{Flow, Journey, Output, Packet, Witness};
 use crate::field::Field;
 use crate::key::FlowKey;
 use crate::program::{CommitOp, CtOp, Op, Zone};
@@ -40,7 +40,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
             seen: packet.seen(),
         };
         let done = if W::WATCHES {
-            let done = self.tracker.rehearse(
+            let (done, rehearsed) = self.tracker.rehearse(
                 &packet.frame,
                 &packet.layout,
                 &mut packet.reading,
@@ -48,14 +48,10 @@ impl<O, W: Witness> Journey<'_, O, W> {
                 &mut packet.outcome,
                 self.now,
             );
-            let (done, rehearsed) = match done {
-                Ok(rehearsed) => (Ok(()), rehearsed),
-                Err((reason, rehearsed)) => (Err(reason), rehearsed),
-            };
             self.witness.saw(Event::Tracked {
                 request: &request,
                 outcome: done.map(|()| &packet.outcome),
-                rehearsed,
+                rehearsed: Box::new(rehearsed),
                 table: op.table,
             });
             done

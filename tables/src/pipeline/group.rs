@@ -12,8 +12,8 @@
 use weir_packet::Frame;
 
 use super::packet::PendingBucket;
-use super::{Flow, Journey, Output, Packet, Witness, MAX_DEPTH, MAX_LOOKUPS};
 use super::witness::Event;
+use super::{Flow, Journey, MAX_DEPTH, MAX_LOOKUPS, Output, Packet, Witness};
 use crate::action::TableId;
 use crate::cache::Lookup;
 use crate::drops::DropReason;
@@ -72,7 +72,10 @@ impl<O, W: Witness> Journey<'_, O, W> {
         for (at, part) in group.parts.iter().enumerate() {
             self.count(packet, part.counters);
             if W::WATCHES {
-                self.witness.saw(Event::Chosen { group, at: Some(at) });
+                self.witness.saw(Event::Chosen {
+                    group,
+                    at: Some(at),
+                });
             }
             // The bucket before this one runs on a copy.
             self.flush(packet, depth);
@@ -100,7 +103,8 @@ impl<O, W: Witness> Journey<'_, O, W> {
         packet.begin_bucket(&bucket);
         self.reason = DropReason::ActionDrop;
         let group = self.snapshot.groups.get(group);
-        let Some((group, part)) = group.and_then(|group| Some((group, group.parts.get(at)?))) else {
+        let Some((group, part)) = group.and_then(|group| Some((group, group.parts.get(at)?)))
+        else {
             return;
         };
         // It is no part of the pass under way.
@@ -128,7 +132,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
                     self.pass_as(packet, next, first, deeper);
                     Flow::Continue
                 }
-                op => self.watched_step(packet, op, None, table, depth),
+                op => self.step(packet, op, None, table, depth),
             };
             // Whatever ends a bucket ends nothing else.
             if flow != Flow::Continue {

@@ -3,12 +3,13 @@
 use weir_packet::Frame;
 
 use super::vlan::TPID_8021Q;
-use super::{Journey, Output, Packet, Witness, UNCUT};
 use super::witness::Event;
+use super::{Journey, Output, Packet, UNCUT, Witness};
 use crate::drops::DropReason;
 use crate::extract::VLAN_PRESENT;
 use crate::field::Field;
 use crate::port::{PortConfig, PortIndex, VlanMode};
+use crate::trace::Bridging;
 
 /// The bits of a TCI that name the VLAN.
 const VID_MASK: u16 = 0x0fff;
@@ -28,23 +29,24 @@ impl<O, W: Witness> Journey<'_, O, W> {
         let snapshot = self.snapshot;
         let dst = packet.key().field(Field::ETH_DST) as u64;
         if dst & !0xf == RESERVED {
-            self.reason = DropReason::NormalReserved;
-            return;
+            return self.nowhere(DropReason::NormalReserved);
         }
         let tci = packet.tci();
         let Some(in_port) = self.ingress(packet) else {
-            self.reason = DropReason::NormalNoPort;
-            return;
+            return self.nowhere(DropReason::NormalNoPort);
         };
         let Some(vlan) = ingress_vlan(snapshot.ports.port(in_port), tci) else {
-            self.reason = DropReason::NormalVlan;
-            return;
+            return self.nowhere(DropReason::NormalVlan);
         };
         let src = packet.key().field(Field::ETH_SRC) as u64;
         if src & GROUP_BIT == 0 {
             let known = self.macs.learn(src, vlan, in_port, self.now);
             if W::WATCHES && known.is_none() {
-                self.witness.saw(Event::Learned { mac: src, vlan, port: in_port });
+                self.witness.saw(Event::Learned {
+                    mac: src,
+                    vlan,
+                    port: in_port,
+                });
             }
             if let Some(trace) = &mut self.trace {
                 trace.learned(known);
@@ -60,13 +62,12 @@ impl<O, W: Witness> Journey<'_, O, W> {
         }
         if W::WATCHES {
             let found = known.map(|(port, _)| port);
-            let carries = |port: PortIndex| snapshot.ports.port(port).vlan.carries(vlan);
-            let flooded = found.is_none_or(|port| port != in_port && !carries(port));
-            self.witness.saw(Event::Bridged {
-                vlan,
-                found,
-                flooded,
-            });
+            let how = match found {
+                Some(port) if port == in_port => Bridging::Drops,
+                Some(port) if snapshot.ports.port(port).vlan.carries(vlan) => Bridging::Forwards,
+                Some(_) | None => Bridging::Floods,
+            };
+            self.witness.saw(Event::Bridged { vlan, found, how });
         }
         match known.map(|(port, _)| port) {
             Some(port) if port == in_port => {}
@@ -122,7 +123,11 @@ impl<O, W: Witness> Journey<'_, O, W> {
         match changed {
             Ok(()) => {
                 if W::WATCHES {
-                    self.witness.saw(Event::OutputTagged { port, before, wanted });
+                    self.witness.saw(Event::OutputTagged {
+                        port,
+                        before,
+                        wanted,
+                    });
                 }
                 let egress = self.egress(&copy, port, UNCUT);
                 self.transmit(copy.frame, &copy.layout, &egress);

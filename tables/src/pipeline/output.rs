@@ -4,8 +4,8 @@ use weir_packet::{Frame, Layout};
 
 use super::carried::Begin;
 use super::tunnel::Egress;
-use super::{Journey, Output, Packet, Pending, Witness, UNCUT};
 use super::witness::Event;
+use super::{Journey, Output, Packet, Pending, UNCUT, Witness};
 use crate::cache::Refusal;
 use crate::drops::DropReason;
 use crate::port::{PortIndex, PortNo};
@@ -20,7 +20,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
     {
         const RESERVED: u32 = 0xffff_0000;
         let Ok(port) = u16::try_from(value) else {
-            self.reason = DropReason::UnknownPort;
+            self.nowhere(DropReason::UnknownPort);
             return;
         };
         match PortNo(RESERVED | u32::from(port)) {
@@ -44,11 +44,11 @@ impl<O, W: Witness> Journey<'_, O, W> {
         O: Output<F>,
     {
         if port == packet.in_port() {
-            self.reason = DropReason::OutputToInPort;
+            self.nowhere(DropReason::OutputToInPort);
             return;
         }
         match self.snapshot.ports.index_of(port) {
-            None => self.reason = DropReason::UnknownPort,
+            None => self.nowhere(DropReason::UnknownPort),
             Some(port) => self.output_cut(packet, port, max_len, depth),
         }
     }
@@ -59,7 +59,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
         O: Output<F>,
     {
         match self.ingress(packet) {
-            None => self.reason = DropReason::UnknownPort,
+            None => self.nowhere(DropReason::UnknownPort),
             Some(port) => self.output_cut(packet, port, max_len, depth),
         }
     }
@@ -231,6 +231,15 @@ impl<O, W: Witness> Journey<'_, O, W> {
         }
         self.effects += 1;
         self.out.send(port, frame);
+    }
+
+    /// An action sends the packet nowhere; if nothing else happens, this is why it is lost.
+    #[inline]
+    pub(super) fn nowhere(&mut self, reason: DropReason) {
+        self.reason = reason;
+        if W::WATCHES {
+            self.witness.saw(Event::Nowhere(reason));
+        }
     }
 
     /// Counts the loss of the packet, or of one copy.

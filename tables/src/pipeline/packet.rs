@@ -276,11 +276,6 @@ impl<F> Packet<F> {
         self.pending.take()
     }
 
-    /// Whether nothing is pending.
-    pub(super) const fn is_idle(&self) -> bool {
-        self.pending.is_none()
-    }
-
     /// What in_port says.
     pub(super) fn in_port(&self) -> PortNo {
         PortNo(self.key.field(Field::IN_PORT_OXM) as u32)

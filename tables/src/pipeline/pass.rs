@@ -3,8 +3,8 @@
 use weir_packet::Frame;
 
 use super::packet::Packet;
-use super::{Flow, Journey, Output, Witness, MAX_DEPTH};
 use super::witness::Event;
+use super::{Flow, Journey, MAX_DEPTH, Output, Witness};
 use crate::action::TableId;
 use crate::cache::{Lookup, PassHash, PathId, Step};
 use crate::drops::DropReason;

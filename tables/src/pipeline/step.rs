@@ -3,9 +3,8 @@
 use weir_packet::{Frame, L3};
 
 use super::packet::Packet;
-use super::{Flow, Journey, Output, Witness, UNCUT};
+use super::{Flow, Journey, Output, UNCUT, Witness};
 use crate::action::TableId;
-use super::witness::Event;
 use crate::cache::{Lookup, Refusal};
 use crate::drops::DropReason;
 use crate::field::{Field, Prerequisite};
@@ -14,34 +13,6 @@ use crate::program::{Bits, Op};
 use crate::rule::Rule;
 
 impl<'a, O, W: Witness> Journey<'a, O, W> {
-    /// As [`Self::step`]; the witness is told if the packet is sent nowhere because of it.
-    #[inline]
-    pub(super) fn watched_step<F>(
-        &mut self,
-        packet: &mut Packet<F>,
-        op: &Op,
-        rule: Option<&'a Rule>,
-        table: TableId,
-        depth: u32,
-    ) -> Flow
-    where
-        F: Frame,
-        O: Output<F>,
-    {
-        if !W::WATCHES {
-            return self.step(packet, op, rule, table, depth);
-        }
-        let before = std::mem::replace(&mut self.reason, DropReason::ActionDrop);
-        let effects = self.effects;
-        let flow = self.step(packet, op, rule, table, depth);
-        if self.reason == DropReason::ActionDrop {
-            self.reason = before;
-        } else if effects == self.effects && !op.is_jump() && packet.is_idle() {
-            self.witness.saw(Event::Nowhere(self.reason));
-        }
-        flow
-    }
-
     /// Runs an operation of `rule`, or of a bucket, which is no rule.
     pub(super) fn step<F>(
         &mut self,
@@ -178,7 +149,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         }
         let ttl = packet.key().read(slot);
         if ttl <= 1 {
-            self.reason = DropReason::TtlExpired;
+            self.nowhere(DropReason::TtlExpired);
             if let Some(trace) = &mut self.trace {
                 trace.refuse(Refusal::Lost);
             }

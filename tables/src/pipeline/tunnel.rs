@@ -2,8 +2,8 @@
 
 use weir_packet::{Frame, Layout, NoHeadroom};
 
-use super::{Journey, Output, Packet, Witness, UNCUT};
 use super::witness::Event;
+use super::{Journey, Output, Packet, UNCUT, Witness};
 use crate::cache::{Changes, Refusal};
 use crate::drops::DropReason;
 use crate::port::PortIndex;

@@ -3,8 +3,8 @@
 
 use weir_packet::Frame;
 
-use super::{Flow, Journey, Output, Packet, Witness, tag};
 use super::witness::Event;
+use super::{Flow, Journey, Output, Packet, Witness, tag};
 use crate::drops::DropReason;
 use crate::extract::PacketWords;
 use crate::field::Field;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use weir_packet::Frame;
 
 use super::packet::Packet;
-use super::{Flow, Journey, Output, Witness, MAX_DEPTH, MAX_LOOKUPS};
 use super::witness::Event;
+use super::{Flow, Journey, MAX_DEPTH, MAX_LOOKUPS, Output, Witness};
 use crate::action::TableId;
 use crate::cache::{Lookup, Step};
 use crate::drops::DropReason;
@@ -63,13 +63,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
 
     /// Looks the packet up in `table` and does what the rule says. `first` is how the packet is
     /// seen by the first look-up.
-    fn walk<F>(
-        &mut self,
-        packet: &mut Packet<F>,
-        table: TableId,
-        first: Lookup,
-        depth: u32,
-    ) -> Flow
+    fn walk<F>(&mut self, packet: &mut Packet<F>, table: TableId, first: Lookup, depth: u32) -> Flow
     where
         F: Frame,
         O: Output<F>,
@@ -150,7 +144,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
                     at = *end;
                     flow
                 }
-                _ => self.watched_step(packet, op, Some(rule), table, depth),
+                _ => self.step(packet, op, Some(rule), table, depth),
             };
             if flow != Flow::Continue {
                 // Something else than the rules ended this: no example for others.
@@ -191,7 +185,12 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
             let rule = rule.map(|rule| &**rule);
             let clauses = rules.map(|rules| rules.clauses_of(rule, key));
             let clauses = clauses.unwrap_or_default();
-            self.witness.saw(Event::Looked { table, lookup, rule, clauses });
+            self.witness.saw(Event::Looked {
+                table,
+                lookup,
+                rule,
+                clauses,
+            });
         }
         let Some(record) = self.records.current() else {
             return rules?.lookup(key).map(|rule| &**rule);

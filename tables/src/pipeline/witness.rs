@@ -19,6 +19,7 @@ use crate::group::Group;
 use crate::key::FlowKey;
 use crate::port::{PortIndex, PortNo};
 use crate::rule::Rule;
+use crate::trace::Bridging;
 use crate::tunnel::Outer;
 
 /// Hears of a journey.
@@ -87,9 +88,14 @@ impl Witness for Silent {
 /// What happens to a packet.
 pub(crate) enum Event<'a> {
     /// The journey begins with a pass from table 0.
-    Began { key: &'a FlowKey },
+    Began {
+        key: &'a FlowKey,
+    },
     /// A recirculation begins.
-    Resumed { table: TableId, key: &'a FlowKey },
+    Resumed {
+        table: TableId,
+        key: &'a FlowKey,
+    },
     /// A walk through the tables is over.
     Passed {
         start: &'a FlowKey,
@@ -107,7 +113,10 @@ pub(crate) enum Event<'a> {
         clauses: Vec<&'a Rule>,
     },
     /// An operation of a rule is about to run.
-    Op { rule: &'a Rule, at: usize },
+    Op {
+        rule: &'a Rule,
+        at: usize,
+    },
     /// The packet goes on to another table.
     Goto(TableId),
     /// What follows happens to a copy.
@@ -118,22 +127,35 @@ pub(crate) enum Event<'a> {
     /// It is executed.
     SetBegins,
     /// A group chose a bucket, or none.
-    Chosen { group: &'a Group, at: Option<usize> },
+    Chosen {
+        group: &'a Group,
+        at: Option<usize>,
+    },
     /// A bucket that was chosen runs.
-    BucketBegins { group: &'a Group, at: usize },
+    BucketBegins {
+        group: &'a Group,
+        at: usize,
+    },
     /// An operation of it is about to run.
-    BucketOp { number: usize },
+    BucketOp {
+        number: usize,
+    },
     /// The frame is brought up to date with the key.
     Written {
         wire: &'a PacketWords,
         key: &'a FlowKey,
     },
     /// It gets a tag.
-    Tagged { tci: u16 },
+    Tagged {
+        tci: u16,
+    },
     /// It loses one.
     Untagged,
     /// It will be sent.
-    Output { port: PortIndex, max_len: u32 },
+    Output {
+        port: PortIndex,
+        max_len: u32,
+    },
     /// A copy is sent with another tag.
     OutputTagged {
         port: PortIndex,
@@ -141,7 +163,9 @@ pub(crate) enum Event<'a> {
         wanted: u16,
     },
     /// It is wrapped.
-    Wrapped { outer: &'a Outer },
+    Wrapped {
+        outer: &'a Outer,
+    },
     /// The next hop of a tunnel is not known.
     UnknownHop {
         over: PortIndex,
@@ -152,7 +176,7 @@ pub(crate) enum Event<'a> {
     Tracked {
         request: &'a Request<'a>,
         outcome: Result<&'a Outcome, CtDrop>,
-        rehearsed: Rehearsed,
+        rehearsed: Box<Rehearsed>,
         table: Option<TableId>,
     },
     /// NORMAL learned an address.
@@ -165,7 +189,7 @@ pub(crate) enum Event<'a> {
     Bridged {
         vlan: u16,
         found: Option<PortIndex>,
-        flooded: bool,
+        how: Bridging,
     },
     /// A controller is told.
     PacketIn {

@@ -17,7 +17,7 @@ use crate::action_set::in_order;
 use crate::cache::{Lookup, decisive};
 use crate::extract::{PacketWords, VLAN_PRESENT};
 use crate::field::Field;
-use crate::group::Group;
+use crate::group::{Group, GroupType};
 use crate::key::FlowKey;
 use crate::pipeline::witness::{Event, Witness};
 use crate::port::{PortIndex, PortTable};
@@ -150,9 +150,8 @@ impl<'a> Teller<'a> {
         if lookup.ct {
             self.note(Note::SeenAsOriginal);
         }
-        let does_nothing = rule.is_none_or(|rule| {
-            rule.program.ops.is_empty() && rule.program.goto_table.is_none()
-        });
+        let does_nothing = rule
+            .is_none_or(|rule| rule.program.ops.is_empty() && rule.program.goto_table.is_none());
         let rule = rule.map(RuleStory::of);
         let node = self.tell(Told::Table { table, rule });
         self.cursor.node = Some(node);
@@ -163,7 +162,10 @@ impl<'a> Teller<'a> {
 
     fn chose(&mut self, group: &Group, at: Option<usize>) {
         let number = at.map(|at| number_of(group, at));
-        self.note(Note::Chosen(number));
+        // What all buckets of a group run on was not chosen.
+        if matches!(group.spec.kind, GroupType::Select | GroupType::FastFailover) {
+            self.note(Note::Chosen(number));
+        }
         if let (Some(at), Some(number)) = (at, number) {
             let node = self.tell(Told::Bucket(number));
             let cursor = Cursor {
@@ -259,7 +261,9 @@ impl Witness for Teller<'_> {
                     start: *start,
                     consulted: decisive(record),
                     unfit: match record.complete {
-                        false => Some("something else than rules ended it, or asked for its length"),
+                        false => {
+                            Some("something else than rules ended it, or asked for its length")
+                        }
                         true => unfit,
                     },
                     cache: CacheStory::Absent,
@@ -283,7 +287,12 @@ impl Witness for Teller<'_> {
                 let id = rule.map(|rule| rule.matches().term(Field::CONJ_ID).0 as u32);
                 for (clause, rule) in clauses
                     .iter()
-                    .flat_map(|rule| rule.program.clauses.iter().map(move |clause| (clause, rule)))
+                    .flat_map(|rule| {
+                        rule.program
+                            .clauses
+                            .iter()
+                            .map(move |clause| (clause, rule))
+                    })
                     .filter(|(clause, _)| Some(clause.id) == id)
                 {
                     self.note(Note::Clause {
@@ -312,7 +321,9 @@ impl Witness for Teller<'_> {
             Event::CopyBegins => self.effect(Effect::CopyBegins),
             Event::CopyEnds => self.effect(Effect::CopyEnds),
             Event::SetIs(rules) => {
-                let actions = rules.iter().flat_map(|rule| &rule.instructions.write_actions);
+                let actions = rules
+                    .iter()
+                    .flat_map(|rule| &rule.instructions.write_actions);
                 let actions: Vec<_> = actions.cloned().collect();
                 let ordered = in_order(&actions).into_iter().cloned().collect();
                 self.note(Note::ActionSetIs(ordered));
@@ -323,14 +334,16 @@ impl Witness for Teller<'_> {
             }
             Event::Chosen { group, at } => self.chose(group, at),
             Event::BucketBegins { group, at } => {
-                let is_it = |&(id, place, _): &(u32, usize, Cursor)| id == group.spec.id && place == at;
+                let is_it =
+                    |&(id, place, _): &(u32, usize, Cursor)| id == group.spec.id && place == at;
                 let Some(found) = self.chosen.iter().rposition(is_it) else {
                     return;
                 };
                 let (_, _, cursor) = self.chosen.remove(found);
                 let actions = in_order(&group.spec.buckets[at].actions);
                 let all = sources_of_list(&actions).into_iter();
-                self.buckets.push(all.map(|action| action.cloned()).collect());
+                self.buckets
+                    .push(all.map(Option::<&Action>::cloned).collect());
                 self.cursor = Cursor {
                     bucket: Some(self.buckets.len() - 1),
                     ..cursor
@@ -426,15 +439,7 @@ impl Witness for Teller<'_> {
                 let mac = octets(mac);
                 self.note(Note::Learns { mac, vlan, port });
             }
-            Event::Bridged {
-                vlan,
-                found,
-                flooded,
-            } => self.note(Note::Bridges {
-                vlan,
-                found,
-                flooded,
-            }),
+            Event::Bridged { vlan, found, how } => self.note(Note::Bridges { vlan, found, how }),
             Event::PacketIn { reason, controller } => {
                 let story = PacketInStory { reason, controller };
                 self.story.packet_ins.push(story);

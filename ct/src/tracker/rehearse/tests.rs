@@ -11,9 +11,21 @@ use crate::tracker::batch::tests::{Asked, asked, layout};
 fn state(tracker: &Tracker, now: Tick) -> impl PartialEq + std::fmt::Debug + use<> {
     let mut entries = Vec::new();
     tracker.dump(0, usize::MAX, &Filter::default(), now, &mut entries);
-    let versions: Vec<_> = tracker.table.all_hot().iter().map(|hot| format!("{hot:?}")).collect();
+    let versions: Vec<_> = tracker
+        .table
+        .all_hot()
+        .iter()
+        .map(|hot| format!("{hot:?}"))
+        .collect();
     let counters = tracker.counters().clone();
-    (entries, versions, counters, tracker.draw, tracker.strangers, tracker.table.made())
+    (
+        entries,
+        versions,
+        counters,
+        tracker.draw,
+        tracker.strangers,
+        tracker.table.made(),
+    )
 }
 
 proptest! {
@@ -47,8 +59,8 @@ proptest! {
                         seen: outcome.seen,
                     };
                     let done = if rehearse {
-                        let done = tracker.rehearse(frame, &layout, &mut reading, &request, &mut outcome, now);
-                        done.map(|_| ()).map_err(|(reason, _)| reason)
+                        let (done, _) = tracker.rehearse(frame, &layout, &mut reading, &request, &mut outcome, now);
+                        done
                     } else {
                         tracker.execute_read(frame, &layout, &mut reading, &request, &mut outcome, now)
                     };
@@ -77,22 +89,41 @@ proptest! {
 
 #[test]
 fn the_connection_is_told_as_it_is_and_as_it_would_be() {
-    let mut tracker = Tracker::new(&Settings { max_connections: 4, ..Settings::default() }, 1);
+    let mut tracker = Tracker::new(
+        &Settings {
+            max_connections: 4,
+            ..Settings::default()
+        },
+        1,
+    );
     let now = Tick::from_millis(5);
     let frame = weir_packet::text::frame("udp 10.0.0.1:1 > 10.0.0.2:53");
     let layout = layout(&frame);
-    let request = Request { commit: Some(crate::request::Commit::default()), ..Request::default() };
+    let request = Request {
+        commit: Some(crate::request::Commit::default()),
+        ..Request::default()
+    };
     let rehearse = |tracker: &mut Tracker| {
         tracker.begin_rehearsal();
-        let done = tracker.rehearse(&frame, &layout, &mut None, &request, &mut Outcome::default(), now);
+        let done = tracker.rehearse(
+            &frame,
+            &layout,
+            &mut None,
+            &request,
+            &mut Outcome::default(),
+            now,
+        );
         tracker.end_rehearsal();
-        done.expect("there is room")
+        done.0.expect("there is room");
+        done.1
     };
     let made = rehearse(&mut tracker);
     assert_eq!((made.before, made.counted), (None, vec!["created"]));
     assert_eq!(made.after.map(|entry| entry.original.dst_port), Some(53));
     assert!(tracker.is_empty(), "it was only rehearsed");
-    tracker.execute(&frame, &layout, &request, now).expect("there is room");
+    tracker
+        .execute(&frame, &layout, &request, now)
+        .expect("there is room");
     let met = rehearse(&mut tracker);
     assert!(met.before.is_some_and(|entry| entry.original.src_port == 1));
     assert_eq!(met.counted, Vec::<&str>::new());

@@ -43,7 +43,9 @@ impl Trajectories {
         let program = self.programs.get(entry.program);
         if frame.len() > program.longest as usize {
             let longest = program.longest;
-            return Err(format!("the entry is for frames of at most {longest} bytes"));
+            return Err(format!(
+                "the entry is for frames of at most {longest} bytes"
+            ));
         }
         if program.is_guarded && !program.guards(frame.head(), layout) {
             return Err("its TTL or its length are not such as the entry is for".to_owned());
@@ -51,7 +53,11 @@ impl Trajectories {
         let generation = entry.generation();
         if generation != snapshot.generation {
             let (flow_key, mut mask) = key.flow_key(&snapshot.ports, snapshot.interest);
-            for (mask, written) in mask.words_mut().iter_mut().zip(program.plan.written.words()) {
+            for (mask, written) in mask
+                .words_mut()
+                .iter_mut()
+                .zip(program.plan.written.words())
+            {
                 *mask &= !written;
             }
             let known = Known {

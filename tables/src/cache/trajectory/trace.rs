@@ -285,11 +285,7 @@ impl Trace {
         Self::note(&mut self.mac_destination, known, &mut self.refused);
     }
 
-    fn note(
-        noted: &mut Option<MacPlace>,
-        known: Option<MacPlace>,
-        refused: &mut Option<Refusal>,
-    ) {
+    fn note(noted: &mut Option<MacPlace>, known: Option<MacPlace>, refused: &mut Option<Refusal>) {
         let is_other = noted.is_some_and(|noted| Some(noted) != known);
         if refused.is_none() && (known.is_none() || is_other) {
             *refused = Some(Refusal::Address);
