@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod differential;
+pub mod example;
 pub mod fuzz;
 mod routed;
 pub mod switch;

@@ -30,8 +30,8 @@ use std::time::Duration;
 
 use weir_config::show::{FlowRow, PacketInRow, Statistics};
 use weir_config::text::{
-    GroupOptions, Options, Strictness, group_text, match_text, parse_bundle_file, parse_filter,
-    parse_flow_file, parse_group_file,
+    GroupOptions, Options, Spanned, Strictness, group_text, match_text, parse_bundle_file, parse_filter,
+    parse_flow_file, parse_group_file, parse_packet_out,
 };
 use weir_ct::{DumpStyle, Entry, Filter, Settings};
 use weir_packet::{Tick, VecFrame, text};
@@ -45,6 +45,7 @@ use weir_tables::group_mod::BundleStep;
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
 use weir_tables::mac_table::MacEntry;
 use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
+use weir_tables::packet_out::PacketOut;
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortIndex, PortNo, PortTable};
 use weir_tables::rule::{Rule, RuleId};
@@ -120,6 +121,17 @@ impl Twin {
         self.burst.0.clear();
         self.lcore
             .process(in_port, frames.into_iter(), now, &mut self.burst);
+        self.hear();
+    }
+
+    fn packet_out(&mut self, frame: VecFrame, order: &PacketOut, now: Tick) {
+        self.burst.0.clear();
+        self.lcore.packet_out(frame, order, now, &mut self.burst);
+        self.hear();
+    }
+
+    /// Takes what was sent to a controller.
+    fn hear(&mut self) {
         let controller = &mut self.controller;
         controller.clear();
         self.packet_ins
@@ -310,11 +322,43 @@ impl Switch {
         self.check_caches(&after);
     }
 
+    /// Keeps what the last burst sent, to be looked at.
     fn take_burst(&mut self) {
         self.packet_ins.append(&mut self.lcore.controller);
         for (port, frame) in self.lcore.burst.0.drain(..) {
             self.sent[usize::from(port.0)].push(frame);
         }
+    }
+
+    /// The controller sends `packet`, as `ovs-ofctl packet-out` has it: `in_port=P` and other fields,
+    /// then `actions=`.
+    ///
+    /// # Panics
+    /// If the order or the packet is none, or caches are seen.
+    #[track_caller]
+    pub fn packet_out(&mut self, order: &str, packet: &str) {
+        let (fields, actions) = order.split_once("actions=").expect("actions=");
+        let frame = text::frame(packet);
+        let hex: String = frame
+            .bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let options = Options {
+            name: "packet-out",
+            ..Options::default()
+        };
+        let text = format!("{fields}packet={hex},actions={actions}");
+        let read = parse_packet_out(&text, &options).unwrap_or_else(|error| panic!("{error}"));
+        let order = PacketOut::new(read.in_port, read.metadata, read.actions)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let now = self.now;
+        for twin in self.twins() {
+            twin.packet_out(frame.clone(), &order, now);
+        }
+        let after = self.balance(&self.lcore);
+        self.check_caches(&after);
+        self.take_burst();
     }
 
     /// The packets that left at `port` since the last look, in order.
@@ -441,6 +485,14 @@ impl Switch {
             .map_err(|errors| errors.first().map(ToString::to_string).unwrap_or_default())?;
         let steps: Vec<_> = read.into_iter().map(|step| step.value).collect();
         self.apply_bundle(&steps)
+    }
+
+    /// As [`Self::bundle`]; errors say where in which text.
+    fn apply_steps(&mut self, steps: &[Spanned<BundleStep>]) -> Result<(), String> {
+        weir_config::policy::apply_steps(&mut self.tables, steps, self.now)
+            .map_err(|error| error.to_string())?;
+        self.publish();
+        Ok(())
     }
 
     fn apply_bundle(&mut self, steps: &[BundleStep]) -> Result<(), String> {
