@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use weir_config::file::{Config, NamedText, read_text};
+use weir_config::file::{Config, NamedText, Neighbour, read_text};
 
+use crate::hosts::Underlay;
 use crate::switch::{Builder, Switch};
 
 /// The most connections that a switch of an example holds: less than it would as a daemon.
@@ -24,6 +25,24 @@ impl Example {
         let config = Config::load(&repository().join(format!("examples/{name}.toml")));
         let config = config.unwrap_or_else(|error| panic!("{error}"));
         Self { config }
+    }
+
+    /// The same, with the other ends of tunnels known as if they were configured.
+    ///
+    /// # Panics
+    /// If there is no such port, or an address is none.
+    #[must_use]
+    pub fn knowing(mut self, underlay: &Underlay) -> Self {
+        let ports = &self.config.ports;
+        let port = ports.iter().find(|port| port.id.0 == underlay.port);
+        let port = port.expect("the underlay's port").name.clone();
+        let known = underlay.others.iter().map(|other| Neighbour {
+            port: port.clone(),
+            ip: other.ip.parse().expect("an address"),
+            mac: mac(other.mac),
+        });
+        self.config.neighbours.extend(known);
+        self
     }
 
     /// The switch that it describes.
@@ -57,6 +76,11 @@ impl Example {
 pub fn seed(name: &str) -> NamedText {
     let path = repository().join(format!("config/tests/seeds/{name}.flows"));
     read_text(&path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn mac(text: &str) -> [u8; 6] {
+    let mut bytes = text.split(':').map(|byte| u8::from_str_radix(byte, 16));
+    std::array::from_fn(|_| bytes.next().expect("six bytes").expect("hexadecimal"))
 }
 
 fn repository() -> PathBuf {

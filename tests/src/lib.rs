@@ -4,5 +4,6 @@
 pub mod differential;
 pub mod example;
 pub mod fuzz;
+pub mod hosts;
 mod routed;
 pub mod switch;

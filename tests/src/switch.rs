@@ -30,8 +30,8 @@ use std::time::Duration;
 
 use weir_config::show::{FlowRow, PacketInRow, Statistics};
 use weir_config::text::{
-    GroupOptions, Options, Spanned, Strictness, group_text, match_text, parse_bundle_file, parse_filter,
-    parse_flow_file, parse_group_file, parse_packet_out,
+    GroupOptions, Options, Spanned, Strictness, group_text, match_text, parse_bundle_file,
+    parse_filter, parse_flow_file, parse_group_file, parse_packet_out,
 };
 use weir_ct::{DumpStyle, Entry, Filter, Settings};
 use weir_packet::{Tick, VecFrame, text};

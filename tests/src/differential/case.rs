@@ -36,6 +36,7 @@
 //! switch alone, and then `differs:` says why; `refused:` is what weir says against a policy
 //! that Open vSwitch runs. `[flows ovs]` is what Open vSwitch is given instead, line for line;
 //! `[config]` is TOML for weir; `[ovs]` holds control commands for `ovs-vswitchd`.
+//! `include FILE` in `[flows]` or `[groups]` stands for the lines of a file of the repository.
 //! A line that begins with `#` is a comment; one that begins with a blank continues a header.
 
 use std::fs;
@@ -237,7 +238,7 @@ impl Case {
             match section {
                 None => case.header(&source, line)?,
                 Some("ports") => case.ports.push(source.port(content)?),
-                Some("flows") => case.flows.push(content.to_owned()),
+                Some("flows") => case.flows.extend(source.lines(content)?),
                 Some("flows ovs") => case.flows_ovs.push(content.to_owned()),
                 Some("config") => {
                     case.config.push_str(line);
@@ -258,7 +259,7 @@ impl Case {
                 }
                 Some("packets") => case.expected_frame(&source, content)?,
                 Some("connections") => push(&mut case.conntrack, content),
-                Some("groups") => case.groups.push(content.to_owned()),
+                Some("groups") => case.groups.extend(source.lines(content)?),
                 Some("buckets") => push(&mut case.buckets, content),
                 Some(_) => push(&mut case.hits, content),
             }

@@ -9,6 +9,8 @@ use weir_tables::flow_mod::FlowMod;
 use weir_tables::flow_tables::FlowTables;
 use weir_tests::switch::Switch;
 
+mod vpc_compute_a;
+
 /// Name, number of flows, and what they need that is not executed yet: of each flow what its
 /// refusal names.
 const SEEDS: [(&str, usize, &[&str]); 6] = [

@@ -1,5 +1,8 @@
 //! The text of a case while it is read: its small grammars, and errors that point into it.
 
+use std::fs;
+use std::path::Path;
+
 use weir_config::diagnostic::{Diagnostic, nearest};
 use weir_packet::text;
 
@@ -80,6 +83,19 @@ impl Source<'_> {
             when: when.to_owned(),
             comments: String::new(),
         })
+    }
+
+    /// The line, or those of the file that it includes.
+    pub(super) fn lines(&self, line: &str) -> Result<Vec<String>, CaseError> {
+        let Some(file) = line.strip_prefix("include ") else {
+            return Ok(vec![line.to_owned()]);
+        };
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+        let text =
+            fs::read_to_string(path).map_err(|error| self.error(file, &error.to_string()))?;
+        let lines = text.lines().map(str::trim);
+        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        Ok(lines.map(str::to_owned).collect())
     }
 
     pub(super) fn frame(&self, line: &str) -> Result<Vec<u8>, CaseError> {
