@@ -7,3 +7,4 @@ pub mod fuzz;
 pub mod hosts;
 mod routed;
 pub mod switch;
+pub mod underlay;

@@ -53,9 +53,14 @@ use weir_tables::tunnel::NeighbourEntry;
 
 mod account;
 mod builder;
+mod config;
 mod foretold;
 
 pub use builder::{Builder, Caches};
+pub use config::example;
+
+/// When each switch begins. Not zero: a time that was never set must not look like now.
+const START: Tick = Tick::from_millis(1_000_000);
 
 /// One lcore, its flow tables, its ports and its clock.
 pub struct Switch {
@@ -224,7 +229,18 @@ impl Switch {
     }
 
     fn new(ports: Arc<PortTable>, settings: &Settings, caches: Caches, secret: u64) -> Self {
-        let mut tables = FlowTables::new(4, HashSecret(secret));
+        let tables = FlowTables::new(4, HashSecret(secret));
+        Self::with_tables(tables, ports, settings, caches, secret)
+    }
+
+    /// A switch whose tables are filled.
+    fn with_tables(
+        mut tables: FlowTables,
+        ports: Arc<PortTable>,
+        settings: &Settings,
+        caches: Caches,
+        secret: u64,
+    ) -> Self {
         let snapshot = Arc::new(tables.snapshot(&ports));
         let lcore = |index| Lcore::new(index, Arc::clone(&snapshot), settings, secret);
         let Caches {
@@ -252,8 +268,7 @@ impl Switch {
             down: BTreeSet::new(),
             packet_ins: Vec::new(),
             removed: Vec::new(),
-            // Not zero: a time that was never set must not look like now.
-            now: Tick::from_millis(1_000_000),
+            now: START,
             every_packet_is_looked_at: true,
         }
     }
