@@ -7,4 +7,5 @@ pub mod fuzz;
 pub mod hosts;
 mod routed;
 pub mod switch;
+pub mod traffic;
 pub mod underlay;

@@ -195,6 +195,18 @@ fn every_example_checks_and_what_is_printed_is_a_configuration() {
 }
 
 #[test]
+fn the_policies_of_compute_hosts_check_with_their_supplements() {
+    for (name, table0) in [("vpc-compute1", 6), ("vpc-compute2", 5)] {
+        let text = output(&format!("weir check ../examples/{name}.toml")).expect("it is right");
+        let config = Config::parse("printed.toml", &text).expect("it reads back");
+        config.require_devices().expect("each port has one");
+        assert!(text.contains("\n# 1 groups\n"), "{text}");
+        let expected = format!("\n# table 0: {table0} flows with ");
+        assert!(text.contains(&expected), "{text}");
+    }
+}
+
+#[test]
 fn a_wrong_flow_file_fails_the_check() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name).display().to_string();
