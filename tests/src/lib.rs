@@ -5,6 +5,7 @@ pub mod differential;
 pub mod example;
 pub mod fuzz;
 pub mod hosts;
+pub mod namespaces;
 mod routed;
 pub mod switch;
 pub mod traffic;

@@ -12,8 +12,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 use serde_json::Value;
+use weir_tests::namespaces::{ip, text, weir_binary};
 
 /// How much the transfer is, in bytes.
 const TRANSFER: u64 = 100_000_000;
@@ -25,16 +26,8 @@ const ROLE: &str = "WEIR_TEST_ROLE";
 
 #[test]
 fn a_stateful_firewall_between_two_namespaces() {
-    let weir = match weir_binary() {
-        Ok(weir) => weir,
-        Err(why) => {
-            eprintln!("SKIPPED: {why}");
-            assert!(
-                std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-                "{why}"
-            );
-            return;
-        }
+    let Some(weir) = weir_binary() else {
+        return;
     };
     let mut lab = Lab::start(&weir);
 
@@ -157,41 +150,6 @@ fn counts_agree(lab: &Lab) {
         for_nobody > 0,
         "the pings and knocks of right were dropped: {told}"
     );
-}
-
-/// The binary to test, or what is missing for it.
-fn weir_binary() -> Result<PathBuf, String> {
-    if !geteuid().is_root() {
-        return Err("network namespaces need root".to_owned());
-    }
-    if !Path::new("/dev/net/tun").exists() {
-        return Err("there is no /dev/net/tun".to_owned());
-    }
-    for tool in ["ip", "ping"] {
-        let found = Command::new(tool)
-            .arg("-V")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        found.map_err(|error| format!("{tool}: {error}"))?;
-    }
-    if let Some(weir) = std::env::var_os("WEIR_BIN") {
-        return Ok(weir.into());
-    }
-    // target/PROFILE/deps/namespaces-HASH
-    let tests = std::env::current_exe().map_err(|error| error.to_string())?;
-    let profile = tests
-        .parent()
-        .and_then(Path::parent)
-        .ok_or("a test without a folder")?;
-    let beside = profile.join("weir");
-    if beside.exists() {
-        return Ok(beside);
-    }
-    Err(format!(
-        "no binary {}: cargo build --bin weir",
-        beside.display()
-    ))
 }
 
 /// The switch in a namespace of its own, and its two neighbours. Everything goes when it goes.
@@ -401,28 +359,6 @@ impl Drop for Lab {
                 .status();
         }
     }
-}
-
-fn ip(arguments: &[&str]) {
-    let output = Command::new("ip")
-        .args(arguments)
-        .output()
-        .expect("ip can be run");
-    assert!(
-        output.status.success(),
-        "ip {}: {}",
-        arguments.join(" "),
-        text(&output)
-    );
-}
-
-fn text(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(out),
-        String::from_utf8_lossy(err)
-    )
 }
 
 /// The other processes of the tests above, by the role in the environment.

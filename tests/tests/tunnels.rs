@@ -6,14 +6,15 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 use serde_json::Value;
+use weir_tests::namespaces::{ip, text, weir_binary};
 
 /// How much a transfer is, in bytes.
 const TRANSFER: usize = 20_000_000;
@@ -122,15 +123,7 @@ struct Lab {
 
 impl Lab {
     fn start(ends: &Ends, flows: &str) -> Option<Self> {
-        let binary = match weir_binary() {
-            Ok(binary) => binary,
-            Err(why) => {
-                eprintln!("SKIPPED: {why}");
-                let is_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-                assert!(!is_ci, "{why}");
-                return None;
-            }
-        };
+        let binary = weir_binary()?;
         let family = if ends.local.contains(':') { 6 } else { 4 };
         let prefix = format!("weir-tun{family}-{}", std::process::id());
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -374,45 +367,6 @@ impl Drop for Lab {
 
 const HOST_MAC: &str = "02:00:00:00:77:01";
 const PEER_MAC: &str = "02:00:00:00:77:02";
-
-/// The binary to test, or what is missing for it.
-fn weir_binary() -> Result<PathBuf, String> {
-    if !geteuid().is_root() {
-        return Err("network namespaces need root".to_owned());
-    }
-    if !Path::new("/dev/net/tun").exists() {
-        return Err("there is no /dev/net/tun".to_owned());
-    }
-    for tool in ["ip", "ping"] {
-        let found = Command::new(tool).arg("-V").output();
-        found.map_err(|error| format!("{tool}: {error}"))?;
-    }
-    if let Some(weir) = std::env::var_os("WEIR_BIN") {
-        return Ok(weir.into());
-    }
-    // target/PROFILE/deps/tunnels-HASH
-    let tests = std::env::current_exe().map_err(|error| error.to_string())?;
-    let profile = tests.parent().and_then(Path::parent);
-    let beside = profile.ok_or("a test without a folder")?.join("weir");
-    if beside.exists() {
-        return Ok(beside);
-    }
-    let beside = beside.display();
-    Err(format!("no binary {beside}: cargo build --bin weir"))
-}
-
-fn ip(arguments: &[&str]) {
-    let output = Command::new("ip").args(arguments).output();
-    let output = output.expect("ip can be run");
-    let words = arguments.join(" ");
-    assert!(output.status.success(), "ip {words}: {}", text(&output));
-}
-
-fn text(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    let (out, err) = (String::from_utf8_lossy(out), String::from_utf8_lossy(err));
-    format!("{out}{err}")
-}
 
 /// The other processes of the tests above, by the role in the environment.
 #[test]

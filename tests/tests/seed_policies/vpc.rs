@@ -168,7 +168,7 @@ impl Host {
 
     /// `packet` comes in at the port of `vm`.
     #[track_caller]
-    pub(crate) fn from_vm(&mut self, vm: &Vm, packet: &str) {
+    pub(crate) fn vm_sends(&mut self, vm: &Vm, packet: &str) {
         self.sw.inject(vm.port, packet);
     }
 
@@ -184,7 +184,7 @@ impl Host {
 
     /// `inner` comes out of the tunnel from `peer`, in network 1.
     #[track_caller]
-    pub(crate) fn from_tunnel(&mut self, peer: &Peer, inner: &str) {
+    pub(crate) fn tunnel_brings(&mut self, peer: &Peer, inner: &str) {
         let frame = self.outer(peer, 1, inner);
         self.sw.inject_frames(UPLINK, vec![frame]);
     }
@@ -245,11 +245,11 @@ impl Host {
         for (end, line) in lines {
             if *end == opens {
                 let packet = vm.sends(far, line);
-                self.from_vm(vm, &packet);
+                self.vm_sends(vm, &packet);
                 self.assert_to_tunnel(peer, &packet);
             } else {
                 let packet = far.sends(vm, line);
-                self.from_tunnel(peer, &packet);
+                self.tunnel_brings(peer, &packet);
                 self.assert_to_vm(vm, &packet);
             }
         }

@@ -30,11 +30,11 @@ fn arp_is_answered_with_the_right_macs() {
         (VM1, VM1),
     ] {
         for _ in 0..2 {
-            host.from_vm(&asker, &asker.asks(asked.ip));
+            host.vm_sends(&asker, &asker.asks(asked.ip));
             host.assert_to_vm(&asker, &asked.answers(&asker));
         }
     }
-    let tables = host.passed(|host| host.from_vm(&VM1, &VM1.asks("172.16.1.77")));
+    let tables = host.passed(|host| host.vm_sends(&VM1, &VM1.asks("172.16.1.77")));
     assert_eq!(tables, [0, 5, 20]);
     // Nobody speaks for another.
     for lie in [
@@ -45,10 +45,10 @@ fn arp_is_answered_with_the_right_macs() {
         ),
         format!("{} sha={}", VM1.asks(VM2.ip), VM3.mac),
     ] {
-        assert_eq!(host.passed(|host| host.from_vm(&VM1, &lie)), [0]);
+        assert_eq!(host.passed(|host| host.vm_sends(&VM1, &lie)), [0]);
     }
     // An answer is for nobody: the switch answers itself.
-    host.from_vm(&VM1, &VM1.answers(&VM2));
+    host.vm_sends(&VM1, &VM1.answers(&VM2));
     host.assert_nothing();
     host.sw.assert_state(&state("none", "table_miss=5"));
 }
@@ -61,7 +61,7 @@ fn dhcp_goes_to_the_controller() {
             "eth {} > ff:ff:ff:ff:ff:ff udp 0.0.0.0:68 > 255.255.255.255:67 len=300",
             vm.mac
         );
-        host.from_vm(&vm, &discover);
+        host.vm_sends(&vm, &discover);
         let told = format!(
             "30 0x0 action 0 reg6={:#x},metadata=0x1,in_port={}: {discover}",
             vm.port, vm.port
@@ -74,7 +74,7 @@ fn dhcp_goes_to_the_controller() {
         "eth {} > ff:ff:ff:ff:ff:ff udp 0.0.0.0:68 > 255.255.255.255:67",
         VM3.mac
     );
-    host.from_vm(&VM1, &stolen);
+    host.vm_sends(&VM1, &stolen);
     assert_eq!(host.sw.packet_ins(), [""; 0]);
     host.sw.assert_state(&state("none", "table_miss=1"));
 }
@@ -92,7 +92,7 @@ fn a_metadata_request_is_rewritten_and_its_answer_too() {
         for ((end, asked), (_, served)) in asked.iter().zip(&served) {
             match end {
                 End::Client => {
-                    host.from_vm(&vm, &vm.sends(&GATEWAY, asked));
+                    host.vm_sends(&vm, &vm.sends(&GATEWAY, asked));
                     let to_service = format!("eth {} > {META_MAC} {served}", vm.mac);
                     if asked.contains(" S ") {
                         let heard = to_service.replace(&alias, vm.ip);
@@ -121,7 +121,7 @@ fn a_metadata_request_is_rewritten_and_its_answer_too() {
     for line in [
         format!("tcp {META_IP}:8849 > 128.0.0.4:40000 S"),
         format!("tcp {META_IP}:8848 > 128.0.0.9:40000 SA"),
-        format!("tcp 169.254.169.1:8848 > 128.0.0.4:40000 SA"),
+        "tcp 169.254.169.1:8848 > 128.0.0.4:40000 SA".to_owned(),
         format!("udp {META_IP}:8848 > 128.0.0.4:40000"),
     ] {
         let tables = host.passed(|host| host.sw.inject(META, &line));
@@ -129,7 +129,7 @@ fn a_metadata_request_is_rewritten_and_its_answer_too() {
     }
     // Requests to another port are no metadata requests: its security group lets them go.
     let other = VM1.sends(&GATEWAY, &format!("tcp {}:1 > {META_IP}:81 S", VM1.ip));
-    host.from_vm(&VM1, &other);
+    host.vm_sends(&VM1, &other);
     host.sw
         .assert_state(&state("none", "table_miss=4 action_drop=1"));
 }
@@ -166,7 +166,7 @@ fn what_security_groups_refuse_is_dropped_in_both_directions() {
         format!("udp {own}:40000 > {far}:123"),
         format!("icmp {own} > 192.0.2.9 echo-request id=1 seq=1"),
     ] {
-        let tables = host.passed(|host| host.from_vm(&VM1, &VM1.sends(&VM2, &line)));
+        let tables = host.passed(|host| host.vm_sends(&VM1, &VM1.sends(&VM2, &line)));
         assert_eq!(tables, [0, 5, 10, 15], "{line}");
     }
     // Table 55: who receives.
@@ -177,15 +177,15 @@ fn what_security_groups_refuse_is_dropped_in_both_directions() {
         format!("icmp 192.0.2.9 > {own} echo-request id=1 seq=1"),
     ] {
         let packet = GATEWAY.sends(&VM1, &line);
-        let tables = host.passed(|host| host.from_tunnel(&ROUTER1, &packet));
+        let tables = host.passed(|host| host.tunnel_brings(&ROUTER1, &packet));
         assert_eq!(tables, [0, 40, 50, 55], "{line}");
     }
     // Table 5: with another's address.
     let spoofed = VM1.sends(&VM2, &format!("tcp {}:1 > {far}:80 S", VM3.ip));
-    assert_eq!(host.passed(|host| host.from_vm(&VM1, &spoofed)), [0]);
+    assert_eq!(host.passed(|host| host.vm_sends(&VM1, &spoofed)), [0]);
     // IPv6 is nobody's.
     let v6 = VM1.sends(&VM2, "udp [fe80::1]:1 > [fe80::2]:53");
-    assert_eq!(host.passed(|host| host.from_vm(&VM1, &v6)), [0]);
+    assert_eq!(host.passed(|host| host.vm_sends(&VM1, &v6)), [0]);
     host.sw
         .assert_state(&state("none", "table_miss=2 action_drop=7"));
 }
@@ -195,7 +195,7 @@ fn errors_about_connections_are_related_and_pass() {
     let mut host = Host::compute1();
     // A router says that a name server does not answer.
     let ask = format!("udp {}:40000 > 192.0.2.9:53", VM1.ip);
-    host.from_vm(&VM1, &VM1.sends(&GATEWAY, &ask));
+    host.vm_sends(&VM1, &VM1.sends(&GATEWAY, &ask));
     let sent = host.sw.sent_frames(UPLINK);
     let router = if sent[0].bytes()[33] == 4 {
         ROUTER1
@@ -204,17 +204,17 @@ fn errors_about_connections_are_related_and_pass() {
     };
     let error = format!("icmp 10.9.9.9 > {} unreachable code=3 {{ {ask} }}", VM1.ip);
     let error = GATEWAY.sends(&VM1, &error);
-    host.from_tunnel(&router, &error);
+    host.tunnel_brings(&router, &error);
     host.assert_to_vm(&VM1, &error);
     // The VM says that of an answer that it does not wait for any more.
     let answer = format!("udp 192.0.2.9:53 > {}:40000", VM1.ip);
-    host.from_tunnel(&router, &GATEWAY.sends(&VM1, &answer));
+    host.tunnel_brings(&router, &GATEWAY.sends(&VM1, &answer));
     host.assert_to_vm(&VM1, &GATEWAY.sends(&VM1, &answer));
     let error = format!(
         "icmp {} > 192.0.2.9 unreachable code=3 {{ {answer} }}",
         VM1.ip
     );
-    host.from_vm(&VM1, &VM1.sends(&GATEWAY, &error));
+    host.vm_sends(&VM1, &VM1.sends(&GATEWAY, &error));
     let sent = host.sw.sent(UPLINK);
     assert_eq!(sent.len(), 1);
     // An error about no connection is invalid, and so is one that somebody else sends.
@@ -222,9 +222,9 @@ fn errors_about_connections_are_related_and_pass() {
         "icmp 10.9.9.9 > {} unreachable code=3 {{ udp {}:40001 > 192.0.2.9:53 }}",
         VM1.ip, VM1.ip
     );
-    host.from_tunnel(&router, &GATEWAY.sends(&VM1, &error));
+    host.tunnel_brings(&router, &GATEWAY.sends(&VM1, &error));
     let error = format!("icmp {} > 192.0.2.9 unreachable code=3 {{ {ask} }}", VM3.ip);
-    host.from_vm(&VM3, &VM3.sends(&GATEWAY, &error));
+    host.vm_sends(&VM3, &VM3.sends(&GATEWAY, &error));
     host.assert_nothing();
     host.sw.assert_state(&state(
         "replied=1 invalid_icmp_quote=1 invalid_icmp_unrelated=1",
@@ -254,7 +254,7 @@ fn invalid_packets_are_dropped() {
     ] {
         let packet = VM1.sends(&VM2, &line);
         assert_eq!(
-            host.passed(|host| host.from_vm(&VM1, &packet)),
+            host.passed(|host| host.vm_sends(&VM1, &packet)),
             tables,
             "{line}"
         );
@@ -262,7 +262,7 @@ fn invalid_packets_are_dropped() {
     // A reset from far outside of the window.
     let reset = format!("tcp {}:80 > {}:40000 R seq=3000000000", VM2.ip, VM1.ip);
     let packet = VM2.sends(&VM1, &reset);
-    let tables = host.passed(|host| host.from_tunnel(&COMPUTE2, &packet));
+    let tables = host.passed(|host| host.tunnel_brings(&COMPUTE2, &packet));
     assert_eq!(tables, [0, 40, 50, 55]);
     host.assert_nothing();
     // The connection lives.
@@ -333,13 +333,13 @@ fn vms_of_one_host_pass_both_security_groups() {
             End::Client => (VM1, VM3),
             End::Server => (VM3, VM1),
         };
-        let tables = host.passed(|host| host.from_vm(&from, &from.sends(&to, line)));
+        let tables = host.passed(|host| host.vm_sends(&from, &from.sends(&to, line)));
         host.assert_to_vm(&to, &from.sends(&to, line));
         assert_eq!(tables, [0, 5, 10, 15, 20, 40, 50, 55, 60]);
     }
     // Who sends may ask any name server; who receives is none.
     let ask = VM1.sends(&VM3, &format!("udp {}:40000 > {}:53", VM1.ip, VM3.ip));
-    let tables = host.passed(|host| host.from_vm(&VM1, &ask));
+    let tables = host.passed(|host| host.vm_sends(&VM1, &ask));
     assert_eq!(tables, [0, 5, 10, 15, 20, 40, 50, 55]);
     host.assert_nothing();
     host.sw
@@ -360,7 +360,7 @@ fn only_tunnels_of_the_network_lead_here() {
         ip: "10.10.10.99",
         ..COMPUTE2
     };
-    host.from_tunnel(&stranger, &ping);
+    host.tunnel_brings(&stranger, &ping);
     let nobody = VM2.sends(
         &Vm {
             mac: "fa:16:3e:00:00:01",
@@ -368,7 +368,7 @@ fn only_tunnels_of_the_network_lead_here() {
         },
         "udp 1.1.1.1:1 > 2.2.2.2:2",
     );
-    host.from_tunnel(&COMPUTE2, &nobody);
+    host.tunnel_brings(&COMPUTE2, &nobody);
     // What is not for a tunnel is for nobody.
     host.sw.inject(UPLINK, "tcp 10.10.10.9:1 > 10.10.10.2:22 S");
     host.assert_nothing();

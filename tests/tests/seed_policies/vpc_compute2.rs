@@ -14,11 +14,11 @@ fn arp_is_answered_with_the_right_macs() {
     let mut host = Host::compute2();
     for asked in [VM1, VM2, VM3, GATEWAY] {
         for _ in 0..2 {
-            host.from_vm(&VM2, &VM2.asks(asked.ip));
+            host.vm_sends(&VM2, &VM2.asks(asked.ip));
             host.assert_to_vm(&VM2, &asked.answers(&VM2));
         }
     }
-    host.from_vm(&VM2, &VM2.asks("172.16.1.77"));
+    host.vm_sends(&VM2, &VM2.asks("172.16.1.77"));
     host.sw
         .assert_state(&format!("ct: none; drops: table_miss=1 {MET}"));
 }
@@ -30,7 +30,7 @@ fn dhcp_goes_to_the_controller() {
         "eth {} > ff:ff:ff:ff:ff:ff udp 0.0.0.0:68 > 255.255.255.255:67 len=300",
         VM2.mac
     );
-    host.from_vm(&VM2, &discover);
+    host.vm_sends(&VM2, &discover);
     let told = format!("30 0x0 action 0 reg6=0x3,metadata=0x1,in_port=3: {discover}");
     assert_eq!(host.sw.packet_ins(), [told]);
     host.sw.assert_state(&format!("ct: none; drops: {MET}"));
@@ -48,7 +48,7 @@ fn a_metadata_request_is_rewritten_and_its_answer_too() {
             host.assert_to_vm(&VM2, &GATEWAY.sends(&VM2, asked));
             continue;
         }
-        host.from_vm(&VM2, &VM2.sends(&GATEWAY, asked));
+        host.vm_sends(&VM2, &VM2.sends(&GATEWAY, asked));
         let to_service = format!("eth {} > {META_MAC} {served}", VM2.mac);
         if asked.contains(" S ") {
             let heard = to_service.replace("128.0.0.3", VM2.ip);
@@ -75,17 +75,17 @@ fn security_groups_allow_and_refuse_in_both_directions() {
     host.talk(&VM2, End::Server, &COMPUTE1, &VM1, &ping(VM1.ip, VM2.ip, 8));
 
     let ssh = VM2.sends(&VM1, &format!("tcp {}:1 > {}:22 S", VM2.ip, VM1.ip));
-    let tables = host.passed(|host| host.from_vm(&VM2, &ssh));
+    let tables = host.passed(|host| host.vm_sends(&VM2, &ssh));
     assert_eq!(tables, [0, 5, 10, 15]);
     let ssh = VM1.sends(&VM2, &format!("tcp {}:1 > {}:22 S", VM1.ip, VM2.ip));
-    let tables = host.passed(|host| host.from_tunnel(&COMPUTE1, &ssh));
+    let tables = host.passed(|host| host.tunnel_brings(&COMPUTE1, &ssh));
     assert_eq!(tables, [0, 40, 50, 55]);
     let stranger = GATEWAY.sends(&VM2, &format!("tcp 192.0.2.9:1 > {}:80 S", VM2.ip));
-    let tables = host.passed(|host| host.from_tunnel(&ROUTER2, &stranger));
+    let tables = host.passed(|host| host.tunnel_brings(&ROUTER2, &stranger));
     assert_eq!(tables, [0, 40, 50, 55]);
     let invalid = format!("tcp {}:1 > {}:80 S bad-csum", VM1.ip, VM2.ip);
     let invalid = VM1.sends(&VM2, &invalid);
-    host.from_tunnel(&COMPUTE1, &invalid);
+    host.tunnel_brings(&COMPUTE1, &invalid);
     host.assert_nothing();
     host.sw.assert_state(&format!(
         "ct: replied=4 invalid_l4_checksum=1; drops: action_drop=4 {MET}"
@@ -96,14 +96,14 @@ fn security_groups_allow_and_refuse_in_both_directions() {
 fn errors_about_connections_are_related_and_pass() {
     let mut host = Host::compute2();
     let ask = format!("tcp {}:40000 > {}:80 S seq=1", VM2.ip, VM1.ip);
-    host.from_vm(&VM2, &VM2.sends(&VM1, &ask));
+    host.vm_sends(&VM2, &VM2.sends(&VM1, &ask));
     host.assert_to_tunnel(&COMPUTE1, &VM2.sends(&VM1, &ask));
     let error = format!(
         "icmp {} > {} unreachable code=3 {{ {ask} }}",
         VM1.ip, VM2.ip
     );
     let error = VM1.sends(&VM2, &error);
-    host.from_tunnel(&COMPUTE1, &error);
+    host.tunnel_brings(&COMPUTE1, &error);
     host.assert_to_vm(&VM2, &error);
     host.sw.assert_state(&format!("ct: new=1; drops: {MET}"));
 }
@@ -114,7 +114,7 @@ fn the_gateway_is_both_routers() {
     let mut frames = [0_usize; 2];
     for port in 20_000..20_400 {
         let ask = VM2.sends(&GATEWAY, &format!("udp {}:{port} > 192.0.2.9:53", VM2.ip));
-        host.from_vm(&VM2, &ask);
+        host.vm_sends(&VM2, &ask);
         let sent = host.sw.sent_frames(UPLINK);
         let [frame] = &sent[..] else {
             panic!("one router");

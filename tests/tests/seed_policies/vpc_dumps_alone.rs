@@ -46,7 +46,7 @@ fn vms_are_not_served() {
             ),
         ] {
             assert_eq!(
-                host.passed(|host| host.from_vm(&vm, &line)),
+                host.passed(|host| host.vm_sends(&vm, &line)),
                 [0; 0],
                 "{line}"
             );
@@ -80,9 +80,9 @@ fn what_comes_out_of_tunnels_ends_in_table_40_or_50() {
             let ask = format!("icmp 172.16.1.9 > {} echo-request id=1 seq=1", to.ip);
             GATEWAY.sends(to, &ask)
         };
-        let to_vm = host.passed(|host| host.from_tunnel(&ROUTER1, &packet(&vm)));
+        let to_vm = host.passed(|host| host.tunnel_brings(&ROUTER1, &packet(&vm)));
         assert_eq!(to_vm, [0], "table 40 does not know its own VM");
-        let to_gateway = host.passed(|host| host.from_tunnel(&ROUTER1, &packet(&GATEWAY)));
+        let to_gateway = host.passed(|host| host.tunnel_brings(&ROUTER1, &packet(&GATEWAY)));
         assert_eq!(to_gateway, [0, 40], "table 50 is empty");
         let other_network = host.outer(&ROUTER1, 2, &packet(&vm));
         host.sw.inject_frames(UPLINK, vec![other_network]);
@@ -100,11 +100,11 @@ fn host_1_sends_on_what_is_for_the_other_host() {
     host.meet(2, &ROUTER1);
     let ask = format!("icmp 172.16.1.9 > {} echo-request id=1 seq=1", VM2.ip);
     let ask = GATEWAY.sends(&VM2, &ask);
-    let tables = host.passed(|host| host.from_tunnel(&ROUTER1, &ask));
+    let tables = host.passed(|host| host.tunnel_brings(&ROUTER1, &ask));
     assert_eq!(tables, [0, 40, 60]);
     host.assert_to_tunnel(&COMPUTE2, &ask);
     // But not back to where it came from.
-    host.from_tunnel(&COMPUTE2, &ask);
+    host.tunnel_brings(&COMPUTE2, &ask);
     host.assert_nothing();
     host.sw.assert_state(
         "ct: none; drops: output_to_in_port=1 tunnel_no_neighbour=2 neighbour_answer=2",

@@ -47,7 +47,7 @@ impl Pair {
 
     /// `from` sends a packet to a VM of the other host; what comes out there.
     fn send(&mut self, from: &Vm, to: &Vm, line: &str) -> Vec<String> {
-        self.host_of(from).from_vm(from, &from.sends(to, line));
+        self.host_of(from).vm_sends(from, &from.sends(to, line));
         self.wire();
         self.host_of(to).sw.sent(to.port)
     }
@@ -61,7 +61,7 @@ impl Pair {
                 End::Server => (server, client),
             };
             let packet = from.sends(to, line);
-            self.host_of(from).from_vm(from, &packet);
+            self.host_of(from).vm_sends(from, &packet);
             self.wire();
             self.host_of(to).assert_to_vm(to, &packet);
         }
