@@ -16,7 +16,7 @@
 use weir_packet::{VecFrame, text};
 use weir_tests::switch::Switch;
 use weir_tests::traffic::End;
-use weir_tests::underlay::{hex, source_port, vxlan, wrapped};
+use weir_tests::underlay::{source_port, vxlan, wrapped};
 
 /// The port that the tunnels ride on.
 pub(crate) const UPLINK: u32 = 10;
@@ -140,10 +140,8 @@ impl Host {
 
     /// A packet for `tunnel`'s other end makes the switch ask for it, and it answers.
     pub(crate) fn meet(&mut self, tunnel: u32, peer: &Peer) {
-        let packet = hex(text::frame("ether type=0x88cc len=46").bytes());
-        self.sw.packet_out(&format!(
-            "in_port=CONTROLLER,packet={packet},actions=output:{tunnel}"
-        ));
+        let order = format!("in_port=CONTROLLER,actions=output:{tunnel}");
+        self.sw.packet_out(&order, "ether type=0x88cc len=46");
         let asks = self.sw.sent(UPLINK);
         let [ask] = &asks[..] else {
             panic!("one question: {asks:?}");

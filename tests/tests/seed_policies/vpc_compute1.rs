@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use weir_packet::{VecFrame, text};
 use weir_tests::traffic::{End, ping, tcp, udp};
-use weir_tests::underlay::hex;
 
 use super::vpc::*;
 
@@ -101,11 +100,10 @@ fn a_metadata_request_is_rewritten_and_its_answer_too() {
                             "36 0x0 action 0 reg6={port:#x},metadata=0x1,in_port={port}: {heard}"
                         );
                         assert_eq!(host.sw.packet_ins(), [told]);
-                        let packet = hex(text::frame(&heard).bytes());
-                        host.sw.packet_out(&format!(
-                            "in_port={port},packet={packet},actions=set_field:{alias}->ip_src,\
-                             output:{META}"
-                        ));
+                        let order = format!(
+                            "in_port={port},actions=set_field:{alias}->ip_src,output:{META}"
+                        );
+                        host.sw.packet_out(&order, &heard);
                     }
                     host.assert_to_port(META, &to_service);
                 }

@@ -1,9 +1,7 @@
 //! `vpc-compute2`: a host with one VM, caught while its controller was still writing: it lacks
 //! table 35, its tunnel to the other host and what leads there. The supplement has them.
 
-use weir_packet::text;
 use weir_tests::traffic::{End, ping, tcp};
-use weir_tests::underlay::hex;
 
 use super::vpc::*;
 
@@ -54,10 +52,8 @@ fn a_metadata_request_is_rewritten_and_its_answer_too() {
             let heard = to_service.replace("128.0.0.3", VM2.ip);
             let told = format!("36 0x0 action 0 reg6=0x3,metadata=0x1,in_port=3: {heard}");
             assert_eq!(host.sw.packet_ins(), [told]);
-            let packet = hex(text::frame(&heard).bytes());
-            host.sw.packet_out(&format!(
-                "in_port=3,packet={packet},actions=set_field:128.0.0.3->ip_src,output:{META}"
-            ));
+            let order = format!("in_port=3,actions=set_field:128.0.0.3->ip_src,output:{META}");
+            host.sw.packet_out(&order, &heard);
         }
         host.assert_to_port(META, &to_service);
     }
