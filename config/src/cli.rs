@@ -106,6 +106,23 @@ pub enum Command {
     #[command(after_help = "Examples:\n  weir dump-groups\n  weir dump-groups br0 7")]
     DumpGroups(DumpGroups),
 
+    /// Let tun_metadata fields stand for Geneve options.
+    #[command(
+        allow_missing_positional = true,
+        after_help = "Example:\n  weir add-tlv-map br0 \
+            '{class=0xffff,type=0,len=4}->tun_metadata0'"
+    )]
+    AddTlvMap(AddTlvMap),
+
+    /// Let tun_metadata fields that no flow and no group uses stand for no option any more.
+    #[command(after_help = "Examples:\n  weir del-tlv-map br0\n  weir del-tlv-map br0 \
+        '{class=0xffff,type=0,len=4}->tun_metadata0'")]
+    DelTlvMap(DelTlvMap),
+
+    /// Show which Geneve options are which tun_metadata fields.
+    #[command(after_help = "Example:\n  weir dump-tlv-map br0")]
+    DumpTlvMap(DumpTlvMap),
+
     /// Show what groups and their buckets counted.
     #[command(after_help = "Example:\n  weir dump-group-stats br0 group_id=7")]
     DumpGroupStats(DumpGroups),
@@ -471,6 +488,39 @@ pub struct DumpGroups {
     pub(crate) bridge: Option<String>,
     /// Only this group: a number, or group_id=NUMBER.
     pub(crate) group: Option<String>,
+}
+
+/// `weir add-tlv-map`
+#[derive(Debug, Args)]
+pub struct AddTlvMap {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    /// The bridge.
+    pub(crate) bridge: Option<String>,
+    /// Options and their fields: {class=CLASS,type=TYPE,len=BYTES}->tun_metadataN,...
+    pub(crate) map: String,
+}
+
+/// `weir del-tlv-map`
+#[derive(Debug, Args)]
+pub struct DelTlvMap {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    /// The bridge.
+    pub(crate) bridge: Option<String>,
+    /// Which fields, as add-tlv-map has them; without it, all.
+    pub(crate) map: Option<String>,
+}
+
+/// `weir dump-tlv-map`
+#[derive(Debug, Args)]
+pub struct DumpTlvMap {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// The bridge.
+    pub(crate) bridge: Option<String>,
 }
 
 /// `weir add-group`, `weir insert-buckets`, `weir remove-buckets`

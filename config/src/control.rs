@@ -25,7 +25,7 @@ use crate::file::NamedText;
 use crate::metrics::Sample;
 use crate::show::{
     ConnectionRow, DropRow, EventRow, FdbRow, FlowRow, GroupRow, GroupStatsRow, LcoreRow,
-    NeighbourRow, PortRow, ReloadReport, SwitchRow,
+    NeighbourRow, PortRow, ReloadReport, SwitchRow, TlvRow,
 };
 use crate::trace::TraceReport;
 
@@ -85,6 +85,11 @@ pub enum Verb {
         /// The file.
         file: NamedText,
     },
+    /// Lets fields stand for Geneve options, all of them or none.
+    AddTlvMap {
+        /// Its text.
+        map: String,
+    },
     /// Executes all lines of a bundle of flows and groups, or none.
     Bundle {
         /// The file.
@@ -103,6 +108,11 @@ pub enum Verb {
         strict: bool,
         /// Which; `None`: all. May be the bridge's name: see [`Request::for_bridge`].
         matching: Option<String>,
+    },
+    /// Lets fields stand for no option any more.
+    DelTlvMap {
+        /// Which; `None`: all. May be the bridge's name.
+        map: Option<String>,
     },
     /// Answered by [`Frame::Lines`] or, for `json`, [`Frame::Connections`].
     DumpConntrack {
@@ -132,6 +142,8 @@ pub enum Verb {
         /// Which; `None`: all. May be the bridge's name.
         group: Option<String>,
     },
+    /// Answered by [`Frame::TlvMap`].
+    DumpTlvMap,
     /// Answered by [`Frame::Ports`].
     DumpPorts {
         /// A name or number; `None`: all. May be the bridge's name.
@@ -236,6 +248,8 @@ pub enum Frame {
     Groups(Vec<GroupRow>),
     /// What groups counted.
     GroupStats(Vec<GroupStatsRow>),
+    /// Which Geneve options are which fields.
+    TlvMap(Vec<TlvRow>),
     /// Each lcore.
     Lcores(Vec<LcoreRow>),
     /// Lines to print as they are.
@@ -330,6 +344,7 @@ impl Request {
                 command: GroupVerb::Delete,
                 group: word,
             }
+            | Verb::DelTlvMap { map: word }
             | Verb::DumpPorts { port: word } => {
                 word.take_if(|word| word == own);
             }
@@ -341,6 +356,8 @@ impl Request {
             Verb::AddFlow { .. }
             | Verb::AddFlows { .. }
             | Verb::AddGroups { .. }
+            | Verb::AddTlvMap { .. }
+            | Verb::DumpTlvMap
             | Verb::Bundle { .. }
             | Verb::ChangeGroup { .. }
             | Verb::DumpDrops

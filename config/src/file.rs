@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use weir_ct::Settings;
 use weir_tables::cache::CacheSettings;
 use weir_tables::port::PortNo;
+use weir_tables::tunnel::options::TlvMapping;
 
 use crate::diagnostic::Diagnostic;
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub ports: Vec<Port>,
     /// `[[neighbour]]`, in the order of the file.
     pub neighbours: Vec<Neighbour>,
+    /// `[[geneve_option]]`, in the order of the file; they fit into one map.
+    pub options: Vec<TlvMapping>,
     /// `[bridge]`
     pub bridge: Bridge,
     /// `[cache]`: at most 16,777,216 entries each and 4,096 masks; `None`: 0 entries, no cache.
@@ -241,6 +244,7 @@ impl Config {
             ("[eal]", self.eal != new.eal),
             ("[[port]]", self.ports != new.ports),
             ("[[neighbour]]", self.neighbours != new.neighbours),
+            ("[[geneve_option]]", self.options != new.options),
             ("[bridge] name or fail_mode", bridge(self) != bridge(new)),
             ("[cache]", self.caches != new.caches),
             ("[conntrack]", self.conntrack != new.conntrack),

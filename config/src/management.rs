@@ -38,6 +38,7 @@ mod connections;
 mod groups;
 mod links;
 mod monitors;
+mod options;
 pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
@@ -184,6 +185,9 @@ impl<D: Datapath> Management<D> {
                 dry_run,
                 exact,
             } => self.reload(files, dry_run, exact).map(Some),
+            Verb::AddTlvMap { map } => self.add_tlv_map(&map),
+            Verb::DelTlvMap { map } => self.delete_tlv_map(map.as_deref()),
+            Verb::DumpTlvMap => Ok(Some(self.tlv_map())),
             Verb::FlushConntrack { filter } => self.flush_connections(&filter),
             Verb::FdbShow => self.macs().map(Some),
             Verb::NeighShow => self.neighbours().map(Some),
@@ -327,9 +331,14 @@ impl<D: Datapath> Management<D> {
         }))
     }
 
-    /// Tables to try something out, empty.
+    /// Tables to try something out, empty but for the options' fields.
     fn other_tables(&self) -> FlowTables {
-        FlowTables::new(0, self.policy.tables.secret())
+        let mut tables = FlowTables::new(0, self.policy.tables.secret());
+        let options: Vec<_> = self.policy.tables.options().iter().copied().collect();
+        tables
+            .add_options(&options)
+            .expect("the switch has this very map");
+        tables
     }
 
     fn apply(&mut self, bundle: &[FlowMod]) -> Result<(), Failure> {
@@ -411,7 +420,12 @@ impl<D: Datapath> Management<D> {
             };
             let read = parse_packet_out(text, &options).map_err(Failure::input)?;
             self.check_groups(&read.actions)?;
-            let order = PacketOut::new(read.in_port, read.metadata, read.actions);
+            let order = PacketOut::new(
+                read.in_port,
+                read.metadata,
+                read.actions,
+                self.policy.tables.options(),
+            );
             orders.push((read.frame, order.map_err(Failure::input)?));
         }
         for (frame, order) in orders {

@@ -66,6 +66,9 @@ impl Policy {
         let group_texts = config.group_texts().map_err(|error| vec![error])?;
         let steps = read_policy(config, &group_texts, &texts)?;
         let mut tables = FlowTables::new(lcores, secret);
+        tables
+            .add_options(&config.options)
+            .expect("a configuration's options fit into a map");
         apply_steps(&mut tables, &steps, now).map_err(|error| vec![error])?;
         let loaded = flow_set(&tables);
         let loaded_groups = group_set(&tables);

@@ -14,6 +14,7 @@ mod events;
 mod flows;
 mod groups;
 mod lcores;
+mod options;
 mod ports;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use events::{EventRow, FlowRemovedRow, PacketInRow, packet_text, write_event
 pub use flows::{FLOWS_HEADER, FlowRow, Statistics};
 pub use groups::{BucketStatsRow, GROUP_STATS_HEADER, GROUPS_HEADER, GroupRow, GroupStatsRow};
 pub use lcores::{CacheRow, LcoreRow, MemoryRow, write_lcores};
+pub use options::{TLV_MAP_HEADER, TlvRow, write_tlv_map};
 pub use ports::{LinkState, PortRow, SwitchRow, write_ports, write_switch};
 
 /// How many packets left the switch for one reason without being sent.

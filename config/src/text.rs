@@ -26,12 +26,14 @@ mod group;
 mod matches;
 mod names;
 mod number;
+mod option;
 mod packet_out;
 mod port;
 mod print;
 mod scan;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tlv;
 mod value;
 
 pub use flow::{
@@ -45,3 +47,4 @@ pub use packet_out::{PacketOutText, parse_packet_out};
 pub use port::PortNames;
 pub(crate) use print::flag_names;
 pub use print::{flow_text, group_mod_text, group_text, instructions_text, match_text};
+pub use tlv::parse_tlv_map;

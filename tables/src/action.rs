@@ -7,6 +7,7 @@ use weir_nat::NatSpec;
 
 use crate::field::Field;
 use crate::port::PortNo;
+use crate::wide::Wide;
 
 /// A table's number: 0 to 253.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,7 +68,18 @@ pub enum Action {
         /// The bits written.
         mask: u128,
     },
-    /// `load:VALUE->FIELD[a..b]`
+    /// `set_field:VALUE/MASK->tun_metadataN`: the packet has the field from here on.
+    SetOption {
+        /// The field written.
+        field: Field,
+        /// The value, within `mask`.
+        value: Box<Wide>,
+        /// The bits written; all that any option has, or more than this one has: all.
+        mask: Box<Wide>,
+    },
+    /// `delete_field:tun_metadataN`
+    DeleteField(Field),
+    /// `load:VALUE->FIELD[a..b]`; into a `tun_metadata` field it is a [`Self::SetOption`].
     Load {
         /// The value, right-aligned.
         value: u128,
@@ -143,6 +155,51 @@ pub enum Action {
         /// Whether it may be in an action set.
         in_set: bool,
     },
+}
+
+impl Action {
+    /// Calls `found` with each part of a field that the action, or one inside of it, names.
+    pub fn subfields(&self, found: &mut dyn FnMut(Subfield)) {
+        match self {
+            Self::OutputField(bits)
+            | Self::Push(bits)
+            | Self::Pop(bits)
+            | Self::Load { dst: bits, .. }
+            | Self::CheckPktLarger { dst: bits, .. } => found(*bits),
+            Self::SetField { field, .. } => found(Subfield::whole(*field)),
+            // How many bits it has is for its option to say.
+            Self::SetOption { field, .. } | Self::DeleteField(field) => found(Subfield {
+                field: *field,
+                start: 0,
+                width: 1,
+            }),
+            Self::Move { src, dst } => {
+                found(*src);
+                found(*dst);
+            }
+            Self::Ct(ct) => {
+                if let ZoneSource::Field(bits) = ct.zone {
+                    found(bits);
+                }
+                ct.exec.iter().for_each(|action| action.subfields(found));
+            }
+            Self::Clone(actions) => actions.iter().for_each(|action| action.subfields(found)),
+            Self::Output(_)
+            | Self::OutputCut { .. }
+            | Self::Controller(_)
+            | Self::Group(_)
+            | Self::PushVlan(_)
+            | Self::PopVlan
+            | Self::DecTtl(_)
+            | Self::Resubmit { .. }
+            | Self::CtClear
+            | Self::Conjunction { .. }
+            | Self::Note(_)
+            | Self::Exit
+            | Self::FinTimeout { .. }
+            | Self::Unexecuted { .. } => {}
+        }
+    }
 }
 
 /// `controller(...)`

@@ -22,7 +22,10 @@ const fn place(action: &Action) -> Place {
         Action::PopVlan => Place::Slot(0),
         Action::PushVlan(_) => Place::Slot(1),
         Action::DecTtl(_) => Place::Slot(2),
-        Action::SetField { .. } | Action::Load { .. } | Action::Move { .. } => Place::Write,
+        Action::SetField { .. }
+        | Action::SetOption { .. }
+        | Action::Load { .. }
+        | Action::Move { .. } => Place::Write,
         Action::Ct(_) => Place::Final(0),
         Action::CtClear => Place::Final(1),
         Action::Resubmit { .. } => Place::Final(2),
@@ -39,6 +42,7 @@ const fn place(action: &Action) -> Place {
         | Action::Push(_)
         | Action::Pop(_)
         | Action::CheckPktLarger { .. }
+        | Action::DeleteField(_)
         | Action::FinTimeout { .. }
         | Action::Unexecuted { in_set: false, .. } => Place::Nowhere,
     }

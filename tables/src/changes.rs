@@ -62,6 +62,8 @@ enum What {
         values: Box<[u64]>,
     },
     Group(u32),
+    /// What lies where in the words for options.
+    Options,
 }
 
 /// The latest changes, oldest first.
@@ -112,6 +114,13 @@ impl ChangeLog {
         self.push(Change { generation, what });
     }
 
+    /// Notes that from snapshot `generation` on options lie elsewhere in keys, or other options do.
+    /// That concerns all.
+    pub(crate) fn note_options(&mut self, generation: u64) {
+        let what = What::Options;
+        self.push(Change { generation, what });
+    }
+
     fn push(&mut self, change: Change) {
         if self.changes.len() == CAPACITY
             && let Some(oldest) = self.changes.pop_front()
@@ -132,6 +141,7 @@ impl ChangeLog {
                 .any(|change| match &change.what {
                     What::Rule { table, .. } => tables.contains(*table),
                     What::Group(id) => groups.contains(id),
+                    What::Options => true,
                 })
     }
 
@@ -154,10 +164,11 @@ impl ChangeLog {
             } => {
                 known.tables.contains(*table)
                     && shape.pairs().zip(values).all(|((at, mask), value)| {
-                        (known.key.words()[at] ^ value) & mask & known.mask.words()[at] == 0
+                        (known.key.word(at) ^ value) & mask & known.mask.word(at) == 0
                     })
             }
             What::Group(id) => known.groups.contains(id),
+            What::Options => true,
         })
     }
 }

@@ -57,6 +57,7 @@ reasons! {
     NatExhausted "nat_exhausted" "Every address and port of the NAT range is taken for this destination.";
     NatVersion "nat_version" "The NAT range has addresses of the other IP version.";
     TunnelMalformed "tunnel_malformed" "The header of a tunnel is cut off, or of a form that weir does not know.";
+    TunnelOptions "tunnel_options" "A Geneve option is cut off, has another size than it is mapped with, or is critical and not mapped.";
     TunnelChecksum "tunnel_checksum" "A checksum of a tunnel's outer headers is wrong.";
     TunnelFragment "tunnel_fragment" "A piece of a fragmented packet came through a tunnel; tunnels do not reassemble.";
     TunnelUnknown "tunnel_unknown" "No tunnel port takes packets of this address and key.";

@@ -40,8 +40,9 @@ pub struct FieldInfo {
     pub access: Access,
     /// Wire names (NXM/OXM); the first is what `load` and `move` print.
     pub wire_names: &'static [&'static str],
-    /// Where it lies in the flow key; `None`: weir parses and prints the field but does not
-    /// execute it, and refuses a policy that uses it.
+    /// Where it lies in the flow key; `None`: that of a `tun_metadata` field is for a
+    /// [`TlvMap`](crate::tunnel::options::TlvMap) to say; any other is parsed and printed but not
+    /// executed, and a policy that uses it is refused.
     pub slot: Option<Slot>,
 }
 
@@ -79,6 +80,8 @@ pub enum Format {
     TunnelFlags,
     /// `(namespace,type)`.
     PacketType,
+    /// A number of as many bytes as an option has, in hexadecimal with `0x`.
+    Bytes,
 }
 
 /// What a packet must be for a field to exist (`ovs-fields(7)`, "Prerequisites").
@@ -157,6 +160,23 @@ impl Field {
     pub const fn reg(number: u8) -> Self {
         assert!(number < 32, "there are 32 registers");
         Self(Self::REG0.0 + number)
+    }
+
+    /// `tun_metadata` field `number`.
+    ///
+    /// # Panics
+    /// If `number` is above 63.
+    pub const fn tun_metadata(number: u8) -> Self {
+        assert!(number < 64, "there are 64 fields for options");
+        Self(Self::TUN_METADATA0.0 + number)
+    }
+
+    /// Which `tun_metadata` field it is; `None`: it is another.
+    pub const fn option(self) -> Option<u8> {
+        match self.0.checked_sub(Self::TUN_METADATA0.0) {
+            Some(number) if number < 64 => Some(number),
+            Some(_) | None => None,
+        }
     }
 
     /// All fields, in the registry's order.

@@ -25,14 +25,17 @@ use crate::flow_mod::{Command, FlowMod};
 use crate::group::{Group, GroupTable};
 use crate::group_mod::{BundleStep, GroupMod};
 use crate::matching::Match;
+use crate::option_use::OptionError;
 use crate::port::{PortNo, PortTable};
 use crate::program::{Program, Unsupported};
 use crate::rule::{Rule, RuleId};
 use crate::slot_table::SlotTable;
 use crate::snapshot::Snapshot;
+use crate::tunnel::options::TlvMap;
 
 mod expiry;
 mod groups;
+mod options;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -48,6 +51,9 @@ pub enum FlowModError {
     /// It uses something that weir parses and does not execute.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
+    /// It is about a Geneve option, and this is why.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// `check_overlap` was asked for, and another rule of the same priority can match the
     /// same packet.
     #[error("another rule of the same priority overlaps (check_overlap)")]
@@ -70,6 +76,7 @@ pub struct FlowTables {
     senders: Senders,
     slots: Slots,
     by_slot: SlotTable,
+    options: Arc<TlvMap>,
     changes: ChangeLog,
     interest: Interest,
     counters: Vec<RuleCounters>,
@@ -134,6 +141,7 @@ impl FlowTables {
             senders: BTreeMap::new(),
             slots: Slots::default(),
             by_slot: SlotTable::default(),
+            options: Arc::default(),
             changes: ChangeLog::default(),
             interest: Interest::default(),
             counters: vec![RuleCounters::default(); lcores],
@@ -159,6 +167,7 @@ impl FlowTables {
             tables,
             groups: self.groups.clone(),
             ports: Arc::clone(ports),
+            options: Arc::clone(&self.options),
             rules: self.by_slot.clone(),
             changes: self.changes.clone(),
             interest: self.interest,
@@ -241,13 +250,17 @@ impl FlowTables {
     /// [`FlowModError::Unsupported`] names what cannot.
     pub fn check(change: &FlowMod) -> Result<(), FlowModError> {
         check_support(change)?;
-        Program::compile(&change.instructions)?;
+        Program::compile(&change.instructions, TlvMap::any())?;
         Ok(())
     }
 
     /// The rules that `query` names (as `dump-flows` and `del-flows` do), by table, then
-    /// descending priority, then age.
+    /// descending priority, then age. A field that stands for no option is in no rule.
     pub fn select(&self, query: &FlowMod) -> Vec<Arc<Rule>> {
+        let Ok(query) = self.with_options(query) else {
+            return Vec::new();
+        };
+        let query = &*query;
         let mut rules: Vec<_> = self
             .tables_of(query)
             .flat_map(|rules| rules.iter().filter(|rule| names(query, rule)).cloned())
@@ -302,11 +315,12 @@ impl FlowTables {
         now: Tick,
         journal: &mut Journal,
     ) -> Result<(), FlowModError> {
+        let change = &*self.with_options(change)?;
         match change.command {
             Command::Add => self.add(change, now, journal),
             Command::Modify | Command::ModifyStrict => {
                 check_support(change)?;
-                let program = Arc::new(Program::compile(&change.instructions)?);
+                let program = Arc::new(Program::compile(&change.instructions, &self.options)?);
                 self.check_groups(&change.instructions)?;
                 let rules = self.select(change);
                 if rules.is_empty() && change.cookie_filter.is_none() {
@@ -334,7 +348,7 @@ impl FlowTables {
         journal: &mut Journal,
     ) -> Result<(), FlowModError> {
         check_support(change)?;
-        let program = Arc::new(Program::compile(&change.instructions)?);
+        let program = Arc::new(Program::compile(&change.instructions, &self.options)?);
         self.check_groups(&change.instructions)?;
         let table = change.table.unwrap_or_default();
         let rules = &self.tables[usize::from(table.0)];
@@ -350,6 +364,7 @@ impl FlowTables {
             cookie: change.new_cookie.unwrap_or(0),
             values: shape.select(change.matches.key()),
             shape,
+            options: change.matches.options().into(),
             instructions: Arc::new(change.instructions.clone()),
             program,
             idle_timeout: change.idle_timeout,
@@ -392,6 +407,7 @@ impl FlowTables {
             cookie: change.new_cookie.unwrap_or(rule.cookie),
             shape: Arc::clone(&rule.shape),
             values: rule.values.clone(),
+            options: rule.options.clone(),
             instructions: Arc::clone(instructions),
             program: Arc::clone(program),
             idle_timeout: rule.idle_timeout,
@@ -514,28 +530,20 @@ fn names(query: &FlowMod, rule: &Rule) -> bool {
 
 /// Whether every packet that `narrow` accepts is accepted by `wide`.
 fn covers(wide: &Match, narrow: &Match) -> bool {
-    let words = wide.mask().words().iter().zip(narrow.mask().words());
-    let keys = wide.key().words().iter().zip(narrow.key().words());
-    words
-        .zip(keys)
-        .all(|((wide, narrow), (want, have))| wide & !narrow == 0 && (want ^ have) & wide == 0)
+    wide.mask().set_words().all(|(at, mask)| {
+        let differ = wide.key().word(at) ^ narrow.key().word(at);
+        mask & !narrow.mask().word(at) == 0 && differ & mask == 0
+    })
 }
 
 /// Whether some packet could match both at the same priority.
 fn overlaps(change: &FlowMod, rule: &Rule) -> bool {
-    let other = rule.matches();
-    let masks = change
-        .matches
-        .mask()
-        .words()
-        .iter()
-        .zip(other.mask().words());
-    let keys = change.matches.key().words().iter().zip(other.key().words());
-    rule.priority == change.priority
-        && change.matches != other
-        && masks
-            .zip(keys)
-            .all(|((ours, theirs), (left, right))| (left ^ right) & ours & theirs == 0)
+    let (ours, theirs) = (&change.matches, &rule.matches());
+    let agree = ours.mask().set_words().all(|(at, mask)| {
+        let differ = ours.key().word(at) ^ theirs.key().word(at);
+        differ & mask & theirs.mask().word(at) == 0
+    });
+    rule.priority == change.priority && ours != theirs && agree
 }
 
 fn outputs_to(instructions: &Instructions, port: PortNo) -> bool {

@@ -10,6 +10,7 @@ use crate::matching::Term;
 use crate::port::{PortNo, PortTable};
 use crate::program::{Program, Unsupported, is_executed};
 use crate::rule::RuleId;
+use crate::tunnel::options::TlvMap;
 
 mod choice;
 mod table;
@@ -113,17 +114,18 @@ impl Bucket {
 }
 
 impl GroupSpec {
-    /// The programs of the buckets.
+    /// The programs of the buckets; `map` says where `tun_metadata` fields lie.
     ///
     /// # Errors
     /// [`Unsupported`] names an action or field that is not executed.
-    pub fn compile(&self) -> Result<Vec<Program>, Unsupported> {
+    pub fn compile(&self, map: &TlvMap) -> Result<Vec<Program>, Unsupported> {
         for term in &self.selection.fields {
-            if !is_executed(term.field) {
+            // A group chooses by what has a fixed place.
+            if !is_executed(term.field) || term.field.option().is_some() {
                 return Err(Unsupported(format!("field {}", term.field.name())));
             }
         }
-        let program = |bucket: &Bucket| Program::of_list(&action_set::in_order(&bucket.actions));
+        let program = |bucket: &Bucket| Program::of_list(&action_set::in_order(&bucket.actions), map);
         self.buckets.iter().map(program).collect()
     }
 

@@ -4,13 +4,21 @@
 //! same form. Words are ordered as a packet is understood (metadata, tunnel, conntrack, L2,
 //! L3, L4), so a lookup can be staged. Matching, hashing and un-wildcarding work on whole words
 //! and need not know the fields.
+//!
+//! Behind them are [`OPTION_WORDS`] words for Geneve's options. Few packets have any, so a key
+//! without has them not at all: what is not there reads 0.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use crate::field::Field;
 
-/// Words in a key.
+/// Words in every key.
 pub const WORDS: usize = 48;
+/// Words for options, behind them, in a key that has any.
+pub const OPTION_WORDS: usize = 33;
+/// Words in all.
+pub const ALL_WORDS: usize = WORDS + OPTION_WORDS;
 
 /// Which word holds what. Two words: the first is the higher half of a 128-bit value.
 pub mod word {
@@ -65,6 +73,12 @@ pub mod word {
     pub const ND_TLL: u8 = 45;
     /// nd_target, two words
     pub const ND_TARGET: u8 = 46;
+    /// Of the words for options the first. Bit n: the packet has tun_metadata n.
+    pub const OPTIONS_PRESENT: u8 = 48;
+    /// What the tun_metadata fields hold, 32 words; which bytes are whose a
+    /// [`TlvMap`](crate::tunnel::options::TlvMap) says. What a packet does not have is 0 unless
+    /// `delete_field` took it away.
+    pub const OPTIONS: u8 = 49;
 }
 
 /// Where a field lies in a key.
@@ -116,28 +130,109 @@ impl Slot {
 }
 
 /// A flow key, or the mask of one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Eq)]
 #[repr(align(64))]
-pub struct FlowKey([u64; WORDS]);
+pub struct FlowKey {
+    words: [u64; WORDS],
+    options: Option<[u64; OPTION_WORDS]>,
+}
 
 impl FlowKey {
     /// All bits zero.
-    pub const ZERO: Self = Self([0; WORDS]);
+    pub const ZERO: Self = Self {
+        words: [0; WORDS],
+        options: None,
+    };
 
-    /// The words.
+    /// The words that every key has.
     pub const fn words(&self) -> &[u64; WORDS] {
-        &self.0
+        &self.words
     }
 
-    /// The words, writable.
+    /// The same, writable.
     pub const fn words_mut(&mut self) -> &mut [u64; WORDS] {
-        &mut self.0
+        &mut self.words
+    }
+
+    /// The words for options; `None`: they are all 0.
+    #[inline]
+    pub const fn options(&self) -> Option<&[u64; OPTION_WORDS]> {
+        self.options.as_ref()
+    }
+
+    /// Writes the words for options.
+    #[inline]
+    pub const fn set_options(&mut self, options: Option<&[u64; OPTION_WORDS]>) {
+        self.options = options.copied();
+    }
+
+    /// Word `at` of [`ALL_WORDS`].
+    ///
+    /// # Panics
+    /// If there is none.
+    #[inline]
+    pub fn word(&self, at: usize) -> u64 {
+        match self.words.get(at) {
+            Some(word) => *word,
+            None => self.options.as_ref().map_or(0, |all| all[at - WORDS]),
+        }
+    }
+
+    /// Word `at` of [`ALL_WORDS`], writable.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[inline]
+    pub fn word_mut(&mut self, at: usize) -> &mut u64 {
+        match self.words.get_mut(at) {
+            Some(word) => word,
+            None => &mut self.options.get_or_insert([0; OPTION_WORDS])[at - WORDS],
+        }
+    }
+
+    /// The words that are not 0, by index.
+    pub fn set_words(&self) -> impl Iterator<Item = (usize, u64)> {
+        let options = self.options.iter().flatten();
+        let all = self.words.iter().chain(options).copied().enumerate();
+        all.filter(|(_, word)| *word != 0)
+    }
+
+    /// Sets the bits of `other`.
+    pub fn add(&mut self, other: &Self) {
+        let more = other.words;
+        for (all, more) in self.words.iter_mut().zip(more) {
+            *all |= more;
+        }
+        if let Some(more) = &other.options {
+            let all = self.options.get_or_insert([0; OPTION_WORDS]);
+            for (all, more) in all.iter_mut().zip(more) {
+                *all |= more;
+            }
+        }
+    }
+
+    /// Clears the bits of `other`.
+    pub fn remove(&mut self, other: &Self) {
+        for (all, less) in self.words.iter_mut().zip(&other.words) {
+            *all &= !less;
+        }
+        if let (Some(all), Some(less)) = (&mut self.options, &other.options) {
+            for (all, less) in all.iter_mut().zip(less) {
+                *all &= !less;
+            }
+        }
+    }
+
+    /// Makes all bits zero.
+    pub const fn clear(&mut self) {
+        self.words = [0; WORDS];
+        self.options = None;
     }
 
     /// Reads the bits of `slot`.
     #[inline]
     pub const fn read(&self, slot: Slot) -> u128 {
-        slot.read(&self.0, 0)
+        slot.read(&self.words, 0)
     }
 
     /// Writes the bits of `slot`; bits of `value` beyond its width are ignored.
@@ -151,11 +246,11 @@ impl FlowKey {
         let mask = mask & slot.ones();
         let value = value & mask;
         if slot.width > 64 {
-            self.0[at] = self.0[at] & !((mask >> 64) as u64) | (value >> 64) as u64;
-            self.0[at + 1] = self.0[at + 1] & !(mask as u64) | value as u64;
+            self.words[at] = self.words[at] & !((mask >> 64) as u64) | (value >> 64) as u64;
+            self.words[at + 1] = self.words[at + 1] & !(mask as u64) | value as u64;
         } else {
             let mask = (mask as u64) << slot.shift;
-            self.0[at] = self.0[at] & !mask | (value as u64) << slot.shift;
+            self.words[at] = self.words[at] & !mask | (value as u64) << slot.shift;
         }
     }
 
@@ -173,7 +268,25 @@ impl FlowKey {
 
     /// Whether all bits are zero.
     pub fn is_zero(&self) -> bool {
-        self.0.iter().all(|&word| word == 0)
+        self.set_words().next().is_none()
+    }
+}
+
+impl PartialEq for FlowKey {
+    fn eq(&self, other: &Self) -> bool {
+        let options = match (&self.options, &other.options) {
+            (None, None) => true,
+            (Some(ours), Some(theirs)) => ours == theirs,
+            // What is not there is 0.
+            (Some(all), None) | (None, Some(all)) => *all == [0; OPTION_WORDS],
+        };
+        self.words == other.words && options
+    }
+}
+
+impl Hash for FlowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.words.hash(state);
     }
 }
 
@@ -187,7 +300,7 @@ impl fmt::Debug for FlowKey {
     /// The words that are not zero, by index.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
-        for (at, word) in self.0.iter().enumerate().filter(|(_, word)| **word != 0) {
+        for (at, word) in self.set_words() {
             map.entry(&at, &format_args!("{word:#018x}"));
         }
         map.finish()

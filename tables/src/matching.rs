@@ -2,6 +2,9 @@
 
 use crate::field::Field;
 use crate::key::FlowKey;
+use crate::option_use::{OptionError, normalise};
+use crate::tunnel::options::TlvMap;
+use crate::wide::Wide;
 
 /// A match as its author wrote it, brought to the form of the flow key: overlaid fields
 /// (`xreg0` and `reg0`, `tcp_src` and `udp_src`) are one.
@@ -10,6 +13,7 @@ pub struct Match {
     key: FlowKey,
     mask: FlowKey,
     unexecuted: Vec<Term>,
+    options: Vec<OptionTerm>,
 }
 
 /// A field, the value it must have and the bits that count.
@@ -23,12 +27,26 @@ pub struct Term {
     pub mask: u128,
 }
 
+/// A `tun_metadata` field that a packet must have, and what it must be. Where that lies in the
+/// key depends on a [`TlvMap`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionTerm {
+    /// The field.
+    pub field: Field,
+    /// The value, within `mask`.
+    pub value: Box<Wide>,
+    /// The bits that count; none: it is enough that the packet has the field; all that any option
+    /// has: all.
+    pub mask: Box<Wide>,
+}
+
 impl Match {
     /// Matches every packet.
     pub const ANY: Self = Self {
         key: FlowKey::ZERO,
         mask: FlowKey::ZERO,
         unexecuted: Vec::new(),
+        options: Vec::new(),
     };
 
     /// Requires `field` to equal `value` in the bits of `mask`; later calls win.
@@ -52,16 +70,60 @@ impl Match {
 
     /// Requires those bits of `key` that are set in `mask`.
     pub fn of_key(key: &FlowKey, mask: &FlowKey) -> Self {
-        let pairs = mask.words().iter().zip(key.words()).enumerate();
-        Self::from_words(pairs.map(|(at, (mask, value))| (at, *mask, value & mask)))
+        let words = mask.set_words().map(|(at, mask)| (at, mask, key.word(at) & mask));
+        Self::from_words(words, &[])
     }
 
-    /// From words of the key: index, mask and value of each that counts.
-    pub(crate) fn from_words(words: impl Iterator<Item = (usize, u64, u64)>) -> Self {
-        let mut matches = Self::ANY;
+    /// Requires the packet to have the `tun_metadata` field `field`, with `value` in the bits of
+    /// `mask`; later calls win. The key says nothing of it before [`Self::resolve`].
+    ///
+    /// # Panics
+    /// If it is another field.
+    pub fn set_option(&mut self, field: Field, value: &Wide, mask: &Wide) {
+        assert!(field.option().is_some(), "{field:?} is no option");
+        self.options.retain(|term| term.field != field);
+        self.options.push(OptionTerm {
+            field,
+            value: Box::new(*value & *mask),
+            mask: Box::new(*mask),
+        });
+        self.options.sort_by_key(|term| term.field);
+    }
+
+    /// What is required of `tun_metadata` fields, by their numbers.
+    pub fn options(&self) -> &[OptionTerm] {
+        &self.options
+    }
+
+    /// Writes what is required of `tun_metadata` fields into the key.
+    ///
+    /// # Errors
+    /// A field stands for no option of `map`, or for a shorter one.
+    pub(crate) fn resolve(&mut self, map: &TlvMap) -> Result<(), OptionError> {
+        for term in &mut self.options {
+            let place = OptionError::place(term.field, map)?;
+            normalise(term.field, &mut term.value, &mut term.mask, place.width())?;
+            for (word, mask, value) in place.writes(&term.value, &term.mask) {
+                *self.mask.word_mut(word.into()) |= mask;
+                *self.key.word_mut(word.into()) |= value;
+            }
+        }
+        Ok(())
+    }
+
+    /// From words of the key: index, mask and value of each that counts; `options` says what
+    /// those of options mean.
+    pub(crate) fn from_words(
+        words: impl Iterator<Item = (usize, u64, u64)>,
+        options: &[OptionTerm],
+    ) -> Self {
+        let mut matches = Self {
+            options: options.to_vec(),
+            ..Self::ANY
+        };
         for (at, mask, value) in words {
-            matches.mask.words_mut()[at] = mask;
-            matches.key.words_mut()[at] = value;
+            *matches.mask.word_mut(at) = mask;
+            *matches.key.word_mut(at) = value;
         }
         matches
     }
@@ -112,9 +174,7 @@ impl Match {
 
     /// Whether a packet with `key` satisfies this match (of the executed fields).
     pub fn accepts(&self, key: &FlowKey) -> bool {
-        let pairs = self.mask.words().iter().zip(self.key.words());
-        pairs
-            .zip(key.words())
-            .all(|((mask, want), have)| have & mask == *want)
+        let mut words = self.mask.set_words();
+        words.all(|(at, mask)| key.word(at) & mask == self.key.word(at))
     }
 }

@@ -7,10 +7,14 @@ use weir_packet::Tick;
 use crate::action::{Action, Instructions, TableId};
 use crate::classifier::MaskShape;
 use crate::flow_mod::FlowFlags;
+use crate::flow_tables::FlowModError;
 use crate::key::FlowKey;
 use crate::port::PortNo;
-use crate::program::{Program, Unsupported};
+use crate::matching::Match;
+use crate::option_use;
+use crate::program::Program;
 use crate::rule::{Rule, RuleId};
+use crate::tunnel::options::TlvMap;
 
 /// What is to be done to a frame.
 #[derive(Clone, Debug)]
@@ -24,20 +28,23 @@ pub struct PacketOut {
 }
 
 impl PacketOut {
-    /// Does `actions` to a frame.
+    /// Does `actions` to a frame; `options` says which Geneve options are which fields.
     ///
     /// # Errors
-    /// [`Unsupported`] names what cannot be executed.
+    /// Names what cannot be executed.
     pub fn new(
         in_port: PortNo,
-        metadata: FlowKey,
-        actions: Vec<Action>,
-    ) -> Result<Self, Unsupported> {
+        mut metadata: Match,
+        mut actions: Vec<Action>,
+        options: &TlvMap,
+    ) -> Result<Self, FlowModError> {
+        metadata.resolve(options)?;
+        option_use::resolve(&mut actions, options)?;
         let instructions = Instructions {
             apply: actions,
             ..Instructions::default()
         };
-        let program = Program::compile(&instructions)?;
+        let program = Program::compile(&instructions, options)?;
         let shape = Arc::new(MaskShape::new(&FlowKey::ZERO));
         let rule = Rule {
             id: RuleId::NONE,
@@ -46,6 +53,7 @@ impl PacketOut {
             cookie: 0,
             values: shape.select(&FlowKey::ZERO),
             shape,
+            options: Box::default(),
             instructions: Arc::new(instructions),
             program: Arc::new(program),
             idle_timeout: 0,
@@ -59,7 +67,7 @@ impl PacketOut {
         };
         Ok(Self {
             in_port,
-            metadata,
+            metadata: *metadata.key(),
             rule: Arc::new(rule),
         })
     }

@@ -194,7 +194,8 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         self.hash = ahead.map_or(PassHash::NONE, |ahead| ahead.hash);
         let mut packet = Packet::new(frame, layout, in_port, self.tunnel, ahead);
         if let Some(egress) = self.passes(&mut packet, TableId(0), 0) {
-            self.transmit(packet.frame, &packet.layout, &egress);
+            let options = self.options_of(&mut packet, &egress);
+            self.transmit(packet.frame, &packet.layout, &egress, options.as_ref());
         }
         let lost = (self.effects == 0).then_some(self.reason);
         if let Some(reason) = lost {

@@ -9,9 +9,10 @@ use crate::action::{
     Action, ControllerAction, CtAction, Instructions, PacketInReason, Subfield, TableId, ZoneSource,
 };
 use crate::field::{Access, Field, Prerequisite};
-use crate::key::Slot;
+use crate::key::{Slot, word};
 use crate::packet_in::USERDATA_MAX;
 use crate::port::PortNo;
+use crate::tunnel::options::{Piece, Place, TlvMap};
 
 mod clauses;
 mod sources;
@@ -73,6 +74,8 @@ pub(crate) enum Op {
         value: u128,
         mask: u128,
     },
+    /// Writes constants to whole words: `tun_metadata` fields, which may be long.
+    Words(Box<[WordWrite]>),
     /// Copies `width` bits.
     Move {
         src: Bits,
@@ -142,6 +145,7 @@ impl Op {
             | Self::Flood
             | Self::InPort
             | Self::Set { .. }
+            | Self::Words(_)
             | Self::Move { .. }
             | Self::Resubmit { .. }
             | Self::CtClear
@@ -185,21 +189,49 @@ pub(crate) enum Zone {
     Bits(Bits),
 }
 
+/// A write to some bits of a word of the flow key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WordWrite {
+    pub word: u8,
+    /// The bits written.
+    pub mask: u64,
+    /// What they are then.
+    pub value: u64,
+}
+
 /// Some bits of the flow key, and what a packet must be for them to exist.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bits {
-    pub slot: Slot,
-    /// Lowest bit within the slot.
-    pub start: u16,
+    pub place: BitsPlace,
     pub width: u16,
     pub field: Field,
     pub prerequisite: Prerequisite,
 }
 
+/// Where bits lie in the flow key.
+#[derive(Clone, Debug)]
+pub(crate) enum BitsPlace {
+    Slot {
+        slot: Slot,
+        /// Lowest bit within the slot.
+        start: u16,
+    },
+    /// In a `tun_metadata` field.
+    Option {
+        /// The lowest bits first.
+        pieces: Box<[Piece]>,
+        /// The field's bit in the word that says which fields the packet has.
+        present: u64,
+    },
+}
+
 impl Bits {
-    /// The bits set, right-aligned.
+    /// The bits set, right-aligned; no more than 128 of them.
     pub(crate) const fn ones(&self) -> u128 {
-        u128::MAX >> (128 - self.width as u32)
+        match self.width {
+            0..128 => u128::MAX >> (128 - self.width as u32),
+            _ => u128::MAX,
+        }
     }
 }
 
@@ -209,13 +241,13 @@ impl Bits {
 pub struct Unsupported(pub String);
 
 impl Program {
-    /// Compiles `instructions`.
+    /// Compiles `instructions`; `map` says where `tun_metadata` fields lie.
     ///
     /// # Errors
     /// [`Unsupported`] names the action or field that is not executed.
-    pub fn compile(instructions: &Instructions) -> Result<Self, Unsupported> {
+    pub fn compile(instructions: &Instructions, map: &TlvMap) -> Result<Self, Unsupported> {
         let mut ops = Vec::with_capacity(instructions.apply.len());
-        compile_list(&instructions.apply, &mut ops)?;
+        compile_list(&instructions.apply, map, &mut ops)?;
         if instructions.clear_actions {
             ops.push(Op::ClearSet);
         }
@@ -224,7 +256,7 @@ impl Program {
         }
         // Write-Metadata comes behind the list, so it is as good as an action at its end.
         if let Some((value, mask)) = instructions.write_metadata {
-            let dst = writable(Subfield::whole(Field::METADATA))?;
+            let dst = writable(Subfield::whole(Field::METADATA), map)?;
             ops.push(Op::Set {
                 dst,
                 value: value.into(),
@@ -232,7 +264,7 @@ impl Program {
             });
         }
         let applied = ops.len();
-        compile_list(&instructions.write_actions, &mut ops)?;
+        compile_list(&instructions.write_actions, map, &mut ops)?;
         Ok(Self {
             clauses: clauses::compile(instructions)?,
             ops: ops.into(),
@@ -247,10 +279,10 @@ impl Program {
     ///
     /// # Errors
     /// As [`Program::compile`].
-    pub(crate) fn of_list(actions: &[&Action]) -> Result<Self, Unsupported> {
+    pub(crate) fn of_list(actions: &[&Action], map: &TlvMap) -> Result<Self, Unsupported> {
         let mut ops = Vec::with_capacity(actions.len());
         for action in actions {
-            compile_action(action, &mut ops)?;
+            compile_action(action, map, &mut ops)?;
         }
         Ok(Self {
             applied: ops.len(),
@@ -312,7 +344,7 @@ fn fin_timeout(actions: &[Action]) -> Option<FinTimeout> {
 /// # Errors
 /// [`Unsupported`] names what cannot.
 pub fn check_action(action: &Action) -> Result<(), Unsupported> {
-    compile_action(action, &mut Vec::new())
+    compile_action(action, TlvMap::any(), &mut Vec::new())
 }
 
 /// Whether a match on `field` can be executed.
@@ -327,34 +359,49 @@ pub fn check_field(field: Field) -> Result<(), Unsupported> {
     }
 }
 
-fn compile_list(actions: &[Action], ops: &mut Vec<Op>) -> Result<(), Unsupported> {
+fn compile_list(
+    actions: &[Action],
+    map: &TlvMap,
+    ops: &mut Vec<Op>,
+) -> Result<(), Unsupported> {
     for action in actions {
-        compile_action(action, ops)?;
+        compile_action(action, map, ops)?;
     }
     Ok(())
 }
 
 /// Adds the steps for `action`.
-fn compile_action(action: &Action, ops: &mut Vec<Op>) -> Result<(), Unsupported> {
+fn compile_action(action: &Action, map: &TlvMap, ops: &mut Vec<Op>) -> Result<(), Unsupported> {
     let op = match action {
         Action::Output(port) => compile_output(*port)?,
-        Action::OutputField(subfield) => Op::OutputField(readable(*subfield)?),
+        Action::OutputField(subfield) => Op::OutputField(readable(*subfield, map)?),
         Action::SetField { field, value, mask } => Op::Set {
-            dst: writable(Subfield::whole(*field))?,
+            dst: writable(Subfield::whole(*field), map)?,
             value: *value,
             mask: *mask,
         },
+        Action::SetOption { field, value, mask } => {
+            let place = option(*field, map)?;
+            let write = |(word, mask, value)| WordWrite { word, mask, value };
+            Op::Words(place.writes(value, mask).into_iter().map(write).collect())
+        }
+        // The value stays, as in Open vSwitch: a write to a part of it brings it back.
+        Action::DeleteField(field) => Op::Words(Box::new([WordWrite {
+            word: word::OPTIONS_PRESENT,
+            mask: option(*field, map)?.present(),
+            value: 0,
+        }])),
         Action::Load { value, dst } => {
-            let dst = writable(*dst)?;
+            let dst = writable(*dst, map)?;
             Op::Set {
-                dst,
-                value: *value,
                 mask: dst.ones(),
+                value: *value,
+                dst,
             }
         }
         Action::Move { src, dst } => Op::Move {
-            src: readable(*src)?,
-            dst: writable(*dst)?,
+            src: readable(*src, map)?,
+            dst: writable(*dst, map)?,
         },
         Action::PushVlan(ether_type) => Op::PushVlan(*ether_type),
         Action::PopVlan => Op::PopVlan,
@@ -365,7 +412,7 @@ fn compile_action(action: &Action, ops: &mut Vec<Op>) -> Result<(), Unsupported>
             table: *table,
             ct: *ct,
         },
-        Action::Ct(ct) => Op::Ct(Box::new(compile_ct(ct)?)),
+        Action::Ct(ct) => Op::Ct(Box::new(compile_ct(ct, map)?)),
         Action::CtClear => Op::CtClear,
         Action::Exit => Op::Exit,
         // A clause is looked for, not run.
@@ -377,15 +424,15 @@ fn compile_action(action: &Action, ops: &mut Vec<Op>) -> Result<(), Unsupported>
         Action::Clone(actions) => {
             let start = ops.len();
             ops.push(Op::Clone { end: 0 });
-            compile_list(actions, ops)?;
+            compile_list(actions, map, ops)?;
             ops[start] = Op::Clone { end: ops.len() };
             Op::EndClone
         }
-        Action::Push(src) => Op::Push(readable(*src)?),
-        Action::Pop(dst) => Op::Pop(writable(*dst)?),
+        Action::Push(src) => Op::Push(readable(*src, map)?),
+        Action::Pop(dst) => Op::Pop(writable(*dst, map)?),
         Action::CheckPktLarger { size, dst } => Op::CheckLarger {
             size: *size,
-            dst: writable(*dst)?,
+            dst: writable(*dst, map)?,
         },
         Action::FinTimeout { .. } => Op::FinTimeout,
         Action::Unexecuted { name, .. } => return Err(Unsupported((*name).into())),
@@ -434,18 +481,18 @@ fn compile_controller(action: &ControllerAction) -> Result<PacketInOp, Unsupport
     })
 }
 
-fn compile_ct(ct: &CtAction) -> Result<CtOp, Unsupported> {
+fn compile_ct(ct: &CtAction, map: &TlvMap) -> Result<CtOp, Unsupported> {
     if ct.alg.is_some() {
         return Err(Unsupported("ct(alg=...)".into()));
     }
     let zone = match ct.zone {
         ZoneSource::Number(zone) => Zone::Number(zone),
-        ZoneSource::Field(subfield) => Zone::Bits(readable(subfield)?),
+        ZoneSource::Field(subfield) => Zone::Bits(readable(subfield, map)?),
     };
     let commit = if ct.commit {
         Some(CommitOp {
             force: ct.force,
-            exec: compile_exec(&ct.exec)?,
+            exec: compile_exec(&ct.exec, map)?,
         })
     } else {
         None
@@ -459,9 +506,9 @@ fn compile_ct(ct: &CtAction) -> Result<CtOp, Unsupported> {
 }
 
 /// The list of `exec()`, which holds nothing but writes to `ct_mark` and `ct_label`.
-fn compile_exec(actions: &[Action]) -> Result<Box<[Op]>, Unsupported> {
+fn compile_exec(actions: &[Action], map: &TlvMap) -> Result<Box<[Op]>, Unsupported> {
     let mut ops = Vec::with_capacity(actions.len());
-    compile_list(actions, &mut ops)?;
+    compile_list(actions, map, &mut ops)?;
     let is_metadata = |field: Field| field.info().access == Access::CtExec;
     let only_writes = ops.iter().all(|op| match op {
         Op::Set { dst, .. } | Op::Move { dst, .. } => is_metadata(dst.field),
@@ -477,31 +524,46 @@ fn compile_exec(actions: &[Action]) -> Result<Box<[Op]>, Unsupported> {
 
 /// Whether rules can match and actions read `field`: whether it is in the key.
 pub(crate) fn is_executed(field: Field) -> bool {
-    field.info().slot.is_some()
+    field.info().slot.is_some() || field.option().is_some()
 }
 
-fn readable(subfield: Subfield) -> Result<Bits, Unsupported> {
+/// Where the value of a `tun_metadata` field lies.
+fn option(field: Field, map: &TlvMap) -> Result<Place, Unsupported> {
+    let place = field.option().and_then(|index| map.place(index));
+    place.ok_or_else(|| Unsupported(format!("field {}", field.name())))
+}
+
+fn readable(subfield: Subfield, map: &TlvMap) -> Result<Bits, Unsupported> {
     let info = subfield.field.info();
-    match info.slot {
-        Some(slot) if is_executed(subfield.field) => Ok(Bits {
-            slot,
-            start: subfield.start,
+    let (place, width) = match info.slot {
+        Some(slot) => {
             // The whole of vlan_vid has one bit more: "a tag is there".
-            width: if subfield.width == info.width {
+            let width = if subfield.width == info.width {
                 u16::from(slot.width())
             } else {
                 subfield.width
-            },
-            field: subfield.field,
-            prerequisite: info.prerequisite,
-        }),
-        _ => Err(Unsupported(format!("field {}", info.name))),
-    }
+            };
+            let start = subfield.start;
+            (BitsPlace::Slot { slot, start }, width)
+        }
+        None => {
+            let place = option(subfield.field, map)?;
+            let pieces = place.pieces(subfield.start, subfield.width);
+            let present = place.present();
+            (BitsPlace::Option { pieces, present }, subfield.width)
+        }
+    };
+    Ok(Bits {
+        place,
+        width,
+        field: subfield.field,
+        prerequisite: info.prerequisite,
+    })
 }
 
-fn writable(subfield: Subfield) -> Result<Bits, Unsupported> {
+fn writable(subfield: Subfield, map: &TlvMap) -> Result<Bits, Unsupported> {
     match subfield.field.info().access {
-        Access::ReadWrite | Access::CtExec => readable(subfield),
+        Access::ReadWrite | Access::CtExec => readable(subfield, map),
         Access::ReadOnly => Err(Unsupported(format!("writing {}", subfield.field.name()))),
     }
 }

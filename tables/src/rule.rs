@@ -8,7 +8,7 @@ use crate::action::{Instructions, TableId};
 use crate::classifier::MaskShape;
 use crate::counters::RuleCount;
 use crate::flow_mod::{Command, FlowFlags, FlowMod};
-use crate::matching::Match;
+use crate::matching::{Match, OptionTerm};
 use crate::program::{FinTimeout, Program};
 
 /// Where the counters of a rule lie. A slot is used again only when no lcore can still
@@ -49,6 +49,8 @@ pub struct Rule {
     pub shape: Arc<MaskShape>,
     /// The values required, one for each word of `shape`.
     pub values: Box<[u64]>,
+    /// What those of `tun_metadata` fields mean.
+    pub options: Box<[OptionTerm]>,
     /// What it does, as text shows it.
     pub instructions: Arc<Instructions>,
     /// What it does, as lcores run it.
@@ -120,6 +122,7 @@ impl Rule {
                 .pairs()
                 .zip(self.values.iter())
                 .map(|((at, mask), value)| (at, mask, *value)),
+            &self.options,
         )
     }
 }

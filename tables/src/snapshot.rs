@@ -14,6 +14,7 @@ use crate::counters::RuleCounters;
 use crate::group::GroupTable;
 use crate::port::PortTable;
 use crate::slot_table::SlotTable;
+use crate::tunnel::options::TlvMap;
 
 /// One version of the policy.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub groups: GroupTable,
     /// The ports.
     pub ports: Arc<PortTable>,
+    /// Which Geneve options are which fields.
+    pub options: Arc<TlvMap>,
     /// The rules, by slot.
     pub rules: SlotTable,
     /// What changed lately.

@@ -31,7 +31,7 @@ use std::time::Duration;
 use weir_config::show::{FlowRow, PacketInRow, Statistics};
 use weir_config::text::{
     GroupOptions, Options, Spanned, Strictness, group_text, match_text, parse_bundle_file,
-    parse_filter, parse_flow_file, parse_group_file, parse_packet_out,
+    parse_filter, parse_flow_file, parse_group_file, parse_packet_out, parse_tlv_map,
 };
 use weir_ct::{DumpStyle, Entry, Filter, Settings};
 use weir_packet::{Tick, VecFrame, text};
@@ -470,6 +470,29 @@ impl Switch {
             .map_err(|errors| errors.first().map(ToString::to_string).unwrap_or_default())?;
         let mods: Vec<FlowMod> = read.into_iter().map(|flow| flow.value).collect();
         self.apply(&mods)
+    }
+
+    /// Lets fields stand for Geneve options, as `add-tlv-map` does. The lcore obeys at once.
+    ///
+    /// # Errors
+    /// Why they cannot; then nothing was changed.
+    pub fn add_tlv_map(&mut self, map: &str) -> Result<(), String> {
+        let mappings = parse_tlv_map("map", map).map_err(|error| error.to_string())?;
+        let added = self.tables.add_options(&mappings);
+        added.map_err(|error| error.to_string())?;
+        self.publish();
+        Ok(())
+    }
+
+    /// Lets these fields stand for no option any more. The lcore obeys at once.
+    ///
+    /// # Errors
+    /// Why that cannot be; then nothing was changed.
+    pub fn del_tlv_map(&mut self, fields: &[u8]) -> Result<(), String> {
+        let removed = self.tables.remove_options(fields);
+        removed.map_err(|error| error.to_string())?;
+        self.publish();
+        Ok(())
     }
 
     /// Changes groups: one per line, all of them or none; a line may begin with `modify` and the

@@ -56,6 +56,113 @@ fn congestion_within_is_told_without() {
     assert_eq!(sw.sent_frames(1)[0].bytes()[15], 3);
 }
 
+/// The options of two fields, one of them long, in both directions and with every action that
+/// writes them.
+#[test]
+fn options_are_those_of_open_vswitch() {
+    const MAP: &str = "{class=0x0102,type=3,len=4}->tun_metadata0,\
+        {class=0x0102,type=0x84,len=8}->tun_metadata5,\
+        {class=0xffff,type=0,len=124}->tun_metadata63";
+    const FLOWS: [&str; 13] = [
+        "in_port=2,udp,tp_dst=1 actions=set_field:0x12->tun_metadata0,output:9",
+        "in_port=2,udp,tp_dst=2 actions=set_field:0x1200/0xff00->tun_metadata0,output:9",
+        "in_port=2,udp,tp_dst=3 actions=load:0x5->tun_metadata5[60..63],\
+         move:tun_metadata5[56..63]->tun_metadata0[0..7],output:9",
+        "in_port=2,udp,tp_dst=4 actions=set_field:0x1->tun_metadata63,\
+         set_field:0x2->tun_metadata0,delete_field:tun_metadata63,output:9",
+        "in_port=2,udp,tp_dst=5 actions=set_field:0xff/0xff->tun_metadata63,\
+         push:tun_metadata63[],pop:tun_metadata5[0..63],output:9",
+        "in_port=2,udp,tp_dst=6 actions=set_field:0x12345678->tun_metadata0,\
+         delete_field:tun_metadata0,set_field:0x1/0xff->tun_metadata0,output:9",
+        "in_port=2,udp,tp_dst=7 actions=push:tun_metadata0[0..31],pop:tun_metadata5[32..63],output:9",
+        "in_port=9,tun_metadata0=0x1,tun_metadata5 actions=output:2",
+        "in_port=9,ip,tun_metadata0=0x1,priority=9 actions=dec_ttl,output:2",
+        "in_port=9,ip,tun_metadata0=0x200/0xff00,priority=8 actions=mod_nw_tos:8,output:2",
+        "in_port=9,ip,tun_metadata63=0x77/0xff,priority=7 actions=mod_nw_tos:12,output:2",
+        "in_port=9,ip,tun_metadata5,priority=6 actions=mod_nw_tos:16,output:2",
+        "in_port=9,ip,priority=5 actions=mod_nw_tos:20,output:2",
+    ];
+    let Some(mut ovs) = start_ovs() else {
+        return;
+    };
+    let flows = FLOWS.join("\n");
+    let setup = Setup::new("geneve", false, false);
+    let (remote, key) = setup.ends();
+    let tunnel = format!("geneve over 1 {} > {remote} key={key}", setup.local);
+    let mut sw = Switch::builder()
+        .tunnel(9, &tunnel)
+        .neighbour(1, setup.peer, PEER_MAC)
+        .options(MAP)
+        .flows(&flows);
+    let lines: Vec<_> = (1..8)
+        .map(|port| format!("udp 10.0.0.1:1000 > 10.0.0.2:{port} len=20"))
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let first = "0102030100000001";
+    let long = format!("ffff001f{}", "77".repeat(124));
+    let outer: Vec<Vec<u8>> = [
+        "",
+        first,
+        "0102030100000201",
+        &format!("0102840200000000000000ff{first}"),
+        "0102840200000000000000ff",
+        &long,
+        // Not mapped; critical and not mapped; of another size; twice; cut off.
+        &format!("0102020100000009{first}"),
+        &format!("0102820100000009{first}"),
+        "010203020000000100000001",
+        "01020301000002010102030100000001",
+        "01020303",
+    ]
+    .map(|options| wrapped(options, &setup))
+    .into();
+    let mut case = setup.case(&lines, &outer);
+    case.options = MAP.to_owned();
+    case.flows = flows;
+    let theirs = ovs.run_tunnel(&case).expect("Open vSwitch answers");
+    for (line, theirs) in lines.iter().zip(&theirs.below) {
+        // Twice: what a cache says, too.
+        for _ in 0..2 {
+            sw.inject(2, line);
+            let ours = sw.sent_frames(1);
+            let ours: Vec<_> = ours.iter().map(|one| without_entropy(one.bytes())).collect();
+            let theirs: Vec<_> = theirs.iter().map(|one| without_entropy(one)).collect();
+            assert_eq!(ours, theirs, "{line}");
+        }
+    }
+    for (frame, theirs) in outer.iter().zip(&theirs.above) {
+        for _ in 0..2 {
+            sw.inject_frames(1, vec![VecFrame::new(frame)]);
+            let ours = sw.sent_frames(2);
+            let ours: Vec<_> = ours.iter().map(|one| one.bytes().to_vec()).collect();
+            assert_eq!(&ours, theirs, "{}", text::describe(frame));
+        }
+    }
+}
+
+/// What the other end sends with these options, as hexadecimal digits.
+fn wrapped(options: &str, setup: &Setup) -> Vec<u8> {
+    let inner = text::frame("udp 10.0.0.2:53 > 10.0.0.1:1000 ttl=9");
+    let digits = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let words = options.len() / 8;
+    let header = format!("{words:02x}00655801020300{options}");
+    let line = format!(
+        "udp {}:5 > {}:6081 data={header}{}",
+        setup.peer,
+        setup.local,
+        digits(inner.bytes())
+    );
+    let mut frame = text::frame(&line).bytes().to_vec();
+    let mac = |text: &str| -> Vec<u8> {
+        text.split(':')
+            .map(|byte| u8::from_str_radix(byte, 16).expect("a MAC address"))
+            .collect()
+    };
+    frame[..6].copy_from_slice(&mac(OWN));
+    frame[6..12].copy_from_slice(&mac(PEER));
+    frame
+}
+
 fn compare(ovs: &mut Ovs, kind: &str, v6: bool, is_flow: bool) {
     let setup = Setup::new(kind, v6, is_flow);
     let what = format!("{kind}, IPv6 {v6}, from flows {is_flow}");
@@ -165,6 +272,7 @@ impl Setup {
                 format!("options:remote_ip={}", quoted(remote)),
                 format!("options:key={key}"),
             ],
+            options: String::new(),
             flows: self.flows(),
             own_mac: quoted(OWN),
             peer_mac: PEER.to_owned(),

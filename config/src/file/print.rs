@@ -1,7 +1,9 @@
 //! From what can run back to text.
 
 use toml::Spanned;
+use weir_tables::field::Field;
 use weir_tables::port::PortNo;
+use weir_tables::tunnel::options::TlvMapping;
 use weir_tables::tunnel::{Remote, TunnelKey, TunnelKind};
 
 use super::raw;
@@ -27,6 +29,11 @@ pub(super) fn to_toml(config: &Config) -> String {
             .neighbours
             .iter()
             .map(|neighbour| placeless(raw_neighbour(neighbour)))
+            .collect(),
+        geneve_option: config
+            .options
+            .iter()
+            .map(|option| placeless(raw_option(option)))
             .collect(),
         bridge: Some(raw::Bridge {
             name: typed(config.bridge.name.clone()),
@@ -153,6 +160,15 @@ fn raw_neighbour(neighbour: &Neighbour) -> raw::Neighbour {
         port: typed(neighbour.port.clone()),
         ip: typed(neighbour.ip.to_string()),
         mac: typed(mac.join(":")),
+    }
+}
+
+fn raw_option(option: &TlvMapping) -> raw::GeneveOption {
+    raw::GeneveOption {
+        class: typed(option.class.into()),
+        r#type: typed(option.option_type.into()),
+        len: typed(option.size.into()),
+        field: typed(Field::tun_metadata(option.index).name().to_owned()),
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct File {
     pub(super) port: Vec<Spanned<Port>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) neighbour: Vec<Spanned<Neighbour>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) geneve_option: Vec<Spanned<GeneveOption>>,
     pub(super) bridge: Option<Bridge>,
     pub(super) cache: Option<Cache>,
     pub(super) conntrack: Option<Conntrack>,
@@ -65,6 +67,15 @@ pub(super) struct Neighbour {
     pub(super) port: Typed<String>,
     pub(super) ip: Typed<String>,
     pub(super) mac: Typed<String>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GeneveOption {
+    pub(super) class: Typed<i64>,
+    pub(super) r#type: Typed<i64>,
+    pub(super) len: Typed<i64>,
+    pub(super) field: Typed<String>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

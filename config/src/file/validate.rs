@@ -40,6 +40,7 @@ impl Validator<'_> {
             eal,
             ports,
             neighbours,
+            options: self.options(raw.geneve_option)?,
             bridge: self.bridge(raw.bridge.unwrap_or_default())?,
             caches: self.cache(raw.cache.unwrap_or_default())?,
             conntrack: self.conntrack(raw.conntrack.unwrap_or_default())?,

@@ -276,6 +276,7 @@ impl ActionReader<'_> {
             "push" => out.push(self.push(pair)?),
             "pop" => out.push(self.pop(pair, within)?),
             "check_pkt_larger" => out.push(self.check_pkt_larger(pair, within)?),
+            "delete_field" => out.push(self.delete_field(pair)?),
             "fin_timeout" => out.push(self.fin_timeout(pair)?),
             "apply_actions" => {
                 let fault = pair.whole.fault("apply_actions is the default");
@@ -343,6 +344,7 @@ fn fits_action_set(action: &Action) -> bool {
         Action::Output(_)
         | Action::Group(_)
         | Action::SetField { .. }
+        | Action::SetOption { .. }
         | Action::Load { .. }
         | Action::Move { .. }
         | Action::PushVlan(_)
@@ -377,6 +379,7 @@ fn fits_action_set(action: &Action) -> bool {
         | Action::Push(_)
         | Action::Pop(_)
         | Action::CheckPktLarger { .. }
+        | Action::DeleteField(_)
         | Action::FinTimeout { .. } => false,
     }
 }

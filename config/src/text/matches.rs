@@ -3,12 +3,14 @@
 use weir_tables::field::{Field, Masking, Prerequisite};
 use weir_tables::matching::Match;
 use weir_tables::program::check_field;
+use weir_tables::wide::Wide;
 
 use super::action::{Unexecuted, lacks};
 use super::context::{Context, PORTS};
 use super::error::Fault;
 use super::names;
 use super::number;
+use super::option;
 use super::port::PortNames;
 use super::scan::{Form, Pair, Tok};
 use super::value;
@@ -17,6 +19,7 @@ use super::value;
 #[derive(Debug, Default)]
 pub(super) struct MatchBuilder<'a> {
     terms: Vec<Term<'a>>,
+    options: Vec<OptionMatch>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +31,14 @@ struct Term<'a> {
     part: bool,
     key: Tok<'a>,
     whole: Tok<'a>,
+}
+
+/// What is asked of a `tun_metadata` field.
+#[derive(Debug)]
+struct OptionMatch {
+    field: Field,
+    value: Wide,
+    mask: Wide,
 }
 
 impl<'a> MatchBuilder<'a> {
@@ -55,6 +66,11 @@ impl<'a> MatchBuilder<'a> {
         let Some(field) = Field::by_name(key.text) else {
             return Ok(false);
         };
+        if field.option().is_some() && pair.form != Form::Parenthesised {
+            let (value, mask) = option::masked(field, pair.value)?;
+            self.option(pair, field, value, mask)?;
+            return Ok(true);
+        }
         if pair.form == Form::Parenthesised || pair.value.is_empty() {
             return Err(pair.whole.fault(format!("{} needs a value", key.text)));
         }
@@ -122,6 +138,22 @@ impl<'a> MatchBuilder<'a> {
         Ok(())
     }
 
+    /// A `tun_metadata` field.
+    fn option(
+        &mut self,
+        pair: &Pair<'a>,
+        field: Field,
+        value: Wide,
+        mask: Wide,
+    ) -> Result<(), Fault> {
+        if self.options.iter().any(|other| other.field == field) {
+            let message = format!("{} is given twice", field.name());
+            return Err(pair.key.fault(message).hint("write it once, with a mask"));
+        }
+        self.options.push(OptionMatch { field, value, mask });
+        Ok(())
+    }
+
     fn push(&mut self, pair: &Pair<'a>, field: Field, value: u128, mask: u128) {
         let (key, whole) = (pair.key, pair.whole);
         self.terms.push(Term {
@@ -138,6 +170,11 @@ impl<'a> MatchBuilder<'a> {
     fn subfield(&mut self, pair: &Pair<'a>) -> Result<(), Fault> {
         let sub = value::subfield(pair.key)?;
         let tok = pair.required("a value")?;
+        if sub.field.option().is_some() {
+            let value = option::fitting(tok, sub.width)?.shifted_up(sub.start);
+            let mask = option::ones_of(sub);
+            return self.option(pair, sub.field, value, mask);
+        }
         let max = u128::MAX >> (128 - u32::from(sub.width));
         let number = number::integer(tok)?;
         if number > max {
@@ -248,6 +285,9 @@ impl<'a> MatchBuilder<'a> {
             if term.mask != 0 {
                 matches.set(term.field, term.value, term.mask);
             }
+        }
+        for OptionMatch { field, value, mask } in &self.options {
+            matches.set_option(*field, value, mask);
         }
         matches
     }

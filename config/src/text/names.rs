@@ -134,18 +134,12 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 
 /// `tok` names no field.
 pub(super) fn unknown_field(tok: Tok<'_>) -> Fault {
-    if tunnel_metadata(tok.text) {
-        return tok.fault(format!("{} is not supported yet", tok.text));
-    }
     let fault = tok.fault(format!("unknown field {}", tok.text));
     suggest(fault, tok.text, field_names())
 }
 
 /// `tok` names neither a field nor anything else that may stand in a flow.
 pub(super) fn unknown_keyword(tok: Tok<'_>) -> Fault {
-    if tunnel_metadata(tok.text) {
-        return tok.fault(format!("{} is not supported yet", tok.text));
-    }
     let fault = tok.fault(format!("unknown keyword {}", tok.text));
     if let Some(field) = Field::by_wire_name(tok.text) {
         return fault.hint(format!("in a match the field is called {}", field.name()));
@@ -178,12 +172,4 @@ fn field_names() -> impl Iterator<Item = &'static str> {
         let info = field.info();
         std::iter::once(info.name).chain(info.aliases.iter().copied())
     })
-}
-
-/// `tun_metadata0` to `tun_metadata63`
-fn tunnel_metadata(name: &str) -> bool {
-    let name = name.split('[').next().unwrap_or(name);
-    name.strip_prefix("tun_metadata")
-        .or_else(|| name.strip_prefix("NXM_NX_TUN_METADATA"))
-        .is_some_and(|number| number.parse().is_ok_and(|number: u8| number < 64))
 }

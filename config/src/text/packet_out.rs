@@ -3,6 +3,7 @@
 use weir_tables::action::Action;
 use weir_tables::field::Field;
 use weir_tables::key::FlowKey;
+use weir_tables::matching::Match;
 use weir_tables::packet_in::packet_key;
 use weir_tables::port::PortNo;
 
@@ -22,7 +23,7 @@ pub struct PacketOutText {
     /// The port that it is said to come from.
     pub in_port: PortNo,
     /// What else the tables see of it.
-    pub metadata: FlowKey,
+    pub metadata: Match,
     /// The frame.
     pub frame: Vec<u8>,
     /// What to do to it.
@@ -72,11 +73,11 @@ fn finish(
     actions: Tok<'_>,
     options: &Options<'_>,
 ) -> Result<PacketOutText, Fault> {
-    let metadata = *matches.finish()?.key();
+    let metadata = matches.finish()?;
     let layout = weir_packet::parse(&frame, frame.len());
     let key = layout.map_or(FlowKey::ZERO, |layout| packet_key(&frame, &layout));
     // Actions are judged by what the packet is.
-    let mut known = weir_tables::matching::Match::ANY;
+    let mut known = Match::ANY;
     for field in [
         Field::ETH_TYPE,
         Field::NW_PROTO,

@@ -119,6 +119,8 @@ pub(super) fn masked(
         Format::Fragment => fragment(tok)?,
         Format::Port => (port_value(field, port(tok, ports)?), ones(field)),
         Format::PacketType => packet_type(tok)?,
+        // Where they may be written, `option` reads them.
+        Format::Bytes => return Err(tok.fault(format!("no value of {name} can stand here"))),
     };
     let exact = mask & ones(field) == exact_mask(field);
     if info.masking == Masking::Exact && mask != 0 && !exact {

@@ -8,7 +8,7 @@ use super::{Layout, VerbError};
 use crate::control::{ClientError, Frame};
 use crate::show::{
     Statistics, write_drops, write_events, write_fdb, write_lcores, write_neighbours, write_ports,
-    write_reload, write_switch,
+    write_reload, write_switch, write_tlv_map,
 };
 use crate::trace::write_trace;
 
@@ -74,6 +74,7 @@ fn text(frame: &Frame, statistics: Statistics, out: &mut dyn Write) -> io::Resul
         Frame::Reloaded(report) => write_reload(out, report),
         Frame::Switch(row) => write_switch(out, row),
         Frame::Trace(report) => write_trace(out, report),
+        Frame::TlvMap(rows) => write_tlv_map(out, rows),
         Frame::Connections(_) | Frame::Sample(_) | Frame::Done | Frame::Failed(_) => {
             Err(unexpected())
         }
@@ -97,6 +98,7 @@ fn object(frame: &Frame, out: &mut dyn Write) -> io::Result<()> {
         | Frame::Neighbours(_)
         | Frame::Ports(_)
         | Frame::Sample(_)
+        | Frame::TlvMap(_)
         | Frame::Done
         | Frame::Failed(_) => Err(unexpected()),
     }
@@ -132,6 +134,7 @@ fn json_rows(frame: &Frame, count: &mut usize, out: &mut dyn Write) -> io::Resul
         Frame::Lcores(rows) => each(rows, count, out),
         Frame::Neighbours(rows) => each(rows, count, out),
         Frame::Ports(rows) => each(rows, count, out),
+        Frame::TlvMap(rows) => each(rows, count, out),
         Frame::Events(_)
         | Frame::Lines(_)
         | Frame::Reloaded(_)

@@ -98,6 +98,21 @@ impl Call {
                 };
                 (args.switch, bridge, Verb::DumpGroups { group }, layout)
             }
+            Command::AddTlvMap(args) => {
+                let verb = Verb::AddTlvMap { map: args.map };
+                (args.switch, args.bridge, verb, Layout::Silent)
+            }
+            Command::DelTlvMap(args) => {
+                let (bridge, map) = only_argument(args.bridge, args.map);
+                (args.switch, bridge, Verb::DelTlvMap { map }, Layout::Silent)
+            }
+            Command::DumpTlvMap(args) => {
+                let layout = match args.output.json {
+                    true => Layout::JsonRows,
+                    false => text(crate::show::TLV_MAP_HEADER),
+                };
+                (args.switch, args.bridge, Verb::DumpTlvMap, layout)
+            }
             Command::DumpGroupStats(args) => {
                 let (bridge, group) = only_argument(args.bridge, args.group);
                 let layout = match args.output.json {

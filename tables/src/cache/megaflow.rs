@@ -365,7 +365,7 @@ impl Megaflows {
         };
         let mut values = [0; KEY_WORDS];
         for (value, (at, mask)) in values.iter_mut().zip(shape.pairs()) {
-            *value = key.words()[at] & mask;
+            *value = key.word(at) & mask;
         }
         let hash = hash(&self.hasher, subtable, &shape, key);
         self.clock = self.clock.wrapping_add(1);
@@ -504,7 +504,7 @@ fn hash(hasher: &SeedableRandomState, subtable: u32, shape: &MaskShape, key: &Fl
     let mut hasher = hasher.build_hasher();
     hasher.write_u32(subtable);
     for (at, mask) in shape.pairs() {
-        hasher.write_u64(key.words()[at] & mask);
+        hasher.write_u64(key.word(at) & mask);
     }
     let hash = hasher.finish();
     (hash ^ hash >> 32) as u32

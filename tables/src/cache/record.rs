@@ -17,6 +17,8 @@ use crate::program::{Bits, Op};
 #[derive(Debug)]
 pub(crate) struct Records {
     stack: Vec<Record>,
+    /// How many of them are notes; what lies behind is room for more.
+    len: usize,
     /// Whether the pass under way is noted; its notes are the last.
     is_noting: bool,
 }
@@ -25,6 +27,7 @@ impl Records {
     pub(crate) fn new() -> Self {
         Self {
             stack: Vec::with_capacity(4),
+            len: 0,
             is_noting: false,
         }
     }
@@ -33,7 +36,7 @@ impl Records {
     #[inline]
     pub(crate) fn current(&mut self) -> Option<&mut Record> {
         if self.is_noting {
-            self.stack.last_mut()
+            self.stack.get_mut(self.len - 1)
         } else {
             None
         }
@@ -42,7 +45,11 @@ impl Records {
     /// Begins to note the pass under way, which begins at `table`.
     pub(crate) fn begin(&mut self, table: TableId, depth: u32) {
         debug_assert!(!self.is_noting, "a pass begins once");
-        self.stack.push(Record::new(table, depth));
+        match self.stack.get_mut(self.len) {
+            Some(used) => used.begin(table, depth),
+            None => self.stack.push(Record::new(table, depth)),
+        }
+        self.len += 1;
         self.is_noting = true;
     }
 
@@ -56,7 +63,7 @@ impl Records {
     #[inline]
     pub(crate) fn resume(&mut self, was_noting: bool) {
         if self.is_noting {
-            self.stack.pop();
+            self.len -= 1;
         }
         self.is_noting = was_noting;
     }
@@ -124,6 +131,17 @@ impl Record {
         }
     }
 
+    /// Begins anew. Filled in where it lies: copying it would cost more.
+    fn begin(&mut self, table: TableId, depth: u32) {
+        (self.table, self.depth) = (table, depth);
+        self.steps.clear();
+        self.tables = TableSet::default();
+        self.consulted.clear();
+        self.written.clear();
+        self.nesting = 0;
+        self.complete = true;
+    }
+
     /// Notes that `op`, action number `at` of the rule at `slot`, is about to run.
     ///
     /// What an action does outside of the key (an output, ct) depends on the packet when it is
@@ -137,6 +155,11 @@ impl Record {
             Op::Set { dst, .. } => {
                 self.consult(dst.prerequisite);
                 self.write(dst);
+            }
+            Op::Words(writes) => {
+                for write in writes {
+                    *self.written.word_mut(write.word.into()) |= write.mask;
+                }
             }
             Op::Move { src, dst } => {
                 self.consult(src.prerequisite);
@@ -197,10 +220,7 @@ impl Record {
             consulted.swap_tuples();
             self.written.set_tuples_ones();
         }
-        let words = consulted.words().iter();
-        for (all, more) in self.consulted.words_mut().iter_mut().zip(words) {
-            *all |= more;
-        }
+        self.consulted.add(&consulted);
     }
 
     fn write(&mut self, bits: &Bits) {

@@ -407,9 +407,7 @@ impl Trajectories {
         let entry = &mut self.entries[id.0 as usize];
         let plan = &*self.programs.get(entry.program).plan;
         let (key, mut mask) = key.flow_key(&snapshot.ports, snapshot.interest);
-        for (mask, written) in mask.words_mut().iter_mut().zip(plan.written.words()) {
-            *mask &= !written;
-        }
+        mask.remove(&plan.written);
         let known = Known {
             tables: &plan.tables,
             groups: &plan.groups,

@@ -9,6 +9,7 @@ use crate::field::Field;
 use crate::flow_mod::FlowFlags;
 use crate::matching::Match;
 use crate::program::Program;
+use crate::tunnel::options::TlvMap;
 use crate::rule::RuleId;
 
 const SECRET: HashSecret = HashSecret(7);
@@ -40,7 +41,8 @@ fn rule(set: &RuleSet, listed: &Listed, cookie: u64) -> Arc<Rule> {
         cookie,
         values: shape.select(listed.matches.key()),
         shape,
-        program: Arc::new(Program::compile(&instructions).expect("it can be executed")),
+        options: Box::default(),
+        program: Arc::new(Program::compile(&instructions, &TlvMap::default()).expect("it can be executed")),
         instructions: Arc::new(instructions),
         idle_timeout: 0,
         hard_timeout: 0,

@@ -218,13 +218,15 @@ fn documentation() -> String {
          or all of them (`exact`). The *prerequisite* must be in the same match. *Access* says \
          what `set_field`, `load` and `move` may do to the field. `load` and `move` print the \
          first of the *wire names* (NXM or OXM). Fields that are not *executed* are read and \
-         printed, but a policy that uses one is refused when it is loaded. `tun_metadata0` to \
-         `tun_metadata63` are not supported yet.\n\n\
+         printed, but a policy that uses one is refused when it is loaded. All of \
+         `tun_metadata0` to `tun_metadata63` are as the first: each has the bits of the Geneve option \
+         that it is mapped to, at most those named here.\n\n\
          | name | aliases | bits | mask | written as | prerequisite | access | wire names \
          | executed |\n\
          |---|---|---|---|---|---|---|---|---|\n",
     );
-    for field in Field::all() {
+    let is_shown = |field: &Field| field.option().is_none_or(|number| number == 0);
+    for field in Field::all().filter(is_shown) {
         let FieldInfo {
             name,
             aliases,
@@ -278,6 +280,7 @@ const fn format_text(format: Format) -> &'static str {
         Format::Port => "port",
         Format::TunnelFlags => "`+oam`",
         Format::PacketType => "`(namespace,type)`",
+        Format::Bytes => "hexadecimal of any length",
     }
 }
 

@@ -10,9 +10,11 @@ use crate::action::Instructions;
 use crate::counters::RuleCount;
 use crate::group::{Bucket, Group, GroupSpec, GroupType, MAX_ID, Part};
 use crate::group_mod::{GroupMod, Place};
+use crate::option_use;
 use crate::port::PortNo;
 use crate::program::Program;
 use crate::rule::Rule;
+use crate::tunnel::options::TlvMap;
 
 /// Why a group-mod is refused; the names in parentheses are OpenFlow's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,7 +98,7 @@ impl FlowTables {
         match change {
             GroupMod::Add(spec) | GroupMod::Modify(spec) | GroupMod::AddOrModify(spec) => {
                 check_spec(spec)?;
-                spec.compile()?;
+                spec.compile(TlvMap::any())?;
             }
             GroupMod::InsertBuckets { group, buckets, .. } => {
                 let spec = GroupSpec {
@@ -105,7 +107,7 @@ impl FlowTables {
                     selection: Default::default(),
                     buckets: buckets.clone(),
                 };
-                spec.compile()?;
+                spec.compile(TlvMap::any())?;
             }
             GroupMod::RemoveBuckets { .. } | GroupMod::Delete(_) => {}
         }
@@ -244,7 +246,10 @@ impl FlowTables {
             return Err(GroupModError::NotOneBucket.into());
         }
         journal.groups.push((journal.step, spec.id));
-        let programs = spec.compile()?;
+        for bucket in &mut spec.buckets {
+            option_use::resolve(&mut bucket.actions, &self.options)?;
+        }
+        let programs = spec.compile(&self.options)?;
         let created = self
             .groups
             .get(spec.id)

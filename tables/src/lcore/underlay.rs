@@ -40,7 +40,7 @@ impl Lcore {
         for mut frame in burst.iter_mut().filter_map(Option::take) {
             let len = frame.len();
             let tunnels = self.snapshot.ports.tunnels();
-            match classify(&mut frame, over, tunnels) {
+            match classify(&mut frame, over, tunnels, &self.snapshot.options) {
                 Reception::Ordinary => {
                     self.goes_on(over, &mut run, now, out);
                     run.push(frame);

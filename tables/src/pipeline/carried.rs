@@ -10,11 +10,12 @@ use crate::field::Field;
 use crate::port::PortNo;
 use crate::program::{Op, SetOutput};
 use crate::rule::Rule;
+use crate::wide::Wide;
 use weir_packet::Frame;
 
 /// Rules that may write to one action set.
 const WRITERS: usize = 16;
-/// Values on the stacks of one packet and its copies.
+/// Values on the stacks of one packet and its copies; one of more than 128 bits counts as several.
 const VALUES: usize = 1024;
 
 /// The action set: the rules that wrote to it since it was empty, in order.
@@ -91,7 +92,7 @@ impl Kind {
             Op::PopVlan => Self::PopVlan,
             Op::PushVlan(_) => Self::PushVlan,
             Op::DecTtl(_) => Self::DecTtl,
-            Op::Set { .. } | Op::Move { .. } => Self::Write,
+            Op::Set { .. } | Op::Words(_) | Op::Move { .. } => Self::Write,
             Op::Output(_) | Op::Controller(_) | Op::Normal | Op::Flood | Op::InPort => Self::Output,
             Op::Group(_) => Self::Group,
             Op::Resubmit { .. } => Self::Resubmit,
@@ -112,10 +113,21 @@ impl Kind {
     }
 }
 
+/// 128 bits of a value; what it has more lies below, the highest first.
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
+    bits: u128,
+    /// Whether the value goes on below.
+    goes_on: bool,
+}
+
+/// Chunks of the widest value.
+const MOST_CHUNKS: u16 = Wide::BITS / 128;
+
 /// The stack of a packet, behind those of the packets that it is a copy of.
 #[derive(Debug)]
 pub(crate) struct Stack {
-    values: Vec<u128>,
+    values: Vec<Chunk>,
     /// Where the present packet's begins.
     base: usize,
 }
@@ -134,20 +146,49 @@ impl Stack {
     }
 
     /// Returns false if there is no room.
-    fn push(&mut self, value: u128) -> bool {
+    fn push(&mut self, bits: u128) -> bool {
+        self.push_chunk(Chunk {
+            bits,
+            goes_on: false,
+        })
+    }
+
+    fn push_chunk(&mut self, chunk: Chunk) -> bool {
         let fits = self.values.len() < VALUES;
         if fits {
-            self.values.push(value);
+            self.values.push(chunk);
         }
         fits
     }
 
-    fn pop(&mut self) -> Option<u128> {
+    /// Returns false if there is no room.
+    fn push_wide(&mut self, value: &Wide) -> bool {
+        let chunks = value.len().div_ceil(128).max(1);
+        (0..chunks).rev().all(|at| {
+            let half = |half: u16| u128::from(value.part(128 * at + 64 * half, 64));
+            self.push_chunk(Chunk {
+                bits: half(1) << 64 | half(0),
+                goes_on: at + 1 < chunks,
+            })
+        })
+    }
+
+    fn pop(&mut self) -> Option<Wide> {
         if self.is_empty() {
-            None
-        } else {
-            self.values.pop()
+            return None;
         }
+        let mut value = Wide::ZERO;
+        for at in 0..MOST_CHUNKS {
+            let Some(Chunk { bits, goes_on }) = self.values.pop() else {
+                break;
+            };
+            value.add_part(128 * at, bits as u64);
+            value.add_part(128 * at + 64, (bits >> 64) as u64);
+            if !goes_on {
+                break;
+            }
+        }
+        Some(value)
     }
 }
 
@@ -211,8 +252,16 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         }
     }
 
+    pub(super) fn push_wide(&mut self, value: &Wide) -> Flow {
+        if self.stack.push_wide(value) {
+            Flow::Continue
+        } else {
+            self.give_up(DropReason::StackLimit)
+        }
+    }
+
     /// The value pushed last; `None` if there is none, which is no error.
-    pub(super) fn pop(&mut self) -> Option<u128> {
+    pub(super) fn pop(&mut self) -> Option<Wide> {
         self.stack.pop()
     }
 

@@ -108,7 +108,8 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         }
         self.forget_carried();
         if let Some(egress) = self.finish(&mut packet, 0) {
-            self.transmit(packet.frame, &packet.layout, &egress);
+            let options = self.options_of(&mut packet, &egress);
+            self.transmit(packet.frame, &packet.layout, &egress, options.as_ref());
         }
         self.counters.lookups.add(u64::from(self.lookups));
     }

@@ -109,7 +109,8 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         O: Output<F>,
     {
         if let Some(egress) = self.finish(&mut copy, depth) {
-            self.transmit(copy.frame, &copy.layout, &egress);
+            let options = self.options_of(&mut copy, &egress);
+            self.transmit(copy.frame, &copy.layout, &egress, options.as_ref());
         }
         self.rejoin(aside);
     }

@@ -6,7 +6,8 @@ use weir_packet::IpPair;
 use crate::extract::VLAN_PRESENT;
 use crate::field::{Field, Prerequisite};
 use crate::key::{FlowKey, word};
-use crate::program::Bits;
+use crate::program::{Bits, BitsPlace, WordWrite};
+use crate::wide::Wide;
 
 const ETH_IPV4: u128 = 0x0800;
 const ETH_ARP: u128 = 0x0806;
@@ -26,9 +27,51 @@ const TUPLES: [[Field; 2]; 7] = [
 const DSCP_MASK: u128 = 0xfc;
 
 impl FlowKey {
-    /// The value of `bits`, right-aligned.
+    /// The value of `bits`, right-aligned; of more than 128 the lowest.
     pub(crate) fn read_bits(&self, bits: &Bits) -> u128 {
-        self.read(bits.slot) >> bits.start & bits.ones()
+        match &bits.place {
+            BitsPlace::Slot { slot, start } => self.read(*slot) >> start & bits.ones(),
+            BitsPlace::Option { .. } => self.read_wide(bits).low(),
+        }
+    }
+
+    /// The value of `bits`, right-aligned.
+    pub(crate) fn read_wide(&self, bits: &Bits) -> Wide {
+        let BitsPlace::Option { pieces, .. } = &bits.place else {
+            return self.read_bits(bits).into();
+        };
+        let mut value = Wide::ZERO;
+        let mut at = 0;
+        for piece in pieces {
+            let bits = self.word(piece.word.into()) >> piece.shift & piece.ones();
+            value.add_part(at, bits);
+            at += u16::from(piece.width);
+        }
+        value
+    }
+
+    /// Writes all of `bits`, if the packet has the field. A `tun_metadata` field the packet has
+    /// from here on.
+    pub(crate) fn write_wide(&mut self, bits: &Bits, value: &Wide) {
+        let BitsPlace::Option { pieces, present } = &bits.place else {
+            return self.write_bits(bits, value.low(), bits.ones());
+        };
+        *self.word_mut(word::OPTIONS_PRESENT.into()) |= present;
+        let mut at = 0;
+        for piece in pieces {
+            let part = value.part(at, piece.width.into());
+            let word = self.word_mut(piece.word.into());
+            *word = *word & !(piece.ones() << piece.shift) | part << piece.shift;
+            at += u16::from(piece.width);
+        }
+    }
+
+    /// Writes constants to words.
+    pub(crate) fn write_words(&mut self, writes: &[WordWrite]) {
+        for WordWrite { word, mask, value } in writes {
+            let word = self.word_mut((*word).into());
+            *word = *word & !mask | value;
+        }
     }
 
     /// Writes those of `bits` that are set in `mask`, if the packet has the field.
@@ -36,14 +79,18 @@ impl FlowKey {
     /// A write to a part of the VLAN tag adds a tag to a packet without one. nw_tos names a
     /// byte, of which only the DSCP can be written.
     pub(crate) fn write_bits(&mut self, bits: &Bits, value: u128, mask: u128) {
+        let BitsPlace::Slot { slot, start } = bits.place else {
+            // Nobody writes a part of these bits.
+            return self.write_wide(bits, &value.into());
+        };
         if !self.satisfies(bits.prerequisite) {
             return;
         }
-        let mut mask = (mask & bits.ones()) << bits.start;
+        let mut mask = (mask & bits.ones()) << start;
         if bits.field == Field::NW_TOS {
             mask &= DSCP_MASK;
         }
-        self.write_masked(bits.slot, value << bits.start, mask);
+        self.write_masked(slot, value << start, mask);
         if matches!(
             bits.field,
             Field::DL_VLAN | Field::DL_VLAN_PCP | Field::VLAN_PCP
@@ -54,7 +101,12 @@ impl FlowKey {
 
     /// Sets all of `bits`, in a mask.
     pub(crate) fn write_bits_anyway(&mut self, bits: &Bits) {
-        self.write_masked(bits.slot, u128::MAX, bits.ones() << bits.start);
+        match &bits.place {
+            BitsPlace::Slot { slot, start } => {
+                self.write_masked(*slot, u128::MAX, bits.ones() << start);
+            }
+            BitsPlace::Option { .. } => self.write_wide(bits, &!Wide::ZERO),
+        }
     }
 
     /// Sets every bit that tells of a connection, in a mask.
@@ -86,7 +138,13 @@ impl FlowKey {
 
     /// Copies `src` to `dst`, if the packet has both fields.
     pub(crate) fn move_bits(&mut self, src: &Bits, dst: &Bits) {
-        if self.satisfies(src.prerequisite) {
+        if !self.satisfies(src.prerequisite) {
+            return;
+        }
+        if let BitsPlace::Option { .. } = dst.place {
+            let value = self.read_wide(src);
+            self.write_wide(dst, &value);
+        } else {
             let value = self.read_bits(src);
             self.write_bits(dst, value, dst.ones());
         }
@@ -96,6 +154,7 @@ impl FlowKey {
     pub(crate) fn clear_tunnel(&mut self) {
         let words = self.words_mut();
         words[usize::from(word::TUN_ID)..usize::from(word::CT_STATE)].fill(0);
+        self.set_options(None);
     }
 
     /// Makes the packet untracked.

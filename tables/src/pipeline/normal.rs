@@ -130,7 +130,8 @@ impl<O, W: Witness> Journey<'_, O, W> {
                     });
                 }
                 let egress = self.egress(&copy, port, UNCUT);
-                self.transmit(copy.frame, &copy.layout, &egress);
+                let options = self.options_of(&mut copy, &egress);
+                self.transmit(copy.frame, &copy.layout, &egress, options.as_ref());
             }
             Err(reason) => self.drop(reason),
         }

@@ -9,6 +9,7 @@ use super::{Journey, Output, Packet, Pending, UNCUT, Witness};
 use crate::cache::Refusal;
 use crate::drops::DropReason;
 use crate::port::{PortIndex, PortNo};
+use crate::tunnel::options::RawOptions;
 
 impl<O, W: Witness> Journey<'_, O, W> {
     /// Output to the port whose number lies in a field. It is a number of OpenFlow 1.0, in
@@ -163,10 +164,15 @@ impl<O, W: Witness> Journey<'_, O, W> {
     {
         match packet.take_pending() {
             None => {}
-            Some(Pending::Output(egress)) => match packet.frame.duplicate() {
-                Some(frame) => self.transmit(frame, &packet.layout, &egress),
-                None => self.drop(DropReason::NoBuffer),
-            },
+            Some(Pending::Output(egress)) => {
+                let options = self.options_of(packet, &egress);
+                match packet.frame.duplicate() {
+                    Some(frame) => {
+                        self.transmit(frame, &packet.layout, &egress, options.as_ref());
+                    }
+                    None => self.drop(DropReason::NoBuffer),
+                }
+            }
             Some(Pending::Recirculate {
                 table,
                 zone,
@@ -179,7 +185,8 @@ impl<O, W: Witness> Journey<'_, O, W> {
                     let here = self.witness.place();
                     self.resume(&mut fork, table, zone, changes);
                     if let Some(egress) = self.passes(&mut fork, table, depth + 1) {
-                        self.transmit(fork.frame, &fork.layout, &egress);
+                        let options = self.options_of(&mut fork, &egress);
+                        self.transmit(fork.frame, &fork.layout, &egress, options.as_ref());
                     }
                     self.witness.return_to(here);
                     self.rejoin(aside);
@@ -193,7 +200,8 @@ impl<O, W: Witness> Journey<'_, O, W> {
                     };
                     self.bucket(&mut fork, bucket, depth + 1);
                     if let Some(egress) = self.finish(&mut fork, depth + 1) {
-                        self.transmit(fork.frame, &fork.layout, &egress);
+                        let options = self.options_of(&mut fork, &egress);
+                        self.transmit(fork.frame, &fork.layout, &egress, options.as_ref());
                     }
                     self.rejoin(aside);
                 }
@@ -202,9 +210,14 @@ impl<O, W: Witness> Journey<'_, O, W> {
         }
     }
 
-    /// Hands the frame out.
-    pub(super) fn transmit<F>(&mut self, mut frame: F, layout: &Layout, egress: &Egress)
-    where
+    /// Hands the frame out, with `options` in the header of its tunnel.
+    pub(super) fn transmit<F>(
+        &mut self,
+        mut frame: F,
+        layout: &Layout,
+        egress: &Egress,
+        options: Option<&RawOptions>,
+    ) where
         F: Frame,
         O: Output<F>,
     {
@@ -215,7 +228,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
             ..
         } = *egress;
         if let Some(config) = self.snapshot.ports.tunnels().of(port) {
-            return self.encapsulate(frame, layout, egress, config);
+            return self.encapsulate(frame, layout, egress, config, options);
         }
         let l2_bytes = 14 + 4 * usize::from(layout.vlan_tags);
         let mtu = self.snapshot.ports.port(port).mtu;

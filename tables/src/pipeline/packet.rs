@@ -6,7 +6,8 @@
 //!   2. While a recirculation is pending, the key with which it goes on is `kept`, or if that is
 //!      `None`, `key` itself; what it is to say of connections is in `outcome`. So a
 //!      packet whose list ends with `ct(table=)` is not copied, nor is its key.
-//!   3. The same holds of a pending bucket of a group; nothing of it is in `outcome`.
+//!   3. The same holds of a pending bucket of a group; nothing of it is in `outcome`. Of a pending
+//!      output the key is kept only if options of the packet are to be sent.
 //!   4. If nothing was `written`, `key` says of the packet what `wire` does.
 
 use weir_ct::{Outcome, Reading, Seen};
@@ -167,6 +168,7 @@ impl<F> Packet<F> {
         self.key.words_mut()[words].copy_from_slice(from);
         self.key
             .set_field(Field::PKT_MARK, metadata.field(Field::PKT_MARK));
+        self.key.set_options(metadata.options());
         self.key
             .set_field(Field::ACTSET_OUTPUT, u128::from(PortNo::UNSET.0));
     }
@@ -180,10 +182,11 @@ impl<F> Packet<F> {
     /// The same, to be changed by an action.
     #[inline]
     pub(super) fn key_mut(&mut self) -> &mut FlowKey {
-        let goes_on = matches!(
-            self.pending,
-            Some(Pending::Recirculate { .. } | Pending::Bucket(_))
-        );
+        let goes_on = match &self.pending {
+            None => false,
+            Some(Pending::Recirculate { .. } | Pending::Bucket(_)) => true,
+            Some(Pending::Output(egress)) => egress.sends_options(),
+        };
         if goes_on && self.kept.is_none() {
             self.kept = Some(self.key);
         }
@@ -268,6 +271,12 @@ impl<F> Packet<F> {
         }
         self.changes = bucket.changes;
         self.is_met = bucket.is_met;
+    }
+
+    /// The key that the packet had when the output was decided that was pending, as far as it
+    /// tells of options.
+    pub(super) fn take_key_of_output(&mut self) -> FlowKey {
+        self.kept.take().unwrap_or(self.key)
     }
 
     /// What is to happen next.

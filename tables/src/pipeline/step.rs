@@ -48,6 +48,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
                 packet.key_mut().write_bits(dst, *value, *mask);
                 self.wrote(packet, dst, *mask);
             }
+            Op::Words(writes) => packet.key_mut().write_words(writes),
             Op::Move { src, dst } => {
                 if packet.key().satisfies(src.prerequisite) {
                     packet.key_mut().move_bits(src, dst);
@@ -79,12 +80,16 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
             Op::Exit => return Flow::Exit,
             Op::Push(src) => {
                 if packet.key().satisfies(src.prerequisite) {
-                    return self.push(packet.key().read_bits(src));
+                    let key = packet.key();
+                    return match src.width {
+                        ..=128 => self.push(key.read_bits(src)),
+                        _ => self.push_wide(&key.read_wide(src)),
+                    };
                 }
             }
             Op::Pop(dst) => {
                 if let Some(value) = self.pop() {
-                    packet.key_mut().write_bits(dst, value, dst.ones());
+                    packet.key_mut().write_wide(dst, &value);
                     self.wrote(packet, dst, dst.ones());
                 }
             }

@@ -12,7 +12,7 @@ use crate::drops::DropReason;
 use crate::extract::{PacketWords, VLAN_PRESENT};
 use crate::field::{Access, Field};
 use crate::port::PortNo;
-use crate::program::{Bits, is_executed};
+use crate::program::{Bits, BitsPlace};
 
 const PACKETS: &[&str] = &[
     "udp 10.0.0.1:16 > 10.0.0.2:53 len=9",
@@ -68,8 +68,7 @@ impl Packet<VecFrame> {
 fn bits(field: Field) -> Bits {
     let slot = field.info().slot.expect("it is executed");
     Bits {
-        slot,
-        start: 0,
+        place: BitsPlace::Slot { slot, start: 0 },
         width: slot.width().into(),
         field,
         prerequisite: field.info().prerequisite,
@@ -82,8 +81,11 @@ fn written_fields() -> Vec<Field> {
         field.info().slot == Field::VLAN_TCI.info().slot || field.name().contains("vlan")
     };
     Field::all()
-        .filter(|field| is_executed(*field) && field.info().access == Access::ReadWrite)
-        .filter(|field| bits(*field).slot.word() >= usize::from(crate::key::word::ETH_DST))
+        .filter(|field| field.info().access == Access::ReadWrite)
+        .filter(|field| {
+            let slot = field.info().slot;
+            slot.is_some_and(|slot| slot.word() >= usize::from(crate::key::word::ETH_DST))
+        })
         .filter(|field| !vlan(*field))
         .collect()
 }

@@ -7,6 +7,7 @@ use super::{Journey, Output, Packet, UNCUT, Witness};
 use crate::cache::{Changes, Refusal};
 use crate::drops::DropReason;
 use crate::port::PortIndex;
+use crate::tunnel::options::RawOptions;
 use crate::tunnel::{Destination, NeighbourPlace, NextHop, Outer, TunnelConfig, solicit};
 
 /// An output.
@@ -20,7 +21,29 @@ pub(super) struct Egress {
     pub(super) to: Option<Destination>,
 }
 
+impl Egress {
+    /// Whether the packet has Geneve options that go with it.
+    #[inline]
+    pub(super) fn sends_options(&self) -> bool {
+        self.to.is_some_and(|to| to.has_options)
+    }
+}
+
 impl<O, W: Witness> Journey<'_, O, W> {
+    /// The options that an output which is done now is to carry, if any.
+    #[inline]
+    pub(super) fn options_of<F>(
+        &self,
+        packet: &mut Packet<F>,
+        egress: &Egress,
+    ) -> Option<RawOptions> {
+        if !egress.sends_options() {
+            return None;
+        }
+        let key = packet.take_key_of_output();
+        Some(RawOptions::of_key(&key, &self.snapshot.options))
+    }
+
     /// An output of at most `max_len` bytes to `port` of the packet as it is now.
     pub(super) fn egress<F>(&self, packet: &Packet<F>, port: PortIndex, max_len: u32) -> Egress {
         let tunnel = self.snapshot.ports.tunnels().of(port);
@@ -32,7 +55,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
         }
     }
 
-    /// Wraps a frame and hands it to the underlay.
+    /// Wraps a frame and hands it to the underlay, with `options` in the tunnel's header.
     ///
     /// A packet for a next hop that is not known is dropped and asks for it, as in Open vSwitch.
     pub(super) fn encapsulate<F>(
@@ -41,6 +64,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
         layout: &Layout,
         egress: &Egress,
         config: &TunnelConfig,
+        options: Option<&RawOptions>,
     ) where
         F: Frame,
         O: Output<F>,
@@ -75,7 +99,10 @@ impl<O, W: Witness> Journey<'_, O, W> {
                 return self.drop(DropReason::TunnelNoNeighbour);
             }
         };
-        let outer = Outer::new(egress.port, config, to, [mac, own_mac], place);
+        let mut outer = Outer::new(egress.port, config, to, [mac, own_mac], place);
+        if let Some(options) = options {
+            outer.options = *options;
+        }
         if frame.len() > egress.max_len as usize {
             frame.truncate(egress.max_len as usize);
         }

@@ -254,7 +254,8 @@ impl<O, W: Witness> Journey<'_, O, W> {
         packet.set_metadata(&metadata);
         self.witness.saw(Event::Began { key: packet.key() });
         if let Some(egress) = self.passes(&mut packet, TableId(0), 0) {
-            self.transmit(packet.frame, &packet.layout, &egress);
+            let options = self.options_of(&mut packet, &egress);
+            self.transmit(packet.frame, &packet.layout, &egress, options.as_ref());
         }
         let lost = (self.effects == 0).then_some(self.reason);
         if let Some(reason) = lost {

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use hashbrown::{HashMap, HashSet};
 use weir_packet::view::{Geneve, Vxlan};
 
-use super::options::TlvMap;
 use crate::port::PortIndex;
 
 type RandomState = foldhash::fast::RandomState;
@@ -145,8 +144,6 @@ pub struct Tunnels {
     services: Vec<(TunnelKind, u16)>,
     /// The next hops that are known without asking.
     neighbours: HashMap<(PortIndex, IpAddr), [u8; 6], RandomState>,
-    /// Which Geneve options matter.
-    pub options: TlvMap,
 }
 
 impl Tunnels {

@@ -13,7 +13,7 @@ use weir_packet::{ChecksumStatus, Frame, IpPair, L3, Layout, ether_type, parse};
 use super::config::{Remote, TunnelConfig, TunnelKey, TunnelKind, Tunnels};
 use super::ecn;
 use super::ingress::{Meta, WORDS};
-use super::options::RawOptions;
+use super::options::{OptionWords, TlvMap};
 use crate::drops::DropReason;
 use crate::field::Field;
 use crate::key::{FlowKey, word};
@@ -26,7 +26,7 @@ const HEAD_BYTES: u16 = 256;
 struct Header {
     key: u32,
     is_oam: bool,
-    options: RawOptions,
+    options: OptionWords,
     /// Where the inner frame begins.
     inner: usize,
 }
@@ -41,12 +41,12 @@ pub(super) fn decapsulate<F: Frame>(
     over: PortIndex,
     kind: TunnelKind,
     tunnels: &Tunnels,
+    options: &TlvMap,
 ) -> Result<Meta, DropReason> {
     if !checksums_right(frame, layout, kind) {
         return Err(DropReason::TunnelChecksum);
     }
-    let keeps_options = !tunnels.options.is_empty();
-    let header = header(frame, layout, kind, keeps_options).ok_or(DropReason::TunnelMalformed)?;
+    let header = header(frame, layout, kind, options)?;
     let ip = IpPair::of(frame.head(), layout).ok_or(DropReason::TunnelMalformed)?;
     let (src, local): (IpAddr, IpAddr) = match ip {
         IpPair::V4 { src, dst } => (src.into(), dst.into()),
@@ -120,47 +120,58 @@ fn dst_port(head: &[u8], layout: &Layout, kind: TunnelKind) -> u16 {
     }
 }
 
-/// Reads the tunnel's header; `None` if it is not one that weir understands.
+/// Reads the tunnel's header.
+///
+/// # Errors
+/// It is not one that weir understands, or an option in it is not.
 fn header<F: Frame>(
     frame: &F,
     layout: &Layout,
     kind: TunnelKind,
-    keeps_options: bool,
-) -> Option<Header> {
+    options: &TlvMap,
+) -> Result<Header, DropReason> {
+    let malformed = DropReason::TunnelMalformed;
     let head = frame.head();
     let end = head.len().min(layout.l3_end as usize);
-    let l4 = head.get(layout.l4_offset.into()..end)?;
+    let l4 = head.get(layout.l4_offset.into()..end).ok_or(malformed)?;
+    let behind_udp = l4.get(8..).ok_or(malformed);
     let inner = |rest: &[u8]| end - rest.len();
     match kind {
         TunnelKind::Vxlan => {
-            let (vxlan, rest) = Vxlan::split(l4.get(8..)?).ok()?;
-            Some(Header {
+            let (vxlan, rest) = Vxlan::split(behind_udp?).map_err(|_| malformed)?;
+            Ok(Header {
                 key: vxlan.vni(),
                 is_oam: false,
-                options: RawOptions::NONE,
+                options: OptionWords::NONE,
                 inner: inner(rest),
             })
         }
         TunnelKind::Geneve => {
-            let (geneve, rest) = Geneve::split(l4.get(8..)?).ok()?;
-            let options = geneve.raw_options();
-            (geneve.protocol() == ether_type::TEB).then(|| Header {
+            let (geneve, rest) = Geneve::split(behind_udp?).map_err(|_| malformed)?;
+            if geneve.protocol() != ether_type::TEB {
+                return Err(malformed);
+            }
+            let options = match geneve.raw_options() {
+                [] => OptionWords::NONE,
+                raw => OptionWords::read(raw, options).map_err(|_| DropReason::TunnelOptions)?,
+            };
+            Ok(Header {
                 key: geneve.vni(),
                 is_oam: geneve.is_oam(),
-                options: match keeps_options && !options.is_empty() {
-                    true => RawOptions::of(options),
-                    false => RawOptions::NONE,
-                },
+                options,
                 inner: inner(rest),
             })
         }
         TunnelKind::Gre => {
-            let (gre, rest) = Gre::split(l4).ok()?;
+            let (gre, rest) = Gre::split(l4).map_err(|_| malformed)?;
             let checked = !gre.has_checksum() || gre_checksum_right(frame, layout);
-            (gre.protocol() == ether_type::TEB && checked).then(|| Header {
+            if gre.protocol() != ether_type::TEB || !checked {
+                return Err(malformed);
+            }
+            Ok(Header {
                 key: gre.key().unwrap_or(0),
                 is_oam: false,
-                options: RawOptions::NONE,
+                options: OptionWords::NONE,
                 inner: inner(rest),
             })
         }

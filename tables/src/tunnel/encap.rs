@@ -42,6 +42,8 @@ pub(crate) struct Destination {
     pub(crate) key: Option<u32>,
     /// Whether it is a control packet.
     pub(crate) is_oam: bool,
+    /// Whether the packet has options that a header of this kind carries.
+    pub(crate) has_options: bool,
 }
 
 impl Destination {
@@ -67,6 +69,7 @@ impl Destination {
             remote,
             key: number,
             is_oam: key.field(Field::TUN_FLAGS) & 1 != 0,
+            has_options: config.kind == TunnelKind::Geneve && key.has_options(),
         })
     }
 }

@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::fast::SeedableRandomState;
 
-use super::options::RawOptions;
+use super::options::OptionWords;
 use crate::classifier::HashSecret;
 use crate::key::{FlowKey, word};
 use crate::port::PortIndex;
@@ -43,8 +43,8 @@ pub(crate) struct Meta {
     pub(crate) port: PortIndex,
     /// The words of the flow key that tell of tunnels.
     pub(super) words: [u64; WORDS],
-    /// Its Geneve options, if any are some field's.
-    pub(super) options: RawOptions,
+    /// What its Geneve options say, as far as they are some field's.
+    pub(super) options: OptionWords,
     /// What stands for all of it in the key of a trajectory; 0: nothing does.
     pub(crate) number: u32,
 }
@@ -54,6 +54,7 @@ impl Meta {
     #[inline]
     pub(crate) fn write_to(&self, key: &mut FlowKey) {
         key.words_mut()[FIRST..FIRST + WORDS].copy_from_slice(&self.words);
+        self.options.write_to(key);
     }
 }
 
@@ -63,7 +64,7 @@ struct Place {
     number: u32,
     port: PortIndex,
     words: [u64; WORDS],
-    options: RawOptions,
+    options: OptionWords,
 }
 
 /// The packets under way that came out of a tunnel, and the numbers.
@@ -135,7 +136,9 @@ impl Ingress {
         let is_used_up = self.is_used_up();
         let set = &mut self.places[first..first + WAYS];
         let is_it = |place: &Place| {
-            place.words == words && place.port == meta.port && place.options == meta.options
+            place.words == words
+                && place.port == meta.port
+                && place.options.agree(&meta.options)
         };
         if let Some(known) = set.iter().find(|place| place.number != 0 && is_it(place)) {
             return known.number;
@@ -166,7 +169,7 @@ impl Ingress {
             place.number != 0
                 && place.words == words
                 && place.port == meta.port
-                && place.options == meta.options
+                && place.options.agree(&meta.options)
         };
         let known = self.places[first..first + WAYS].iter().find(is_it);
         known.map_or(0, |place| place.number)
@@ -178,7 +181,9 @@ impl Ingress {
         words[META] &= interest | !VARYING;
         let mut hasher = self.hasher.build_hasher();
         (meta.port, words).hash(&mut hasher);
-        hasher.write(meta.options.bytes());
+        if !meta.options.is_none() {
+            meta.options.words().hash(&mut hasher);
+        }
         let first = hasher.finish() as usize % (CAPACITY / WAYS) * WAYS;
         (words, first)
     }
@@ -207,6 +212,6 @@ impl Place {
         number: 0,
         port: PortIndex(0),
         words: [0; WORDS],
-        options: RawOptions::NONE,
+        options: OptionWords::NONE,
     };
 }

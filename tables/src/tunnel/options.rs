@@ -1,74 +1,97 @@
 //! Geneve's options: as they lie in a packet, and as a policy's `tun_metadata` fields have them.
 //!
-//! A [`TlvMap`] says which option is which field (`add-tlv-map`). Options that no field stands
-//! for are not kept: no rule could see them.
+//! A [`TlvMap`] says which option is which field (`add-tlv-map`), and where its value lies in the
+//! flow key. Options that no field stands for are not kept: no rule could see them, and what is
+//! sent on through another tunnel does not have them.
 
 use weir_packet::view::{Geneve, GeneveOption, GeneveOptions};
 
+use crate::key::{FlowKey, OPTION_WORDS, WORDS, word};
+
+mod map;
+mod place;
 #[cfg(test)]
 mod tests;
 
-/// Which option a `tun_metadata` field stands for.
+pub use map::{TlvError, TlvMap, TlvMapping};
+pub(crate) use place::{Piece, Place};
+
+const _: () = assert!(word::OPTIONS_PRESENT as usize == WORDS);
+
+/// The words of a flow key that tell of options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TlvMapping {
-    /// Who defines the option's type.
-    pub class: u16,
-    /// The option's type.
-    pub option_type: u8,
-    /// Size of its data in bytes: 4 to 124, a multiple of 4.
-    pub size: u8,
-    /// The field's number: 0 to 63.
-    pub index: u8,
-}
+pub(crate) struct OptionWords([u64; OPTION_WORDS]);
 
-impl TlvMapping {
-    /// Whether an option is the one meant.
-    fn means(&self, option: &GeneveOption<'_>) -> bool {
-        (self.class, self.option_type) == (option.class, option.option_type)
-            && usize::from(self.size) == option.data.len()
-    }
-}
+impl OptionWords {
+    /// Those of a packet without options.
+    pub(crate) const NONE: Self = Self([0; OPTION_WORDS]);
 
-/// The fields of a policy, in the order in which their options are sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlvMap(Vec<TlvMapping>);
-
-impl TlvMap {
-    /// Most fields there can be.
-    pub const FIELDS: u8 = 64;
-    /// Longest data of all fields together, in bytes, as in Open vSwitch.
-    pub const SIZE: usize = 256;
-
-    /// A map; `None` if two mappings have one field or one option, a size is none, or all of
-    /// them together are too long.
-    pub fn new(mappings: Vec<TlvMapping>) -> Option<Self> {
-        let clash = |a: &TlvMapping, b: &TlvMapping| {
-            a.index == b.index || (a.class, a.option_type) == (b.class, b.option_type)
-        };
-        let fits = |one: &TlvMapping| {
-            let size = usize::from(one.size);
-            one.index < Self::FIELDS
-                && size > 0
-                && size <= GeneveOption::MAX_DATA
-                && size.is_multiple_of(4)
-        };
-        let unique = mappings
-            .iter()
-            .enumerate()
-            .all(|(at, one)| !mappings[..at].iter().any(|other| clash(one, other)));
-        let size: usize = mappings.iter().map(|one| usize::from(one.size)).sum();
-        (unique && mappings.iter().all(fits) && size <= Self::SIZE).then_some(Self(mappings))
-    }
-
-    /// The mappings.
-    pub fn iter(&self) -> impl Iterator<Item = &TlvMapping> {
-        self.0.iter()
-    }
-
-    /// Whether no option is any field's.
+    /// Whether the packet has no field.
     #[inline]
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub(crate) const fn is_none(&self) -> bool {
+        self.0[0] == 0
+    }
+
+    /// Whether a packet with the others has the same fields, and in them the same.
+    #[inline]
+    pub(crate) fn agree(&self, other: &Self) -> bool {
+        self.0[0] == other.0[0] && (self.is_none() || self == other)
+    }
+
+    /// The words, as a key has them.
+    pub(crate) const fn words(&self) -> &[u64; OPTION_WORDS] {
+        &self.0
+    }
+
+    /// Writes them into a flow key.
+    #[inline]
+    pub(crate) fn write_to(&self, key: &mut FlowKey) {
+        key.set_options((!self.is_none()).then_some(&self.0));
+    }
+
+    /// What the options of a received packet say.
+    ///
+    /// # Errors
+    /// An option is cut off, is one that the receiver has to know and does not, or has another
+    /// size than its field: the packet is to be dropped, as in Open vSwitch.
+    pub(crate) fn read(options: &[u8], map: &TlvMap) -> Result<Self, BadOption> {
+        let mut words = Self::NONE;
+        let mut size = 0;
+        for option in GeneveOptions::of(options) {
+            size += GeneveOption::HEADER_SIZE + option.data.len();
+            match map.place_of(option.class, option.option_type) {
+                Some(place) if usize::from(place.size) == option.data.len() => {
+                    words.0[0] |= place.present();
+                    for (part, unit) in option.data.chunks_exact(4).zip(place.units()) {
+                        let bits = part.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+                        let shift = Place::shift(unit);
+                        let word = &mut words.0[1 + usize::from(unit / 2)];
+                        // Of an option that is there twice the last counts.
+                        *word = *word & !(0xffff_ffff << shift) | bits << shift;
+                    }
+                }
+                Some(_) => return Err(BadOption),
+                None if option.is_critical() => return Err(BadOption),
+                None => {}
+            }
+        }
+        if size == options.len() {
+            Ok(words)
+        } else {
+            Err(BadOption)
+        }
+    }
+}
+
+/// An option is not as it has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadOption;
+
+impl FlowKey {
+    /// Whether the packet has a `tun_metadata` field.
+    #[inline]
+    pub(crate) fn has_options(&self) -> bool {
+        self.options().is_some_and(|words| words[0] != 0)
     }
 }
 
@@ -95,6 +118,35 @@ impl RawOptions {
         let size = bytes.len().min(Geneve::MAX_OPTIONS);
         all.bytes[..size].copy_from_slice(&bytes[..size]);
         all.size = size as u8;
+        all
+    }
+
+    /// The options that carry the fields of `key`, by the fields' numbers. One for which there is
+    /// no room any more is left out.
+    pub(crate) fn of_key(key: &FlowKey, map: &TlvMap) -> Self {
+        let mut all = Self::NONE;
+        let Some([present, values @ ..]) = key.options() else {
+            return all;
+        };
+        for (mapping, place) in map.places() {
+            if present & place.present() == 0 {
+                continue;
+            }
+            let start = usize::from(all.size);
+            let data = start + GeneveOption::HEADER_SIZE;
+            let end = data + usize::from(mapping.size);
+            let Some(bytes) = all.bytes.get_mut(start..end) else {
+                continue;
+            };
+            let (header, bytes) = bytes.split_at_mut(GeneveOption::HEADER_SIZE);
+            let [c0, c1] = mapping.class.to_be_bytes();
+            header.copy_from_slice(&[c0, c1, mapping.option_type, mapping.size / 4]);
+            for (part, unit) in bytes.chunks_exact_mut(4).zip(place.units()) {
+                let bits = values[usize::from(unit / 2)] >> Place::shift(unit);
+                part.copy_from_slice(&(bits as u32).to_be_bytes());
+            }
+            all.size = end as u8;
+        }
         all
     }
 
@@ -137,38 +189,4 @@ impl std::fmt::Debug for RawOptions {
             .entries(GeneveOptions::of(self.bytes()))
             .finish()
     }
-}
-
-/// Calls `found` with the number and the value of each field that `options` hold; of an option
-/// that is there twice the last counts.
-pub fn parse(options: &[u8], map: &TlvMap, mut found: impl FnMut(u8, &[u8])) {
-    for option in GeneveOptions::of(options) {
-        if let Some(mapping) = map.iter().find(|mapping| mapping.means(&option)) {
-            found(mapping.index, option.data);
-        }
-    }
-}
-
-/// The options that carry the fields which `value` knows, in the order of the map. `value`
-/// writes a field's value into the bytes handed to it and says whether the packet has the field.
-/// A field for which there is no room any more is left out.
-pub fn serialise(map: &TlvMap, mut value: impl FnMut(u8, &mut [u8]) -> bool) -> RawOptions {
-    let mut all = RawOptions::NONE;
-    for mapping in map.iter() {
-        let start = usize::from(all.size);
-        let data = start + GeneveOption::HEADER_SIZE;
-        let end = data + usize::from(mapping.size);
-        let Some(place) = all.bytes.get_mut(data..end) else {
-            continue;
-        };
-        if value(mapping.index, place) {
-            let [c0, c1] = mapping.class.to_be_bytes();
-            let header = [c0, c1, mapping.option_type, mapping.size / 4];
-            all.bytes[start..data].copy_from_slice(&header);
-            all.size = end as u8;
-        }
-    }
-    // What a field wrote that the packet does not have.
-    all.bytes[usize::from(all.size)..].fill(0);
-    all
 }

@@ -16,6 +16,7 @@ use super::config::{TunnelKind, Tunnels};
 use super::decap;
 use super::ingress::Meta;
 use super::neighbours::{Claim, Neighbours};
+use super::options::TlvMap;
 use super::solicit::{NdBody, arp, neighbour_discovery, replace, solicited_node};
 use crate::drops::DropReason;
 use crate::port::PortIndex;
@@ -63,7 +64,12 @@ pub(crate) enum Ours {
 }
 
 /// Looks at a frame that came in at `over`, and decapsulates it if it came through a tunnel.
-pub(crate) fn classify<F: Frame>(frame: &mut F, over: PortIndex, tunnels: &Tunnels) -> Reception {
+pub(crate) fn classify<F: Frame>(
+    frame: &mut F,
+    over: PortIndex,
+    tunnels: &Tunnels,
+    options: &TlvMap,
+) -> Reception {
     let Ok(layout) = parse(frame.head(), frame.len()) else {
         return Reception::Ordinary;
     };
@@ -117,7 +123,7 @@ pub(crate) fn classify<F: Frame>(frame: &mut F, over: PortIndex, tunnels: &Tunne
     let Some(kind) = kind else {
         return Reception::Ordinary;
     };
-    match decap::decapsulate(frame, &layout, over, kind, tunnels) {
+    match decap::decapsulate(frame, &layout, over, kind, tunnels, options) {
         Ok(meta) => Reception::Inner(meta),
         Err(reason) => Reception::Dropped(reason),
     }

@@ -8,7 +8,6 @@ use weir_config::policy::{port_table, read_policy};
 use weir_ct::{Settings, Timeouts};
 use weir_tables::cache::{MegaflowSettings, TrajectorySettings};
 use weir_tables::port::{PortConfig, PortIndex, PortNo, PortTable, VlanMode};
-use weir_tables::tunnel::options::TlvMap;
 use weir_tables::tunnel::{Remote, StaticNeighbour, TunnelConfig, TunnelKey, TunnelKind, Tunnels};
 
 use super::Switch;
@@ -41,7 +40,7 @@ pub struct Builder {
     neighbours: Vec<(u32, IpAddr, [u8; 6])>,
     /// The ports of a configuration, instead of all these.
     configured: Option<PortTable>,
-    options: TlvMap,
+    options: Option<String>,
     settings: Settings,
     caches: Caches,
     secret: u64,
@@ -60,7 +59,7 @@ impl Default for Builder {
             tunnels: Vec::new(),
             neighbours: Vec::new(),
             configured: None,
-            options: TlvMap::default(),
+            options: None,
             settings: Settings {
                 max_connections: 256,
                 ..Settings::default()
@@ -150,10 +149,10 @@ impl Builder {
         self
     }
 
-    /// Which Geneve options matter.
+    /// Which Geneve options are which fields, as `add-tlv-map` has it.
     #[must_use]
-    pub fn options(mut self, options: TlvMap) -> Self {
-        self.options = options;
+    pub fn options(mut self, map: &str) -> Self {
+        self.options = Some(map.to_owned());
         self
     }
 
@@ -230,6 +229,9 @@ impl Builder {
     }
 
     /// The switch without flows.
+    ///
+    /// # Panics
+    /// If options were named that fit into no map.
     pub fn empty(self) -> Switch {
         if let Some(ports) = self.configured {
             return Switch::new(Arc::new(ports), &self.settings, self.caches, self.secret);
@@ -254,10 +256,13 @@ impl Builder {
                 mac,
             })
             .collect();
-        let mut tunnels = Tunnels::new(&tunnels, &neighbours);
-        tunnels.options = self.options;
+        let tunnels = Tunnels::new(&tunnels, &neighbours);
         let ports = Arc::new(ports.with_tunnels(tunnels));
-        Switch::new(ports, &self.settings, self.caches, self.secret)
+        let mut switch = Switch::new(ports, &self.settings, self.caches, self.secret);
+        if let Some(map) = &self.options {
+            switch.add_tlv_map(map).expect("the options fit into a map");
+        }
+        switch
     }
 
     fn port(&mut self, no: u32) -> &mut PortConfig {

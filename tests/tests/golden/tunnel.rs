@@ -7,6 +7,7 @@ use weir_tests::underlay::{geneve, gre, hex, source_port, source_port_v6, vxlan,
 mod cached;
 mod fields;
 mod neighbours;
+mod options;
 mod wire;
 
 /// Our MAC address at port 1, which is the first.

@@ -1,9 +1,11 @@
-//! `[[port]] kind = ...` and `[[neighbour]]`
+//! `[[port]] kind = ...`, `[[neighbour]]` and `[[geneve_option]]`
 
 use std::net::IpAddr;
 use std::ops::Range;
 
 use toml::Spanned;
+use weir_tables::field::Field;
+use weir_tables::tunnel::options::{TlvError, TlvMap, TlvMapping};
 use weir_tables::tunnel::{Remote, TunnelKey, TunnelKind};
 
 use super::super::raw::{self, Typed};
@@ -229,6 +231,48 @@ impl Validator<'_> {
                     ip,
                     mac: octets,
                 })
+            })
+            .collect()
+    }
+}
+
+impl Validator<'_> {
+    pub(super) fn options(
+        &self,
+        raw: Vec<Spanned<raw::GeneveOption>>,
+    ) -> Result<Vec<TlvMapping>, Diagnostic> {
+        let mut map = TlvMap::default();
+        raw.into_iter()
+            .map(|option| {
+                let place = option.span();
+                let raw = option.into_inner();
+                let missing = |key| self.missing(&place, "geneve_option", key);
+                let class = raw.class.ok_or_else(|| missing("class"))?;
+                let option_type = raw.r#type.ok_or_else(|| missing("type"))?;
+                let size = raw.len.ok_or_else(|| missing("len"))?;
+                let field = raw.field.ok_or_else(|| missing("field"))?;
+                let index = Field::by_name(field.get_ref()).and_then(Field::option);
+                let index = index.ok_or_else(|| {
+                    let message = format!("{} is no field for options", field.get_ref());
+                    self.at(field.span(), message)
+                        .with_hint("expected tun_metadata0 to tun_metadata63")
+                })?;
+                let size_at = size.span();
+                let mapping = TlvMapping {
+                    class: self.integer("class", Some(class), 0..=0xffff, 0)?,
+                    option_type: self.integer("type", Some(option_type), 0..=0xff, 0)?,
+                    size: self.integer("len", Some(size), 4..=124, 4)?,
+                    index,
+                };
+                map.add(&[mapping]).map_err(|error| {
+                    let at = match error {
+                        TlvError::AlreadyMapped(_) | TlvError::Index(_) => field.span(),
+                        TlvError::Size(_) | TlvError::Full { .. } => size_at,
+                        TlvError::Duplicate { .. } | TlvError::InUse(_) => place.clone(),
+                    };
+                    self.at(at, error.to_string())
+                })?;
+                Ok(mapping)
             })
             .collect()
     }

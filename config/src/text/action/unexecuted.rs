@@ -93,10 +93,6 @@ impl ActionReader<'_> {
                 self.needs(pair, Prerequisite::Mpls, within)?;
                 in_set("dec_mpls_ttl", "dec_mpls_ttl".to_owned())
             }
-            "delete_field" => {
-                let message = format!("delete_field:{} is not supported yet", pair.value.text);
-                return Err(pair.whole.fault(message));
-            }
             "debug_recirc" | "debug_slow" | "unroll_xlate" => {
                 let fault = pair
                     .whole

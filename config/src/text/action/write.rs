@@ -2,6 +2,7 @@
 
 use weir_tables::action::{Action, Subfield};
 use weir_tables::field::{Access, Field, Prerequisite};
+use weir_tables::wide::Wide;
 
 use super::{ActionReader, Within, lacks};
 use crate::text::address;
@@ -9,6 +10,7 @@ use crate::text::context::{A_TAG, PORTS};
 use crate::text::error::Fault;
 use crate::text::names;
 use crate::text::number;
+use crate::text::option;
 use crate::text::scan::{Pair, Pairs, Tok};
 use crate::text::value;
 
@@ -134,6 +136,11 @@ impl ActionReader<'_> {
             );
         };
         self.writable(dst_tok, field, within)?;
+        if field.option().is_some() {
+            let (value, mask) = option::masked(field, value_tok)?;
+            set_option(field, value, mask, out);
+            return Ok(());
+        }
         let (value, mask) = value::masked(field, field.name(), value_tok, self.ports)?;
         let whole = mask == value::ones(field) || mask == value::writable(field);
         match field {
@@ -170,6 +177,11 @@ impl ActionReader<'_> {
         let (value_tok, dst_tok) = arrow(pair)?;
         let dst = value::subfield(dst_tok)?;
         self.writable(dst_tok, dst.field, within)?;
+        if dst.field.option().is_some() {
+            let value = option::fitting(value_tok, dst.width)?.shifted_up(dst.start);
+            set_option(dst.field, value, option::ones_of(dst), out);
+            return Ok(());
+        }
         let value = number::integer(value_tok)?;
         let max = u128::MAX >> (128 - u32::from(dst.width));
         if value > max {
@@ -185,6 +197,17 @@ impl ActionReader<'_> {
         }
         loads(dst.field, value, mask, out);
         Ok(())
+    }
+
+    /// `delete_field:tun_metadataN`
+    pub(super) fn delete_field(&self, pair: &Pair<'_>) -> Result<Action, Fault> {
+        let tok = pair.required("a field")?;
+        let field = value::field(tok)?;
+        if field.option().is_some() {
+            return Ok(Action::DeleteField(field));
+        }
+        let fault = tok.fault(format!("{} cannot be taken from a packet", field.name()));
+        Err(fault.hint("expected tun_metadata0 to tun_metadata63"))
     }
 
     pub(super) fn move_bits(&self, pair: &Pair<'_>, within: Within) -> Result<Action, Fault> {
@@ -302,6 +325,14 @@ fn controllers(pair: &Pair<'_>) -> Result<Vec<u16>, Fault> {
         ids.push(number::narrow(id.key, "controller's number")?);
     }
     Ok(ids)
+}
+
+/// Writes the bits of `mask`, if there are any, to a `tun_metadata` field.
+fn set_option(field: Field, value: Wide, mask: Wide, out: &mut Vec<Action>) {
+    if !mask.is_zero() {
+        let (value, mask) = (Box::new(value), Box::new(mask));
+        out.push(Action::SetOption { field, value, mask });
+    }
 }
 
 /// Writes the bits of `mask`, run by run, at most 64 bits at a time.

@@ -84,6 +84,12 @@ pub(super) fn action(f: &mut fmt::Formatter<'_>, action: &Action) -> fmt::Result
             value::write(f, *field, *value, *mask)?;
             write!(f, "->{}", field.name())
         }
+        Action::SetOption { field, value, mask } => {
+            f.write_str("set_field:")?;
+            value::wide(f, *field, value, mask)?;
+            write!(f, "->{}", field.name())
+        }
+        Action::DeleteField(field) => write!(f, "delete_field:{}", field.name()),
         Action::Load { value, dst } => {
             f.write_str("load:")?;
             hex(f, *value)?;

@@ -35,6 +35,8 @@ pub(super) fn write(
     for field in TUNNEL {
         out.field(field.name(), field)?;
     }
+    out.options()?;
+    out.field("metadata", Field::METADATA)?;
     out.field("in_port", Field::IN_PORT_OXM)?;
     out.vlan()?;
     out.field("dl_src", Field::ETH_SRC)?;
@@ -74,7 +76,7 @@ const BEFORE_PROTOCOL: [Field; 18] = [
     Field::PACKET_TYPE,
 ];
 
-const TUNNEL: [Field; 17] = [
+const TUNNEL: [Field; 16] = [
     Field::TUN_ID,
     Field::TUN_SRC,
     Field::TUN_DST,
@@ -91,7 +93,6 @@ const TUNNEL: [Field; 17] = [
     Field::TUN_GTPU_FLAGS,
     Field::TUN_GTPU_MSGTYPE,
     Field::TUN_FLAGS,
-    Field::METADATA,
 ];
 
 const MPLS: [Field; 4] = [
@@ -192,6 +193,18 @@ impl Printer<'_, '_, '_> {
             Field::TUN_FLAGS => self.f.write_str(if value == 0 { "-oam" } else { "+oam" }),
             _ => value::write(self.f, field, value, mask),
         }
+    }
+
+    /// The `tun_metadata` fields: one that only has to be there has no value.
+    fn options(&mut self) -> fmt::Result {
+        for term in self.matches.options() {
+            self.item(format_args!("{}", term.field.name()))?;
+            if !term.mask.is_zero() {
+                self.f.write_str("=")?;
+                value::wide(self.f, term.field, &term.value, &term.mask)?;
+            }
+        }
+        Ok(())
     }
 
     fn vlan(&mut self) -> fmt::Result {

@@ -5,8 +5,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use weir_tables::field::{Field, Format};
 use weir_tables::port::PortNo;
+use weir_tables::wide::Wide;
 
 use crate::text::flags;
+use crate::text::option::all;
 use crate::text::value::{fragment_name, ones, writable};
 
 /// The value, and the mask unless it has all bits.
@@ -45,7 +47,23 @@ pub(super) fn write(
         },
         Format::Port => write!(f, "{}", port(value)),
         Format::PacketType => write!(f, "({},{:#x})", value >> 16, value & 0xffff),
+        // What is longer is printed by `wide`.
+        Format::Bytes => wide(f, field, &value.into(), &mask.into()),
     }
+}
+
+/// The value of a `tun_metadata` field, and the mask unless it has all bits.
+pub(super) fn wide(
+    f: &mut fmt::Formatter<'_>,
+    field: Field,
+    value: &Wide,
+    mask: &Wide,
+) -> fmt::Result {
+    write!(f, "{value}")?;
+    if *mask != all(field) {
+        write!(f, "/{mask}")?;
+    }
+    Ok(())
 }
 
 /// `0x1f`; zero is `0`.

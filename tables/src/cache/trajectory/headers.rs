@@ -8,7 +8,7 @@ use weir_packet::{Fragment, L3, Layout, Tuple};
 
 use super::program::Op;
 use crate::key::{FlowKey, word};
-use crate::program::Bits;
+use crate::program::{Bits, BitsPlace};
 
 /// Masks within the flow key's IP word.
 const LABEL: u64 = 0xf_ffff << 32;
@@ -63,8 +63,12 @@ impl MacWrites {
 impl Changes {
     /// Notes a write of those of `bits` that are set in `mask`.
     pub(crate) fn write(&mut self, bits: &Bits, mask: u128) {
+        let BitsPlace::Slot { slot, start } = bits.place else {
+            // No header of the frame.
+            return;
+        };
         let mut key = FlowKey::ZERO;
-        key.write_masked(bits.slot, u128::MAX, (mask & bits.ones()) << bits.start);
+        key.write_masked(slot, u128::MAX, (mask & bits.ones()) << start);
         self.written |= key.words()[usize::from(word::IP)] & (LABEL | TOS | TTL);
         self.macs.dst |= key.words()[usize::from(word::ETH_DST)] >> 16 == MAC;
         self.macs.src |= key.words()[usize::from(word::ETH_SRC)] >> 16 == MAC;

@@ -131,7 +131,7 @@ impl Trace {
         plan.ends = Ends::ANY;
         plan.tables = TableSet::default();
         plan.groups.clear();
-        plan.written = FlowKey::ZERO;
+        plan.written.clear();
         self.connections.clear();
         (self.mac_source, self.mac_destination) = (None, None);
         self.headers = Headers::read(frame.head(), layout);
@@ -140,7 +140,7 @@ impl Trace {
             Some(_) => None,
             None => Some(Refusal::Class),
         };
-        self.consulted = FlowKey::ZERO;
+        self.consulted.clear();
         self.read = false;
         self.wire.clear();
         self.changes = Changes::default();
@@ -206,6 +206,7 @@ impl Trace {
         let consults = words[tunnel]
             .iter()
             .chain(&words[packet])
+            .chain(self.consulted.options().into_iter().flatten())
             .any(|&bits| bits != 0);
         self.read || consults || self.writes_beside_macs()
     }
@@ -237,12 +238,12 @@ impl Trace {
             return;
         }
         match consulted {
-            Some(consulted) => add(&mut self.consulted, consulted),
+            Some(consulted) => self.consulted.add(consulted),
             None => self.read = true,
         }
         self.plan.passes += 1;
         self.plan.tables.insert_all(tables);
-        add(&mut self.plan.written, written);
+        self.plan.written.add(written);
     }
 
     /// A group ran some of its buckets, or could not.
@@ -388,12 +389,5 @@ impl Trace {
         self.read |= self.changes.forgets_macs(changes);
         (self.headers, self.changes) = (Some(after), changes);
         true
-    }
-}
-
-/// Adds the bits of `more` to `all`.
-fn add(all: &mut FlowKey, more: &FlowKey) {
-    for (all, more) in all.words_mut().iter_mut().zip(more.words()) {
-        *all |= more;
     }
 }

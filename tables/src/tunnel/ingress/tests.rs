@@ -10,7 +10,7 @@ fn meta(port: u16, id: u64, meta: u64) -> Meta {
     Meta {
         port: PortIndex(port),
         words,
-        options: RawOptions::NONE,
+        options: OptionWords::NONE,
         number: 0,
     }
 }

@@ -16,6 +16,8 @@ const BELOW: &str = "br-phy";
 pub struct TunnelCase {
     /// Settings of the tunnel's interface: `type=geneve`, `options:key=5` and so on.
     pub settings: Vec<String>,
+    /// Which options are which fields there, as `add-tlv-map` has it; empty: none.
+    pub options: String,
     /// The flows of the upper bridge.
     pub flows: String,
     /// Our MAC address below.
@@ -48,6 +50,9 @@ impl Ovs {
     /// If Open vSwitch refuses something or gives no answer.
     pub fn run_tunnel(&mut self, case: &TunnelCase) -> Result<TunnelOutcome, OvsError> {
         let [mut below, mut above] = self.make_bridges(case)?;
+        if !case.options.is_empty() {
+            self.ofctl(&["add-tlv-map"], &[&case.options], "")?;
+        }
         self.ofctl(&["add-flows"], &["-"], &case.flows)?;
         for local in &case.locals {
             let (method, route) = match local.contains(':') {

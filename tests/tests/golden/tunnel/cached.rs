@@ -153,16 +153,9 @@ fn the_guard_of_the_mtu_counts_tags_and_outer_headers() {
 
 #[test]
 fn options_that_a_field_stands_for_are_part_of_the_key() {
-    use weir_tables::tunnel::options::{TlvMap, TlvMapping};
-    let mapping = TlvMapping {
-        class: 0x0102,
-        option_type: 3,
-        size: 4,
-        index: 0,
-    };
     let mut sw = Switch::builder()
         .tunnel(9, "geneve over 1 192.0.2.1 > 192.0.2.7 key=1")
-        .options(TlvMap::new(vec![mapping]).expect("a map"))
+        .options("{class=0x0102,type=3,len=4}->tun_metadata0")
         .flows("in_port=9,ip actions=output:2");
     let inner = "udp 10.0.0.2:53 > 10.0.0.1:1000";
     let with = |options: &str| {

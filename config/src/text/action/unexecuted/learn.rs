@@ -227,7 +227,7 @@ fn field_name(tok: Tok<'_>) -> Option<Field> {
 }
 
 fn ones(subfield: Subfield) -> u128 {
-    u128::MAX >> (128 - u32::from(subfield.width))
+    u128::MAX >> (128 - u32::from(subfield.width.min(128)))
 }
 
 fn fits(tok: Tok<'_>, dst: Subfield) -> Result<u128, Fault> {
