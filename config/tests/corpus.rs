@@ -116,6 +116,8 @@ fn values(field: Field, draw: &mut Draw) -> Vec<String> {
             .to_vec(),
         Format::TunnelFlags => ["+oam", "-oam", "1"].map(str::to_owned).to_vec(),
         Format::PacketType => ["(0,0)", "(1,0x800)"].map(str::to_owned).to_vec(),
+        // The recorded switch had no map of options.
+        Format::Bytes => Vec::new(),
     };
     values.push("*".to_owned());
     values
@@ -364,7 +366,8 @@ const FLOWS: &[&str] = &[
 fn lines() -> Vec<String> {
     let mut draw = Draw(1);
     let mut lines = Vec::new();
-    for field in Field::all() {
+    // What options say has lines of its own: the recorded switch had no map of them.
+    for field in Field::all().filter(|field| field.option().is_none()) {
         field_lines(field, &mut draw, &mut lines);
     }
     for action in ACTIONS {

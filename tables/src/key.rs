@@ -144,6 +144,16 @@ impl FlowKey {
         options: None,
     };
 
+    /// The same, made where it is to lie: as a constant it would be copied, and the words for
+    /// options with it.
+    #[inline(always)]
+    pub(crate) const fn zero() -> Self {
+        Self {
+            words: [0; WORDS],
+            options: None,
+        }
+    }
+
     /// The words that every key has.
     pub const fn words(&self) -> &[u64; WORDS] {
         &self.words

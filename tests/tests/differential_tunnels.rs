@@ -56,13 +56,13 @@ fn congestion_within_is_told_without() {
     assert_eq!(sw.sent_frames(1)[0].bytes()[15], 3);
 }
 
-/// The options of two fields, one of them long, in both directions and with every action that
+/// The options of three fields, one of them long, in both directions and with every action that
 /// writes them.
 #[test]
 fn options_are_those_of_open_vswitch() {
     const MAP: &str = "{class=0x0102,type=3,len=4}->tun_metadata0,\
         {class=0x0102,type=0x84,len=8}->tun_metadata5,\
-        {class=0xffff,type=0,len=124}->tun_metadata63";
+        {class=0xffff,type=0,len=32}->tun_metadata63";
     const FLOWS: [&str; 13] = [
         "in_port=2,udp,tp_dst=1 actions=set_field:0x12->tun_metadata0,output:9",
         "in_port=2,udp,tp_dst=2 actions=set_field:0x1200/0xff00->tun_metadata0,output:9",
@@ -71,7 +71,7 @@ fn options_are_those_of_open_vswitch() {
         "in_port=2,udp,tp_dst=4 actions=set_field:0x1->tun_metadata63,\
          set_field:0x2->tun_metadata0,delete_field:tun_metadata63,output:9",
         "in_port=2,udp,tp_dst=5 actions=set_field:0xff/0xff->tun_metadata63,\
-         push:tun_metadata63[],pop:tun_metadata5[0..63],output:9",
+         push:tun_metadata63[0..255],pop:tun_metadata5[0..63],output:9",
         "in_port=2,udp,tp_dst=6 actions=set_field:0x12345678->tun_metadata0,\
          delete_field:tun_metadata0,set_field:0x1/0xff->tun_metadata0,output:9",
         "in_port=2,udp,tp_dst=7 actions=push:tun_metadata0[0..31],pop:tun_metadata5[32..63],output:9",
@@ -99,7 +99,7 @@ fn options_are_those_of_open_vswitch() {
         .collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let first = "0102030100000001";
-    let long = format!("ffff001f{}", "77".repeat(124));
+    let long = format!("ffff0008{}", "77".repeat(32));
     let outer: Vec<Vec<u8>> = [
         "",
         first,

@@ -92,7 +92,7 @@ impl<F: Frame> Packet<F> {
             frame,
             layout,
             wire,
-            key: FlowKey::ZERO,
+            key: FlowKey::zero(),
             written: false,
             kept: None,
             outcome: Outcome::default(),

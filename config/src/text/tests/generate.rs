@@ -68,7 +68,8 @@ impl Kind {
         Field::all()
             .filter(|field| {
                 let info = field.info();
-                !info.wire_names.is_empty() && self.holds(info.prerequisite)
+                let is_short = field.option().is_none();
+                !info.wire_names.is_empty() && is_short && self.holds(info.prerequisite)
             })
             .collect()
     }

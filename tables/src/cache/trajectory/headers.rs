@@ -67,7 +67,7 @@ impl Changes {
             // No header of the frame.
             return;
         };
-        let mut key = FlowKey::ZERO;
+        let mut key = FlowKey::zero();
         key.write_masked(slot, u128::MAX, (mask & bits.ones()) << start);
         self.written |= key.words()[usize::from(word::IP)] & (LABEL | TOS | TTL);
         self.macs.dst |= key.words()[usize::from(word::ETH_DST)] >> 16 == MAC;

@@ -7,7 +7,7 @@ use super::*;
 const INNER: &str = "udp 10.0.0.1:1000 > 10.0.0.2:53";
 const MAP: &str = "{class=0x0102,type=3,len=4}->tun_metadata0,\
     {class=0x0102,type=0x84,len=8}->tun_metadata5,\
-    {class=0xffff,type=0,len=124}->tun_metadata63";
+    {class=0xffff,type=0,len=32}->tun_metadata63";
 
 /// Ports 9 and 10 are tunnels whose ends come from flows; to port 10 the key is 7.
 fn switch(flows: &str) -> Switch {
@@ -47,7 +47,7 @@ fn sent_options(sw: &mut Switch) -> Vec<(String, bool)> {
 fn each_form_of_a_match_is_met() {
     let first = option("010203", "12345678");
     let both = first.clone() + &option("010284", "00000000000000ff");
-    let long = option("ffff00", &"a5".repeat(124));
+    let long = option("ffff00", &"a5".repeat(32));
     for (matched, differs, options) in [
         ("tun_metadata0", "tun_metadata5", &first),
         ("tun_metadata0=0x12345678", "tun_metadata0=0x12345679", &first),
@@ -135,20 +135,38 @@ fn parts_are_moved_pushed_and_popped() {
     let mut sw = switch(
         "in_port=9,ip actions=move:tun_metadata0[8..23]->reg1[0..15],\
          move:tun_metadata63[0..63]->tun_metadata5[0..63],\
-         push:tun_metadata63[],pop:tun_metadata0[0..31],\
+         push:tun_metadata63[0..255],pop:tun_metadata0[0..31],\
          move:nw_ttl->tun_metadata0[24..31],resubmit(,1),output:10\n\
          table=1,reg1=0x3456,tun_metadata5=0xa5a5a5a5a5a5a5a5 actions=output:2",
     );
-    let options = option("010203", "12345678") + &option("ffff00", &"a5".repeat(124));
+    let options = option("010203", "12345678") + &option("ffff00", &"a5".repeat(32));
     for _ in 0..3 {
         sw.inject_frames(1, vec![with(&options)]);
         let wanted = option("010203", "40a5a5a5")
             + &option("010284", "a5a5a5a5a5a5a5a5")
-            + &option("ffff00", &"a5".repeat(124));
+            + &option("ffff00", &"a5".repeat(32));
         assert_eq!(sent_options(&mut sw), [(wanted, true)]);
         assert_eq!(sw.sent(2), [INNER]);
     }
     sw.assert_state("ct: none; drops: none");
+}
+
+/// What does not fit in front of a frame is not sent.
+#[test]
+fn longer_options_come_in_but_need_room_to_go_out() {
+    let long = "a5".repeat(124);
+    let mut sw = Switch::builder()
+        .tunnel(9, "geneve over 1 192.0.2.1 > 192.0.2.7 key=5")
+        .neighbour(1, "192.0.2.7", PEER_MAC)
+        .options("{class=0xffff,type=0,len=124}->tun_metadata63")
+        .flows(&format!(
+            "in_port=9,tun_metadata63=0x{long} actions=output:2\n\
+             in_port=2 actions=set_field:1->tun_metadata63,output:9"
+        ));
+    sw.inject_frames(1, vec![with(&option("ffff00", &long))]);
+    assert_eq!(sw.sent(2), [INNER]);
+    sw.inject(2, INNER);
+    sw.assert_state("ct: none; drops: no_headroom=1");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn geneve_over_ipv4() {
     };
     let arrives = wrapped(
         &format!("eth {PEER} > {OWN} udp 192.0.2.7:5 > 192.0.2.1:6081"),
-        &geneve(42, "0102800100000007"),
+        &geneve(42, "0102000100000007"),
         BACK,
     );
     both_ways(over_ipv4("geneve"), false, sent, &arrives);

@@ -12,7 +12,9 @@ use weir_tables::action::{
 };
 use weir_tables::field::{Access, Field, Prerequisite};
 use weir_tables::port::PortNo;
+use weir_tables::wide::Wide;
 
+use super::matches::{option_field, wide};
 use super::{IPV4, IPV6, Kind, ones, whole_value};
 
 pub(super) fn ports() -> impl Strategy<Value = PortNo> {
@@ -76,7 +78,20 @@ fn writes(kind: Kind, access: Access) -> BoxedStrategy<Action> {
             dst: Subfield { width, ..dst },
         }
     });
-    prop_oneof![set, load, moves].boxed()
+    if access != Access::ReadWrite {
+        return prop_oneof![set, load, moves].boxed();
+    }
+    let mask = prop_oneof![Just(Wide::ones(992)), wide()];
+    let options = (option_field(), wide(), mask).prop_map(|(field, value, mask)| {
+        // A write of nothing is none.
+        let mask = if mask.is_zero() { Wide::ones(8) } else { mask };
+        Action::SetOption {
+            field,
+            value: Box::new(value & mask),
+            mask: Box::new(mask),
+        }
+    });
+    prop_oneof![4 => set, 4 => load, 4 => moves, 1 => options].boxed()
 }
 
 fn nats(kind: Kind) -> impl Strategy<Value = NatSpec> {
@@ -198,6 +213,7 @@ pub(super) fn actions(kind: Kind) -> impl Strategy<Value = Action> {
         6 => writes(kind, Access::ReadWrite),
         1 => select(vec![0x8100, 0x88a8]).prop_map(Action::PushVlan),
         1 => Just(Action::PopVlan),
+        1 => option_field().prop_map(Action::DeleteField),
         1 => vec(any::<u16>(), 0..3).prop_map(Action::DecTtl),
         1 => subfields(kind.readable(), 128).prop_map(Action::Push),
         1 => subfields(kind.writable(Access::ReadWrite), 128).prop_map(Action::Pop),
@@ -396,6 +412,8 @@ pub(super) fn in_action_set(action: &Action) -> bool {
         | Action::Clone(_)
         | Action::Push(_)
         | Action::Pop(_)
+        | Action::DeleteField(_)
+        | Action::SetOption { .. }
         | Action::CheckPktLarger { .. }
         | Action::FinTimeout { .. } => false,
         Action::Unexecuted { in_set, .. } => *in_set,

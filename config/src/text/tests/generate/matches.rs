@@ -5,13 +5,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use weir_tables::field::{Field, Masking, Prerequisite};
 use weir_tables::matching::Match;
+use weir_tables::wide::Wide;
 
 use super::{IPV4, IPV6, Kind, ones, whole_value};
 
 /// Fields of a match that are not set through the kind of packet, or in another form.
 fn matchable(kind: &Kind) -> Vec<Field> {
     Field::all()
-        .filter(|&field| kind.holds(field.info().prerequisite))
+        .filter(|&field| kind.holds(field.info().prerequisite) && field.option().is_none())
         .filter(|field| {
             !matches!(
                 *field,
@@ -36,6 +37,30 @@ fn matchable(kind: &Kind) -> Vec<Field> {
         .collect()
 }
 
+/// A number of as many bits as some option has.
+pub(super) fn wide() -> impl Strategy<Value = Wide> {
+    let parts = prop::array::uniform16(any::<u64>());
+    (parts, 0..=992_u16).prop_map(|(parts, width)| {
+        let mut number = Wide::ZERO;
+        for (at, part) in (0..).zip(parts) {
+            number.add_part(64 * at, part);
+        }
+        number & Wide::ones(width)
+    })
+}
+
+/// A field for an option.
+pub(super) fn option_field() -> impl Strategy<Value = Field> {
+    (0..64_u8).prop_map(Field::tun_metadata)
+}
+
+/// Few flows ask for options: whole, in part, or only whether they are there.
+fn options() -> impl Strategy<Value = Vec<(Field, Wide, Wide)>> {
+    let mask = prop_oneof![Just(Wide::ones(992)), Just(Wide::ZERO), wide()];
+    let one = (option_field(), wide(), mask);
+    prop_oneof![3 => Just(Vec::new()), 1 => vec(one, 1..4)]
+}
+
 pub(super) fn matches(kind: Kind) -> impl Strategy<Value = Match> {
     let (general, special): (Vec<_>, Vec<_>) = matchable(&kind).into_iter().partition(|field| {
         matches!(
@@ -52,8 +77,12 @@ pub(super) fn matches(kind: Kind) -> impl Strategy<Value = Match> {
     let ct_state = (any::<u8>(), any::<u8>());
     let vlan = (0..8_u8, any::<u16>(), any::<u16>());
     let fragment = select(vec![(0_u128, 0_u128), (0, 3), (1, 1), (1, 3), (0, 2)]);
-    (terms, ct_state, vlan, fragment).prop_map(move |(terms, ct_state, vlan, fragment)| {
+    let all = (terms, ct_state, vlan, fragment, options());
+    all.prop_map(move |(terms, ct_state, vlan, fragment, options)| {
         let mut matches = Match::ANY;
+        for (field, value, mask) in options {
+            matches.set_option(field, &value, &mask);
+        }
         if let Some(eth_type) = kind.eth_type {
             matches.set_exact(Field::ETH_TYPE, eth_type.into());
         }
