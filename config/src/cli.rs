@@ -115,8 +115,10 @@ pub enum Command {
     AddTlvMap(AddTlvMap),
 
     /// Let tun_metadata fields that no flow and no group uses stand for no option any more.
-    #[command(after_help = "Examples:\n  weir del-tlv-map br0\n  weir del-tlv-map br0 \
-        '{class=0xffff,type=0,len=4}->tun_metadata0'")]
+    #[command(
+        after_help = "Examples:\n  weir del-tlv-map br0\n  weir del-tlv-map br0 \
+        '{class=0xffff,type=0,len=4}->tun_metadata0'"
+    )]
     DelTlvMap(DelTlvMap),
 
     /// Show which Geneve options are which tun_metadata fields.

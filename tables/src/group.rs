@@ -125,7 +125,8 @@ impl GroupSpec {
                 return Err(Unsupported(format!("field {}", term.field.name())));
             }
         }
-        let program = |bucket: &Bucket| Program::of_list(&action_set::in_order(&bucket.actions), map);
+        let program =
+            |bucket: &Bucket| Program::of_list(&action_set::in_order(&bucket.actions), map);
         self.buckets.iter().map(program).collect()
     }
 

@@ -20,7 +20,10 @@ pub enum OptionError {
     #[error("{0:?} stands for no option: see add-tlv-map (NXFMFC_INVALID_TLV_FIELD)")]
     Unmapped(Field),
     /// Its option has fewer bits than are asked for.
-    #[error("{field:?} has no bit {bit}: its option has {} bits (OFPBAC_BAD_SET_LEN)", width)]
+    #[error(
+        "{field:?} has no bit {bit}: its option has {} bits (OFPBAC_BAD_SET_LEN)",
+        width
+    )]
     TooShort {
         /// The field.
         field: Field,

@@ -359,11 +359,7 @@ pub fn check_field(field: Field) -> Result<(), Unsupported> {
     }
 }
 
-fn compile_list(
-    actions: &[Action],
-    map: &TlvMap,
-    ops: &mut Vec<Op>,
-) -> Result<(), Unsupported> {
+fn compile_list(actions: &[Action], map: &TlvMap, ops: &mut Vec<Op>) -> Result<(), Unsupported> {
     for action in actions {
         compile_action(action, map, ops)?;
     }

@@ -125,7 +125,10 @@ fn options_are_those_of_open_vswitch() {
         for _ in 0..2 {
             sw.inject(2, line);
             let ours = sw.sent_frames(1);
-            let ours: Vec<_> = ours.iter().map(|one| without_entropy(one.bytes())).collect();
+            let ours: Vec<_> = ours
+                .iter()
+                .map(|one| without_entropy(one.bytes()))
+                .collect();
             let theirs: Vec<_> = theirs.iter().map(|one| without_entropy(one)).collect();
             assert_eq!(ours, theirs, "{line}");
         }
@@ -143,7 +146,8 @@ fn options_are_those_of_open_vswitch() {
 /// What the other end sends with these options, as hexadecimal digits.
 fn wrapped(options: &str, setup: &Setup) -> Vec<u8> {
     let inner = text::frame("udp 10.0.0.2:53 > 10.0.0.1:1000 ttl=9");
-    let digits = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let digits =
+        |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
     let words = options.len() / 8;
     let header = format!("{words:02x}00655801020300{options}");
     let line = format!(

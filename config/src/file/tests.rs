@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use proptest::prelude::*;
 use weir_ct::{Settings, Timeouts};
 use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
 use weir_tables::port::PortNo;
+use weir_tables::tunnel::options::TlvMapping;
 use weir_tables::tunnel::{Remote, TunnelKey, TunnelKind};
 
 use super::{
@@ -62,6 +64,7 @@ fn defaults_are_those_of_the_documentation() {
             vlans: Vlans::All,
         }],
         neighbours: vec![],
+        options: vec![],
         bridge: Bridge {
             name: "br0".to_owned(),
             flows: vec![],
@@ -342,10 +345,24 @@ fn ports() -> impl Strategy<Value = (Vec<Port>, Vec<Neighbour>)> {
     )
 }
 
+/// Options by their type, which also numbers their field; all of them fit.
+fn options() -> impl Strategy<Value = BTreeMap<u8, TlvMapping>> {
+    prop::collection::btree_map(0..64_u8, (any::<u16>(), 1..8_u8), 0..8).prop_map(|all| {
+        let mapping = |(index, (class, words))| TlvMapping {
+            class,
+            option_type: index,
+            size: 4 * words,
+            index,
+        };
+        all.into_iter().map(|one| (one.0, mapping(one))).collect()
+    })
+}
+
 prop_compose! {
     fn config()(
         eal in eal(),
         (ports, neighbours) in ports(),
+        options in options(),
         bridge in name(),
         flows in prop::collection::vec(text(), 0..3),
         groups in prop::collection::vec(text(), 0..3),
@@ -366,6 +383,7 @@ prop_compose! {
             eal,
             ports,
             neighbours,
+            options: options.into_values().collect(),
             bridge: Bridge { name: bridge, flows, groups, fail_mode },
             caches: CacheSettings {
                 trajectories: trajectories.map(|entries| TrajectorySettings { entries }),

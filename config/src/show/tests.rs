@@ -369,6 +369,7 @@ fn rule(flow: &FlowMod, created: Tick, modified: Tick) -> Rule {
         cookie: flow.new_cookie.unwrap_or_default(),
         values: shape.select(flow.matches.key()),
         shape: Arc::new(shape),
+        options: flow.matches.options().into(),
         instructions: Arc::new(flow.instructions.clone()),
         program: Arc::default(),
         idle_timeout: flow.idle_timeout,

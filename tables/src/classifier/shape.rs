@@ -62,9 +62,7 @@ impl MaskShape {
 
     /// The words of `key` that count.
     pub fn select(&self, key: &FlowKey) -> Box<[u64]> {
-        self.pairs()
-            .map(|(at, mask)| key.word(at) & mask)
-            .collect()
+        self.pairs().map(|(at, mask)| key.word(at) & mask).collect()
     }
 
     /// Whether `key` has `values` in the bits that count.

@@ -9,8 +9,8 @@ use crate::field::Field;
 use crate::flow_mod::FlowFlags;
 use crate::matching::Match;
 use crate::program::Program;
-use crate::tunnel::options::TlvMap;
 use crate::rule::RuleId;
+use crate::tunnel::options::TlvMap;
 
 const SECRET: HashSecret = HashSecret(7);
 
@@ -42,7 +42,9 @@ fn rule(set: &RuleSet, listed: &Listed, cookie: u64) -> Arc<Rule> {
         values: shape.select(listed.matches.key()),
         shape,
         options: Box::default(),
-        program: Arc::new(Program::compile(&instructions, &TlvMap::default()).expect("it can be executed")),
+        program: Arc::new(
+            Program::compile(&instructions, &TlvMap::default()).expect("it can be executed"),
+        ),
         instructions: Arc::new(instructions),
         idle_timeout: 0,
         hard_timeout: 0,

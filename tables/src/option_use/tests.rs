@@ -62,8 +62,7 @@ fn what_does_not_fit_the_option_is_refused_by_name() {
         dst: reg,
     };
     assert_eq!(said(vec![Action::Clone(vec![moves])]), too_short(63));
-    let unmapped =
-        "tun_metadata2 stands for no option: see add-tlv-map (NXFMFC_INVALID_TLV_FIELD)";
+    let unmapped = "tun_metadata2 stands for no option: see add-tlv-map (NXFMFC_INVALID_TLV_FIELD)";
     for action in [
         Action::DeleteField(Field::tun_metadata(2)),
         set(2, "1", all),

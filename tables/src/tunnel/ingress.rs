@@ -136,9 +136,7 @@ impl Ingress {
         let is_used_up = self.is_used_up();
         let set = &mut self.places[first..first + WAYS];
         let is_it = |place: &Place| {
-            place.words == words
-                && place.port == meta.port
-                && place.options.agree(&meta.options)
+            place.words == words && place.port == meta.port && place.options.agree(&meta.options)
         };
         if let Some(known) = set.iter().find(|place| place.number != 0 && is_it(place)) {
             return known.number;

@@ -63,7 +63,9 @@ impl OptionWords {
                 Some(place) if usize::from(place.size) == option.data.len() => {
                     words.0[0] |= place.present();
                     for (part, unit) in option.data.chunks_exact(4).zip(place.units()) {
-                        let bits = part.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+                        let bits = part
+                            .iter()
+                            .fold(0, |bits, byte| bits << 8 | u64::from(*byte));
                         let shift = Place::shift(unit);
                         let word = &mut words.0[1 + usize::from(unit / 2)];
                         // Of an option that is there twice the last counts.

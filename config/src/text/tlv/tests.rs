@@ -23,17 +23,52 @@ fn what_is_no_option_is_pointed_at() {
     for (text, place, what) in [
         ("", "map:1:1:", "no option is named"),
         ("junk", "map:1:1:", "not an option and its field"),
-        ("{class=1,type=1}->tun_metadata0", "map:1:1:", "not an option"),
+        (
+            "{class=1,type=1}->tun_metadata0",
+            "map:1:1:",
+            "not an option",
+        ),
         ("{class=1,type=1,len=4}", "map:1:1:", "not an option"),
-        ("{class=1,type=1,len=4}->reg0", "map:1:25:", "no field for options"),
-        ("{class=1,type=1,len=4}->tun_metadata64", "map:1:25:", "no field for options"),
-        ("{class=1,type=1,len=6}->tun_metadata0", "map:1:21:", "BAD_OPT_LEN"),
-        ("{class=1,type=1,len=0}->tun_metadata0", "map:1:21:", "BAD_OPT_LEN"),
-        ("{class=1,type=256,len=4}->tun_metadata0", "map:1:15:", "type out of range"),
-        ("{class=0x10000,type=1,len=4}->tun_metadata0", "map:1:8:", "class out of range"),
-        ("{class=1,typ=1,len=4}->tun_metadata0", "map:1:10:", "unknown key"),
+        (
+            "{class=1,type=1,len=4}->reg0",
+            "map:1:25:",
+            "no field for options",
+        ),
+        (
+            "{class=1,type=1,len=4}->tun_metadata64",
+            "map:1:25:",
+            "no field for options",
+        ),
+        (
+            "{class=1,type=1,len=6}->tun_metadata0",
+            "map:1:21:",
+            "BAD_OPT_LEN",
+        ),
+        (
+            "{class=1,type=1,len=0}->tun_metadata0",
+            "map:1:21:",
+            "BAD_OPT_LEN",
+        ),
+        (
+            "{class=1,type=256,len=4}->tun_metadata0",
+            "map:1:15:",
+            "type out of range",
+        ),
+        (
+            "{class=0x10000,type=1,len=4}->tun_metadata0",
+            "map:1:8:",
+            "class out of range",
+        ),
+        (
+            "{class=1,typ=1,len=4}->tun_metadata0",
+            "map:1:10:",
+            "unknown key",
+        ),
     ] {
         let error = map(text).expect_err(text);
-        assert!(error.starts_with(place) && error.contains(what), "{text}: {error}");
+        assert!(
+            error.starts_with(place) && error.contains(what),
+            "{text}: {error}"
+        );
     }
 }

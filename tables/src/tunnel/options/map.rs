@@ -148,9 +148,7 @@ impl TlvMap {
             size,
             taken: self.taken(),
         })?;
-        let behind = self
-            .0
-            .partition_point(|entry| entry.mapping.index < index);
+        let behind = self.0.partition_point(|entry| entry.mapping.index < index);
         self.0.insert(behind, Entry { mapping, place });
         Ok(())
     }

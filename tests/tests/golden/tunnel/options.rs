@@ -50,12 +50,36 @@ fn each_form_of_a_match_is_met() {
     let long = option("ffff00", &"a5".repeat(32));
     for (matched, differs, options) in [
         ("tun_metadata0", "tun_metadata5", &first),
-        ("tun_metadata0=0x12345678", "tun_metadata0=0x12345679", &first),
-        ("tun_metadata0=0x5600/0xff00", "tun_metadata0=0x7800/0xff00", &first),
-        ("tun_metadata0=0x12000000/0xff000000", "tun_metadata0=0/0xff", &first),
-        ("tun_metadata0,tun_metadata5=0xff", "tun_metadata0,tun_metadata63", &both),
-        ("tun_metadata5=0/0xffffffff00000000", "tun_metadata5=0x1/0x1,tun_metadata63", &both),
-        ("tun_metadata63=0xa5/0xff", "tun_metadata63=0xa4/0xff", &long),
+        (
+            "tun_metadata0=0x12345678",
+            "tun_metadata0=0x12345679",
+            &first,
+        ),
+        (
+            "tun_metadata0=0x5600/0xff00",
+            "tun_metadata0=0x7800/0xff00",
+            &first,
+        ),
+        (
+            "tun_metadata0=0x12000000/0xff000000",
+            "tun_metadata0=0/0xff",
+            &first,
+        ),
+        (
+            "tun_metadata0,tun_metadata5=0xff",
+            "tun_metadata0,tun_metadata63",
+            &both,
+        ),
+        (
+            "tun_metadata5=0/0xffffffff00000000",
+            "tun_metadata5=0x1/0x1,tun_metadata63",
+            &both,
+        ),
+        (
+            "tun_metadata63=0xa5/0xff",
+            "tun_metadata63=0xa4/0xff",
+            &long,
+        ),
     ] {
         let mut sw = switch(&format!(
             "in_port=9,{matched} actions=output:2\nin_port=9,{differs} actions=output:4"
@@ -101,7 +125,11 @@ fn what_came_is_sent_on_as_far_as_it_is_mapped() {
     let sent = sent_options(&mut sw);
     assert!(sent[..6].iter().all(|one| *one == (String::new(), false)));
     // By the fields' numbers.
-    assert!(sent[6..].iter().all(|one| *one == (first.clone() + &second, true)));
+    assert!(
+        sent[6..]
+            .iter()
+            .all(|one| *one == (first.clone() + &second, true))
+    );
     sw.assert_state("ct: none; drops: none");
 }
 
@@ -172,10 +200,8 @@ fn longer_options_come_in_but_need_room_to_go_out() {
 #[test]
 fn connections_and_groups_see_them_too() {
     let mut sw = switch("");
-    sw.change_groups(
-        "group_id=1,type=all,bucket=actions=set_field:7->tun_metadata0,output:10",
-    )
-    .expect("a group");
+    sw.change_groups("group_id=1,type=all,bucket=actions=set_field:7->tun_metadata0,output:10")
+        .expect("a group");
     sw.change_flows(
         "in_port=9,ip actions=ct(commit,zone=tun_metadata0[0..15],table=1,\
          exec(move:tun_metadata0[0..31]->ct_mark))\n\

@@ -413,7 +413,6 @@ pub(super) fn in_action_set(action: &Action) -> bool {
         | Action::Push(_)
         | Action::Pop(_)
         | Action::DeleteField(_)
-        | Action::SetOption { .. }
         | Action::CheckPktLarger { .. }
         | Action::FinTimeout { .. } => false,
         Action::Unexecuted { in_set, .. } => *in_set,
