@@ -40,8 +40,15 @@ impl<O, W: Witness> Journey<'_, O, W> {
         if !egress.sends_options() {
             return None;
         }
+        Some(self.options_of_key(packet))
+    }
+
+    /// By itself, so that a packet without options has nothing copied.
+    #[cold]
+    #[inline(never)]
+    fn options_of_key<F>(&self, packet: &mut Packet<F>) -> RawOptions {
         let key = packet.take_key_of_output();
-        Some(RawOptions::of_key(&key, &self.snapshot.options))
+        RawOptions::of_key(&key, &self.snapshot.options)
     }
 
     /// An output of at most `max_len` bytes to `port` of the packet as it is now.
