@@ -1,5 +1,7 @@
 //! What the tracker counts.
 
+use crate::request::CtDrop;
+
 /// Declares the counters: field, and the sentence that documents and exports it.
 macro_rules! counters {
     ($($name:ident: $help:literal,)*) => {
@@ -32,6 +34,8 @@ counters! {
     refused_tuple_in_use: "Commits that dropped their packet: reply tuple in use.",
     refused_nat_exhausted: "Commits that dropped their packet: every address and port of the NAT range taken.",
     refused_nat_version: "Commits that dropped their packet: NAT range of the other IP version.",
+    refused_zone_full: "Commits that dropped their packet: limit of the zone reached.",
+    refused_source_limit: "Commits that dropped their packet: limit of the source address reached.",
     invalid_not_ip: "Invalid: neither IPv4 nor IPv6.",
     invalid_ip_header: "Invalid: malformed IPv4 or IPv6 header, or IPv6 extension header.",
     invalid_ip_checksum: "Invalid: wrong IPv4 header checksum.",
@@ -44,52 +48,68 @@ counters! {
     invalid_tcp_not_syn: "Invalid: not a SYN, without a connection, while mid-stream pick-up is off.",
     invalid_tcp_window: "Invalid: outside the TCP window.",
     invalid_tcp_reset: "Invalid: a reset whose number does not fit.",
+    invalid_tcp_unanswered: "Invalid: a TCP segment of an opening end whose SYN was not answered.",
     invalid_icmp_type: "Invalid: an ICMP or ICMPv6 type or code that is not tracked.",
     invalid_icmp_reply_first: "Invalid: an ICMP or ICMPv6 answer without a query.",
     invalid_icmp_quote: "Invalid: the packet quoted by an ICMP error is malformed, or not from the error's receiver.",
     invalid_icmp_unrelated: "Invalid: an ICMP error about no known connection.",
 }
 
-/// Why a packet is `+inv`. Each is a counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Invalid {
-    NotIp,
-    IpHeader,
-    IpChecksum,
-    Fragment,
-    L4Length,
-    L4Checksum,
-    PortZero,
-    TcpFlags,
-    TcpSynAckFirst,
-    TcpNotSyn,
-    TcpWindow,
-    TcpReset,
-    IcmpType,
-    IcmpReplyFirst,
-    IcmpQuote,
-    IcmpUnrelated,
+/// Declares the reasons: variant, and the counter that it is.
+macro_rules! reasons {
+    ($($variant:ident: $counter:ident,)*) => {
+        /// Why a packet is `+inv`. Each is a counter.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(crate) enum Invalid {
+            $($variant,)*
+        }
+
+        impl Invalid {
+            /// All of them, by number.
+            pub(crate) const NAMES: &[&str] = &[$(stringify!($counter)),*];
+        }
+
+        impl Counters {
+            pub(crate) const fn count_invalid(&mut self, reason: Invalid) {
+                let counter = match reason {
+                    $(Invalid::$variant => &mut self.$counter,)*
+                };
+                *counter += 1;
+            }
+        }
+    };
+}
+
+reasons! {
+    NotIp: invalid_not_ip,
+    IpHeader: invalid_ip_header,
+    IpChecksum: invalid_ip_checksum,
+    Fragment: invalid_fragment,
+    L4Length: invalid_l4_length,
+    L4Checksum: invalid_l4_checksum,
+    PortZero: invalid_port_zero,
+    TcpFlags: invalid_tcp_flags,
+    TcpSynAckFirst: invalid_tcp_syn_ack_first,
+    TcpNotSyn: invalid_tcp_not_syn,
+    TcpWindow: invalid_tcp_window,
+    TcpReset: invalid_tcp_reset,
+    TcpUnanswered: invalid_tcp_unanswered,
+    IcmpType: invalid_icmp_type,
+    IcmpReplyFirst: invalid_icmp_reply_first,
+    IcmpQuote: invalid_icmp_quote,
+    IcmpUnrelated: invalid_icmp_unrelated,
 }
 
 impl Counters {
-    pub(crate) const fn count_invalid(&mut self, reason: Invalid) {
+    pub(crate) const fn count_refused(&mut self, reason: CtDrop) {
         let counter = match reason {
-            Invalid::NotIp => &mut self.invalid_not_ip,
-            Invalid::IpHeader => &mut self.invalid_ip_header,
-            Invalid::IpChecksum => &mut self.invalid_ip_checksum,
-            Invalid::Fragment => &mut self.invalid_fragment,
-            Invalid::L4Length => &mut self.invalid_l4_length,
-            Invalid::L4Checksum => &mut self.invalid_l4_checksum,
-            Invalid::PortZero => &mut self.invalid_port_zero,
-            Invalid::TcpFlags => &mut self.invalid_tcp_flags,
-            Invalid::TcpSynAckFirst => &mut self.invalid_tcp_syn_ack_first,
-            Invalid::TcpNotSyn => &mut self.invalid_tcp_not_syn,
-            Invalid::TcpWindow => &mut self.invalid_tcp_window,
-            Invalid::TcpReset => &mut self.invalid_tcp_reset,
-            Invalid::IcmpType => &mut self.invalid_icmp_type,
-            Invalid::IcmpReplyFirst => &mut self.invalid_icmp_reply_first,
-            Invalid::IcmpQuote => &mut self.invalid_icmp_quote,
-            Invalid::IcmpUnrelated => &mut self.invalid_icmp_unrelated,
+            CtDrop::TableFull => &mut self.refused_table_full,
+            CtDrop::TupleInUse => &mut self.refused_tuple_in_use,
+            CtDrop::NatExhausted => &mut self.refused_nat_exhausted,
+            CtDrop::NatVersion => &mut self.refused_nat_version,
+            CtDrop::ZoneFull => &mut self.refused_zone_full,
+            CtDrop::SourceLimit => &mut self.refused_source_limit,
         };
         *counter += 1;
     }

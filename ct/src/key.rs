@@ -85,6 +85,17 @@ impl Key {
         key
     }
 
+    /// Zone and source address, as a key of its own: no tuple has protocol 0 and destination 0.
+    pub(crate) const fn source(&self) -> Self {
+        let [head, a, b, ..] = self.0;
+        let zone = head & 0xffff_0000;
+        if head & 0xff == V6 {
+            Self([zone | V6, a, b, 0, 0])
+        } else {
+            Self([zone | V4, a & !0xffff_ffff, 0, 0, 0])
+        }
+    }
+
     const fn number_shift(&self, end: End) -> Option<u32> {
         const SRC: u32 = 48;
         const DST: u32 = 32;

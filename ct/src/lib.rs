@@ -45,6 +45,7 @@ mod request;
 mod settings;
 mod shard;
 mod sharing;
+mod sources;
 mod state;
 mod table;
 mod tcp;
@@ -55,6 +56,7 @@ mod wheel;
 #[cfg(test)]
 #[path = "../tests/world/mod.rs"]
 mod world;
+mod zones;
 
 pub use counters::Counters;
 pub use entry::{DumpStyle, Entry, ProtocolInfo, TcpInfo};
@@ -62,8 +64,9 @@ pub use filter::{Filter, FilterError, PartialTuple};
 pub use memory::Memory;
 pub use owner::{Belongs, Owners, PairId, ShardId};
 pub use request::{Commit, CtDrop, Outcome, Request, Seen};
-pub use settings::{Settings, TableTooSmall, Timeouts};
+pub use settings::{Settings, TableTooSmall, Timeouts, ZoneSettings};
 pub use shard::{Arrival, Bounds, HandOffDrop, Held, Message, Ready, Shard, ShardCounters, Wish};
 pub use state::CtState;
 pub use tcp::PeerState;
 pub use tracker::{After, Job, Likely, Part, Quest, Reading, Recall, Rehearsed, Tracker};
+pub use zones::ZoneCounts;

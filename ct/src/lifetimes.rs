@@ -69,6 +69,11 @@ impl Lifetimes {
         later(now, self.tcp[tcp.phase() as usize])
     }
 
+    /// The same for a TCP connection that was reset.
+    pub(crate) const fn reset(&self, now: Tick) -> Tick {
+        later(now, self.tcp[Phase::Close as usize])
+    }
+
     /// The same for a query.
     #[inline]
     pub(crate) const fn after_query(&self, query: Query, now: Tick) -> Tick {

@@ -13,4 +13,6 @@ pub struct Memory {
     pub leases: usize,
     /// What waits for its time-out.
     pub timers: usize,
+    /// What zones count and go by.
+    pub zones: usize,
 }

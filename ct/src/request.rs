@@ -97,9 +97,25 @@ pub enum CtDrop {
     /// The connection was to be translated to an address of the other IP version.
     #[error("NAT range of the other IP version")]
     NatVersion,
+    /// The zone's limit is reached and no unreplied connection of it was found to evict.
+    #[error("zone full")]
+    ZoneFull,
+    /// The source address has as many connections in the zone as it may.
+    #[error("source limit reached")]
+    SourceLimit,
 }
 
 impl CtDrop {
     /// How many reasons there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 6;
+
+    /// The counters that they are, by number.
+    pub(crate) const NAMES: [&str; Self::COUNT] = [
+        "refused_table_full",
+        "refused_tuple_in_use",
+        "refused_nat_exhausted",
+        "refused_nat_version",
+        "refused_zone_full",
+        "refused_source_limit",
+    ];
 }

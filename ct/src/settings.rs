@@ -1,5 +1,6 @@
 //! What a user sets.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Settings of the tracker.
@@ -9,6 +10,12 @@ pub struct Settings {
     pub max_connections: u32,
     /// Whether a TCP connection may be picked up in the middle. If not, only a SYN opens one.
     pub tcp_loose: bool,
+    /// Whether segments outside of the window are acceptable, resets excepted.
+    pub tcp_liberal: bool,
+    /// The most connections of a zone that has no limit of its own; `None`: no limit.
+    pub zone_limit: Option<u32>,
+    /// What differs in some zones.
+    pub zones: BTreeMap<u16, ZoneSettings>,
     /// How long connections are kept.
     pub timeouts: Timeouts,
 }
@@ -18,9 +25,28 @@ impl Default for Settings {
         Self {
             max_connections: 1_000_000,
             tcp_loose: true,
+            tcp_liberal: false,
+            zone_limit: None,
+            zones: BTreeMap::new(),
             timeouts: Timeouts::default(),
         }
     }
+}
+
+/// Settings of one zone; what is `None` is as for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ZoneSettings {
+    /// As [`Settings::tcp_loose`].
+    pub tcp_loose: Option<bool>,
+    /// As [`Settings::tcp_liberal`].
+    pub tcp_liberal: Option<bool>,
+    /// The most connections; 0: none.
+    pub limit: Option<u32>,
+    /// The most connections that one source address may open; 0: none. Such count as were opened
+    /// since there is a limit.
+    pub source_limit: Option<u32>,
+    /// How long its connections are kept: all that, not only what differs.
+    pub timeouts: Option<Timeouts>,
 }
 
 /// How long an idle connection is kept; named as `ovs-vsctl`'s timeout policies. The defaults

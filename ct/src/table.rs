@@ -18,8 +18,11 @@ use crate::index::{Index, Place};
 use crate::key::Key;
 use crate::memory::Memory;
 use crate::record::{Cold, Direction, Hot, Protocol};
+use crate::settings::{Settings, ZoneSettings};
 use crate::sharing::Sharing;
+use crate::sources::Sources;
 use crate::wheel::Wheel;
+use crate::zones::Zones;
 
 pub(crate) struct Table {
     hot: Box<[Hot]>,
@@ -27,6 +30,9 @@ pub(crate) struct Table {
     index: Index,
     wheel: Wheel,
     leases: Leases,
+    pub(crate) zones: Zones,
+    /// Once some zone has a limit for source addresses.
+    sources: Option<Sources>,
     /// If other lcores have tables too.
     sharing: Option<Box<Sharing>>,
     /// Slots below `touched` that are free; the last one freed is used next.
@@ -53,6 +59,9 @@ impl Keyed {
     }
 }
 
+/// The bit of [`Hot::leased`] that says that the connection counts among those of its source.
+const COUNTED: u8 = 0x10;
+
 /// A connection to be.
 pub(crate) struct Birth {
     pub(crate) original: Keyed,
@@ -66,19 +75,34 @@ pub(crate) struct Birth {
 
 impl Table {
     /// Takes memory for `slots` connections.
-    pub(crate) fn new(slots: u32, secret: u64) -> Self {
-        Self {
+    pub(crate) fn new(settings: &Settings, secret: u64) -> Self {
+        let slots = settings.max_connections;
+        let mut table = Self {
             hot: vec![Hot::FREE; slots as usize].into_boxed_slice(),
             cold: vec![Cold::FREE; slots as usize].into_boxed_slice(),
             index: Index::new(slots, secret),
             wheel: Wheel::new(slots),
             leases: Leases::new(slots),
+            zones: Zones::new(settings),
+            sources: None,
             sharing: None,
             free: Vec::with_capacity(slots as usize),
             touched: 0,
             live: 0,
             last_id: 0,
             last_version: 0,
+        };
+        table.configure(settings);
+        table
+    }
+
+    /// Takes over changed settings; the number of slots stays. With the first limit for source
+    /// addresses the memory to count them is taken.
+    pub(crate) fn configure(&mut self, settings: &Settings) {
+        self.zones.configure(settings);
+        let limited = |zone: &ZoneSettings| zone.source_limit.is_some();
+        if self.sources.is_none() && settings.zones.values().any(limited) {
+            self.sources = Some(Sources::new(self.slots()));
         }
     }
 
@@ -90,6 +114,7 @@ impl Table {
             index: self.index.memory(),
             leases: self.leases.memory(),
             timers: self.wheel.memory(),
+            zones: self.zones.memory() + self.sources.as_ref().map_or(0, Sources::memory),
         }
     }
 
@@ -202,15 +227,11 @@ impl Table {
         &self.cold[slot as usize]
     }
 
-    /// The slot's hot half, to be written. Deadlines go through [`Table::set_deadline`].
-    pub(crate) const fn hot_mut(&mut self, slot: u32) -> &mut Hot {
-        &mut self.hot[slot as usize]
-    }
-
-    /// The same, if there is such a slot.
+    /// The slot's hot half, to be written, and what its zone goes by. Deadlines go through
+    /// [`Table::set_deadline`].
     #[inline]
-    pub(crate) fn hot_if_any(&mut self, slot: u32) -> Option<&mut Hot> {
-        self.hot.get_mut(slot as usize)
+    pub(crate) fn hot_and_zones(&mut self, slot: u32) -> (Option<&mut Hot>, &Zones) {
+        (self.hot.get_mut(slot as usize), &self.zones)
     }
 
     /// Makes a connection; neither of its keys may be in the table. `None` if it is full.
@@ -264,6 +285,14 @@ impl Table {
             sharing.begin(&[original.key, reply.key]);
         }
         self.wheel.insert(slot, deadline, now);
+        let zone = original.key.zone();
+        self.zones.began(zone);
+        if self.zones.policy(zone).source_limit.is_some()
+            && let Some(sources) = &mut self.sources
+        {
+            sources.begin(self.index.hash(&original.key.source()));
+            self.hot[slot as usize].leased |= COUNTED;
+        }
         if nat == Some(NatKind::Src) {
             // Many clients are to have one address: the next may want this port.
             let direction = Direction::Reply;
@@ -406,6 +435,7 @@ impl Table {
             sharing.end(&self.cold[slot as usize].keys);
         }
         self.give_back(slot);
+        self.zones.ended(self.hot[slot as usize].zone);
         self.hot[slot as usize].id = 0;
         self.touch(slot);
         self.free.push(slot);
@@ -426,9 +456,29 @@ impl Table {
         std::iter::once(original).chain(reply)
     }
 
-    /// Gives back every number that is leased to the connection in `slot`.
+    /// How many connections the source of `key` opened since it is counted.
+    pub(crate) fn of_source(&self, key: &Key) -> u32 {
+        let sources = self.sources.as_ref();
+        sources.map_or(0, |sources| sources.count(self.index.hash(&key.source())))
+    }
+
+    /// Whether the connection in `slot` counts among those of the source of `key`.
+    pub(crate) fn counts_for(&self, slot: u32, key: &Key) -> bool {
+        let own = self.cold(slot).key(Direction::Original).source();
+        self.hot(slot).leased & COUNTED != 0 && own.is(&key.source())
+    }
+
+    /// Gives back every number that is leased to the connection in `slot`, and its place among
+    /// those of its source.
     fn give_back(&mut self, slot: u32) {
-        let leased = std::mem::take(&mut self.hot[slot as usize].leased);
+        let mut leased = std::mem::take(&mut self.hot[slot as usize].leased);
+        if leased & COUNTED != 0
+            && let Some(sources) = &mut self.sources
+        {
+            let key = self.cold[slot as usize].key(Direction::Original);
+            sources.end(self.index.hash(&key.source()));
+        }
+        leased &= !COUNTED;
         if leased == 0 {
             return;
         }

@@ -4,7 +4,13 @@
 //! what the other acknowledged; a segment must lie within the windows that both announced (Guido
 //! van Rooij, "Real Stateful TCP Packet Filtering in IP Filter"; RFC 9293 3.10.7.4). Better than
 //! there: simultaneous open works, a FIN counts as acknowledged only if it is, a reset from an
-//! end not heard before must acknowledge the SYN, and windows of SYNs are never scaled.
+//! end not heard before must acknowledge the SYN, windows of SYNs are never scaled, and a SYN gets
+//! no further without an answer.
+//!
+//! What RFC 5961 has endpoints answer with a challenge ACK passes and is not believed: a SYN
+//! where there is a connection, a reset in the window that is not the next number, an ACK in
+//! answer to a SYN. So an end that has lost its memory can open the connection anew, and nobody
+//! who guesses can end it.
 //!
 //! Invariants
 //!   1. A segment judged invalid changes nothing.
@@ -107,6 +113,8 @@ pub(crate) enum Verdict {
     Accepted,
     /// Part of it, but too odd to keep the connection alive by it.
     Tolerated,
+    /// For its receiver to answer: it passes, and the connection stays as it is.
+    Challenged,
     /// A SYN sent again, nobody having answered.
     SynAgain,
     /// A SYN of a new connection; this one is over.
@@ -115,6 +123,8 @@ pub(crate) enum Verdict {
     OutOfWindow,
     /// Not acceptable: a reset whose number does not fit.
     BadReset,
+    /// Not acceptable: the opening end goes on though its SYN was not answered.
+    Unanswered,
 }
 
 /// Which timeout applies.
@@ -163,23 +173,93 @@ impl Tcp {
 
     /// Judges a segment sent in `direction` and, if it is acceptable, follows it.
     pub(crate) fn update(&mut self, direction: Direction, segment: &Segment) -> Verdict {
+        if segment.synchronizes()
+            && let Some(verdict) = self.begin_again(direction, segment)
+        {
+            return verdict;
+        }
+        match direction {
+            Direction::Original => judge(&mut self.original, &mut self.reply, segment),
+            Direction::Reply => judge(&mut self.reply, &mut self.original, segment),
+        }
+    }
+
+    /// A segment with SYN that is no step of the handshake under way; `None` if it may be one.
+    fn begin_again(&mut self, direction: Direction, segment: &Segment) -> Option<Verdict> {
+        let states = self.states();
         if segment.kind == SegmentKind::Syn {
-            let states = [self.original.state, self.reply.state];
             if states.iter().all(|&state| state >= PeerState::FinWait2) {
-                return Verdict::Reopens;
+                return Some(Verdict::Reopens);
             }
             if states == [PeerState::SynSent, PeerState::Closed] && direction == Direction::Original
             {
                 // RFC 9293 3.8.1: sent again. It may as well be a new attempt from the same
                 // port, with another initial sequence number (RFC 6056): believe the latest.
                 *self = Self::open(segment);
-                return Verdict::SynAgain;
+                return Some(Verdict::SynAgain);
             }
         }
-        match direction {
-            Direction::Original => judge(&mut self.original, &mut self.reply, segment),
-            Direction::Reply => judge(&mut self.reply, &mut self.original, segment),
+        let (sender, receiver) = match direction {
+            Direction::Original => (self.original.state, self.reply.state),
+            Direction::Reply => (self.reply.state, self.original.state),
+        };
+        let answers = segment.kind == SegmentKind::SynAck && receiver < PeerState::Established;
+        if sender < PeerState::Established || answers {
+            return None;
         }
+        // RFC 5961 4.2: answered by a challenge ACK, whatever its number, or by a SYN-ACK if the
+        // receiver knows nothing of the connection any more.
+        match (segment.kind, direction) {
+            (SegmentKind::SynAck, Direction::Reply) if self.original.scale.is_marked() => {
+                *self = Self::opened_anew(segment);
+                Some(Verdict::Accepted)
+            }
+            (SegmentKind::Syn, Direction::Original) => {
+                self.original.scale.mark();
+                Some(Verdict::Challenged)
+            }
+            (_, Direction::Original | Direction::Reply) => Some(Verdict::Challenged),
+        }
+    }
+
+    /// Both ends have begun again, as `answer`, the SYN-ACK, tells. The scale of the opening end
+    /// was not believed when its SYN went by.
+    fn opened_anew(answer: &Segment) -> Self {
+        let acknowledged = answer.acknowledgment;
+        let window = answer.window.max(1);
+        let end = |sent: u32, allowed, window, state| End {
+            sent,
+            allowed,
+            window,
+            scale: Scale::UNKNOWN,
+            state,
+        };
+        Self {
+            original: end(
+                acknowledged,
+                acknowledged.wrapping_add(window.into()),
+                1,
+                PeerState::Established,
+            ),
+            reply: end(
+                answer.end(),
+                answer.end().wrapping_add(1),
+                window,
+                PeerState::SynSent,
+            ),
+        }
+    }
+
+    /// Follows a segment that [`Tcp::update`] found outside of the window, where that is not held
+    /// against it: only the flags count.
+    pub(crate) fn follow_flags(&mut self, direction: Direction, segment: &Segment) {
+        let (sender, receiver) = match direction {
+            Direction::Original => (&mut self.original, &mut self.reply),
+            Direction::Reply => (&mut self.reply, &mut self.original),
+        };
+        let covers = segment.acknowledges && at_or_after(segment.acknowledgment, receiver.sent);
+        sender.state = sender_after(sender.state, segment.kind);
+        receiver.state = receiver_after(receiver.state, segment, covers);
     }
 
     /// Which timeout applies now.
@@ -229,10 +309,18 @@ impl Tcp {
 fn judge(sender: &mut End, receiver: &mut End, segment: &Segment) -> Verdict {
     let first = sender.state == PeerState::Closed;
     if first {
-        if segment.resets() && !resets_syn(receiver, segment) {
-            return Verdict::BadReset;
+        if let Some(verdict) = answer(sender, receiver, segment) {
+            return verdict;
         }
         hear(sender, receiver, segment);
+    } else if receiver.state == PeerState::Closed && !sender.scale.is_unknown() {
+        if !segment.resets() {
+            return Verdict::Unanswered;
+        }
+        // RFC 9293 3.10.7.3: to an ACK out of nowhere the answer is a reset with its number.
+        if segment.sequence != sender.sent && receiver.scale.is_marked() {
+            return Verdict::Challenged;
+        }
     }
     let (shift, receiver_shift) = window::shifts(sender, receiver);
     // RFC 7323 2.2: the window of a SYN is not scaled.
@@ -264,10 +352,13 @@ fn judge(sender: &mut End, receiver: &mut End, segment: &Segment) -> Verdict {
     let lag = receiver.sent.wrapping_sub(acknowledged).cast_signed();
     // What an end says first need not fit: the other may have been picked up in the middle.
     let acknowledgment_fits = first || (-SLACK..=SLACK << shift).contains(&lag);
+    // Where the window begins that the receiver announced.
+    let edge = sender.allowed.wrapping_sub(receiver_window);
     let reset_fits = !segment.resets() || first || {
-        // RFC 5961 3.2: the exact number; one off for SYN and FIN that were not counted.
+        // RFC 5961 3.2: the exact number, whether or not what was sent has arrived; one off for
+        // SYN and FIN that were not counted.
         let off = segment.sequence.wrapping_sub(sender.sent).cast_signed();
-        (-1..=1).contains(&off)
+        (-1..=1).contains(&off) || segment.sequence == edge
     };
     let in_window = at_or_after(sender.allowed, end)
         && at_or_after(start, sender.sent.wrapping_sub(receiver_window));
@@ -280,7 +371,15 @@ fn judge(sender: &mut End, receiver: &mut End, segment: &Segment) -> Verdict {
     {
         Verdict::Tolerated
     } else if !reset_fits {
-        return Verdict::BadReset;
+        // RFC 5961 3.2: in the window, but not exact.
+        let challenged = acknowledgment_fits
+            && at_or_after(segment.sequence, edge)
+            && at_or_after(sender.allowed, segment.sequence);
+        return if challenged {
+            Verdict::Challenged
+        } else {
+            Verdict::BadReset
+        };
     } else {
         return Verdict::OutOfWindow;
     };
@@ -293,6 +392,7 @@ fn judge(sender: &mut End, receiver: &mut End, segment: &Segment) -> Verdict {
     if receiver.state != PeerState::Closed && at_or_after(allowed, receiver.allowed) {
         receiver.allowed = allowed;
     }
+    receiver.scale.unmark();
     let covers = acknowledges && at_or_after(acknowledged, receiver.sent);
     sender.state = sender_after(sender.state, segment.kind);
     // An odd segment acknowledges nothing.
@@ -330,13 +430,29 @@ fn hear(sender: &mut End, receiver: &mut End, segment: &Segment) {
     sender.window = window.max(1);
 }
 
-/// Whether a reset from an end that was never heard answers the other end's SYN (RFC 9293
-/// 3.10.7.3: acceptable only if it acknowledges the SYN). If the other end was picked up in the
-/// middle, there is nothing to hold it against.
-fn resets_syn(receiver: &End, segment: &Segment) -> bool {
-    receiver.scale == Scale::UNKNOWN
-        || receiver.state != PeerState::SynSent
-        || segment.acknowledges && segment.acknowledgment == receiver.sent
+/// What an end says that was not heard before, if that does not begin its part of the connection.
+/// If the other end was picked up in the middle, there is nothing to hold it against.
+fn answer(sender: &mut End, receiver: &End, segment: &Segment) -> Option<Verdict> {
+    if receiver.scale.is_unknown() || receiver.state != PeerState::SynSent {
+        return None;
+    }
+    let lag = receiver.sent.wrapping_sub(segment.acknowledgment);
+    match segment.kind {
+        // Simultaneous open (RFC 9293 3.5, figure 8).
+        SegmentKind::Syn => None,
+        // It may acknowledge less than all: what came with the SYN (RFC 7413).
+        SegmentKind::SynAck if lag <= SLACK.cast_unsigned() => None,
+        SegmentKind::SynAck => Some(Verdict::OutOfWindow),
+        // RFC 9293 3.10.7.3: acceptable only if it acknowledges the SYN.
+        SegmentKind::Rst if segment.acknowledges && lag == 0 => None,
+        SegmentKind::Rst => Some(Verdict::BadReset),
+        // An end that still has an earlier connection challenges the SYN (RFC 5961 4.2).
+        SegmentKind::Ack => {
+            sender.scale.mark();
+            Some(Verdict::Challenged)
+        }
+        SegmentKind::Fin => Some(Verdict::OutOfWindow),
+    }
 }
 
 /// Whether a segment somewhat out of place is let pass: the other end was not heard yet, or the

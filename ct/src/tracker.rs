@@ -16,7 +16,6 @@ use crate::counters::{Counters, Invalid};
 use crate::extract::{Subject, Transport};
 use crate::index::Place;
 use crate::key::Key;
-use crate::lifetimes::Lifetimes;
 use crate::memory::Memory;
 use crate::record::{Datagram, Direction, Protocol, Query};
 use crate::request::{Commit, CtDrop, Meeting, Outcome, Request, Role, Seen};
@@ -24,6 +23,7 @@ use crate::settings::{Settings, TableTooSmall};
 use crate::state::CtState;
 use crate::table::{Birth, Keyed, Table, Turn};
 use crate::tcp::Verdict;
+use crate::zones::ZoneCounts;
 
 pub use batch::Job;
 pub use quest::Quest;
@@ -38,7 +38,6 @@ use rehearse::Under;
 pub struct Tracker {
     table: Table,
     settings: Settings,
-    lifetimes: Lifetimes,
     counters: Counters,
     /// Where the search for a connection to evict goes on.
     hand: u32,
@@ -62,9 +61,8 @@ impl Tracker {
     /// If `max_connections` is above 2^31 - 1.
     pub fn new(settings: &Settings, secret: u64) -> Self {
         Self {
-            table: Table::new(settings.max_connections, secret),
+            table: Table::new(settings, secret),
             settings: settings.clone(),
-            lifetimes: Lifetimes::new(&settings.timeouts),
             counters: Counters::default(),
             hand: 0,
             secret,
@@ -75,7 +73,8 @@ impl Tracker {
         }
     }
 
-    /// Takes over changed settings. Timeouts apply from each connection's next packet on. A
+    /// Takes over changed settings, for packets from the next on. Timeouts apply from each
+    /// connection's next packet on. A
     /// limit below the present number of connections ends none, but lets none be made.
     ///
     /// # Errors
@@ -85,8 +84,10 @@ impl Tracker {
         if wanted > sized {
             return Err(TableTooSmall { wanted, sized });
         }
+        let shards = self.sharing().map_or(1, |sharing| sharing.owners.shards());
+        let settings = &share::share_of(settings, shards);
         self.settings.clone_from(settings);
-        self.lifetimes = Lifetimes::new(&settings.timeouts);
+        self.table.configure(settings);
         Ok(())
     }
 
@@ -207,6 +208,17 @@ impl Tracker {
         forgotten
     }
 
+    /// What zones counted: of `budget` zones from `cursor` on (0 to begin with), those that
+    /// counted anything or have connections. And where to go on, or `None` at the end.
+    pub fn zone_counts(&self, cursor: u32, budget: usize) -> (Vec<ZoneCounts>, Option<u32>) {
+        self.table.zones.counts(cursor, budget)
+    }
+
+    /// The settings in force.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// How much memory its parts have.
     pub fn memory(&self) -> Memory {
         self.table.memory()
@@ -292,7 +304,7 @@ impl Tracker {
                     }
                     Followed::Odd(state) => Some(state),
                     Followed::Invalid(reason) => {
-                        self.counters.count_invalid(reason);
+                        self.count_invalid(zone, reason);
                         Some(CtState::TRK | CtState::INV)
                     }
                     Followed::Reopens => {
@@ -317,7 +329,7 @@ impl Tracker {
             }
         }
         self.strangers += 1;
-        let protocol = match transport.open(self.settings.tcp_loose) {
+        let protocol = match transport.open(self.table.zones.policy(zone).loose) {
             Ok(protocol) => protocol,
             Err(reason) => {
                 self.invalid(reason, visit);
@@ -364,24 +376,47 @@ impl Tracker {
     /// Lets the protocol's tracker judge a packet of a connection and follow it.
     fn follow(&mut self, place: Place, transport: &Transport, now: Tick) -> Followed {
         let Place { slot, direction } = place;
-        let hot = self.table.hot_mut(slot);
+        let (Some(hot), zones) = self.table.hot_and_zones(slot) else {
+            return Followed::Invalid(Invalid::L4Length);
+        };
+        let policy = zones.policy(hot.zone);
+        let lifetimes = &policy.lifetimes;
         let before = (visible(&hot.protocol), hot.replied);
-        let (mut alive, mut odd) = (true, false);
+        let (mut alive, mut odd, mut doubtful) = (true, false, false);
         let state = match (&mut hot.protocol, transport) {
-            (Protocol::Tcp(tcp), Transport::Tcp(segment)) => match tcp.update(direction, segment) {
-                Verdict::Accepted => CtState::EST | reply_bit(direction),
-                Verdict::Tolerated => {
-                    (alive, odd) = (false, true);
-                    CtState::EST | reply_bit(direction)
+            (Protocol::Tcp(tcp), Transport::Tcp(segment)) => {
+                // As long as only one end was heard, what it sends is new.
+                let part = match direction {
+                    Direction::Reply => CtState::EST | CtState::RPL,
+                    Direction::Original if hot.replied => CtState::EST,
+                    Direction::Original => CtState::NEW,
+                };
+                match tcp.update(direction, segment) {
+                    Verdict::Accepted => part,
+                    Verdict::Tolerated => {
+                        (alive, odd) = (false, true);
+                        part
+                    }
+                    Verdict::Challenged => {
+                        (alive, odd) = (false, true);
+                        doubtful = segment.resets();
+                        part
+                    }
+                    Verdict::SynAgain => {
+                        odd = true;
+                        CtState::NEW
+                    }
+                    Verdict::Reopens => return Followed::Reopens,
+                    Verdict::OutOfWindow if policy.liberal && !segment.resets() => {
+                        odd = true;
+                        tcp.follow_flags(direction, segment);
+                        part
+                    }
+                    Verdict::OutOfWindow => return Followed::Invalid(Invalid::TcpWindow),
+                    Verdict::BadReset => return Followed::Invalid(Invalid::TcpReset),
+                    Verdict::Unanswered => return Followed::Invalid(Invalid::TcpUnanswered),
                 }
-                Verdict::SynAgain => {
-                    odd = true;
-                    CtState::NEW
-                }
-                Verdict::Reopens => return Followed::Reopens,
-                Verdict::OutOfWindow => return Followed::Invalid(Invalid::TcpWindow),
-                Verdict::BadReset => return Followed::Invalid(Invalid::TcpReset),
-            },
+            }
             (Protocol::Query(query), Transport::Query | Transport::Answer) => {
                 *query = query.after(direction);
                 match query {
@@ -405,8 +440,15 @@ impl Tracker {
         };
         hot.replied |= direction == Direction::Reply;
         let changed = before != (visible(&hot.protocol), hot.replied);
-        if alive {
-            let deadline = self.lifetimes.deadline(&hot.protocol, now);
+        let deadline = if alive {
+            Some(lifetimes.deadline(&hot.protocol, now))
+        } else if doubtful {
+            // If its receiver does not challenge it, it was right, and that is the end.
+            Some(lifetimes.reset(now).min(hot.deadline))
+        } else {
+            None
+        };
+        if let Some(deadline) = deadline {
             self.table.set_deadline(slot, deadline, now);
         }
         if changed {
@@ -490,17 +532,19 @@ impl Tracker {
             protocol,
             mark,
             label,
-            deadline: self.lifetimes.deadline(&protocol, now),
+            deadline: self
+                .table
+                .zones
+                .policy(request.zone)
+                .lifetimes
+                .deadline(&protocol, now),
             nat,
         };
-        let slot = if self.make_room(now) {
-            self.table.insert(&birth, now)
-        } else {
-            None
-        };
-        let Some(slot) = slot else {
-            self.counters.refused_table_full += 1;
-            return Err(CtDrop::TableFull.into());
+        if let Err(reason) = self.make_room(&original.key, now) {
+            return Err(self.refuse(request.zone, reason));
+        }
+        let Some(slot) = self.table.insert(&birth, now) else {
+            return Err(self.refuse(request.zone, CtDrop::TableFull));
         };
         self.counters.created += 1;
         let meeting = Meeting {
@@ -515,11 +559,23 @@ impl Tracker {
 
     /// A packet of no connection that is not acceptable.
     fn invalid(&mut self, reason: Invalid, visit: &mut Visit<'_>) {
-        self.counters.count_invalid(reason);
+        self.count_invalid(visit.request.zone, reason);
         *visit.outcome = Outcome {
             state: CtState::TRK | CtState::INV,
             ..Outcome::default()
         };
+    }
+
+    fn count_invalid(&mut self, zone: u16, reason: Invalid) {
+        self.counters.count_invalid(reason);
+        self.table.zones.invalid(zone, reason);
+    }
+
+    /// A commit that cannot be done.
+    fn refuse(&mut self, zone: u16, reason: CtDrop) -> Refusal {
+        self.counters.count_refused(reason);
+        self.table.zones.refused(zone, reason);
+        reason.into()
     }
 
     /// Checks every invariant of the table.

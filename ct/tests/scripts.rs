@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! # What it is about.
-//! set tcp_loose=false max_connections=2 udp_multiple=180      settings, before all packets
+//! set tcp_loose=false max_connections=2 udp_multiple=180      settings, at any time
+//! set 7:tcp_loose=true 7:limit=2 7:udp_multiple=20             those of zone 7
 //! +0.01 commit > S seq=100                       => new       TCP, client to server
 //! +0    < SA seq=900 ack=101                     => est|rpl   TCP, server to client
 //! +1    zone=5 commit(mark=1/0xf) udp 10.0.0.1:1 > 10.0.0.2:2 => new mark=1
@@ -16,7 +17,10 @@
 //! flush zone=5 => 1                              how many were flushed
 //! expire => 0                                    how many were forgotten
 //! counters created=1 flushed=1                   all counters that are not 0
+//! zone 7 connections=1 invalid_tcp_window=1      what zone 7 has and counted
 //! ```
+//! kernel-differs: est  why                       Linux says `est` of the packet above
+//! kernel-skips: why                              the script is not for the kernel
 //!
 //! `+N` advances the clock by N seconds. The client is 10.0.0.1:1000, the server 10.0.0.2:80;
 //! any other packet is written as `weir_packet::text` has it. `again` in place of a packet means
@@ -33,7 +37,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use weir_ct::{Bounds, Commit, DumpStyle, Entry, Filter, Outcome, ProtocolInfo, Settings};
+use weir_ct::{
+    Bounds, Commit, DumpStyle, Entry, Filter, Outcome, ProtocolInfo, Settings, Timeouts,
+};
 use weir_nat::{NatFlags, NatKind, NatRange, NatSpec, PortChoice, rewrite};
 use weir_packet::{Frame, Tick, Tuple, VecFrame, text};
 
@@ -155,7 +161,10 @@ impl Run {
             "set" => rest
                 .split_whitespace()
                 .try_for_each(|setting| self.set(setting)),
+            // What the kernel says instead, and why; `tests/tests/kernel_conntrack.rs` reads it.
+            "kernel-differs:" | "kernel-skips:" => Ok(()),
             "state" => self.state(rest),
+            "zone" => self.zone(rest),
             "flush" => self.flush(rest),
             "expire" => {
                 let now = self.now();
@@ -192,19 +201,34 @@ impl Run {
                 .map_err(|_| format!("no number: {value}"))
         };
         let settings = &mut self.settings;
+        // `7:tcp_loose` is zone 7's.
+        if let Some((zone, name)) = name.split_once(':') {
+            let zone = zone.parse::<u16>().map_err(|_| "no zone".to_owned())?;
+            let timeouts = settings.timeouts.clone();
+            let zone = settings.zones.entry(zone).or_default();
+            match name {
+                "tcp_loose" => zone.tcp_loose = Some(value == "true"),
+                "tcp_liberal" => zone.tcp_liberal = Some(value == "true"),
+                "limit" => zone.limit = Some(number()? as u32),
+                "source_limit" => zone.source_limit = Some(number()? as u32),
+                _ => {
+                    let timeouts = zone.timeouts.get_or_insert(timeouts);
+                    *timeout(timeouts, name)? = Duration::from_secs(number()?);
+                }
+            }
+            return self.reconfigure();
+        }
         match name {
             "tcp_loose" => settings.tcp_loose = value == "true",
             "max_connections" => settings.max_connections = number()? as u32,
-            _ => {
-                let timeouts = &mut settings.timeouts;
-                *(match name {
-                    "tcp_established" => &mut timeouts.tcp_established,
-                    "udp_single" => &mut timeouts.udp_single,
-                    "udp_multiple" => &mut timeouts.udp_multiple,
-                    _ => return Err(format!("no such setting: {name}")),
-                }) = Duration::from_secs(number()?);
-            }
+            "tcp_liberal" => settings.tcp_liberal = value == "true",
+            "zone_limit" => settings.zone_limit = Some(number()? as u32),
+            _ => *timeout(&mut settings.timeouts, name)? = Duration::from_secs(number()?),
         }
+        self.reconfigure()
+    }
+
+    fn reconfigure(&mut self) -> Check {
         for shard in self.worlds.iter_mut().flat_map(|world| &mut world.shards) {
             shard
                 .tracker_mut()
@@ -212,6 +236,22 @@ impl Run {
                 .map_err(|error| error.to_string())?;
         }
         Ok(())
+    }
+
+    /// What a zone counted and how many connections it has.
+    fn zone(&mut self, statement: &str) -> Check {
+        let mut words = statement.split_whitespace();
+        let zone: u16 = words
+            .next()
+            .and_then(|word| word.parse().ok())
+            .ok_or("no zone")?;
+        let mut wanted: Vec<_> = words.map(str::to_owned).collect();
+        wanted.sort();
+        self.each(|world| {
+            let mut there = world.zone_counts(zone);
+            there.sort();
+            same(&wanted, &there)
+        })
     }
 
     fn packet(&mut self, statement: &str) -> Check {
@@ -393,6 +433,18 @@ impl Run {
         }
         &mut self.worlds
     }
+}
+
+fn timeout<'a>(timeouts: &'a mut Timeouts, name: &str) -> Result<&'a mut Duration, String> {
+    Ok(match name {
+        "tcp_syn_sent" => &mut timeouts.tcp_syn_sent,
+        "tcp_established" => &mut timeouts.tcp_established,
+        "udp_first" => &mut timeouts.udp_first,
+        "udp_single" => &mut timeouts.udp_single,
+        "udp_multiple" => &mut timeouts.udp_multiple,
+        "icmp_first" => &mut timeouts.icmp_first,
+        _ => return Err(format!("no such setting: {name}")),
+    })
 }
 
 fn frame_of(line: &str) -> Result<VecFrame, String> {

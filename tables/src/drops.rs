@@ -66,6 +66,8 @@ reasons! {
     TunnelNoNeighbour "tunnel_no_neighbour" "The MAC address of the tunnel's other end is not known yet; it was asked for.";
     TunnelMtu "tunnel_mtu" "With the headers of the tunnel the packet is larger than the MTU of the port below.";
     NeighbourAnswer "neighbour_answer" "It was for weir itself: what somebody's MAC address is.";
+    CtZoneFull "ct_zone_full" "The zone has as many connections as it may, and none to evict.";
+    CtSourceLimit "ct_source_limit" "The source address has as many connections in the zone as it may.";
     CtFull "ct_full" "The connection table is full and holds nothing to evict.";
 }
 
@@ -79,6 +81,8 @@ impl From<CtDrop> for DropReason {
             CtDrop::TupleInUse => Self::CtTupleInUse,
             CtDrop::NatExhausted => Self::NatExhausted,
             CtDrop::NatVersion => Self::NatVersion,
+            CtDrop::ZoneFull => Self::CtZoneFull,
+            CtDrop::SourceLimit => Self::CtSourceLimit,
         }
     }
 }

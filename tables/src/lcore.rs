@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use weir_ct::{After, Entry, Filter, Memory, Settings, Tracker};
+use weir_ct::{After, Entry, Filter, Memory, Settings, Tracker, ZoneCounts};
 use weir_packet::Tick;
 
 use crate::cache::{
@@ -63,7 +63,15 @@ pub enum LcoreRequest {
     ShowMacs,
     /// The next hops of tunnels.
     ShowNeighbours,
-    /// New timeouts and settings for the connections.
+    /// What zones counted, and how many connections each has: at most `budget` zones from
+    /// `cursor` on.
+    ZoneCounts {
+        /// 0, or where the last answer said to go on.
+        cursor: u32,
+        /// How many zones to look at.
+        budget: usize,
+    },
+    /// New timeouts, limits and other settings for the connections, those that there are included.
     Configure(Settings),
     /// Sends a packet. Whoever has the ports answers it, with [`Lcore::packet_out`].
     PacketOut {
@@ -97,6 +105,13 @@ pub enum LcoreAnswer {
     Macs(Vec<MacEntry>),
     /// To [`LcoreRequest::ShowNeighbours`].
     Neighbours(Vec<NeighbourEntry>),
+    /// To [`LcoreRequest::ZoneCounts`].
+    Zones {
+        /// Zones that counted anything or have connections.
+        zones: Vec<ZoneCounts>,
+        /// Where to go on; `None`: that was all.
+        next: Option<u32>,
+    },
     /// To [`LcoreRequest::Configure`]: done, or why not.
     Configured(Result<(), String>),
     /// To [`LcoreRequest::PacketOut`]: done, or why not.
@@ -216,7 +231,9 @@ impl Lcore {
             index,
             leases,
             timers,
+            zones,
         } = self.tracker.memory();
+        let connections = connections + zones;
         let trajectories = self.trajectories.as_ref().map_or(0, Trajectories::memory);
         let megaflows = self.megaflows.as_ref().map_or(0, Megaflows::memory);
         [connections, index, leases, timers, trajectories, megaflows]
@@ -314,6 +331,10 @@ impl Lcore {
             LcoreRequest::ShowMacs => LcoreAnswer::Macs(self.macs.entries(now).collect()),
             LcoreRequest::ShowNeighbours => {
                 LcoreAnswer::Neighbours(self.neighbours.entries(now).collect())
+            }
+            LcoreRequest::ZoneCounts { cursor, budget } => {
+                let (zones, next) = self.tracker.zone_counts(cursor, budget);
+                LcoreAnswer::Zones { zones, next }
             }
             LcoreRequest::Configure(settings) => {
                 let done = self.tracker.reconfigure(&settings);

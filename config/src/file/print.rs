@@ -1,6 +1,7 @@
 //! From what can run back to text.
 
 use toml::Spanned;
+use weir_ct::{Timeouts, ZoneSettings};
 use weir_tables::field::Field;
 use weir_tables::port::PortNo;
 use weir_tables::tunnel::options::TlvMapping;
@@ -68,15 +69,11 @@ pub(super) fn to_toml(config: &Config) -> String {
         conntrack: Some(raw::Conntrack {
             max_connections: typed(config.conntrack.max_connections.into()),
             tcp_loose: Some(config.conntrack.tcp_loose),
-            timeouts: Some(
-                timeouts::all(&config.conntrack.timeouts)
-                    .map(|(name, timeout)| {
-                        let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
-                        (placeless(name.to_owned()), placeless(seconds))
-                    })
-                    .collect(),
-            ),
+            tcp_liberal: Some(config.conntrack.tcp_liberal),
+            zone_limit: config.conntrack.zone_limit.map(|n| placeless(n.into())),
+            timeouts: Some(seconds(&config.conntrack.timeouts)),
         }),
+        zone: config.conntrack.zones.iter().map(raw_zone).collect(),
         control: Some(raw::Control {
             socket: typed(config.control.socket.display().to_string()),
             mode: typed(format!("{:04o}", config.control.mode)),
@@ -86,9 +83,28 @@ pub(super) fn to_toml(config: &Config) -> String {
         metrics: config.metrics.map(|listen| raw::Metrics {
             listen: typed(listen.to_string()),
         }),
-        ..raw::File::default()
     };
     toml::to_string(&file).expect("tables with text keys, no value that TOML lacks")
+}
+
+fn raw_zone((id, zone): (&u16, &ZoneSettings)) -> Spanned<raw::Zone> {
+    placeless(raw::Zone {
+        id: typed(i64::from(*id)),
+        tcp_loose: zone.tcp_loose,
+        tcp_liberal: zone.tcp_liberal,
+        limit: zone.limit.map(|n| placeless(n.into())),
+        source_limit: zone.source_limit.map(|n| placeless(n.into())),
+        timeouts: zone.timeouts.as_ref().map(seconds),
+    })
+}
+
+fn seconds(all: &Timeouts) -> raw::Seconds {
+    timeouts::all(all)
+        .map(|(name, timeout)| {
+            let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
+            (placeless(name.to_owned()), placeless(seconds))
+        })
+        .collect()
 }
 
 /// A length as TOML has it.

@@ -100,16 +100,23 @@ pub(super) struct Cache {
 pub(super) struct Conntrack {
     pub(super) max_connections: Typed<i64>,
     pub(super) tcp_loose: Option<bool>,
-    pub(super) timeouts: Option<BTreeMap<Spanned<String>, Spanned<i64>>>,
+    pub(super) tcp_liberal: Option<bool>,
+    pub(super) zone_limit: Typed<i64>,
+    pub(super) timeouts: Option<Seconds>,
 }
+
+/// Timeouts by name.
+pub(super) type Seconds = BTreeMap<Spanned<String>, Spanned<i64>>;
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Zone {
-    pub(super) id: Option<i64>,
-    pub(super) limit: Option<i64>,
-    pub(super) source_limit: Option<i64>,
-    pub(super) timeouts: Option<BTreeMap<String, i64>>,
+    pub(super) id: Typed<i64>,
+    pub(super) tcp_loose: Option<bool>,
+    pub(super) tcp_liberal: Option<bool>,
+    pub(super) limit: Typed<i64>,
+    pub(super) source_limit: Typed<i64>,
+    pub(super) timeouts: Option<Seconds>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

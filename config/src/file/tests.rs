@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use weir_ct::{Settings, Timeouts};
+use weir_ct::{Settings, Timeouts, ZoneSettings};
 use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
 use weir_tables::port::PortNo;
 use weir_tables::tunnel::options::TlvMapping;
@@ -81,6 +81,9 @@ fn defaults_are_those_of_the_documentation() {
         conntrack: Settings {
             max_connections: 1_000_000,
             tcp_loose: true,
+            tcp_liberal: false,
+            zone_limit: None,
+            zones: BTreeMap::new(),
             timeouts: Timeouts::default(),
         },
         control: Control {
@@ -262,17 +265,65 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn conntrack()(
-        max_connections in 1_u32..=100_000_000,
-        tcp_loose in any::<bool>(),
+    fn all_timeouts()(
         seconds in prop::collection::vec(1..=u32::MAX, timeouts::NAMES.len()),
-    ) -> Settings {
+    ) -> Timeouts {
         let mut set = Timeouts::default();
         for (name, seconds) in timeouts::NAMES.iter().zip(seconds) {
             *timeouts::by_name(&mut set, name).expect("it is one") = Duration::from_secs(seconds.into());
         }
-        Settings { max_connections, tcp_loose, timeouts: set }
+        set
     }
+}
+
+prop_compose! {
+    fn zone()(
+        tcp_loose: Option<bool>,
+        tcp_liberal: Option<bool>,
+        limit: Option<u32>,
+        source_limit: Option<u32>,
+        timeouts in prop::option::of(all_timeouts()),
+    ) -> ZoneSettings {
+        ZoneSettings { tcp_loose, tcp_liberal, limit, source_limit, timeouts }
+    }
+}
+
+prop_compose! {
+    fn conntrack()(
+        max_connections in 1_u32..=100_000_000,
+        tcp_loose in any::<bool>(),
+        tcp_liberal in any::<bool>(),
+        zone_limit: Option<u32>,
+        timeouts in all_timeouts(),
+        zones in prop::collection::btree_map(any::<u16>(), zone(), 0..3),
+    ) -> Settings {
+        Settings { max_connections, tcp_loose, tcp_liberal, zone_limit, zones, timeouts }
+    }
+}
+
+#[test]
+fn zones_have_settings_of_their_own() {
+    let text = format!(
+        "{PORT}[conntrack]\nzone_limit = 9\n[conntrack.timeouts]\nudp_single = 5\n\
+         [[zone]]\nid = 7\nlimit = 0\nsource_limit = 3\ntcp_liberal = true\n\
+         timeouts = {{ udp_multiple = 180 }}\n[[zone]]\nid = 8\n"
+    );
+    let settings = Config::parse("a.toml", &text).expect("valid").conntrack;
+    assert_eq!(settings.zone_limit, Some(9));
+    let timeouts = Timeouts {
+        udp_single: Duration::from_secs(5),
+        udp_multiple: Duration::from_secs(180),
+        ..Timeouts::default()
+    };
+    let seven = ZoneSettings {
+        tcp_loose: None,
+        tcp_liberal: Some(true),
+        limit: Some(0),
+        source_limit: Some(3),
+        timeouts: Some(timeouts),
+    };
+    let zones = BTreeMap::from([(7, seven), (8, ZoneSettings::default())]);
+    assert_eq!(settings.zones, zones);
 }
 
 /// A tunnel over a port of `ports`; number `at`, which makes it another than the others.

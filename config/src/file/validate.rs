@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
-use weir_ct::Settings;
 use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
 
 use super::raw::{self, Typed};
-use super::{Bridge, Config, Control, DEFAULT_SOCKET, Eal, FailMode, FlowSource, timeouts};
+use super::{Bridge, Config, Control, DEFAULT_SOCKET, Eal, FailMode, FlowSource};
 use crate::diagnostic::{Diagnostic, nearest};
 
+mod conntrack;
 mod ports;
 mod tunnels;
 
@@ -29,9 +29,6 @@ pub(super) struct Validator<'a> {
 
 impl Validator<'_> {
     pub(super) fn config(&self, raw: raw::File) -> Result<Config, Diagnostic> {
-        if let Some(zone) = raw.zone.first() {
-            return Err(self.not_yet(zone.span(), "[[zone]]"));
-        }
         let eal = self.eal(raw.eal.unwrap_or_default())?;
         let mut without_device = Vec::new();
         let ports = self.ports(raw.port, &mut without_device)?;
@@ -43,7 +40,7 @@ impl Validator<'_> {
             options: self.options(raw.geneve_option)?,
             bridge: self.bridge(raw.bridge.unwrap_or_default())?,
             caches: self.cache(raw.cache.unwrap_or_default())?,
-            conntrack: self.conntrack(raw.conntrack.unwrap_or_default())?,
+            conntrack: self.conntrack(raw.conntrack.unwrap_or_default(), raw.zone)?,
             control: self.control(raw.control.unwrap_or_default())?,
             metrics: self.listen(raw.metrics.unwrap_or_default().listen)?,
             without_device,
@@ -146,40 +143,6 @@ impl Validator<'_> {
         Ok(CacheSettings {
             trajectories: (trajectories.entries > 0).then_some(trajectories),
             megaflows: (entries > 0).then_some(settings),
-        })
-    }
-
-    fn conntrack(&self, raw: raw::Conntrack) -> Result<Settings, Diagnostic> {
-        let mut settings = Settings::default();
-        for (key, seconds) in raw.timeouts.unwrap_or_default() {
-            let name = key.get_ref().as_str();
-            if timeouts::UNSUPPORTED.contains(&name) {
-                return Err(self.not_yet(key.span(), name));
-            }
-            let Some(timeout) = timeouts::by_name(&mut settings.timeouts, name) else {
-                let known = timeouts::NAMES.iter().copied();
-                return Err(super::unknown_key(
-                    self.name,
-                    self.text,
-                    key.span(),
-                    name,
-                    known,
-                ));
-            };
-            let range = 1..=i64::from(u32::MAX);
-            *timeout = Duration::from_secs(self.integer(name, Some(seconds), range, 0)?);
-        }
-        let range = 1..=100_000_000;
-        let default = i64::from(settings.max_connections);
-        Ok(Settings {
-            max_connections: self.integer(
-                "max_connections",
-                raw.max_connections,
-                range,
-                default,
-            )?,
-            tcp_loose: raw.tcp_loose.unwrap_or(settings.tcp_loose),
-            timeouts: settings.timeouts,
         })
     }
 

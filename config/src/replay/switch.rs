@@ -88,6 +88,7 @@ impl OfflineSwitch {
                 LcoreAnswer::Flushed { .. }
                 | LcoreAnswer::Macs(_)
                 | LcoreAnswer::Neighbours(_)
+                | LcoreAnswer::Zones { .. }
                 | LcoreAnswer::Configured(_)
                 | LcoreAnswer::Traced(_)
                 | LcoreAnswer::PacketSent(_) => {

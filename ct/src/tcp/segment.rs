@@ -104,6 +104,12 @@ impl Segment {
             .wrapping_add(flag)
     }
 
+    /// Whether it has SYN.
+    #[inline]
+    pub(crate) const fn synchronizes(&self) -> bool {
+        matches!(self.kind, SegmentKind::Syn | SegmentKind::SynAck)
+    }
+
     /// Whether it is a reset.
     pub(crate) const fn resets(&self) -> bool {
         matches!(self.kind, SegmentKind::Rst)
@@ -113,25 +119,26 @@ impl Segment {
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
-const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
 const URG: u8 = 0x20;
 
-/// `None` if the flags contradict each other: SYN with FIN or RST; none of SYN, ACK and RST;
-/// FIN, PSH or URG without ACK.
+/// `None` if the flags contradict each other, as Linux has it: SYN, RST and FIN exclude each
+/// other, FIN wants ACK, there is one of SYN, RST and ACK, and nothing is urgent in a SYN-ACK or
+/// a reset. PSH and the flags of ECN say nothing.
 const fn kind_of(flags: u8) -> Option<SegmentKind> {
-    let acknowledges = flags & ACK != 0;
-    if !acknowledges && flags & (FIN | PSH | URG) != 0 {
-        return None;
-    }
-    match (flags & SYN != 0, flags & RST != 0, flags & FIN != 0) {
-        (true, true, _) | (true, _, true) => None,
-        (true, false, false) if acknowledges => Some(SegmentKind::SynAck),
-        (true, false, false) => Some(SegmentKind::Syn),
-        (false, true, _) => Some(SegmentKind::Rst),
-        (false, false, true) => Some(SegmentKind::Fin),
-        (false, false, false) if acknowledges => Some(SegmentKind::Ack),
-        (false, false, false) => None,
+    const SYN_URG: u8 = SYN | URG;
+    const SYN_ACK: u8 = SYN | ACK;
+    const ACK_URG: u8 = ACK | URG;
+    const FIN_ACK: u8 = FIN | ACK;
+    const FIN_ACK_URG: u8 = FIN | ACK | URG;
+    const RST_ACK: u8 = RST | ACK;
+    match flags & (FIN | SYN | RST | ACK | URG) {
+        SYN | SYN_URG => Some(SegmentKind::Syn),
+        SYN_ACK => Some(SegmentKind::SynAck),
+        ACK | ACK_URG => Some(SegmentKind::Ack),
+        FIN_ACK | FIN_ACK_URG => Some(SegmentKind::Fin),
+        RST | RST_ACK => Some(SegmentKind::Rst),
+        _ => None,
     }
 }
 

@@ -64,8 +64,26 @@ proptest! {
             let verdict = tcp.update(direction, &segment);
             let ends = [Direction::Original, Direction::Reply];
             match verdict {
-                Verdict::OutOfWindow | Verdict::BadReset | Verdict::Reopens => {
+                Verdict::OutOfWindow
+                | Verdict::BadReset
+                | Verdict::Unanswered
+                | Verdict::Reopens => {
                     prop_assert_eq!(tcp, before);
+                }
+                Verdict::Challenged => {
+                    // Nothing but a mark.
+                    let unmarked = |mut tcp: Tcp| {
+                        tcp.original.scale.unmark();
+                        tcp.reply.scale.unmark();
+                        tcp
+                    };
+                    prop_assert_eq!(unmarked(tcp), unmarked(before));
+                }
+                Verdict::Accepted if segment.kind == SegmentKind::SynAck
+                    && before.original.scale.is_marked()
+                    && before.reply.state >= PeerState::Established =>
+                {
+                    prop_assert_eq!(tcp, Tcp::opened_anew(&segment));
                 }
                 Verdict::SynAgain => {
                     prop_assert_eq!(tcp, Tcp::open(&segment));
@@ -149,7 +167,10 @@ proptest! {
                     prop_assert!(
                         matches!(
                             verdict,
-                            Verdict::Accepted | Verdict::Tolerated | Verdict::SynAgain
+                            Verdict::Accepted
+                                | Verdict::Tolerated
+                                | Verdict::Challenged
+                                | Verdict::SynAgain
                         ),
                         "{:?} of {:?} by {:?}", verdict, segment, before
                     );
@@ -285,25 +306,37 @@ impl Endpoint {
     }
 }
 
-#[test]
-fn an_odd_segment_keeps_nothing_alive() {
-    let segment = |kind, sequence, acknowledgment, payload_size| Segment {
+const fn segment(kind: SegmentKind, sequence: u32, acknowledgment: u32) -> Segment {
+    Segment {
         kind,
         sequence,
         acknowledgment,
-        acknowledges: kind != SegmentKind::Syn,
+        acknowledges: !matches!(kind, SegmentKind::Syn),
         window: 1000,
-        payload_size,
+        payload_size: 0,
         window_scale: None,
-    };
-    let mut tcp = Tcp::open(&segment(SegmentKind::Syn, 0, 0, 0));
-    // The server was not heard: the client may send a little more than the SYN.
-    let odd = segment(SegmentKind::Ack, 1, 1, 1000);
-    assert_eq!(tcp.update(Direction::Original, &odd), Verdict::Tolerated);
+    }
+}
+
+#[test]
+fn an_odd_segment_keeps_nothing_alive() {
+    use Direction::{Original, Reply};
+    let mut tcp = Tcp::open(&segment(SegmentKind::Syn, 0, 0));
+    for (direction, kind, sequence, acknowledgment) in [
+        (Reply, SegmentKind::SynAck, 0, 1),
+        (Original, SegmentKind::Fin, 1, 1),
+        (Reply, SegmentKind::Fin, 1, 2),
+    ] {
+        tcp.update(direction, &segment(kind, sequence, acknowledgment));
+    }
+    assert_eq!(tcp.states(), [PeerState::FinWait2, PeerState::Closing]);
+    // Closing down: the client may send a little more than the server allowed.
     let slack = SLACK.cast_unsigned();
-    let odd = segment(SegmentKind::Ack, 2 + slack - 100, 1, 101);
-    assert_eq!(tcp.update(Direction::Original, &odd), Verdict::OutOfWindow);
-    let odd = segment(SegmentKind::Ack, 2 + slack - 100, 1, 100);
-    assert_eq!(tcp.update(Direction::Original, &odd), Verdict::Tolerated);
-    assert_eq!(tcp.phase(), Phase::SynSent);
+    let data = |payload_size| Segment {
+        payload_size,
+        ..segment(SegmentKind::Ack, 1002 + slack - 100, 1)
+    };
+    assert_eq!(tcp.update(Original, &data(101)), Verdict::OutOfWindow);
+    assert_eq!(tcp.update(Original, &data(100)), Verdict::Tolerated);
+    assert_eq!(tcp.phase(), Phase::TimeWait);
 }

@@ -19,6 +19,8 @@ impl Scale {
     pub(super) const UNKNOWN: Self = Self(0x40);
 
     const OFFERED: u8 = 0x80;
+    /// Not about the scale: the last that this end sent passed for the other to answer.
+    const MARK: u8 = 0x20;
     const SHIFT: u8 = 0x0f;
 
     /// What a SYN offers.
@@ -37,6 +39,18 @@ impl Scale {
 
     pub(crate) const fn is_unknown(self) -> bool {
         self.0 & Self::UNKNOWN.0 != 0
+    }
+
+    pub(super) const fn is_marked(self) -> bool {
+        self.0 & Self::MARK != 0
+    }
+
+    pub(super) const fn mark(&mut self) {
+        self.0 |= Self::MARK;
+    }
+
+    pub(super) const fn unmark(&mut self) {
+        self.0 &= !Self::MARK;
     }
 
     /// The shift offered; 0 if none was, or it is unknown.

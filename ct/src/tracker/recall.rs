@@ -118,19 +118,21 @@ impl Tracker {
     #[inline(always)]
     pub fn pass(&mut self, recall: Recall, part: &Part, now: Tick) -> bool {
         let slot = recall.slot();
-        let Some(hot) = self.table.hot_if_any(slot) else {
+        let (hot, zones) = self.table.hot_and_zones(slot);
+        let Some(hot) = hot else {
             return false;
         };
         if hot.version != recall.version || hot.is_expired(now) {
             return false;
         }
         let direction = recall.direction();
+        let lifetimes = &zones.policy(hot.zone).lifetimes;
         let deadline = match (&mut hot.protocol, &part.0) {
             (Protocol::Datagram(datagram), Transport::Datagram) => {
                 if datagram.after(direction) != *datagram {
                     return false;
                 }
-                self.lifetimes.after_datagram(*datagram, now)
+                lifetimes.after_datagram(*datagram, now)
             }
             (Protocol::Tcp(tcp), Transport::Tcp(segment)) => {
                 let mut after = *tcp;
@@ -139,13 +141,13 @@ impl Tracker {
                     return false;
                 }
                 *tcp = after;
-                self.lifetimes.after_segment(&after, now)
+                lifetimes.after_segment(&after, now)
             }
             (Protocol::Query(query), Transport::Query) => {
                 if query.after(direction) != *query {
                     return false;
                 }
-                self.lifetimes.after_query(*query, now)
+                lifetimes.after_query(*query, now)
             }
             _ => return false,
         };
@@ -167,11 +169,14 @@ impl Tracker {
     #[inline]
     pub fn apply(&mut self, recall: Recall, after: &After, now: Tick) {
         let slot = recall.slot();
-        let hot = self.table.hot_mut(slot);
+        let (Some(hot), zones) = self.table.hot_and_zones(slot) else {
+            return;
+        };
+        let lifetimes = &zones.policy(hot.zone).lifetimes;
         if let Protocol::Tcp(tcp) = &mut hot.protocol {
             *tcp = after.0;
         }
-        let deadline = self.lifetimes.deadline(&hot.protocol, now);
+        let deadline = lifetimes.deadline(&hot.protocol, now);
         if hot.deadline != deadline {
             self.table.set_deadline(slot, deadline, now);
         }

@@ -22,7 +22,6 @@ use super::{Reading, Tracker};
 use crate::entry::Entry;
 use crate::extract::Subject;
 use crate::key::Key;
-use crate::lifetimes::Lifetimes;
 use crate::record::Direction;
 use crate::request::{CtDrop, Outcome, Request};
 use crate::settings::Settings;
@@ -62,7 +61,6 @@ impl Tracker {
         };
         let mut over = Self::new(&settings, self.secret);
         over.settings.clone_from(&self.settings);
-        over.lifetimes = Lifetimes::new(&self.settings.timeouts);
         over.draw = self.draw;
         let real = std::mem::replace(self, over);
         self.under = Some(Under {
@@ -140,25 +138,55 @@ impl Tracker {
         }
     }
 
-    /// In a rehearsal: whether there would be room for one more connection. Those that would go
-    /// for it are gone. Which one is evicted may differ if the packet itself has met those that
-    /// are looked at.
-    pub(super) fn rehearsed_room(&mut self, now: Tick) -> Option<bool> {
+    /// In a rehearsal: whether there would be room for one more connection with this original
+    /// key. Those that would go for it are gone. Which one is evicted may differ if the packet
+    /// itself has met those that are looked at.
+    pub(super) fn rehearsed_room(
+        &mut self,
+        original: &Key,
+        now: Tick,
+    ) -> Option<Result<(), CtDrop>> {
+        self.under.as_ref()?;
+        let zone = original.zone();
+        let policy = self.table.zones.policy(zone);
+        let (limit, source_limit) = (policy.limit, policy.source_limit);
+        if let Some(limit) = source_limit {
+            let over = self.table.of_source(original);
+            let under = self.under.as_mut()?;
+            under.forget_overdue(now, |under| under.of_source(original) + over < limit);
+            if under.of_source(original) + over >= limit {
+                return Some(Err(CtDrop::SourceLimit));
+            }
+        }
+        if let Some(limit) = limit
+            && !self.rehearse_fitting(Some(zone), limit, now)?
+        {
+            return Some(Err(CtDrop::ZoneFull));
+        }
         let limit = self.settings.max_connections;
-        let over = self.table.live();
+        if !self.rehearse_fitting(None, limit, now)? {
+            return Some(Err(CtDrop::TableFull));
+        }
+        Some(Ok(()))
+    }
+
+    /// In a rehearsal: whether a limit, of `zone` if there is one, would allow one more.
+    fn rehearse_fitting(&mut self, zone: Option<u16>, limit: u32, now: Tick) -> Option<bool> {
+        let live = |table: &Table| zone.map_or(table.live(), |zone| table.zones.live(zone));
+        let over = live(&self.table);
         let under = self.under.as_mut()?;
-        under.forget_overdue(now, |under| under.live() + over < limit);
-        if under.live() + self.table.live() == limit {
-            if let Some(slot) = under.oldest_unreplied() {
+        under.forget_overdue(now, |under| under.live(zone) + over < limit);
+        if under.live(zone) + over == limit {
+            if let Some(slot) = under.oldest_unreplied(zone) {
                 under.covered.push(slot);
                 self.counters.evicted += 1;
-            } else if let Some(slot) = self.oldest_unreplied() {
+            } else if let Some(slot) = self.oldest_unreplied(zone) {
                 self.table.remove(slot);
                 self.counters.evicted += 1;
             }
         }
-        let under = self.under.as_ref()?;
-        Some(under.live() + self.table.live() < limit)
+        let over = live(&self.table);
+        Some(self.under.as_ref()?.live(zone) + over < limit)
     }
 
     /// In a rehearsal: whether connections under it whose time is over would be forgotten; they
@@ -216,9 +244,23 @@ impl Under {
         given_up.chain(free).min()
     }
 
-    /// How many connections there are that no copy stands for.
-    fn live(&self) -> u32 {
-        self.tracker.table.live() - self.covered.len() as u32
+    /// How many connections there are that no copy stands for, in `zone` if there is one.
+    fn live(&self, zone: Option<u16>) -> u32 {
+        let table = &self.tracker.table;
+        let Some(zone) = zone else {
+            return table.live() - self.covered.len() as u32;
+        };
+        let covered = self.covered.iter();
+        let covered = covered.filter(|&&slot| table.hot(slot).zone == zone);
+        table.zones.live(zone) - covered.count() as u32
+    }
+
+    /// How many connections the source of `key` opened, of those that no copy stands for.
+    fn of_source(&self, key: &Key) -> u32 {
+        let table = &self.tracker.table;
+        let covered = self.covered.iter();
+        let covered = covered.filter(|&&slot| table.counts_for(slot, key));
+        table.of_source(key) - covered.count() as u32
     }
 
     /// Lets those of the connections looked at first whose time is over be gone, until it is
@@ -238,8 +280,8 @@ impl Under {
     }
 
     /// Which one would be evicted.
-    fn oldest_unreplied(&self) -> Option<u32> {
-        let next = self.tracker.next_unreplied();
+    fn oldest_unreplied(&self, zone: Option<u16>) -> Option<u32> {
+        let next = self.tracker.next_unreplied(zone);
         let next = next.filter(|(_, slot)| !self.covered.contains(slot));
         next.min().map(|(_, slot)| slot)
     }

@@ -2,27 +2,64 @@
 
 use weir_packet::Tick;
 
-use crate::table::Turn;
+use crate::key::Key;
+use crate::request::CtDrop;
+use crate::table::{Table, Turn};
 use crate::tracker::Tracker;
 
 impl Tracker {
-    /// Sees to it that the limit allows one more connection: forgets such whose time is over,
-    /// else evicts the oldest unreplied of the next [`PROBE`] slots. Returns whether it does.
+    /// Sees to it that every limit allows one more connection with this original key: forgets
+    /// such whose time is over, else evicts the oldest unreplied of the next [`PROBE`] slots, of
+    /// the same zone if it is the zone's limit. A source limit evicts nobody.
     ///
     /// Cost: bounded by [`PROBE`], whatever the table holds.
-    pub(super) fn make_room(&mut self, now: Tick) -> bool {
-        if let Some(room) = self.rehearsed_room(now) {
+    pub(super) fn make_room(&mut self, original: &Key, now: Tick) -> Result<(), CtDrop> {
+        if let Some(room) = self.rehearsed_room(original, now) {
             return room;
         }
+        let zone = original.zone();
+        let policy = self.table.zones.policy(zone);
+        let (limit, source_limit) = (policy.limit, policy.source_limit);
+        if let Some(limit) = source_limit
+            && !self.fits(now, None, |table| table.of_source(original) < limit)
+        {
+            return Err(CtDrop::SourceLimit);
+        }
+        if let Some(limit) = limit
+            && !self.fits(now, Some(zone), |table| table.zones.live(zone) < limit)
+        {
+            // Above a limit that was lowered, one eviction would not help.
+            if self.table.zones.live(zone) == limit {
+                self.evict(Some(zone));
+            }
+            if self.table.zones.live(zone) >= limit {
+                return Err(CtDrop::ZoneFull);
+            }
+        }
         let limit = self.settings.max_connections;
-        if self.table.live() < limit {
+        if !self.fits(now, None, |table| table.live() < limit) {
+            if self.table.live() == limit {
+                self.evict(None);
+            }
+            if self.table.live() >= limit {
+                return Err(CtDrop::TableFull);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a limit allows one more, if need be after some were forgotten whose time is over:
+    /// such whose turn it is, such whose turn it almost is, and those of `zone` among the next
+    /// [`PROBE`] slots.
+    fn fits(&mut self, now: Tick, zone: Option<u16>, allows: impl Fn(&Table) -> bool) -> bool {
+        if allows(&self.table) {
             return true;
         }
         for _ in 0..PROBE {
             match self.table.turn(now) {
                 Turn::Forgotten => {
                     self.counters.expired += 1;
-                    if self.table.live() < limit {
+                    if allows(&self.table) {
                         return true;
                     }
                 }
@@ -30,46 +67,64 @@ impl Tracker {
                 Turn::Done => break,
             }
         }
-        while self.table.live() >= limit
-            && let Some(slot) = self.table.overdue(now, PROBE as usize)
-        {
+        for _ in 0..PROBE {
+            let Some(slot) = self.table.overdue(now, PROBE as usize) else {
+                break;
+            };
             self.table.remove(slot);
             self.counters.expired += 1;
+            if allows(&self.table) {
+                return true;
+            }
         }
-        // Above a limit that was lowered, one eviction would not help.
-        if self.table.live() == limit
-            && let Some(slot) = self.oldest_unreplied()
-        {
-            self.table.remove(slot);
-            self.counters.evicted += 1;
+        if zone.is_some() {
+            let touched = self.table.touched();
+            for n in 0..PROBE.min(touched) {
+                let slot = (self.hand + 1 + n) % touched;
+                let hot = self.table.hot(slot);
+                if hot.is_live() && Some(hot.zone) == zone && hot.is_expired(now) {
+                    self.table.remove(slot);
+                    self.counters.expired += 1;
+                    if allows(&self.table) {
+                        return true;
+                    }
+                }
+            }
         }
-        self.table.live() < limit
+        false
     }
 
-    /// The oldest unreplied connection among the next [`PROBE`] slots.
-    pub(super) fn oldest_unreplied(&mut self) -> Option<u32> {
+    /// Gives up the oldest unreplied connection among the next [`PROBE`] slots, of those in
+    /// `zone` if there is one.
+    fn evict(&mut self, zone: Option<u16>) {
+        if let Some(slot) = self.oldest_unreplied(zone) {
+            let zone = self.table.hot(slot).zone;
+            self.table.remove(slot);
+            self.counters.evicted += 1;
+            self.table.zones.evicted(zone);
+        }
+    }
+
+    /// The oldest unreplied connection among the next [`PROBE`] slots, of those in `zone` if there
+    /// is one.
+    pub(super) fn oldest_unreplied(&mut self, zone: Option<u16>) -> Option<u32> {
+        let oldest = self.next_unreplied(zone).min();
         let touched = self.table.touched();
-        let mut oldest: Option<(u64, u32)> = None;
-        for _ in 0..PROBE.min(touched) {
-            self.hand = if self.hand + 1 < touched {
-                self.hand + 1
-            } else {
-                0
-            };
-            let hot = self.table.hot(self.hand);
-            if hot.is_live() && !hot.replied && oldest.is_none_or(|(id, _)| hot.id < id) {
-                oldest = Some((hot.id, self.hand));
-            }
+        if touched > 0 {
+            self.hand = (self.hand + PROBE.min(touched)) % touched;
         }
         oldest.map(|(_, slot)| slot)
     }
 
-    /// Those among which [`Self::oldest_unreplied`] would choose: their numbers and slots.
-    pub(super) fn next_unreplied(&self) -> impl Iterator<Item = (u64, u32)> {
+    /// Those among which [`Self::oldest_unreplied`] chooses: their numbers and slots.
+    pub(super) fn next_unreplied(&self, zone: Option<u16>) -> impl Iterator<Item = (u64, u32)> {
         let touched = self.table.touched();
         let next = (1..=PROBE.min(touched)).map(move |n| (self.hand + n) % touched);
         next.map(|slot| (self.table.hot(slot), slot))
-            .filter(|(hot, _)| hot.is_live() && !hot.replied)
+            .filter(move |(hot, _)| {
+                let there = zone.is_none_or(|zone| zone == hot.zone);
+                there && hot.is_live() && !hot.replied
+            })
             .map(|(hot, slot)| (hot.id, slot))
     }
 

@@ -14,7 +14,7 @@ use crate::sharing::Sharing;
 impl Tracker {
     /// As [`Tracker::new`], for the tracker of `me`, one of all [`Owners::shards`].
     pub(crate) fn of_shard(settings: &Settings, secret: u64, owners: Owners, me: ShardId) -> Self {
-        let mut tracker = Self::new(settings, secret);
+        let mut tracker = Self::new(&share_of(settings, owners.shards()), secret);
         if owners.shards() > 1 {
             let sharing = Sharing::new(owners, me, settings.max_connections);
             tracker.table.share(sharing);
@@ -64,4 +64,15 @@ impl Tracker {
         }
         Answer::GoOn(slice.end)
     }
+}
+
+/// The settings of one of so many lcores: each counts the connections of a source address that
+/// it has, so that the limit of an address is split.
+pub(super) fn share_of(settings: &Settings, shards: u16) -> Settings {
+    let mut settings = settings.clone();
+    for zone in settings.zones.values_mut() {
+        let limit = zone.source_limit;
+        zone.source_limit = limit.map(|limit| limit.div_ceil(shards.into()));
+    }
+    settings
 }

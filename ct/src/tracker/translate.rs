@@ -27,7 +27,7 @@ impl Tracker {
         tuple: &Tuple,
         visit: &mut Visit<'_>,
     ) -> Result<(Keyed, Option<NatKind>), Refusal> {
-        self.be_ours(tuple, visit.quest)?;
+        self.be_ours(tuple, visit.request.zone, visit.quest)?;
         let Visit {
             request,
             search,
@@ -39,8 +39,7 @@ impl Tracker {
         let Some(NatSpec::Allocate { kind, range, flags }) = request.nat else {
             let reply = search.keyed_reply(&self.table, &tuple.reversed(), zone);
             if self.find(&reply, now).is_some() {
-                self.counters.refused_tuple_in_use += 1;
-                return Err(CtDrop::TupleInUse.into());
+                return Err(self.refuse(zone, CtDrop::TupleInUse));
             }
             return Ok((reply, None));
         };
@@ -74,12 +73,10 @@ impl Tracker {
                     quest.go_on(Position::default());
                 }
                 Ok(None) => {
-                    self.counters.refused_nat_exhausted += 1;
-                    return Err(CtDrop::NatExhausted.into());
+                    return Err(self.refuse(zone, CtDrop::NatExhausted));
                 }
                 Err(OtherVersion) => {
-                    self.counters.refused_nat_version += 1;
-                    return Err(CtDrop::NatVersion.into());
+                    return Err(self.refuse(zone, CtDrop::NatVersion));
                 }
             }
         }
@@ -108,7 +105,7 @@ impl Tracker {
     }
 
     /// Sees to it that the packet's own tuple, which it may have got on its way, belongs here.
-    fn be_ours(&mut self, tuple: &Tuple, quest: &mut Quest) -> Result<(), Refusal> {
+    fn be_ours(&mut self, tuple: &Tuple, zone: u16, quest: &mut Quest) -> Result<(), Refusal> {
         let Some(sharing) = self.table.sharing() else {
             return Ok(());
         };
@@ -118,8 +115,7 @@ impl Tracker {
             return Ok(());
         }
         if owner == me || quest.original_refused {
-            self.counters.refused_tuple_in_use += 1;
-            return Err(CtDrop::TupleInUse.into());
+            return Err(self.refuse(zone, CtDrop::TupleInUse));
         }
         quest.asked = Asked::Original;
         Err(Refusal::Ask {

@@ -231,6 +231,28 @@ impl World {
         counters
     }
 
+    /// What `zone` counted and has, of all shards together, if it is not 0.
+    pub(crate) fn zone_counts(&self, zone: u16) -> Vec<String> {
+        let mut counts: HashMap<&'static str, u64> = HashMap::new();
+        for shard in &self.shards {
+            let mut cursor = Some(0);
+            while let Some(at) = cursor {
+                let (rows, next) = shard.tracker().zone_counts(at, 20_000);
+                for row in rows.into_iter().filter(|row| row.zone == Some(zone)) {
+                    let connections = [("connections", u64::from(row.connections))];
+                    for (name, count) in row.counts.into_iter().chain(connections) {
+                        *counts.entry(name).or_default() += count;
+                    }
+                }
+                cursor = next;
+            }
+        }
+        let there = counts.iter().filter(|(_, count)| **count > 0);
+        there
+            .map(|(name, count)| format!("{name}={count}"))
+            .collect()
+    }
+
     /// No two shards have a connection of one pair, and each packet of a connection comes to its
     /// shard.
     pub(crate) fn check(&self, now: Tick) {

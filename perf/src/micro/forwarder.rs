@@ -173,6 +173,7 @@ impl Forwarder {
                 LcoreAnswer::Connections { .. }
                 | LcoreAnswer::Macs(_)
                 | LcoreAnswer::Neighbours(_)
+                | LcoreAnswer::Zones { .. }
                 | LcoreAnswer::Configured(_)
                 | LcoreAnswer::Traced(_)
                 | LcoreAnswer::PacketSent(_) => None,

@@ -38,13 +38,15 @@ fn a_scale_counts_in_a_syn_only() {
     assert_eq!(scale("A"), Ok(None));
 }
 
-/// The rule in its own words: SYN excludes FIN and RST; one of SYN, ACK, RST is there; FIN, PSH
-/// and URG need ACK.
+/// The rule in its own words: exactly one of SYN, FIN and RST, or ACK alone; FIN needs ACK; URG
+/// goes with a SYN or with what has ACK and is no SYN or RST. The rest says nothing.
 #[test]
 fn all_flags() {
     for flags in 0..=u8::MAX {
-        let [fin, syn, rst, psh, ack, urg] = std::array::from_fn(|bit| flags & 1 << bit != 0);
-        let lawful = !(syn && (fin || rst)) && (syn || ack || rst) && (ack || !(fin || psh || urg));
+        let [fin, syn, rst, _, ack, urg] = std::array::from_fn(|bit| flags & 1 << bit != 0);
+        let steps = u8::from(fin) + u8::from(syn) + u8::from(rst);
+        let urgent = !urg || (syn && !ack) || (ack && !syn && !rst);
+        let lawful = steps <= 1 && (steps == 1 || ack) && (!fin || ack) && urgent;
         let kind = kind_of(flags);
         assert_eq!(kind.is_some(), lawful, "{flags:#04x}");
         let wanted = match kind {
