@@ -70,7 +70,9 @@ impl Match {
 
     /// Requires those bits of `key` that are set in `mask`.
     pub fn of_key(key: &FlowKey, mask: &FlowKey) -> Self {
-        let words = mask.set_words().map(|(at, mask)| (at, mask, key.word(at) & mask));
+        let words = mask
+            .set_words()
+            .map(|(at, mask)| (at, mask, key.word(at) & mask));
         Self::from_words(words, &[])
     }
 

@@ -365,7 +365,8 @@ impl Switch {
         };
         let text = format!("{fields}packet={hex},actions={actions}");
         let read = parse_packet_out(&text, &options).unwrap_or_else(|error| panic!("{error}"));
-        let order = PacketOut::new(read.in_port, read.metadata, read.actions)
+        let options = self.tables.options();
+        let order = PacketOut::new(read.in_port, read.metadata, read.actions, options)
             .unwrap_or_else(|error| panic!("{error}"));
         let now = self.now;
         for twin in self.twins() {

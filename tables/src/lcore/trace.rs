@@ -50,7 +50,12 @@ impl Lcore {
         let mut story = Story::default();
         let mut arrived = (in_port, None);
         if snapshot.ports.tunnels().ride_on(in_port) {
-            match classify(&mut frame, in_port, snapshot.ports.tunnels(), &snapshot.options) {
+            match classify(
+                &mut frame,
+                in_port,
+                snapshot.ports.tunnels(),
+                &snapshot.options,
+            ) {
                 Reception::Ordinary => {}
                 Reception::Inner(meta) => {
                     story.arrival = Some(Arrival::Decapsulated(snapshot.ports.port(meta.port).no));
