@@ -11,8 +11,15 @@ use weir_tables::cache::CacheSettings;
 
 use crate::file::DEFAULT_SOCKET;
 
+mod flows;
+mod ports;
 #[cfg(test)]
 mod tests;
+mod top;
+
+pub use flows::{DiffFlows, DumpAggregate, DumpFlows, ModFlows};
+pub use ports::ModPort;
+pub use top::Top;
 
 /// DPDK poll-mode stateful packet processor with OpenFlow tables, connection tracking and NAT.
 #[derive(Debug, Parser)]
@@ -74,10 +81,37 @@ pub enum Command {
 
     /// Show flows with their statistics.
     #[command(
-        after_help = "Examples:\n  weir dump-flows\n  weir dump-flows br0 table=1,tcp\n  \
-        weir dump-flows --no-stats > policy.flows"
+        after_help = "A match may also hold cookie=V/M, out_port=PORT and out_group=GROUP.\n\n\
+        Examples:\n  weir dump-flows\n  weir dump-flows br0 table=1,tcp\n  \
+        weir dump-flows --no-stats > policy.flows\n  \
+        weir dump-flows --names --rsort=nw_src br0 out_port=2"
     )]
     DumpFlows(DumpFlows),
+
+    /// Show how many flows there are, and what they counted in all.
+    #[command(after_help = "Example:\n  weir dump-aggregate br0 table=1,tcp")]
+    DumpAggregate(DumpAggregate),
+
+    /// Show how many flows each table holds.
+    #[command(after_help = "Example:\n  weir dump-tables br0")]
+    DumpTables(Plain),
+
+    /// Change the actions of flows; add the flow if there is none.
+    #[command(
+        allow_missing_positional = true,
+        after_help = "With cookie=V/M only flows whose cookie agrees are changed, and none is \
+            added.\n\nExamples:\n  weir mod-flows br0 'table=1,tcp actions=drop'\n  \
+            weir mod-flows --strict 'priority=5,arp actions=NORMAL'"
+    )]
+    ModFlows(ModFlows),
+
+    /// Compare the flows of files and of the switch.
+    #[command(
+        after_help = "A and B are each a file, or the bridge. Prints what only A has behind -, \
+            what only B has behind +. Exit code 2: they differ.\n\n\
+            Examples:\n  weir diff-flows br0 policy.flows\n  weir diff-flows old.flows new.flows"
+    )]
+    DiffFlows(DiffFlows),
 
     /// Add one flow.
     #[command(
@@ -189,6 +223,18 @@ pub enum Command {
     #[command(after_help = "PORT is a name or a number.\n\nExample:\n  weir dump-ports br0 weir0")]
     DumpPorts(DumpPorts),
 
+    /// Switch something on or off at a port.
+    #[command(
+        override_usage = "weir mod-port [OPTIONS] [BRIDGE] <PORT> <ACTION>",
+        after_help = "PORT is a name or a number. ACTION is one of\n  \
+            up, down                 a port that is down neither receives nor sends, and its other end sees it\n  \
+            receive, no-receive      whether what comes in is looked at or dropped\n  \
+            forward, no-forward      whether what is to go out is sent or dropped\n  \
+            flood, no-flood          whether FLOOD, and NORMAL where it floods, send there\n\n\
+            Example:\n  weir mod-port br0 weir0 down"
+    )]
+    ModPort(ModPort),
+
     /// Show the tracked connections.
     #[command(after_help = "Example:\n  weir dump-conntrack -s zone=7")]
     DumpConntrack(DumpConntrack),
@@ -220,6 +266,18 @@ pub enum Command {
     /// Show the MAC addresses that NORMAL has learned.
     #[command(after_help = "Example:\n  weir fdb-show br0")]
     FdbShow(Plain),
+
+    /// Forget the MAC addresses that NORMAL has learned.
+    #[command(after_help = "Example:\n  weir fdb-flush br0")]
+    FdbFlush(OnlySwitch),
+
+    /// Show how the switch fares, again and again.
+    #[command(
+        after_help = "Rates are those between two looks. Into a pipe or a file, one look is \
+            printed behind the other.\n\nExamples:\n  weir top\n  \
+            weir top br0 --interval 5 --count 12 > evening.txt\n  weir top --once --json"
+    )]
+    Top(Top),
 
     /// Show the next hops of tunnels: those that answered, were asked for, or are configured.
     #[command(after_help = "Example:\n  weir neigh-show br0")]
@@ -386,21 +444,13 @@ pub struct Output {
     pub(crate) json: bool,
 }
 
-/// `weir dump-flows`
+/// A verb without arguments of its own that prints no state.
 #[derive(Debug, Args)]
-pub struct DumpFlows {
+pub struct OnlySwitch {
     #[command(flatten)]
     pub(crate) switch: Switch,
-    #[command(flatten)]
-    pub(crate) output: Output,
-    /// Leave out statistics, and cookie and table where they are 0.
-    #[arg(long)]
-    pub(crate) no_stats: bool,
     /// The bridge.
     pub(crate) bridge: Option<String>,
-    /// Only flows that this match covers.
-    #[arg(value_name = "MATCH")]
-    pub(crate) matching: Option<String>,
 }
 
 /// `weir add-flow`

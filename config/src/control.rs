@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 use crate::file::NamedText;
 use crate::metrics::Sample;
 use crate::show::{
-    ConnectionRow, DropRow, EventRow, FdbRow, FlowRow, GroupRow, GroupStatsRow, LcoreRow,
-    NeighbourRow, PortRow, ReloadReport, SwitchRow, TlvRow,
+    AggregateRow, ConnectionRow, DropRow, EventRow, FdbRow, FlowRow, FlowTableRow, GroupRow,
+    GroupStatsRow, LcoreRow, NeighbourRow, PortRow, ReloadReport, SwitchRow, TlvRow,
 };
 use crate::trace::TraceReport;
 
@@ -127,11 +127,20 @@ pub enum Verb {
     },
     /// Answered by [`Frame::Drops`].
     DumpDrops,
+    /// Answered by [`Frame::Aggregate`].
+    DumpAggregate {
+        /// Which; `None`: all. May be the bridge's name.
+        matching: Option<String>,
+    },
     /// Answered by [`Frame::Flows`].
     DumpFlows {
         /// Which; `None`: all. May be the bridge's name.
         matching: Option<String>,
+        /// How they are shown.
+        style: FlowStyle,
     },
+    /// Answered by [`Frame::Tables`].
+    DumpTables,
     /// Answered by [`Frame::Groups`].
     DumpGroups {
         /// Which; `None`: all. May be the bridge's name.
@@ -149,6 +158,8 @@ pub enum Verb {
         /// A name or number; `None`: all. May be the bridge's name.
         port: Option<String>,
     },
+    /// Forgets what NORMAL has learned.
+    FdbFlush,
     /// Answered by [`Frame::Fdb`].
     FdbShow,
     /// Forgets connections.
@@ -162,6 +173,20 @@ pub enum Verb {
     Monitor {
         /// Whether it wants packets whose TTL has run out.
         invalid_ttl: bool,
+    },
+    /// Changes the actions of flows, or adds one if there is none.
+    ModFlows {
+        /// Whether `flow` means one flow.
+        strict: bool,
+        /// Its text.
+        flow: String,
+    },
+    /// Switches something on or off at a port.
+    ModPort {
+        /// A name or number.
+        port: String,
+        /// What.
+        change: PortChange,
     },
     /// Sends packets.
     PacketOut {
@@ -200,6 +225,41 @@ pub enum Verb {
     Show,
 }
 
+/// How `dump-flows` shows flows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlowStyle {
+    /// Ports by name instead of by number.
+    pub names: bool,
+    /// What they are sorted by: fields, or `priority`; the first counts most. Empty: by table,
+    /// then descending priority, then age.
+    pub sort: Vec<String>,
+    /// Whether the largest comes first.
+    pub descending: bool,
+}
+
+/// What `mod-port` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PortChange {
+    /// `up`
+    Up,
+    /// `down`
+    Down,
+    /// `receive`
+    Receive,
+    /// `no-receive`
+    NoReceive,
+    /// `flood`
+    Flood,
+    /// `no-flood`
+    NoFlood,
+    /// `forward`
+    Forward,
+    /// `no-forward`
+    NoForward,
+}
+
 /// What `add-group` and its kin do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -234,6 +294,8 @@ pub struct PolicyFiles {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Frame {
+    /// The sum over flows.
+    Aggregate(AggregateRow),
     /// Some connections.
     Connections(Vec<ConnectionRow>),
     /// Drops by reason.
@@ -266,6 +328,8 @@ pub enum Frame {
     Switch(SwitchRow),
     /// What would become of a packet.
     Trace(Box<TraceReport>),
+    /// Flow tables that hold flows.
+    Tables(Vec<FlowTableRow>),
     /// The end: all went well.
     Done,
     /// The end: nothing was changed.
@@ -337,7 +401,8 @@ impl Request {
         // Given as the only argument: the client could not tell what it is.
         match &mut self.verb {
             Verb::DelFlows { matching: word, .. }
-            | Verb::DumpFlows { matching: word }
+            | Verb::DumpAggregate { matching: word }
+            | Verb::DumpFlows { matching: word, .. }
             | Verb::DumpGroups { group: word }
             | Verb::DumpGroupStats { group: word }
             | Verb::ChangeGroup {
@@ -361,8 +426,12 @@ impl Request {
             | Verb::Bundle { .. }
             | Verb::ChangeGroup { .. }
             | Verb::DumpDrops
+            | Verb::DumpTables
+            | Verb::FdbFlush
             | Verb::FdbShow
             | Verb::Metrics
+            | Verb::ModFlows { .. }
+            | Verb::ModPort { .. }
             | Verb::Monitor { .. }
             | Verb::PacketOut { .. }
             | Verb::NeighShow

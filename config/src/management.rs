@@ -21,24 +21,23 @@ use weir_tables::group_mod::{BundleStep, GroupMod};
 use weir_tables::lcore::{LcoreAnswer, LcoreRequest};
 use weir_tables::packet_out::PacketOut;
 use weir_tables::port::PortNo;
-use weir_tables::rule::Rule;
 
 use crate::control::{Failure, Frame, Incoming, PolicyFiles, ReplySender, Verb};
 use crate::diagnostic::Diagnostic;
 use crate::file::{Config, NamedText};
 use crate::metrics::{Sample, TableRow};
 use crate::policy::{self, Difference, Policy, flow_set, group_set};
-use crate::show::{FlowRow, ReloadReport};
-use crate::text::{
-    Options, Spanned, Strictness, flow_text, group_text, parse_filter, parse_packet_out,
-};
+use crate::show::ReloadReport;
+use crate::text::{Options, Spanned, Strictness, flow_text, group_text, parse_packet_out};
 use crate::trace::{self, Asked};
 
 mod connections;
+mod flows;
 mod groups;
 mod links;
 mod monitors;
 mod options;
+mod ports;
 pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
@@ -49,8 +48,6 @@ use monitors::Monitor;
 
 /// How many slots of the connection table an lcore looks at between two bursts.
 const SLICE: usize = 1024;
-/// Flows in one frame of an answer.
-const FLOWS_PER_FRAME: usize = 256;
 /// How often the thread looks after itself when nobody asks.
 const IDLE: Duration = Duration::from_millis(100);
 /// The same while a dump goes on.
@@ -139,8 +136,8 @@ impl<D: Datapath> Management<D> {
     /// Answers one request.
     pub fn answer(&mut self, verb: Verb, reply: ReplySender) {
         let answered = match verb {
-            Verb::DumpFlows { matching } => {
-                return match self.flows(matching.as_deref()) {
+            Verb::DumpFlows { matching, style } => {
+                return match self.flows(matching.as_deref(), &style) {
                     Ok(frames) => reply.stream(frames),
                     Err(failure) => reply.fail(failure),
                 };
@@ -189,7 +186,12 @@ impl<D: Datapath> Management<D> {
             Verb::DelTlvMap { map } => self.delete_tlv_map(map.as_deref()),
             Verb::DumpTlvMap => Ok(Some(self.tlv_map())),
             Verb::FlushConntrack { filter } => self.flush_connections(&filter),
+            Verb::DumpAggregate { matching } => self.aggregate(matching.as_deref()).map(Some),
+            Verb::DumpTables => Ok(Some(self.tables())),
+            Verb::FdbFlush => self.flush_macs().map(Some),
             Verb::FdbShow => self.macs().map(Some),
+            Verb::ModFlows { strict, flow } => self.modify_flows(strict, &flow),
+            Verb::ModPort { port, change } => self.change_port(&port, change),
             Verb::NeighShow => self.neighbours().map(Some),
             Verb::DumpPorts { port } => self.ports(port.as_deref()).map(Some),
             Verb::DumpDrops => Ok(Some(Frame::Drops(rows::drops(&self.datapath.counters())))),
@@ -362,36 +364,6 @@ impl<D: Datapath> Management<D> {
         self.datapath.publish(Arc::new(snapshot));
     }
 
-    fn filter(&self, text: &str, strictness: Strictness) -> Result<FlowMod, Failure> {
-        let names = policy::port_numbers(&self.config.ports);
-        let options = Options {
-            name: "match",
-            ports: &names,
-            ..Options::default()
-        };
-        parse_filter(text, strictness, &options).map_err(Failure::input)
-    }
-
-    /// The frames of `dump-flows`; counts are read now, text is made where it is read.
-    fn flows(
-        &self,
-        matching: Option<&str>,
-    ) -> Result<impl Iterator<Item = Frame> + Send + 'static, Failure> {
-        let query = self.filter(matching.unwrap_or_default(), Strictness::Loose)?;
-        let now = self.datapath.now();
-        let tables = &self.policy.tables;
-        let counted = |rule: Arc<Rule>| (tables.count(&rule), rule);
-        let rules: Vec<_> = tables.select(&query).into_iter().map(counted).collect();
-        let mut rules = rules.into_iter();
-        Ok(std::iter::from_fn(move || {
-            let chunk = rules.by_ref().take(FLOWS_PER_FRAME);
-            let rows: Vec<_> = chunk
-                .map(|(count, rule)| FlowRow::of(&rule, count, now))
-                .collect();
-            (!rows.is_empty()).then_some(Frame::Flows(rows))
-        }))
-    }
-
     /// Refuses actions that send to a group which is not there.
     fn check_groups(&self, actions: &[Action]) -> Result<(), Failure> {
         let groups = self.policy.tables.groups();
@@ -508,7 +480,7 @@ impl<D: Datapath> Management<D> {
     }
 
     fn ports(&self, wanted: Option<&str>) -> Result<Frame, Failure> {
-        let mut rows = rows::ports(&self.config, &self.datapath);
+        let mut rows = self.port_rows();
         if let Some(wanted) = wanted {
             rows.retain(|row| row.name == wanted || PortNo(row.id).to_string() == wanted);
             if rows.is_empty() {
@@ -516,6 +488,10 @@ impl<D: Datapath> Management<D> {
             }
         }
         Ok(Frame::Ports(rows))
+    }
+
+    fn port_rows(&self) -> Vec<crate::show::PortRow> {
+        rows::ports(&self.config, &self.datapath, &|no| self.port_flags(no))
     }
 
     fn lcores(&self) -> Vec<crate::show::LcoreRow> {
@@ -532,7 +508,8 @@ impl<D: Datapath> Management<D> {
         let counters = self.datapath.counters();
         let sizes = self.policy.tables.table_sizes();
         Sample {
-            ports: rows::ports(&self.config, &self.datapath),
+            at_ms: self.datapath.now().as_millis(),
+            ports: self.port_rows(),
             drops: rows::drops(&counters),
             malformed: rows::malformed(&counters),
             tables: sizes
@@ -554,7 +531,7 @@ impl<D: Datapath> Management<D> {
             bridge: self.config.bridge.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             hugepages: self.config.eal.hugepages,
-            ports: rows::ports(&self.config, &self.datapath),
+            ports: self.port_rows(),
         }
     }
 }

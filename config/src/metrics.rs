@@ -35,6 +35,8 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 /// Everything that Prometheus is told, of one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
+    /// The moment: milliseconds since the switch started.
+    pub at_ms: u64,
     /// Each port.
     pub ports: Vec<PortRow>,
     /// Drops by reason.

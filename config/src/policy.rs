@@ -201,12 +201,16 @@ pub fn flow_set(tables: &FlowTables) -> FlowSet {
 }
 
 fn keyed(flow: FlowMod) -> (FlowKey, FlowMod) {
-    let key = FlowKey {
+    (flow_key(&flow), flow)
+}
+
+/// What makes `flow` unique.
+pub fn flow_key(flow: &FlowMod) -> FlowKey {
+    FlowKey {
         table: flow.table.unwrap_or_default(),
         priority: std::cmp::Reverse(flow.priority),
         matches: match_text(&flow.matches).to_string(),
-    };
-    (key, flow)
+    }
 }
 
 fn normal_for_all() -> FlowMod {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 mod connections;
 mod events;
+mod flow_tables;
 mod flows;
 mod groups;
 mod lcores;
@@ -18,14 +19,17 @@ mod options;
 mod ports;
 #[cfg(test)]
 mod tests;
+mod top;
 
 pub use connections::{ConnectionRow, HalfRow};
 pub use events::{EventRow, FlowRemovedRow, PacketInRow, packet_text, write_events};
+pub use flow_tables::{AggregateRow, FlowTableRow, write_aggregate, write_tables};
 pub use flows::{FLOWS_HEADER, FlowRow, Statistics};
 pub use groups::{BucketStatsRow, GROUP_STATS_HEADER, GROUPS_HEADER, GroupRow, GroupStatsRow};
 pub use lcores::{CacheRow, LcoreRow, MemoryRow, write_lcores};
 pub use options::{TLV_MAP_HEADER, TlvRow, write_tlv_map};
 pub use ports::{LinkState, PortRow, SwitchRow, write_ports, write_switch};
+pub use top::{DropRate, LcoreRate, PortRate, TopRow, write_top};
 
 /// How many packets left the switch for one reason without being sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -38,13 +38,16 @@ mod value;
 
 pub use flow::{
     Options, Spanned, Strictness, parse_actions, parse_filter, parse_flow, parse_flow_file,
-    parse_match,
+    parse_match, parse_one_flow,
 };
 pub use group::{
     GroupCommand, GroupOptions, parse_bundle_file, parse_group, parse_group_file, parse_group_id,
 };
 pub use packet_out::{PacketOutText, parse_packet_out};
-pub use port::PortNames;
+pub use port::{PortLabels, PortNames};
 pub(crate) use print::flag_names;
-pub use print::{flow_text, group_mod_text, group_text, instructions_text, match_text};
+pub use print::{
+    flow_text, group_mod_text, group_text, instructions_text, instructions_text_with, match_text,
+    match_text_with,
+};
 pub use tlv::parse_tlv_map;

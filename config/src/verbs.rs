@@ -11,33 +11,48 @@ use crate::control::{self, ClientError, FailureKind};
 use crate::diagnostic::Diagnostic;
 use crate::replay::{self, ReplayError};
 
+mod diff;
 mod monitor;
 mod offline;
 mod print;
 mod request;
 #[cfg(test)]
 mod tests;
+mod top;
 
 pub use print::print;
 pub use request::{Call, Layout};
 
-/// Exit codes. 2, for a wrong command line, is clap's.
+/// How a verb ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Exit {
     /// Done.
-    Done = 0,
+    Done,
     /// The input is wrong.
-    Input = 1,
+    Input,
     /// The command line is wrong.
-    Usage = 2,
+    Usage,
+    /// What was compared differs.
+    Differ,
     /// The switch cannot be reached.
-    Unreachable = 3,
+    Unreachable,
+}
+
+impl Exit {
+    /// The exit code. 2, for a wrong command line, is clap's; for what differs, Open vSwitch's.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Input => 1,
+            Self::Usage | Self::Differ => 2,
+            Self::Unreachable => 3,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }
 
@@ -47,6 +62,12 @@ pub enum VerbError {
     /// Text is wrong.
     #[error("{}", Diagnostic::list(.0))]
     Text(Vec<Diagnostic>),
+    /// The command line is wrong in a way that its grammar does not tell.
+    #[error("{0}")]
+    Usage(String),
+    /// What was compared differs, as was printed.
+    #[error("they differ")]
+    Differ,
     /// A replay failed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
@@ -69,6 +90,8 @@ impl VerbError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Text(_) | Self::Replay(_) => Exit::Input,
+            Self::Usage(_) => Exit::Usage,
+            Self::Differ => Exit::Differ,
             Self::Client(ClientError::Failed(failure)) if failure.kind == FailureKind::Input => {
                 Exit::Input
             }
@@ -96,7 +119,7 @@ pub fn execute(command: Command) -> Exit {
                 VerbError::Text(_) | VerbError::Client(ClientError::Failed(_)) => {
                     writeln!(io::stderr(), "{error}")
                 }
-                _ if exit == Exit::Done => Ok(()),
+                _ if matches!(exit, Exit::Done | Exit::Differ) => Ok(()),
                 _ => writeln!(io::stderr(), "weir: {error}"),
             };
             exit
@@ -108,7 +131,9 @@ fn attempt(command: Command, out: &mut dyn Write) -> Result<(), VerbError> {
     match command {
         Command::Check(args) => offline::check(&args.config, out),
         Command::ParseFlows(args) => offline::parse_flows(&args.file, out),
+        Command::DiffFlows(args) => diff::run(&args, out),
         Command::Monitor(args) => monitor::run(args, out),
+        Command::Top(args) => top::run(&args, out),
         Command::Replay(args) => Ok(writeln!(out, "{}", replay::run(&args)?)?),
         Command::Trace(args) if args.file().is_some() => offline::trace(&args, out),
         online => {

@@ -62,8 +62,6 @@ enum What {
         values: Box<[u64]>,
     },
     Group(u32),
-    /// What lies where in the words for options.
-    Options,
 }
 
 /// The latest changes, oldest first.
@@ -114,11 +112,10 @@ impl ChangeLog {
         self.push(Change { generation, what });
     }
 
-    /// Notes that from snapshot `generation` on options lie elsewhere in keys, or other options do.
-    /// That concerns all.
-    pub(crate) fn note_options(&mut self, generation: u64) {
-        let what = What::Options;
-        self.push(Change { generation, what });
+    /// Notes that something changed that concerns any packet from snapshot `generation` on.
+    pub(crate) fn note_all(&mut self, generation: u64) {
+        self.changes.clear();
+        self.forgotten = generation;
     }
 
     fn push(&mut self, change: Change) {
@@ -141,7 +138,6 @@ impl ChangeLog {
                 .any(|change| match &change.what {
                     What::Rule { table, .. } => tables.contains(*table),
                     What::Group(id) => groups.contains(id),
-                    What::Options => true,
                 })
     }
 
@@ -168,7 +164,6 @@ impl ChangeLog {
                     })
             }
             What::Group(id) => known.groups.contains(id),
-            What::Options => true,
         })
     }
 }

@@ -39,6 +39,9 @@ pub trait Datapath {
     /// State and statistics of each port.
     fn ports(&self) -> Vec<PortStatus>;
 
+    /// Lets the other end of a port see whether the port is up, where its driver can do that.
+    fn show_link(&mut self, _port: PortNo, _up: bool) {}
+
     /// Whether the link of each port is up.
     fn links(&self) -> Vec<(PortNo, bool)> {
         let ports = self.ports();

@@ -36,6 +36,8 @@ reasons! {
     ActionDrop "action_drop" "The rules that matched send the packet nowhere.";
     OutputToInPort "output_to_in_port" "The only output is the port the packet came from.";
     NoBucket "no_bucket" "The group has no bucket that is live, or is gone.";
+    PortNoReceive "port_no_receive" "The input port is down or receives nothing (mod-port).";
+    PortNoForward "port_no_forward" "The output port is down or sends nothing (mod-port).";
     UnknownPort "unknown_port" "The rule's output port does not exist.";
     MtuExceeded "mtu_exceeded" "The packet is larger than the output port's MTU.";
     TxFull "tx_full" "The output queue refused the frame.";

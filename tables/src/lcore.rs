@@ -61,6 +61,8 @@ pub enum LcoreRequest {
     },
     /// What NORMAL has learned.
     ShowMacs,
+    /// Forgets what NORMAL has learned.
+    FlushMacs,
     /// The next hops of tunnels.
     ShowNeighbours,
     /// What zones counted, and how many connections each has: at most `budget` zones from
@@ -103,6 +105,8 @@ pub enum LcoreAnswer {
     },
     /// To [`LcoreRequest::ShowMacs`].
     Macs(Vec<MacEntry>),
+    /// To [`LcoreRequest::FlushMacs`].
+    MacsFlushed,
     /// To [`LcoreRequest::ShowNeighbours`].
     Neighbours(Vec<NeighbourEntry>),
     /// To [`LcoreRequest::ZoneCounts`].
@@ -329,6 +333,10 @@ impl Lcore {
                 LcoreAnswer::Traced(Box::new(self.trace(*question, now)))
             }
             LcoreRequest::ShowMacs => LcoreAnswer::Macs(self.macs.entries(now).collect()),
+            LcoreRequest::FlushMacs => {
+                self.macs.flush();
+                LcoreAnswer::MacsFlushed
+            }
             LcoreRequest::ShowNeighbours => {
                 LcoreAnswer::Neighbours(self.neighbours.entries(now).collect())
             }

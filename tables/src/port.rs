@@ -101,6 +101,20 @@ impl VlanMode {
     }
 }
 
+/// What a user has switched off at a port: OpenFlow's port configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are OpenFlow's flags")]
+pub struct PortFlags {
+    /// It neither receives nor sends, and counts as a port without a link.
+    pub down: bool,
+    /// What comes in is dropped.
+    pub no_receive: bool,
+    /// FLOOD and a flooding NORMAL leave it out.
+    pub no_flood: bool,
+    /// What is to go out is dropped.
+    pub no_forward: bool,
+}
+
 /// A set of VLAN ids.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VlanSet(Box<[u64; 64]>);
@@ -140,6 +154,8 @@ pub struct PortTable {
     ports: Vec<PortConfig>,
     /// Ports without a link, by index; few.
     down: Vec<PortIndex>,
+    /// Ports at which something is switched off; mostly none.
+    flags: Vec<(PortIndex, PortFlags)>,
     by_no: HashMap<PortNo, PortIndex, foldhash::fast::RandomState>,
     tunnels: Tunnels,
 }
@@ -158,6 +174,7 @@ impl PortTable {
         Self {
             ports,
             down: Vec::new(),
+            flags: Vec::new(),
             by_no,
             tunnels: Tunnels::default(),
         }
@@ -173,9 +190,54 @@ impl PortTable {
         }
     }
 
-    /// Whether the port at `index` has a link. Only groups ask: a frame is handed to any port.
-    pub fn is_up(&self, index: PortIndex) -> bool {
+    /// Whether the port at `index` has a link. A frame is handed to any port all the same.
+    pub fn has_link(&self, index: PortIndex) -> bool {
         !self.down.contains(&index)
+    }
+
+    /// Whether the port at `index` has a link and is not switched off: what groups watch.
+    pub fn is_up(&self, index: PortIndex) -> bool {
+        self.has_link(index) && !self.flags(index).down
+    }
+
+    /// The same ports, of which that at `index` has `flags`.
+    #[must_use]
+    pub fn with_flags(&self, index: PortIndex, flags: PortFlags) -> Self {
+        let mut all = self.clone();
+        all.flags.retain(|(other, _)| *other != index);
+        if flags != PortFlags::default() {
+            all.flags.push((index, flags));
+        }
+        all
+    }
+
+    /// What is switched off at the port at `index`.
+    #[inline]
+    pub fn flags(&self, index: PortIndex) -> PortFlags {
+        let found = self.flags.iter().find(|(other, _)| *other == index);
+        found.map_or_else(PortFlags::default, |(_, flags)| *flags)
+    }
+
+    /// Whether what comes in at `index` is dropped.
+    #[inline]
+    pub fn refuses(&self, index: PortIndex) -> bool {
+        let flags = self.flags(index);
+        flags.down || flags.no_receive
+    }
+
+    /// Whether what is to go out at `index`, or at the port that it rides on, is dropped.
+    #[inline]
+    pub fn blocks(&self, index: PortIndex) -> bool {
+        let blocked = |index| {
+            let flags = self.flags(index);
+            flags.down || flags.no_forward
+        };
+        !self.flags.is_empty()
+            && (blocked(index)
+                || self
+                    .tunnels
+                    .of(index)
+                    .is_some_and(|config| blocked(config.over)))
     }
 
     /// The same, of which some are tunnels.

@@ -67,6 +67,7 @@ pub(crate) enum Op {
     Group(u32),
     Normal,
     Flood,
+    All,
     InPort,
     /// Writes a constant.
     Set {
@@ -143,6 +144,7 @@ impl Op {
             Self::Group(_)
             | Self::Output(_)
             | Self::Flood
+            | Self::All
             | Self::InPort
             | Self::Set { .. }
             | Self::Words(_)
@@ -443,8 +445,8 @@ fn compile_output(port: PortNo) -> Result<Op, Unsupported> {
     Ok(match port {
         PortNo::IN_PORT => Op::InPort,
         PortNo::NORMAL => Op::Normal,
-        // No port has flooding turned off yet, so FLOOD and ALL are one.
-        PortNo::FLOOD | PortNo::ALL => Op::Flood,
+        PortNo::FLOOD => Op::Flood,
+        PortNo::ALL => Op::All,
         // As resubmit(,0).
         PortNo::TABLE => Op::Resubmit {
             port: None,

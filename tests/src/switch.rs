@@ -47,7 +47,7 @@ use weir_tables::mac_table::MacEntry;
 use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
 use weir_tables::packet_out::PacketOut;
 use weir_tables::pipeline::Output;
-use weir_tables::port::{PortIndex, PortNo, PortTable};
+use weir_tables::port::{PortFlags, PortIndex, PortNo, PortTable};
 use weir_tables::rule::{Rule, RuleId};
 use weir_tables::tunnel::NeighbourEntry;
 
@@ -552,6 +552,18 @@ impl Switch {
         let ports = self.ports.with_links(|port| !self.down.contains(&port.0));
         self.ports = Arc::new(ports);
         self.tables.links_changed(&[PortNo(no)]);
+        self.publish();
+    }
+
+    /// Switches things off at port `no`.
+    ///
+    /// # Panics
+    /// If there is no such port.
+    pub fn port_flags(&mut self, no: u32, flags: PortFlags) {
+        let index = self.ports.index_of(PortNo(no));
+        let index = index.unwrap_or_else(|| panic!("there is no port {no}"));
+        self.ports = Arc::new(self.ports.with_flags(index, flags));
+        self.tables.ports_changed();
         self.publish();
     }
 

@@ -25,6 +25,83 @@ fn every_command_has_help_with_an_example() {
     }
 }
 
+/// The verbs that the manual promises; those of other parts of it come with these parts.
+const VERBS: [&str; 36] = [
+    "run",
+    "check",
+    "parse-flows",
+    "replay",
+    "dump-flows",
+    "dump-aggregate",
+    "dump-tables",
+    "add-flow",
+    "add-flows",
+    "mod-flows",
+    "del-flows",
+    "replace-flows",
+    "diff-flows",
+    "bundle",
+    "dump-groups",
+    "dump-group-stats",
+    "add-group",
+    "add-groups",
+    "mod-group",
+    "del-groups",
+    "insert-buckets",
+    "remove-buckets",
+    "show",
+    "dump-ports",
+    "mod-port",
+    "fdb-show",
+    "fdb-flush",
+    "neigh-show",
+    "packet-out",
+    "monitor",
+    "dump-conntrack",
+    "flush-conntrack",
+    "pmd-stats-show",
+    "dump-drops",
+    "top",
+    "reload",
+];
+
+#[test]
+fn every_promised_verb_has_help_with_an_example() {
+    for verb in VERBS {
+        let asked = Cli::try_parse_from(["weir", verb, "--help"]);
+        let help = asked.expect_err("help is asked for").to_string();
+        assert!(
+            help.contains("Example") && help.contains(&format!("weir {verb}")),
+            "{verb}: {help}"
+        );
+    }
+}
+
+/// Verbs that print state print it as JSON, too, and each verb about the bridge takes its name.
+#[test]
+fn state_is_also_json_and_the_bridge_may_be_named() {
+    for verb in VERBS {
+        let options: Vec<&str> = match verb {
+            "dump-flows" | "dump-aggregate" | "dump-tables" | "dump-groups"
+            | "dump-group-stats" | "show" | "dump-ports" | "fdb-show" | "neigh-show"
+            | "monitor" | "dump-conntrack" | "pmd-stats-show" | "dump-drops" | "top" => {
+                vec!["--json", "br0"]
+            }
+            "add-flow" | "add-flows" | "mod-flows" | "replace-flows" | "bundle" | "add-group"
+            | "add-groups" | "mod-group" | "del-groups" | "insert-buckets" | "remove-buckets"
+            | "del-flows" | "packet-out" => vec!["br0", "x"],
+            "mod-port" => vec!["br0", "x", "up"],
+            "fdb-flush" | "flush-conntrack" => vec!["br0"],
+            "diff-flows" => vec!["br0", "x"],
+            // These have no bridge: it is in the file they name.
+            "run" | "check" | "parse-flows" | "replay" | "reload" => continue,
+            other => panic!("{other} is in no row of this table"),
+        };
+        let line = [&["weir", verb], &options[..]].concat();
+        Cli::try_parse_from(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+    }
+}
+
 #[test]
 fn every_example_parses() {
     for command in Cli::command().get_subcommands() {

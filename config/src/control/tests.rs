@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::{
-    ClientError, Failure, FailureKind, Frame, Incoming, Limits, Refused, Request, Server,
-    SocketError, Verb, call,
+    ClientError, Failure, FailureKind, FlowStyle, Frame, Incoming, Limits, Refused, Request,
+    Server, SocketError, Verb, call,
 };
 use crate::file::Control;
 use crate::show::DropRow;
@@ -562,10 +562,14 @@ fn a_bridge_may_come_first() {
     };
     let flows = |text: &str| Verb::DumpFlows {
         matching: Some(text.to_owned()),
+        style: FlowStyle::default(),
     };
     assert_eq!(
         verb(flows("br0"), None),
-        Ok(Verb::DumpFlows { matching: None })
+        Ok(Verb::DumpFlows {
+            matching: None,
+            style: FlowStyle::default()
+        })
     );
     assert_eq!(verb(flows("tcp"), None), Ok(flows("tcp")));
     assert_eq!(verb(flows("tcp"), Some("br0")), Ok(flows("tcp")));

@@ -39,7 +39,7 @@ impl<D: Datapath> Management<D> {
             .iter()
             .filter(|(no, up)| {
                 let index = ports.index_of(*no);
-                index.is_some_and(|index| ports.is_up(index) != *up)
+                index.is_some_and(|index| ports.has_link(index) != *up)
             })
             .map(|(no, _)| *no)
             .collect();

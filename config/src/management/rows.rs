@@ -9,7 +9,7 @@ use weir_tables::counters::LcoreCounters;
 use weir_tables::datapath::{Datapath, PollStats};
 use weir_tables::drops::DropReason;
 use weir_tables::mac_table::MacEntry;
-use weir_tables::port::PortTable;
+use weir_tables::port::{PortFlags, PortNo, PortTable};
 use weir_tables::tunnel::{NeighbourEntry, Remote, TunnelKey};
 
 use crate::file::{Config, Device};
@@ -96,7 +96,11 @@ const fn cache(stats: CacheStats) -> CacheRow {
     }
 }
 
-pub(super) fn ports(config: &Config, datapath: &impl Datapath) -> Vec<PortRow> {
+pub(super) fn ports(
+    config: &Config,
+    datapath: &impl Datapath,
+    flags: &dyn Fn(PortNo) -> PortFlags,
+) -> Vec<PortRow> {
     let status: HashMap<_, _> = datapath
         .ports()
         .into_iter()
@@ -105,15 +109,17 @@ pub(super) fn ports(config: &Config, datapath: &impl Datapath) -> Vec<PortRow> {
     let duration_ms = datapath.now().as_millis();
     let row = |port: &crate::file::Port| {
         let status = status.get(&port.id)?;
+        let flags = flags(port.id);
         Some(PortRow {
             id: port.id.0,
             name: port.name.clone(),
             mac: mac_text(&status.mac),
-            link: if status.link_up {
+            link: if status.link_up && !flags.down {
                 LinkState::Up
             } else {
                 LinkState::Down
             },
+            config: flag_names(flags).map(str::to_owned).collect(),
             speed_mbps: status.speed_mbps,
             mtu: port.mtu,
             device: match &port.device {
@@ -135,6 +141,24 @@ pub(super) fn ports(config: &Config, datapath: &impl Datapath) -> Vec<PortRow> {
         })
     };
     config.ports.iter().filter_map(row).collect()
+}
+
+/// OpenFlow's names of what is switched off, in its order.
+fn flag_names(flags: PortFlags) -> impl Iterator<Item = &'static str> {
+    let PortFlags {
+        down,
+        no_receive,
+        no_flood,
+        no_forward,
+    } = flags;
+    [
+        (down, "PORT_DOWN"),
+        (no_receive, "NO_RECV"),
+        (no_flood, "NO_FLOOD"),
+        (no_forward, "NO_FWD"),
+    ]
+    .into_iter()
+    .filter_map(|(set, name)| set.then_some(name))
 }
 
 pub(super) fn macs(entries: &[MacEntry], ports: &PortTable) -> Vec<FdbRow> {

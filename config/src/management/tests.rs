@@ -4,7 +4,7 @@ use weir_packet::{Tick, VecFrame, text};
 use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
 use weir_tables::classifier::HashSecret;
 use weir_tables::counters::LcoreCounters;
-use weir_tables::datapath::{PollStats, PortStatus};
+use weir_tables::datapath::{PollStats, PortStats, PortStatus};
 use weir_tables::lcore::Lcore;
 use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
 use weir_tables::pipeline::Output;
@@ -12,7 +12,7 @@ use weir_tables::port::{PortIndex, PortNo};
 use weir_tables::snapshot::Snapshot;
 
 use super::*;
-use crate::control::{self, FailureKind};
+use crate::control::{self, FailureKind, FlowStyle, PortChange};
 use crate::file::FlowSource;
 use crate::show::Statistics;
 
@@ -24,6 +24,8 @@ struct OneLcore {
     links: Vec<(PortNo, bool)>,
     packet_ins: PacketIns,
     sent: Vec<PortIndex>,
+    /// What was shown to the other ends of ports.
+    shown: Vec<(PortNo, bool)>,
     now: Tick,
 }
 
@@ -73,7 +75,24 @@ impl Datapath for OneLcore {
     }
 
     fn ports(&self) -> Vec<PortStatus> {
-        Vec::new()
+        let snapshot = self.lcore.snapshot();
+        let status = |no| PortStatus {
+            no,
+            mac: [2, 0, 0, 0, 0, 1],
+            link_up: true,
+            speed_mbps: 0,
+            driver: "net_test".to_owned(),
+            stats: PortStats::default(),
+        };
+        snapshot
+            .ports
+            .iter()
+            .map(|(_, port)| status(port.no))
+            .collect()
+    }
+
+    fn show_link(&mut self, port: PortNo, up: bool) {
+        self.shown.push((port, up));
     }
 
     fn links(&self) -> Vec<(PortNo, bool)> {
@@ -104,6 +123,7 @@ fn management(flows: &str) -> Management<OneLcore> {
         links: Vec::new(),
         packet_ins,
         sent: Vec::new(),
+        shown: Vec::new(),
         now: Tick::ZERO,
     };
     Management::new(config, None, policy, datapath)
@@ -145,15 +165,18 @@ impl Management<OneLcore> {
     }
 
     fn flow_lines(&mut self) -> Vec<String> {
-        let frames = self
-            .ask(Verb::DumpFlows { matching: None })
-            .expect("a dump");
+        let frames = self.ask(dump(None, FlowStyle::default())).expect("a dump");
         let rows = frames.into_iter().flat_map(|frame| match frame {
             Frame::Flows(rows) => rows,
             other => panic!("not flows: {other:?}"),
         });
         rows.map(|row| row.line(Statistics::Omitted)).collect()
     }
+}
+
+fn dump(matching: Option<&str>, style: FlowStyle) -> Verb {
+    let matching = matching.map(str::to_owned);
+    Verb::DumpFlows { matching, style }
 }
 
 fn add(text: &str) -> Verb {
@@ -213,9 +236,7 @@ fn counts_survive_a_replacement_that_keeps_the_flow() {
     management.ask(Verb::ReplaceFlows { file }).unwrap();
     management.inject(0, A_TO_B);
     let frames = management
-        .ask(Verb::DumpFlows {
-            matching: Some("udp".into()),
-        })
+        .ask(dump(Some("udp"), FlowStyle::default()))
         .unwrap();
     let [Frame::Flows(rows)] = &frames[..] else {
         panic!("one frame of flows")
@@ -503,6 +524,7 @@ fn next_hops_are_those_that_are_configured_and_those_that_answered() {
         lcore: lcore.with_packet_ins(sender),
         links: Vec::new(),
         packet_ins,
+        shown: Vec::new(),
         sent: Vec::new(),
         now: Tick::from_millis(1_000),
     };
@@ -537,4 +559,171 @@ fn next_hops_are_those_that_are_configured_and_those_that_answered() {
     assert_eq!(shown(), [row("192.0.2.7", None, None), configured.clone()]);
     let answered = row("192.0.2.7", Some("02:00:00:00:00:07"), Some(0));
     assert_eq!(shown(), [answered, configured]);
+}
+
+#[test]
+fn flows_are_modified_or_added() {
+    let mut management = management("udp actions=output:3\ntcp,tp_dst=80 actions=output:3");
+    management.inject(0, A_TO_B);
+    let modify = |strict, flow: &str| Verb::ModFlows {
+        strict,
+        flow: flow.to_owned(),
+    };
+    management
+        .ask(modify(false, "ip actions=output:weir0"))
+        .unwrap();
+    management
+        .ask(modify(true, "tcp,priority=5 actions=drop"))
+        .unwrap();
+    management
+        .ask(modify(false, "cookie=1/-1,ip actions=drop"))
+        .unwrap();
+    let row = |matching: &str| match management.flows(Some(matching), &FlowStyle::default()) {
+        Ok(mut frames) => frames.next(),
+        Err(failure) => panic!("{failure:?}"),
+    };
+    let Some(Frame::Flows(rows)) = row("udp") else {
+        panic!("no flow")
+    };
+    assert_eq!(
+        (rows[0].n_packets, rows[0].actions.as_str()),
+        (1, "output:2")
+    );
+    assert_eq!(
+        management.flow_lines(),
+        [
+            "udp actions=output:2",
+            "tcp,tp_dst=80 actions=output:2",
+            "priority=5,tcp actions=drop",
+        ]
+    );
+    let failure = management.ask(modify(false, "ip")).unwrap_err();
+    assert!(
+        failure.message.starts_with("flow:1:3: missing actions\n"),
+        "{}",
+        failure.message
+    );
+    let failure = management
+        .ask(modify(false, "ip actions=pop_mpls:0x800"))
+        .unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Input);
+}
+
+#[test]
+fn flows_are_summed_and_tables_counted() {
+    let mut management = management(
+        "udp actions=output:3\ntable=7,priority=1,tcp actions=drop\ntable=7,tcp actions=drop",
+    );
+    management.inject(0, A_TO_B);
+    let aggregate = |matching: &str| Verb::DumpAggregate {
+        matching: Some(matching.to_owned()),
+    };
+    let [Frame::Aggregate(sum)] = management.ask(aggregate("ip")).unwrap()[..] else {
+        panic!("not a sum")
+    };
+    assert_eq!((sum.packet_count, sum.flow_count), (1, 3));
+    let [Frame::Aggregate(sum)] = management.ask(aggregate("out_port=weir1")).unwrap()[..] else {
+        panic!("not a sum")
+    };
+    assert_eq!((sum.packet_count, sum.flow_count), (1, 1));
+    let frames = management.ask(Verb::DumpTables).unwrap();
+    let [Frame::Tables(rows)] = &frames[..] else {
+        panic!("not tables")
+    };
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| (row.table, row.active, row.matched))
+        .collect();
+    assert_eq!(rows, [(0, 1, 1), (7, 2, 0)]);
+}
+
+#[test]
+fn flows_are_sorted_and_ports_named() {
+    let mut management = management(
+        "priority=5,udp,tp_dst=53,in_port=2 actions=output:3,resubmit(3,1)
+         priority=9,udp,tp_dst=7 actions=LOCAL
+         priority=7,arp actions=drop",
+    );
+    let mut lines = |sort: &[&str], descending, names| {
+        let style = FlowStyle {
+            names,
+            sort: sort.iter().map(|word| (*word).to_owned()).collect(),
+            descending,
+        };
+        let frames = management.ask(dump(None, style))?;
+        let [Frame::Flows(rows)] = &frames[..] else {
+            panic!("not flows")
+        };
+        Ok::<_, Failure>(
+            rows.iter()
+                .map(|row| row.line(Statistics::Omitted))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let dns = "priority=5,udp,in_port=weir0,tp_dst=53 actions=output:weir1,resubmit(weir1,1)";
+    let (echo, arp) = (
+        "priority=9,udp,tp_dst=7 actions=LOCAL",
+        "priority=7,arp actions=drop",
+    );
+    assert_eq!(lines(&["priority"], false, true).unwrap(), [dns, arp, echo]);
+    assert_eq!(lines(&["priority"], true, true).unwrap(), [echo, arp, dns]);
+    // A flow without the field comes last, whichever end comes first.
+    assert_eq!(lines(&["udp_dst"], false, true).unwrap(), [echo, dns, arp]);
+    assert_eq!(lines(&["tp_dst"], true, true).unwrap(), [dns, echo, arp]);
+    assert_eq!(
+        lines(&["eth_type", "priority"], false, true).unwrap(),
+        [dns, echo, arp]
+    );
+    let failure = lines(&["tp_dist"], false, false).unwrap_err();
+    assert!(
+        failure.message.ends_with("did you mean tp_dst?"),
+        "{}",
+        failure.message
+    );
+}
+
+#[test]
+fn a_port_that_is_switched_off_is_shown_and_obeyed() {
+    let mut management =
+        management("udp,in_port=2 actions=output:3\nudp,in_port=3 actions=output:2");
+    let change = |port: &str, change| Verb::ModPort {
+        port: port.to_owned(),
+        change,
+    };
+    assert_eq!(management.inject(0, A_TO_B), [1]);
+    management.ask(change("weir1", PortChange::Down)).unwrap();
+    management.ask(change("3", PortChange::NoFlood)).unwrap();
+    assert!(management.inject(0, A_TO_B).is_empty());
+    assert!(management.inject(1, A_TO_B).is_empty());
+    assert_eq!(management.datapath.shown, [(PortNo(3), false)]);
+    let Frame::Switch(row) = Frame::Switch(management.switch()) else {
+        unreachable!("it was just made")
+    };
+    let config = |name: &str| {
+        let port = row.ports.iter().find(|port| port.name == name);
+        port.map(|port| port.config.join(" "))
+    };
+    assert_eq!(config("weir0").as_deref(), Some(""));
+    assert_eq!(config("weir1").as_deref(), Some("PORT_DOWN NO_FLOOD"));
+    management.ask(change("weir1", PortChange::Up)).unwrap();
+    assert_eq!(management.inject(0, A_TO_B), [1]);
+    assert_eq!(
+        management.datapath.shown,
+        [(PortNo(3), false), (PortNo(3), true)]
+    );
+    let failure = management.ask(change("weir7", PortChange::Up)).unwrap_err();
+    assert_eq!(failure.message, "there is no port weir7");
+}
+
+#[test]
+fn learned_addresses_are_forgotten_on_demand() {
+    let mut management = management("actions=NORMAL");
+    management.inject(0, A_TO_B);
+    let shown = |management: &mut Management<OneLcore>| {
+        let frames = management.ask(Verb::FdbShow).unwrap();
+        matches!(&frames[..], [Frame::Fdb(rows)] if !rows.is_empty())
+    };
+    assert!(shown(&mut management));
+    management.ask(Verb::FdbFlush).unwrap();
+    assert!(!shown(&mut management));
 }

@@ -19,7 +19,9 @@ fn counter(name: &str, value: u64) -> CounterRow {
 
 fn sample() -> Sample {
     Sample {
+        at_ms: 1_000,
         ports: vec![PortRow {
+            config: Vec::new(),
             id: 2,
             name: "weir0".to_owned(),
             mac: String::new(),

@@ -87,6 +87,7 @@ impl OfflineSwitch {
                 }
                 LcoreAnswer::Flushed { .. }
                 | LcoreAnswer::Macs(_)
+                | LcoreAnswer::MacsFlushed
                 | LcoreAnswer::Neighbours(_)
                 | LcoreAnswer::Zones { .. }
                 | LcoreAnswer::Configured(_)

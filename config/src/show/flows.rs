@@ -9,7 +9,7 @@ use weir_tables::flow_mod::FlowMod;
 use weir_tables::rule::Rule;
 
 use super::Milliseconds;
-use crate::text::{flag_names, instructions_text, match_text};
+use crate::text::{PortLabels, flag_names, instructions_text_with, match_text_with};
 
 /// The line before a dump of flows.
 pub const FLOWS_HEADER: &str = "OFPST_FLOW reply (OF1.3) (xid=0x2):";
@@ -65,6 +65,11 @@ impl FlowRow {
     ///
     /// Cost: allocates the text of the match and of the actions.
     pub fn of(rule: &Rule, count: RuleCount, now: Tick) -> Self {
+        Self::labelled(rule, count, now, PortLabels::NUMBERS)
+    }
+
+    /// As [`FlowRow::of`], with ports as `labels` has them.
+    pub fn labelled(rule: &Rule, count: RuleCount, now: Tick, labels: &PortLabels) -> Self {
         let duration = now.since(rule.created);
         let (idle_timeout, hard_timeout) = rule.timeouts(&count);
         let idle = now.since(count.last_used.unwrap_or(rule.created));
@@ -81,8 +86,8 @@ impl FlowRow {
             idle_age_s: idle.as_secs(),
             hard_age_s: now.since(rule.modified).as_secs(),
             priority: rule.priority,
-            matches: match_text(&rule.matches()).to_string(),
-            actions: instructions_text(&rule.instructions).to_string(),
+            matches: match_text_with(&rule.matches(), labels).to_string(),
+            actions: instructions_text_with(&rule.instructions, labels).to_string(),
         }
     }
 

@@ -40,8 +40,10 @@ pub struct PortRow {
     pub name: String,
     /// MAC address.
     pub mac: String,
-    /// Link.
+    /// Link; of a port that `mod-port` took down it is down.
     pub link: LinkState,
+    /// What `mod-port` switched off, by OpenFlow's names.
+    pub config: Vec<String>,
     /// Link speed in Mb/s; 0: unknown.
     pub speed_mbps: u32,
     /// Longest IP packet in bytes.
@@ -106,7 +108,11 @@ pub fn write_switch(out: &mut dyn Write, switch: &SwitchRow) -> io::Result<()> {
         };
         let id = PortNo(*id);
         writeln!(out, " {id}({name}): addr:{mac}")?;
-        writeln!(out, "     config:     0")?;
+        let config = match &port.config[..] {
+            [] => "0".to_owned(),
+            names => names.join(" "),
+        };
+        writeln!(out, "     config:     {config}")?;
         writeln!(out, "     state:      {state}")?;
         writeln!(out, "     speed: {speed_mbps} Mbps now, 0 Mbps max")?;
         writeln!(out, "     mtu: {mtu}")?;

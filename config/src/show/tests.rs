@@ -28,6 +28,7 @@ fn port() -> PortRow {
         id: 2,
         name: "weir0".to_owned(),
         mac: "02:00:00:00:00:0a".to_owned(),
+        config: Vec::new(),
         link: LinkState::Up,
         speed_mbps: 10_000,
         mtu: 1500,

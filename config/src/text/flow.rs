@@ -118,6 +118,22 @@ pub fn parse_flow(text: &str, options: &Options<'_>) -> Result<FlowMod, Diagnost
         .map_err(|fault| fault.at(options.name, text))
 }
 
+/// As [`parse_flow`], with the place of what is read and not executed.
+///
+/// # Errors
+/// As there.
+pub fn parse_one_flow(text: &str, options: &Options<'_>) -> Result<Spanned<FlowMod>, Diagnostic> {
+    let (value, unexecuted) =
+        flow(Tok::new(text), options).map_err(|fault| fault.at(options.name, text))?;
+    Ok(Spanned {
+        value,
+        file: options.name.to_owned(),
+        line: 1,
+        source_line: text.to_owned(),
+        unexecuted,
+    })
+}
+
 /// How exactly a filter names rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strictness {

@@ -1,5 +1,8 @@
 //! Ports: numbers, reserved names, and names that the switch gave.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use weir_tables::port::PortNo;
 
 use super::error::Fault;
@@ -23,6 +26,42 @@ impl<F: Fn(&str) -> Option<PortNo>> PortNames for F {
     fn number(&self, name: &str) -> Option<PortNo> {
         self(name)
     }
+}
+
+/// How ports are printed: by name, where one is known, or else by number.
+#[derive(Clone, Debug, Default)]
+pub struct PortLabels(BTreeMap<PortNo, String>);
+
+impl PortLabels {
+    /// All ports by number.
+    pub const NUMBERS: &'static Self = &Self(BTreeMap::new());
+
+    /// What `port` is printed as.
+    pub fn text(&self, port: PortNo) -> impl fmt::Display {
+        super::print::Text(move |f: &mut fmt::Formatter<'_>| match self.0.get(&port) {
+            Some(name) if is_plain(name) => f.write_str(name),
+            Some(name) => write!(f, "\"{name}\""),
+            None => write!(f, "{port}"),
+        })
+    }
+
+    /// Whether `port` has a name.
+    pub fn knows(&self, port: PortNo) -> bool {
+        self.0.contains_key(&port)
+    }
+}
+
+impl<S: Into<String>> FromIterator<(PortNo, S)> for PortLabels {
+    fn from_iter<I: IntoIterator<Item = (PortNo, S)>>(names: I) -> Self {
+        let names = names.into_iter().map(|(port, name)| (port, name.into()));
+        Self(names.collect())
+    }
+}
+
+/// Whether a name needs no quotes: it is a letter, and letters and digits behind it.
+fn is_plain(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// A port: a number, a reserved name in any case, or a name that `names` knows.

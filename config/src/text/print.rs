@@ -9,13 +9,15 @@ use weir_tables::group::GroupSpec;
 use weir_tables::group_mod::GroupMod;
 use weir_tables::matching::Match;
 
+use super::port::PortLabels;
+
 mod actions;
 mod groups;
 mod matches;
 mod value;
 
 /// Prints with a function; the form of all printers here.
-struct Text<F>(F);
+pub(super) struct Text<F>(pub(super) F);
 
 impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> fmt::Display for Text<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,12 +75,25 @@ pub fn group_mod_text(change: &GroupMod) -> impl fmt::Display {
 
 /// A match as flow text, without a priority; empty if it accepts every packet.
 pub fn match_text(matches: &Match) -> impl fmt::Display {
-    Text(move |f: &mut fmt::Formatter<'_>| matches::write(f, matches, None))
+    match_text_with(matches, PortLabels::NUMBERS)
+}
+
+/// As [`match_text`], with ports as `labels` has them.
+pub fn match_text_with(matches: &Match, labels: &PortLabels) -> impl fmt::Display {
+    Text(move |f: &mut fmt::Formatter<'_>| matches::write(f, matches, None, labels))
 }
 
 /// Instructions as they stand behind `actions=`.
 pub fn instructions_text(instructions: &Instructions) -> impl fmt::Display {
-    Text(move |f: &mut fmt::Formatter<'_>| actions::instructions(f, instructions))
+    instructions_text_with(instructions, PortLabels::NUMBERS)
+}
+
+/// As [`instructions_text`], with ports as `labels` has them.
+pub fn instructions_text_with(
+    instructions: &Instructions,
+    labels: &PortLabels,
+) -> impl fmt::Display {
+    Text(move |f: &mut fmt::Formatter<'_>| actions::instructions(f, instructions, labels))
 }
 
 /// A part of a field, by its wire name.
@@ -136,7 +151,7 @@ fn head(f: &mut fmt::Formatter<'_>, flow: &FlowMod) -> fmt::Result {
 /// Priority, match, and the actions if there are any.
 fn tail(f: &mut fmt::Formatter<'_>, flow: &FlowMod, acts: bool) -> fmt::Result {
     let priority = (flow.priority != FlowMod::DEFAULT_PRIORITY).then_some(flow.priority);
-    matches::write(f, &flow.matches, priority)?;
+    matches::write(f, &flow.matches, priority, PortLabels::NUMBERS)?;
     if !acts {
         return Ok(());
     }
@@ -144,5 +159,5 @@ fn tail(f: &mut fmt::Formatter<'_>, flow: &FlowMod, acts: bool) -> fmt::Result {
         f.write_str(" ")?;
     }
     f.write_str("actions=")?;
-    actions::instructions(f, &flow.instructions)
+    actions::instructions(f, &flow.instructions, PortLabels::NUMBERS)
 }

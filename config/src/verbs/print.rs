@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{Layout, VerbError};
 use crate::control::{ClientError, Frame};
 use crate::show::{
-    Statistics, write_drops, write_events, write_fdb, write_lcores, write_neighbours, write_ports,
-    write_reload, write_switch, write_tlv_map,
+    Statistics, write_aggregate, write_drops, write_events, write_fdb, write_lcores,
+    write_neighbours, write_ports, write_reload, write_switch, write_tables, write_tlv_map,
 };
 use crate::trace::write_trace;
 
@@ -55,6 +55,7 @@ pub fn print(
 
 fn text(frame: &Frame, statistics: Statistics, out: &mut dyn Write) -> io::Result<()> {
     match frame {
+        Frame::Aggregate(row) => write_aggregate(out, row),
         Frame::Drops(rows) => write_drops(out, rows),
         Frame::Events(rows) => write_events(out, rows),
         Frame::Fdb(rows) => write_fdb(out, rows),
@@ -75,6 +76,7 @@ fn text(frame: &Frame, statistics: Statistics, out: &mut dyn Write) -> io::Resul
         Frame::Switch(row) => write_switch(out, row),
         Frame::Trace(report) => write_trace(out, report),
         Frame::TlvMap(rows) => write_tlv_map(out, rows),
+        Frame::Tables(rows) => write_tables(out, rows),
         Frame::Connections(_) | Frame::Sample(_) | Frame::Done | Frame::Failed(_) => {
             Err(unexpected())
         }
@@ -83,6 +85,7 @@ fn text(frame: &Frame, statistics: Statistics, out: &mut dyn Write) -> io::Resul
 
 fn object(frame: &Frame, out: &mut dyn Write) -> io::Result<()> {
     match frame {
+        Frame::Aggregate(row) => Ok(serde_json::to_writer_pretty(out, row)?),
         Frame::Reloaded(report) => Ok(serde_json::to_writer_pretty(out, report)?),
         Frame::Switch(row) => Ok(serde_json::to_writer_pretty(out, row)?),
         Frame::Trace(report) => Ok(serde_json::to_writer_pretty(out, report)?),
@@ -99,6 +102,7 @@ fn object(frame: &Frame, out: &mut dyn Write) -> io::Result<()> {
         | Frame::Ports(_)
         | Frame::Sample(_)
         | Frame::TlvMap(_)
+        | Frame::Tables(_)
         | Frame::Done
         | Frame::Failed(_) => Err(unexpected()),
     }
@@ -135,7 +139,9 @@ fn json_rows(frame: &Frame, count: &mut usize, out: &mut dyn Write) -> io::Resul
         Frame::Neighbours(rows) => each(rows, count, out),
         Frame::Ports(rows) => each(rows, count, out),
         Frame::TlvMap(rows) => each(rows, count, out),
-        Frame::Events(_)
+        Frame::Tables(rows) => each(rows, count, out),
+        Frame::Aggregate(_)
+        | Frame::Events(_)
         | Frame::Lines(_)
         | Frame::Reloaded(_)
         | Frame::Sample(_)

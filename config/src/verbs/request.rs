@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::VerbError;
 use crate::cli::{ChangeGroup, Command, Switch};
 use crate::control::{GroupVerb, PolicyFiles, Request, Verb};
 use crate::diagnostic::Diagnostic;
@@ -43,11 +44,11 @@ impl Call {
     /// What `command` asks; reads the files it names, so that the switch need not.
     ///
     /// # Errors
-    /// If a file cannot be read or a configuration is wrong.
+    /// If a file cannot be read, or a configuration or the command line is wrong.
     ///
     /// # Panics
     /// If `command` is not for a running switch.
-    pub(super) fn new(command: Command) -> Result<Self, Diagnostic> {
+    pub(super) fn new(command: Command) -> Result<Self, VerbError> {
         let shown = |json, shape| if json { shape } else { text("") };
         let (switch, bridge, verb, layout) = match command {
             Command::AddFlow(args) => (
@@ -143,21 +144,48 @@ impl Call {
                     shown(args.output.json, Layout::JsonRows),
                 )
             }
+            Command::DumpAggregate(args) => {
+                let (bridge, matching) = only_argument(args.bridge, args.matching);
+                let layout = shown(args.output.json, Layout::JsonObject);
+                let verb = Verb::DumpAggregate { matching };
+                (args.switch, bridge, verb, layout)
+            }
+            Command::DumpTables(args) => {
+                let layout = shown(args.output.json, Layout::JsonRows);
+                (args.switch, args.bridge, Verb::DumpTables, layout)
+            }
+            Command::FdbFlush(args) => (args.switch, args.bridge, Verb::FdbFlush, text("")),
+            Command::ModFlows(args) => {
+                let verb = Verb::ModFlows {
+                    strict: args.strict,
+                    flow: args.flow,
+                };
+                (args.switch, args.bridge, verb, Layout::Silent)
+            }
+            Command::ModPort(args) => {
+                let (bridge, verb) = args.change()?;
+                (args.switch, bridge, verb, Layout::Silent)
+            }
             Command::DumpDrops(args) => {
                 let layout = shown(args.output.json, Layout::JsonRows);
                 (args.switch, args.bridge, Verb::DumpDrops, layout)
             }
             Command::DumpFlows(args) => {
+                let style = args.style();
                 let (bridge, matching) = only_argument(args.bridge, args.matching);
+                // As Open vSwitch: only the plain dump has the heading.
+                let plain = !style.names && style.sort.is_empty();
                 let layout = match (args.output.json, args.no_stats) {
                     (true, _) => Layout::JsonRows,
                     (false, true) => Layout::Text {
                         heading: "",
                         statistics: Statistics::Omitted,
                     },
-                    (false, false) => text(crate::show::FLOWS_HEADER),
+                    (false, false) if plain => text(crate::show::FLOWS_HEADER),
+                    (false, false) => text(""),
                 };
-                (args.switch, bridge, Verb::DumpFlows { matching }, layout)
+                let verb = Verb::DumpFlows { matching, style };
+                (args.switch, bridge, verb, layout)
             }
             Command::DumpPorts(args) => {
                 let (bridge, port) = only_argument(args.bridge, args.port);
@@ -246,8 +274,13 @@ impl Call {
                 let layout = shown(args.output.json, Layout::JsonObject);
                 (args.switch, args.bridge, Verb::Show, layout)
             }
-            Command::Run(_) | Command::Check(_) | Command::ParseFlows(_) | Command::Replay(_) => {
-                unreachable!("not for a running switch")
+            Command::Run(_)
+            | Command::Check(_)
+            | Command::DiffFlows(_)
+            | Command::ParseFlows(_)
+            | Command::Replay(_)
+            | Command::Top(_) => {
+                unreachable!("not one request to a running switch")
             }
         };
         Ok(Self {

@@ -4,9 +4,9 @@ use clap::Parser;
 
 use super::{Call, Exit, Layout, VerbError, print};
 use crate::cli::Cli;
-use crate::control::{ClientError, Failure, Frame, Verb};
+use crate::control::{ClientError, Failure, FlowStyle, Frame, PortChange, Verb};
 use crate::file::Config;
-use crate::show::{DropRow, FlowRow, Statistics};
+use crate::show::{AggregateRow, DropRow, FlowRow, FlowTableRow, Statistics};
 
 fn call(line: &str) -> Call {
     let cli = Cli::try_parse_from(line.split(' ')).expect("a command line");
@@ -35,7 +35,8 @@ fn one_argument_is_left_to_the_switch() {
     assert_eq!(
         request.verb,
         Verb::DumpFlows {
-            matching: Some("tcp".to_owned())
+            matching: Some("tcp".to_owned()),
+            style: FlowStyle::default(),
         }
     );
     let request = call("weir del-flows --strict br0 tcp").request;
@@ -304,4 +305,161 @@ fn exit_codes_of_a_trace_say_whose_fault_it_is() {
     assert_eq!(run(&["in_port=1"]), Exit::Unreachable);
     assert_eq!(run(&["/nowhere/x.toml", "in_port=1"]), Exit::Input);
     assert_eq!(run(&["/nowhere/x.toml"]), Exit::Input);
+}
+
+#[test]
+fn only_the_plain_dump_has_a_heading() {
+    for (line, heading) in [
+        ("weir dump-flows --no-names", crate::show::FLOWS_HEADER),
+        ("weir dump-flows --names", ""),
+        ("weir dump-flows --sort", ""),
+        ("weir dump-flows --rsort=tp_dst br0 tcp", ""),
+    ] {
+        let statistics = Statistics::Shown;
+        assert_eq!(
+            call(line).layout,
+            Layout::Text {
+                heading,
+                statistics
+            },
+            "{line}"
+        );
+    }
+    let style = |line: &str| match call(line).request.verb {
+        Verb::DumpFlows { style, .. } => style,
+        other => panic!("{other:?}"),
+    };
+    let sorted = style("weir dump-flows --rsort --rsort=tp_dst --names br0 tcp");
+    assert_eq!(
+        (sorted.names, sorted.sort, sorted.descending),
+        (true, vec!["priority".to_owned(), "tp_dst".to_owned()], true)
+    );
+    assert_eq!(style("weir dump-flows --sort=in_port").sort, ["in_port"]);
+}
+
+#[test]
+fn a_port_is_changed_by_the_words_of_open_vswitch() {
+    let request = call("weir mod-port br0 weir0 no-flood").request;
+    assert_eq!(request.bridge.as_deref(), Some("br0"));
+    let change = PortChange::NoFlood;
+    let port = "weir0".to_owned();
+    assert_eq!(request.verb, Verb::ModPort { port, change });
+    assert_eq!(call("weir mod-port 3 up").request.bridge, None);
+    for (line, message) in [
+        (
+            "weir mod-port 3 dawn",
+            "mod-port: unknown action dawn: did you mean down?",
+        ),
+        (
+            "weir mod-port 3 no-packet-in",
+            "mod-port: no-packet-in is not supported: a packet that no flow matches is never sent \
+             to a controller",
+        ),
+        (
+            "weir mod-port 3 stp",
+            "mod-port: stp is not supported: there is no spanning tree",
+        ),
+    ] {
+        let cli = Cli::try_parse_from(line.split(' ')).expect("a command line");
+        let error = Call::new(cli.command).expect_err("no such action");
+        assert_eq!(
+            (error.exit().code(), error.to_string().as_str()),
+            (2, message)
+        );
+    }
+}
+
+#[test]
+fn sums_and_tables_print_as_open_vswitch_does() {
+    let layout = call("weir dump-aggregate").layout;
+    let row = AggregateRow {
+        packet_count: 5,
+        byte_count: 490,
+        flow_count: 2,
+    };
+    assert_eq!(
+        printed(layout, vec![Frame::Aggregate(row)]),
+        "OFPST_AGGREGATE reply (OF1.3) (xid=0x2): packet_count=5 byte_count=490 flow_count=2\n"
+    );
+    let layout = call("weir dump-tables").layout;
+    let row = |table, active, matched| FlowTableRow {
+        table,
+        active,
+        matched,
+    };
+    let rows = vec![row(0, 1, 5), row(3, 1, 0), row(4, 1, 0)];
+    assert_eq!(
+        printed(layout, vec![Frame::Tables(rows)]),
+        "\
+OFPST_TABLE reply (OF1.3) (xid=0x2):
+  table 0:
+    active=1, lookup=?, matched=5
+
+  table 1:
+    active=0, lookup=?, matched=0
+
+  table 2: ditto
+
+  table 3:
+    active=1, lookup=?, matched=0
+
+  table 4: ditto
+
+  table 5:
+    active=0, lookup=?, matched=0
+
+  tables 6...253: ditto
+"
+    );
+}
+
+fn diff(left: &str, right: &str) -> (String, Result<(), VerbError>) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::write(at("a"), left).expect("written");
+    std::fs::write(at("b"), right).expect("written");
+    let line = ["weir", "diff-flows", &at("a"), &at("b")];
+    let cli = Cli::try_parse_from(line).expect("a command line");
+    let mut out = Vec::new();
+    let done = super::attempt(cli.command, &mut out);
+    (String::from_utf8(out).expect("text"), done)
+}
+
+#[test]
+fn files_that_say_the_same_do_not_differ() {
+    let (text, done) = diff(
+        "OFPST_FLOW reply (OF1.3) (xid=0x2):\n cookie=0x0, n_packets=5, ip,nw_proto=6 actions=drop\n",
+        "tcp actions=drop # the same\n",
+    );
+    done.expect("no difference");
+    assert_eq!(text, "");
+}
+
+#[test]
+fn files_that_differ_are_shown_as_open_vswitch_shows_them() {
+    let (text, done) = diff(
+        "ip actions=drop\ntable=3,priority=7,in_port=1,tcp actions=output:2,resubmit(1,4)\nactions=drop\n",
+        "ip actions=drop\ntable=3,priority=7,in_port=1,tcp,cookie=5,idle_timeout=5 actions=output:2\n\
+         arp actions=1,2\n",
+    );
+    let error = done.expect_err("a difference");
+    assert_eq!((error.exit(), error.exit().code()), (Exit::Differ, 2));
+    assert_eq!(
+        text,
+        "\
+- actions=drop
++arp actions=output:1,output:2
+-table=3 priority=7,tcp,in_port=1 actions=output:2,resubmit(1,4)
++table=3 priority=7,tcp,in_port=1 cookie=0x5 idle_timeout=5 actions=output:2
+"
+    );
+    let (_, done) = diff("delete tcp\n", "arp actions=drop\n");
+    let error = done.expect_err("not flows");
+    assert_eq!(error.exit(), Exit::Input);
+    assert!(
+        error
+            .to_string()
+            .contains("a:1:1: flows to compare are flows to add"),
+        "{error}"
+    );
 }

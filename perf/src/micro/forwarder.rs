@@ -172,6 +172,7 @@ impl Forwarder {
                 LcoreAnswer::Flushed { next, .. } => next,
                 LcoreAnswer::Connections { .. }
                 | LcoreAnswer::Macs(_)
+                | LcoreAnswer::MacsFlushed
                 | LcoreAnswer::Neighbours(_)
                 | LcoreAnswer::Zones { .. }
                 | LcoreAnswer::Configured(_)

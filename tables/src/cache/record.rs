@@ -200,6 +200,7 @@ impl Record {
             | Op::OutputField(_)
             | Op::Normal
             | Op::Flood
+            | Op::All
             | Op::InPort
             | Op::Resubmit { .. }
             | Op::Exit

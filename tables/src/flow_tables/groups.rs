@@ -137,6 +137,12 @@ impl FlowTables {
         }
     }
 
+    /// Tells that something was switched on or off at a port: what was remembered of any packet
+    /// may be wrong.
+    pub fn ports_changed(&mut self) {
+        self.changes.note_all(self.generation + 1);
+    }
+
     /// Refuses instructions that send to a group which is not there.
     pub(super) fn check_groups(&self, instructions: &Instructions) -> Result<(), FlowModError> {
         match groups_of(instructions).find(|id| self.groups.get(*id).is_none()) {

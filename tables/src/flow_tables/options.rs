@@ -50,7 +50,7 @@ impl FlowTables {
         change(&mut map)?;
         if map != *self.options {
             self.options = map.into();
-            self.changes.note_options(self.generation + 1);
+            self.changes.note_all(self.generation + 1);
         }
         Ok(())
     }

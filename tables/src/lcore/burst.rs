@@ -82,10 +82,20 @@ impl Lcore {
         if burst.is_empty() {
             return;
         }
-        if self.snapshot.ports.tunnels().ride_on(in_port) {
+        if self.snapshot.ports.refuses(in_port) {
+            self.refuse(burst);
+        } else if self.snapshot.ports.tunnels().ride_on(in_port) {
             self.underlay(in_port, burst, now, out);
         } else {
             self.frames(in_port, burst, now, out);
+        }
+    }
+
+    /// The port receives nothing.
+    #[cold]
+    fn refuse<F: Frame>(&self, burst: &mut [Option<F>]) {
+        for frame in burst.iter_mut().filter_map(Option::take) {
+            self.ends_here(frame.len(), Some(DropReason::PortNoReceive));
         }
     }
 

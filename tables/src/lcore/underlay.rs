@@ -45,6 +45,9 @@ impl Lcore {
                     self.goes_on(over, &mut run, now, out);
                     run.push(frame);
                 }
+                Reception::Inner(meta) if self.snapshot.ports.refuses(meta.port) => {
+                    self.ends_here(len, Some(DropReason::PortNoReceive));
+                }
                 Reception::Inner(mut meta) => {
                     self.goes_on(meta.port, &mut run, now, out);
                     if self.trajectories.is_some() {
@@ -101,7 +104,7 @@ impl Lcore {
     }
 
     /// Counts a frame of `len` bytes that no table sees, and why it is lost, if it is.
-    fn ends_here(&self, len: usize, lost: Option<DropReason>) {
+    pub(super) fn ends_here(&self, len: usize, lost: Option<DropReason>) {
         let counters = &*self.counters;
         counters.packets.add(1);
         counters.bytes.add(len as u64);

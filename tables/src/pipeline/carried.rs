@@ -93,7 +93,9 @@ impl Kind {
             Op::PushVlan(_) => Self::PushVlan,
             Op::DecTtl(_) => Self::DecTtl,
             Op::Set { .. } | Op::Words(_) | Op::Move { .. } => Self::Write,
-            Op::Output(_) | Op::Controller(_) | Op::Normal | Op::Flood | Op::InPort => Self::Output,
+            Op::Output(_) | Op::Controller(_) | Op::Normal | Op::Flood | Op::All | Op::InPort => {
+                Self::Output
+            }
             Op::Group(_) => Self::Group,
             Op::Resubmit { .. } => Self::Resubmit,
             Op::Ct(_) => Self::Ct,

@@ -77,7 +77,8 @@ impl<O, W: Witness> Journey<'_, O, W> {
             // A port that was taken out of the VLAN since the address was learned.
             Some(_) | None => {
                 for (port, config) in snapshot.ports.iter() {
-                    if port != in_port && config.vlan.carries(vlan) {
+                    let left_out = snapshot.ports.flags(port).no_flood;
+                    if port != in_port && !left_out && config.vlan.carries(vlan) {
                         self.normal_output(packet, port, vlan, depth);
                     }
                 }
@@ -100,6 +101,10 @@ impl<O, W: Witness> Journey<'_, O, W> {
         };
         if wanted == before {
             return self.output(packet, port, depth);
+        }
+        if self.snapshot.ports.blocks(port) {
+            self.reason = DropReason::PortNoForward;
+            return;
         }
         // The tag differs: this port gets a copy of its own, made here and now.
         if !self.settle(packet, depth) {

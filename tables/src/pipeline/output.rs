@@ -27,7 +27,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
         match PortNo(RESERVED | u32::from(port)) {
             PortNo::IN_PORT => self.output_to_in_port(packet, UNCUT, depth),
             PortNo::NORMAL => self.normal(packet, depth),
-            PortNo::FLOOD | PortNo::ALL => self.flood(packet, depth),
+            all @ (PortNo::FLOOD | PortNo::ALL) => self.flood(packet, all, depth),
             PortNo::LOCAL => self.output_to(packet, PortNo::LOCAL, UNCUT, depth),
             _ => self.output_to(packet, PortNo(port.into()), UNCUT, depth),
         }
@@ -92,6 +92,10 @@ impl<O, W: Witness> Journey<'_, O, W> {
         F: Frame,
         O: Output<F>,
     {
+        if self.snapshot.ports.blocks(port) {
+            self.reason = DropReason::PortNoForward;
+            return;
+        }
         if self.settle(packet, depth) {
             if W::WATCHES {
                 self.witness.saw(Event::Output { port, max_len });
@@ -100,14 +104,17 @@ impl<O, W: Witness> Journey<'_, O, W> {
         }
     }
 
-    pub(super) fn flood<F>(&mut self, packet: &mut Packet<F>, depth: u32)
+    /// Sends to all ports but the packet's own, or to those of them that are not left out of
+    /// FLOOD.
+    pub(super) fn flood<F>(&mut self, packet: &mut Packet<F>, to: PortNo, depth: u32)
     where
         F: Frame,
         O: Output<F>,
     {
         let in_port = packet.in_port();
         for (port, config) in self.snapshot.ports.iter() {
-            if config.no != in_port {
+            let left_out = to == PortNo::FLOOD && self.snapshot.ports.flags(port).no_flood;
+            if config.no != in_port && !left_out {
                 self.output(packet, port, depth);
             }
         }

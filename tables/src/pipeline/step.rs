@@ -42,7 +42,8 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
             }
             Op::Group(id) => self.group(packet, *id, table, depth),
             Op::Normal => self.normal(packet, depth),
-            Op::Flood => self.flood(packet, depth),
+            Op::Flood => self.flood(packet, PortNo::FLOOD, depth),
+            Op::All => self.flood(packet, PortNo::ALL, depth),
             Op::InPort => self.output_to_in_port(packet, UNCUT, depth),
             Op::Set { dst, value, mask } => {
                 packet.key_mut().write_bits(dst, *value, *mask);

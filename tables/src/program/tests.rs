@@ -224,7 +224,7 @@ fn reserved_ports_have_steps_of_their_own() {
         [
             Op::Normal,
             Op::Flood,
-            Op::Flood,
+            Op::All,
             Op::InPort,
             Op::Output(PortNo::LOCAL),
             Op::Output(PortNo(7))

@@ -14,6 +14,7 @@ mod normal;
 mod order;
 mod output;
 mod packet_in;
+mod ports;
 mod random;
 mod refused;
 mod tables;

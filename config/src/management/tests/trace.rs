@@ -1,6 +1,7 @@
 //! `trace` of a switch that runs.
 
 use super::*;
+use crate::control::FlowStyle;
 use crate::trace::TraceReport;
 
 const POLICY: &str = "\
@@ -26,7 +27,10 @@ impl Management<OneLcore> {
     fn everything(&mut self) -> String {
         self.datapath.lcore.housekeep(self.datapath.now, 0);
         let verbs = [
-            Verb::DumpFlows { matching: None },
+            Verb::DumpFlows {
+                matching: None,
+                style: FlowStyle::default(),
+            },
             Verb::DumpConntrack {
                 more: true,
                 statistics: true,

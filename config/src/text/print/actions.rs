@@ -9,8 +9,13 @@ use weir_tables::action::{
 };
 
 use super::value::{self, hex, ipv6_address};
+use crate::text::port::PortLabels;
 
-pub(super) fn instructions(f: &mut fmt::Formatter<'_>, instructions: &Instructions) -> fmt::Result {
+pub(super) fn instructions(
+    f: &mut fmt::Formatter<'_>,
+    instructions: &Instructions,
+    labels: &PortLabels,
+) -> fmt::Result {
     let Instructions {
         apply,
         clear_actions,
@@ -22,7 +27,7 @@ pub(super) fn instructions(f: &mut fmt::Formatter<'_>, instructions: &Instructio
     let mut next = |f: &mut fmt::Formatter<'_>| f.write_str(std::mem::replace(&mut comma, ","));
     if !apply.is_empty() {
         next(f)?;
-        list(f, apply)?;
+        list(f, apply, labels)?;
     }
     if *clear_actions {
         next(f)?;
@@ -31,7 +36,7 @@ pub(super) fn instructions(f: &mut fmt::Formatter<'_>, instructions: &Instructio
     if !write_actions.is_empty() {
         next(f)?;
         f.write_str("write_actions(")?;
-        list(f, write_actions)?;
+        list(f, write_actions, labels)?;
         f.write_str(")")?;
     }
     if let Some((value, mask)) = *write_metadata {
@@ -54,28 +59,36 @@ pub(super) fn instructions(f: &mut fmt::Formatter<'_>, instructions: &Instructio
     }
 }
 
-pub(super) fn list(f: &mut fmt::Formatter<'_>, actions: &[Action]) -> fmt::Result {
+pub(super) fn list(
+    f: &mut fmt::Formatter<'_>,
+    actions: &[Action],
+    labels: &PortLabels,
+) -> fmt::Result {
     for (at, one) in actions.iter().enumerate() {
         if at > 0 {
             f.write_str(",")?;
         }
-        action(f, one)?;
+        action(f, one, labels)?;
     }
     Ok(())
 }
 
-pub(super) fn action(f: &mut fmt::Formatter<'_>, action: &Action) -> fmt::Result {
+pub(super) fn action(
+    f: &mut fmt::Formatter<'_>,
+    action: &Action,
+    labels: &PortLabels,
+) -> fmt::Result {
     match action {
         Action::Output(port) => match port.reserved_name() {
             Some(name) => f.write_str(name),
-            None => write!(f, "output:{}", port.0),
+            None => write!(f, "output:{}", labels.text(*port)),
         },
         Action::OutputField(source) => {
             f.write_str("output:")?;
             subfield(f, *source)
         }
         Action::OutputCut { port, max_len } => {
-            write!(f, "output(port={port},max_len={max_len})")
+            write!(f, "output(port={},max_len={max_len})", labels.text(*port))
         }
         Action::Controller(inner) => controller(f, inner),
         Action::Group(id) => write!(f, "group:{id}"),
@@ -116,12 +129,12 @@ pub(super) fn action(f: &mut fmt::Formatter<'_>, action: &Action) -> fmt::Result
             table: None,
             ct: false,
         } => {
-            write!(f, "resubmit:{port}")
+            write!(f, "resubmit:{}", labels.text(*port))
         }
         Action::Resubmit { port, table, ct } => {
             f.write_str("resubmit(")?;
             if let Some(port) = port {
-                write!(f, "{port}")?;
+                write!(f, "{}", labels.text(*port))?;
             }
             f.write_str(",")?;
             if let Some(table) = table {
@@ -146,7 +159,7 @@ pub(super) fn action(f: &mut fmt::Formatter<'_>, action: &Action) -> fmt::Result
         Action::Clone(actions) if actions.is_empty() => f.write_str("clone(drop)"),
         Action::Clone(actions) => {
             f.write_str("clone(")?;
-            list(f, actions)?;
+            list(f, actions, labels)?;
             f.write_str(")")
         }
         Action::Push(src) => {
@@ -297,7 +310,7 @@ fn ct(f: &mut fmt::Formatter<'_>, ct: &CtAction) -> fmt::Result {
     if !exec.is_empty() {
         next(f)?;
         f.write_str("exec(")?;
-        list(f, exec)?;
+        list(f, exec, PortLabels::NUMBERS)?;
         f.write_str(")")?;
     }
     if let Some(alg) = alg {

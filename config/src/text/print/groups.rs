@@ -7,6 +7,7 @@ use weir_tables::group_mod::{GroupMod, Place};
 use weir_tables::matching::Term;
 
 use super::{actions, value};
+use crate::text::port::PortLabels;
 use crate::text::value::ones;
 
 /// A group as `dump-groups` prints it, without the space that begins a line there.
@@ -115,7 +116,7 @@ fn list(f: &mut fmt::Formatter<'_>, buckets: &[Bucket]) -> fmt::Result {
         if bucket.actions.is_empty() {
             f.write_str("drop")?;
         }
-        actions::list(f, &bucket.actions)?;
+        actions::list(f, &bucket.actions, PortLabels::NUMBERS)?;
     }
     Ok(())
 }

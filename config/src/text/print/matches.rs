@@ -7,16 +7,19 @@ use weir_tables::matching::Match;
 
 use super::value;
 use crate::text::names::PROTOCOLS;
+use crate::text::port::PortLabels;
 
 /// `priority` and the match, separated by commas.
 pub(super) fn write(
     f: &mut fmt::Formatter<'_>,
     matches: &Match,
     priority: Option<u16>,
+    labels: &PortLabels,
 ) -> fmt::Result {
     let mut out = Printer {
         f,
         matches,
+        labels,
         first: true,
     };
     if let Some(priority) = priority {
@@ -155,6 +158,7 @@ impl Kind {
 struct Printer<'f, 'g, 'm> {
     f: &'f mut fmt::Formatter<'g>,
     matches: &'m Match,
+    labels: &'m PortLabels,
     first: bool,
 }
 
@@ -189,6 +193,9 @@ impl Printer<'_, '_, '_> {
             }
             // As a zone of `ct()` is written, though not as the field's value is.
             Field::CT_ZONE if mask == 0xffff => write!(self.f, "{value}"),
+            Field::IN_PORT_OXM if self.labels.knows(value::port(value)) => {
+                write!(self.f, "{}", self.labels.text(value::port(value)))
+            }
             // Unlike as a value to write, a single flag is shown with its sign.
             Field::TUN_FLAGS => self.f.write_str(if value == 0 { "-oam" } else { "+oam" }),
             _ => value::write(self.f, field, value, mask),
