@@ -194,6 +194,20 @@ impl Port {
         }
     }
 
+    /// Lets the other end see a link or none, where the driver or the kernel can do that;
+    /// returns whether they did. Frames are still taken and handed over.
+    pub fn show_link(&self, up: bool) -> bool {
+        let id = self.device.id();
+        match self.tap {
+            // SAFETY: the device is open: `self` holds it.
+            Some(tap) => unsafe { tap.set_carrier(up) },
+            // SAFETY: the device is open.
+            None if up => unsafe { ffi::rte_eth_dev_set_link_up(id) == 0 },
+            // SAFETY: the device is open.
+            None => unsafe { ffi::rte_eth_dev_set_link_down(id) == 0 },
+        }
+    }
+
     /// What the device counted.
     pub fn stats(&self) -> PortStats {
         let mut stats = ffi::rte_eth_stats::default();

@@ -135,6 +135,7 @@ fn switch_args(
         },
         caches: no_cache.map_or(config.caches, |level| level.off(config.caches)),
         conntrack: policy.conntrack.clone(),
+        packet_ins: config.controller,
         secret,
     }
 }

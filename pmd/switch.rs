@@ -57,6 +57,8 @@ pub struct SwitchArgs {
     pub caches: CacheSettings,
     /// For the connections.
     pub conntrack: Settings,
+    /// Packets for controllers.
+    pub packet_ins: PacketInSettings,
     /// Seeds the hashes of all tables.
     pub secret: u64,
 }
@@ -125,7 +127,7 @@ impl Switch {
         }
         let (publisher, reader) = publish::pair(&snapshot);
         let (mailbox, inbox) = mailbox::pair();
-        let (sender, packet_ins) = packet_in::channel(PacketInSettings::default());
+        let (sender, packet_ins) = packet_in::channel(args.packet_ins);
         let lcore = Lcore::new(0, snapshot, &args.conntrack, args.secret)
             .with_caches(args.caches)
             .with_port_macs(macs.clone())
@@ -269,6 +271,16 @@ impl Datapath for Switch {
         let devices: Vec<_> = self.ports.iter().map(status).collect();
         let tunnels = self.tunnels(&devices);
         devices.into_iter().chain(tunnels).collect()
+    }
+
+    fn show_link(&mut self, port: PortNo, up: bool) {
+        let named = |(index, _): &&(PortIndex, Port)| self.table.port(*index).no == port;
+        // A tunnel has no link of its own to show.
+        if let Some((_, device)) = self.ports.iter().find(named)
+            && !device.show_link(up)
+        {
+            tracing::warn!("port {port}: its other end cannot be shown whether it is up");
+        }
     }
 
     fn links(&self) -> Vec<(PortNo, bool)> {

@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use weir_ct::Settings;
 use weir_tables::cache::CacheSettings;
+use weir_tables::packet_in::PacketInSettings;
 use weir_tables::port::PortNo;
 use weir_tables::tunnel::options::TlvMapping;
 
@@ -54,6 +55,9 @@ pub struct Config {
     pub caches: CacheSettings,
     /// `[conntrack]`; at most 100,000,000 connections, timeouts in whole seconds, 1 to 4,294,967,295.
     pub conntrack: Settings,
+    /// `[controller]`: packets for controllers; 1 to 65,536 slots, a rate and a burst of 1 to
+    /// 10,000,000.
+    pub controller: PacketInSettings,
     /// `[control]`
     pub control: Control,
     /// `[metrics] listen`: where Prometheus may ask; `None`: nowhere.
@@ -248,6 +252,7 @@ impl Config {
             ("[bridge] name or fail_mode", bridge(self) != bridge(new)),
             ("[cache]", self.caches != new.caches),
             ("[conntrack]", self.conntrack != new.conntrack),
+            ("[controller]", self.controller != new.controller),
             ("[control]", self.control != new.control),
             ("[metrics]", self.metrics != new.metrics),
         ]

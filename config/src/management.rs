@@ -25,7 +25,7 @@ use weir_tables::port::PortNo;
 use crate::control::{Failure, Frame, Incoming, PolicyFiles, ReplySender, Verb};
 use crate::diagnostic::Diagnostic;
 use crate::file::{Config, NamedText};
-use crate::metrics::{Sample, TableRow};
+use crate::metrics::{CounterRow, Sample, TableRow};
 use crate::policy::{self, Difference, Policy, flow_set, group_set};
 use crate::show::ReloadReport;
 use crate::text::{Options, Spanned, Strictness, flow_text, group_text, parse_packet_out};
@@ -66,6 +66,8 @@ pub struct Management<D> {
     dumps: Vec<ConnectionDump>,
     links: Links,
     monitors: Vec<Monitor>,
+    /// What [`rows::packet_ins_refused`] said last.
+    packet_ins_refused: [u64; 2],
 }
 
 impl<D: Datapath> Management<D> {
@@ -84,6 +86,7 @@ impl<D: Datapath> Management<D> {
             dumps: Vec::new(),
             links: Links::default(),
             monitors: Vec::new(),
+            packet_ins_refused: [0; 2],
         }
     }
 
@@ -130,6 +133,13 @@ impl<D: Datapath> Management<D> {
         self.datapath.packet_ins(&mut |event| {
             monitors.iter_mut().for_each(|to| to.packet_in(event));
         });
+        let refused = rows::packet_ins_refused(&self.datapath.counters());
+        let before = std::mem::replace(&mut self.packet_ins_refused, refused);
+        let [over_rate, no_slot] = [0, 1].map(|at| refused[at].saturating_sub(before[at]));
+        let monitors = &mut self.monitors;
+        monitors
+            .iter_mut()
+            .for_each(|to| to.refused(over_rate, no_slot));
         monitors.retain_mut(|monitor| monitor.go_on(now));
     }
 
@@ -522,6 +532,17 @@ impl<D: Datapath> Management<D> {
             connections: counters.iter().map(|lcore| lcore.connections.read()).sum(),
             max_connections: self.policy.conntrack.max_connections.into(),
             conntrack: rows::conntrack(&counters),
+            packet_ins: rows::packet_ins(&counters),
+            packet_ins_refused: ["rate", "slots"]
+                .into_iter()
+                .zip(rows::packet_ins_refused(&counters))
+                .map(|(name, value)| CounterRow {
+                    name: name.to_owned(),
+                    value,
+                    sentence: String::new(),
+                })
+                .collect(),
+            groups: self.all_group_stats(),
             lcores: self.lcores(),
         }
     }

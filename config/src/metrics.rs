@@ -20,7 +20,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::control::Asker;
-use crate::show::{DropRow, LcoreRow, PortRow};
+use crate::show::{DropRow, GroupStatsRow, LcoreRow, PortRow};
 
 mod http;
 mod series;
@@ -52,6 +52,12 @@ pub struct Sample {
     /// What the connection tracker counts. `invalid_REASON` and `refused_REASON` become series
     /// with the label `reason`; each other is a series of its own.
     pub conntrack: Vec<CounterRow>,
+    /// Packets handed over for a controller, by reason.
+    pub packet_ins: Vec<CounterRow>,
+    /// Packets that a controller was to get and did not, by reason.
+    pub packet_ins_refused: Vec<CounterRow>,
+    /// Each group.
+    pub groups: Vec<GroupStatsRow>,
     /// Each lcore.
     pub lcores: Vec<LcoreRow>,
 }

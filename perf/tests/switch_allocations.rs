@@ -25,6 +25,7 @@ use weir_tables::cache::CacheSettings;
 use weir_tables::classifier::HashSecret;
 use weir_tables::datapath::Datapath;
 use weir_tables::flow_tables::FlowTables;
+use weir_tables::packet_in::PacketInSettings;
 use weir_tables::port::{self, PortIndex, PortNo, PortTable, VlanMode};
 
 #[global_allocator]
@@ -136,6 +137,7 @@ fn start(scenario: &Scenario, dir: &Path) -> Switch {
             max_connections: 10_000,
             ..Settings::default()
         },
+        packet_ins: PacketInSettings::default(),
         secret: 1,
     };
     Switch::start(args, Arc::new(snapshot)).expect("the switch starts")

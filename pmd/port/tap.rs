@@ -28,6 +28,19 @@ impl Tap {
         })
     }
 
+    /// Lets the interface have a carrier, or none (Linux 5.0, `tun(4)`). Returns whether the
+    /// kernel did.
+    ///
+    /// # Safety
+    /// The device that it was found for is still open.
+    pub(super) unsafe fn set_carrier(self, carrier: bool) -> bool {
+        /// `TUNSETCARRIER`: `_IOW('T', 226, int)`.
+        const SET_CARRIER: nix::libc::c_ulong = 0x4004_54e2;
+        let carrier = nix::libc::c_int::from(carrier);
+        // SAFETY: the descriptor is open: the caller's; the kernel reads an `int` during the call.
+        unsafe { nix::libc::ioctl(self.0, SET_CARRIER as _, &raw const carrier) == 0 }
+    }
+
     /// Whether the interface is up.
     ///
     /// # Safety

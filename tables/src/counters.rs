@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use weir_packet::{Malformed, Tick};
 
+use crate::action::PacketInReason;
 use crate::cache::CacheStats;
 use crate::drops::{DROP_REASONS, DropReason};
 use crate::port::PortIndex;
@@ -243,8 +244,8 @@ pub struct LcoreCounters {
     /// Passes through the tables: one for each packet, for each recirculation, and for each
     /// bucket that resubmits.
     pub passes: Counter,
-    /// Packets handed to the management thread for a controller.
-    pub packet_ins: Counter,
+    /// Packets handed to the management thread for a controller, by reason.
+    pub packet_ins: [Counter; PacketInReason::ALL.len()],
     /// Dropped packets and copies, by reason.
     pub drops: [Counter; DROP_REASONS],
     /// Malformed packets, by kind.
@@ -271,7 +272,7 @@ impl Default for LcoreCounters {
             bursts: Counter::default(),
             lookups: Counter::default(),
             passes: Counter::default(),
-            packet_ins: Counter::default(),
+            packet_ins: std::array::from_fn(|_| Counter::default()),
             drops: std::array::from_fn(|_| Counter::default()),
             malformed: std::array::from_fn(|_| Counter::default()),
             trajectories: CacheCounters::default(),
@@ -294,6 +295,11 @@ impl LcoreCounters {
             tunnels: (0..ports).map(|_| TunnelCounters::default()).collect(),
             ..Self::default()
         }
+    }
+
+    /// Packets handed to the management thread for a controller, for whatever reason.
+    pub fn all_packet_ins(&self) -> u64 {
+        self.packet_ins.iter().map(Counter::read).sum()
     }
 
     /// What a tunnel port counts.

@@ -74,6 +74,11 @@ pub(super) fn to_toml(config: &Config) -> String {
             timeouts: Some(seconds(&config.conntrack.timeouts)),
         }),
         zone: config.conntrack.zones.iter().map(raw_zone).collect(),
+        controller: Some(raw::Controller {
+            slots: typed(int(config.controller.waiting)),
+            rate: typed(config.controller.rate.into()),
+            burst: typed(config.controller.burst.into()),
+        }),
         control: Some(raw::Control {
             socket: typed(config.control.socket.display().to_string()),
             mode: typed(format!("{:04o}", config.control.mode)),

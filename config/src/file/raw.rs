@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) conntrack: Option<Conntrack>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) zone: Vec<Spanned<Zone>>,
+    pub(super) controller: Option<Controller>,
     pub(super) control: Option<Control>,
     pub(super) metrics: Option<Metrics>,
 }
@@ -117,6 +118,14 @@ pub(super) struct Zone {
     pub(super) limit: Typed<i64>,
     pub(super) source_limit: Typed<i64>,
     pub(super) timeouts: Option<Seconds>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Controller {
+    pub(super) slots: Typed<i64>,
+    pub(super) rate: Typed<i64>,
+    pub(super) burst: Typed<i64>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use weir_ct::{Settings, Timeouts, ZoneSettings};
 use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
+use weir_tables::packet_in::PacketInSettings;
 use weir_tables::port::PortNo;
 use weir_tables::tunnel::options::TlvMapping;
 use weir_tables::tunnel::{Remote, TunnelKey, TunnelKind};
@@ -85,6 +86,11 @@ fn defaults_are_those_of_the_documentation() {
             zone_limit: None,
             zones: BTreeMap::new(),
             timeouts: Timeouts::default(),
+        },
+        controller: PacketInSettings {
+            waiting: 256,
+            rate: 1_000,
+            burst: 250,
         },
         control: Control {
             socket: PathBuf::from("/run/weir/weir.sock"),
@@ -421,6 +427,8 @@ prop_compose! {
         megaflows in prop::option::of((1_usize..=16_777_216, 1_usize..=4_096)),
         trajectories in prop::option::of(1_usize..=16_777_216),
         conntrack in conntrack(),
+        waiting in 1_usize..=65_536,
+        (rate, burst) in (1_u32..=10_000_000, 1_u32..=10_000_000),
         socket in text(),
         mode in 0_u32..=0o777,
         owner in prop::option::of(text()),
@@ -442,6 +450,7 @@ prop_compose! {
                     .map(|(entries, masks_per_port)| MegaflowSettings { entries, masks_per_port }),
             },
             conntrack,
+            controller: PacketInSettings { waiting, rate, burst },
             control: Control { socket: socket.into(), mode, owner, group },
             metrics: metrics.map(|listen| SocketAddr::new(listen.ip(), listen.port())),
             without_device: vec![],

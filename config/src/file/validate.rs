@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
+use weir_tables::packet_in::PacketInSettings;
 
 use super::raw::{self, Typed};
 use super::{Bridge, Config, Control, DEFAULT_SOCKET, Eal, FailMode, FlowSource};
@@ -41,6 +42,7 @@ impl Validator<'_> {
             bridge: self.bridge(raw.bridge.unwrap_or_default())?,
             caches: self.cache(raw.cache.unwrap_or_default())?,
             conntrack: self.conntrack(raw.conntrack.unwrap_or_default(), raw.zone)?,
+            controller: self.controller(raw.controller.unwrap_or_default())?,
             control: self.control(raw.control.unwrap_or_default())?,
             metrics: self.listen(raw.metrics.unwrap_or_default().listen)?,
             without_device,
@@ -143,6 +145,21 @@ impl Validator<'_> {
         Ok(CacheSettings {
             trajectories: (trajectories.entries > 0).then_some(trajectories),
             megaflows: (entries > 0).then_some(settings),
+        })
+    }
+
+    fn controller(&self, raw: raw::Controller) -> Result<PacketInSettings, Diagnostic> {
+        let PacketInSettings {
+            waiting,
+            rate,
+            burst,
+        } = PacketInSettings::default();
+        let slots = i64::try_from(waiting).unwrap_or(i64::MAX);
+        let per_port = 1..=10_000_000;
+        Ok(PacketInSettings {
+            waiting: self.integer("slots", raw.slots, 1..=65_536, slots)?,
+            rate: self.integer("rate", raw.rate, per_port.clone(), rate.into())?,
+            burst: self.integer("burst", raw.burst, per_port, burst.into())?,
         })
     }
 

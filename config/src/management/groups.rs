@@ -68,13 +68,16 @@ impl<D: Datapath> Management<D> {
 
     pub(super) fn group_stats(&self, wanted: Option<&str>) -> Result<Frame, Failure> {
         let wanted = which(wanted)?;
+        let mut rows = self.all_group_stats();
+        rows.retain(|row| wanted.is_none_or(|id| id == row.group_id));
+        Ok(Frame::GroupStats(rows))
+    }
+
+    pub(super) fn all_group_stats(&self) -> Vec<GroupStatsRow> {
         let (tables, now) = (&self.policy.tables, self.datapath.now());
         let groups = tables.groups();
-        let rows = groups
-            .iter()
-            .filter(|group| wanted.is_none_or(|id| id == group.spec.id))
-            .map(|group| GroupStatsRow::of(group, &tables.group_count(group), now));
-        Ok(Frame::GroupStats(rows.collect()))
+        let row = |group| GroupStatsRow::of(group, &tables.group_count(group), now);
+        groups.iter().map(|group| row(group)).collect()
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Monitor {
     invalid_ttl: bool,
     waiting: VecDeque<EventRow>,
     lost: u64,
+    /// Packets over the rate of their port, and those for which there was no slot.
+    refused: [u64; 2],
     /// When something was said last.
     spoken: Tick,
 }
@@ -41,6 +43,7 @@ impl Monitor {
             invalid_ttl,
             waiting: VecDeque::new(),
             lost: 0,
+            refused: [0; 2],
             spoken: now,
         }
     }
@@ -53,6 +56,13 @@ impl Monitor {
 
     pub(super) fn flow_removed(&mut self, gone: &FlowRemoved) {
         self.hear(|| EventRow::FlowRemoved(gone.into()));
+    }
+
+    /// So many packets more were not handed over: they were over the rate of their port, or there
+    /// was no slot.
+    pub(super) const fn refused(&mut self, over_rate: u64, no_slot: u64) {
+        self.refused[0] += over_rate;
+        self.refused[1] += no_slot;
     }
 
     fn hear(&mut self, event: impl FnOnce() -> EventRow) {
@@ -72,6 +82,10 @@ impl Monitor {
             if lost > 0 {
                 rows.push(EventRow::Lost(lost));
             }
+            let [over_rate, no_slot] = std::mem::take(&mut self.refused);
+            if over_rate + no_slot > 0 {
+                rows.push(EventRow::Refused { over_rate, no_slot });
+            }
             if rows.is_empty() && now.since(self.spoken) < SILENCE {
                 return true;
             }
@@ -82,6 +96,9 @@ impl Monitor {
                     for row in rows.into_iter().rev() {
                         match row {
                             EventRow::Lost(count) => self.lost += count,
+                            EventRow::Refused { over_rate, no_slot } => {
+                                self.refused(over_rate, no_slot);
+                            }
                             row => self.waiting.push_front(row),
                         }
                     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use weir_packet::Malformed;
+use weir_tables::action::PacketInReason;
 use weir_tables::cache::CacheStats;
 use weir_tables::counters::LcoreCounters;
 use weir_tables::datapath::{Datapath, PollStats};
@@ -32,6 +33,28 @@ pub(crate) fn drops(lcores: &[Arc<LcoreCounters>]) -> Vec<DropRow> {
         sentence: reason.sentence().to_owned(),
     };
     DropReason::ALL.iter().map(row).collect()
+}
+
+/// Packets handed over for a controller, by reason, with the sum over all lcores.
+pub(super) fn packet_ins(lcores: &[Arc<LcoreCounters>]) -> Vec<CounterRow> {
+    let row = |reason: &PacketInReason| CounterRow {
+        name: reason.name().to_owned(),
+        value: lcores
+            .iter()
+            .map(|lcore| lcore.packet_ins[*reason as usize].read())
+            .sum(),
+        sentence: String::new(),
+    };
+    PacketInReason::ALL.iter().map(row).collect()
+}
+
+/// Packets that a controller was to get and did not: those over the rate of their port, and
+/// those for which no slot was free.
+pub(super) fn packet_ins_refused(lcores: &[Arc<LcoreCounters>]) -> [u64; 2] {
+    [DropReason::PacketInLimited, DropReason::PacketInFull].map(|reason| {
+        let of = |lcore: &Arc<LcoreCounters>| lcore.drops[reason as usize].read();
+        lcores.iter().map(of).sum()
+    })
 }
 
 /// Each kind of malformed packet with the sum over all lcores.

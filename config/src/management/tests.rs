@@ -395,7 +395,7 @@ fn a_sample_counts_what_happened() {
         panic!("not a sample: {frames:?}")
     };
     assert_eq!((sample.connections, sample.max_connections), (1, 5_000));
-    let value = |rows: &[crate::metrics::CounterRow], name: &str| {
+    let value = |rows: &[CounterRow], name: &str| {
         rows.iter()
             .find(|row| row.name == name)
             .map(|row| row.value)
@@ -458,6 +458,31 @@ fn a_monitor_hears_of_packets_and_of_flows_that_are_gone() {
         "OFPT_FLOW_REMOVED (OF1.3) (xid=0x0): priority=7,tcp reason=idle table_id=0 cookie:0x5 \
          duration5s idle2 pkts1 bytes54\n"
     );
+}
+
+#[test]
+fn a_monitor_is_told_what_was_over_the_rate() {
+    let mut management = management("udp actions=controller,output:3");
+    let (reply, mut frames) = control::test_channel();
+    management.answer(Verb::Monitor { invalid_ttl: false }, reply);
+    let PacketInSettings { burst, .. } = PacketInSettings::default();
+    for _ in 0..burst + 3 {
+        assert_eq!(management.inject(0, A_TO_B), [1]);
+        management.datapath.packet_ins.drain(|_| {});
+    }
+    let heard = events(&mut management, &mut frames, 1);
+    assert_eq!(
+        heard,
+        "3 packets were lost: 3 over the rate of their port, 0 without a slot\n"
+    );
+    let sample = management.sample();
+    let value = |rows: &[CounterRow], name: &str| {
+        let row = rows.iter().find(|row| row.name == name);
+        row.map(|row| row.value)
+    };
+    assert_eq!(value(&sample.packet_ins, "action"), Some(u64::from(burst)));
+    assert_eq!(value(&sample.packet_ins_refused, "rate"), Some(3));
+    assert_eq!(value(&sample.packet_ins_refused, "slots"), Some(0));
 }
 
 #[test]

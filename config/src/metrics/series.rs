@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use super::{CounterRow, Sample};
-use crate::show::{CacheRow, LcoreRow, LinkState, PortRow};
+use crate::show::{BucketStatsRow, CacheRow, GroupStatsRow, LcoreRow, LinkState, PortRow};
 
 /// Makes text of samples; remembers the last one for what is a rate.
 #[derive(Debug, Default)]
@@ -74,6 +74,8 @@ impl Encoder {
         );
         series.gauge(name, help, &[], |put| put(&[], sample.max_connections));
         conntrack(&mut series, &sample.conntrack);
+        packet_ins(&mut series, sample);
+        groups(&mut series, &sample.groups);
         self.lcores(&mut series, &sample.lcores);
         let families = series.0.gather();
         TextEncoder::new()
@@ -278,6 +280,66 @@ fn conntrack(series: &mut Series, rows: &[CounterRow]) {
         series.counter(name, help, &["reason"], |put| {
             for (reason, value) in reasons.get(name).into_iter().flatten() {
                 put(&[reason], *value);
+            }
+        });
+    }
+}
+
+fn packet_ins(series: &mut Series, sample: &Sample) {
+    let columns = [
+        (
+            "weir_packet_ins_total",
+            "Packets handed over for a controller, by reason.",
+            &sample.packet_ins,
+        ),
+        (
+            "weir_packet_ins_refused_total",
+            "Packets that a controller was to get and did not: over the rate of their port, or \
+             while no slot was free.",
+            &sample.packet_ins_refused,
+        ),
+    ];
+    for (name, help, rows) in columns {
+        series.counter(name, help, &["reason"], |put| {
+            rows.iter().for_each(|row| put(&[&row.name], row.value));
+        });
+    }
+}
+
+fn groups(series: &mut Series, rows: &[GroupStatsRow]) {
+    let of_group: [Column<GroupStatsRow>; 2] = [
+        (
+            "weir_group_packets_total",
+            "Packets sent to a group.",
+            |row| row.packet_count,
+        ),
+        ("weir_group_bytes_total", "Their bytes.", |row| {
+            row.byte_count
+        }),
+    ];
+    for (name, help, value) in of_group {
+        series.counter(name, help, &["group"], |put| {
+            rows.iter()
+                .for_each(|row| put(&[&row.group_id.to_string()], value(row)));
+        });
+    }
+    let of_bucket: [Column<BucketStatsRow>; 2] = [
+        (
+            "weir_bucket_packets_total",
+            "Packets that ran a bucket of a group.",
+            |row| row.packet_count,
+        ),
+        ("weir_bucket_bytes_total", "Their bytes.", |row| {
+            row.byte_count
+        }),
+    ];
+    for (name, help, value) in of_bucket {
+        series.counter(name, help, &["group", "bucket"], |put| {
+            for row in rows {
+                let group = row.group_id.to_string();
+                for bucket in &row.buckets {
+                    put(&[&group, &bucket.bucket_id.to_string()], value(bucket));
+                }
             }
         });
     }

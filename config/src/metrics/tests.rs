@@ -7,7 +7,7 @@ use super::series::Encoder;
 use super::{CounterRow, Exporter, PATIENCE, Sample, TableRow};
 use crate::control::{Frame, Limits, Server, Verb};
 use crate::file::Control;
-use crate::show::{CacheRow, DropRow, LcoreRow, LinkState, PortRow};
+use crate::show::{BucketStatsRow, CacheRow, DropRow, GroupStatsRow, LcoreRow, LinkState, PortRow};
 
 fn counter(name: &str, value: u64) -> CounterRow {
     CounterRow {
@@ -58,6 +58,20 @@ fn sample() -> Sample {
             counter("invalid_tcp_window", 13),
             counter("refused_table_full", 14),
         ],
+        packet_ins: vec![counter("action", 24)],
+        packet_ins_refused: vec![counter("rate", 25)],
+        groups: vec![GroupStatsRow {
+            group_id: 7,
+            duration_ms: 0,
+            ref_count: 0,
+            packet_count: 26,
+            byte_count: 27,
+            buckets: vec![BucketStatsRow {
+                bucket_id: 3,
+                packet_count: 28,
+                byte_count: 29,
+            }],
+        }],
         lcores: vec![LcoreRow {
             lcore: 1,
             packets: 15,
@@ -97,6 +111,12 @@ fn every_value_is_a_series() {
         "weir_dropped_packets_total{reason=\"table_miss\"} 8",
         "weir_malformed_packets_total{kind=\"truncated\"} 9",
         "weir_flow_table_flows{table=\"1\"} 10",
+        "weir_packet_ins_total{reason=\"action\"} 24",
+        "weir_packet_ins_refused_total{reason=\"rate\"} 25",
+        "weir_group_packets_total{group=\"7\"} 26",
+        "weir_group_bytes_total{group=\"7\"} 27",
+        "weir_bucket_packets_total{bucket=\"3\",group=\"7\"} 28",
+        "weir_bucket_bytes_total{bucket=\"3\",group=\"7\"} 29",
         "weir_flow_table_masks{table=\"1\"} 3",
         "weir_conntrack_connections 11",
         "weir_conntrack_max_connections 1000",

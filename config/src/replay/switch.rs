@@ -8,7 +8,7 @@ use weir_tables::classifier::HashSecret;
 use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::group::Group;
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
-use weir_tables::packet_in::{self, PacketInSettings, PacketIns};
+use weir_tables::packet_in::{self, PacketIns};
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortIndex, PortNo, PortTable};
 use weir_tables::trace::{Question, Story};
@@ -36,7 +36,7 @@ impl OfflineSwitch {
     pub fn new(config: &Config, seed: u64, now: Tick) -> Result<Self, Vec<Diagnostic>> {
         let mut policy = Policy::load(config, 1, HashSecret(seed), now)?;
         let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
-        let (sender, packet_ins) = packet_in::channel(PacketInSettings::default());
+        let (sender, packet_ins) = packet_in::channel(config.controller);
         let lcore = Lcore::new(0, snapshot, &policy.conntrack, seed)
             .with_caches(config.caches)
             .with_packet_ins(sender);
@@ -116,7 +116,7 @@ impl OfflineSwitch {
 
     /// How many packets went to controllers, of which there are none.
     pub fn packet_ins(&self) -> u64 {
-        self.lcore.counters().packet_ins.read()
+        self.lcore.counters().all_packet_ins()
     }
 
     /// Drops by reason, as `dump-drops` has them.

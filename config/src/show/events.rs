@@ -26,6 +26,13 @@ pub enum EventRow {
     Lost(u64),
     /// A packet was sent to the controller.
     PacketIn(PacketInRow),
+    /// Packets were to be sent to the controller and were not.
+    Refused {
+        /// So many were more than their port may send.
+        over_rate: u64,
+        /// For so many there was no slot: nobody had read those before.
+        no_slot: u64,
+    },
 }
 
 /// A packet that was sent to the controller.
@@ -145,6 +152,14 @@ pub fn write_events(out: &mut dyn Write, rows: &[EventRow]) -> io::Result<()> {
         match row {
             EventRow::PacketIn(row) => write_packet_in(out, row)?,
             EventRow::FlowRemoved(row) => write_flow_removed(out, row)?,
+            EventRow::Refused { over_rate, no_slot } => {
+                let all = over_rate + no_slot;
+                writeln!(
+                    out,
+                    "{all} packets were lost: {over_rate} over the rate of their port, {no_slot} \
+                     without a slot"
+                )?;
+            }
             EventRow::Lost(count) => {
                 writeln!(out, "{count} events were lost: they were not read in time")?;
             }

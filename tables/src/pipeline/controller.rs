@@ -80,9 +80,10 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
             // Nobody ever reads any.
             return;
         };
+        let why = about.reason;
         let sent = sender.send(self.in_port, &packet.frame, packet.key(), about, self.now);
         match sent {
-            Ok(()) => self.counters.packet_ins.add(1),
+            Ok(()) => self.counters.packet_ins[why as usize].add(1),
             Err(reason) => self.counters.drop(reason),
         }
     }

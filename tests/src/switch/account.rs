@@ -99,7 +99,7 @@ impl Switch {
             bytes: counters.bytes.read(),
             lookups: counters.lookups.read(),
             passes: counters.passes.read(),
-            packet_ins: counters.packet_ins.read(),
+            packet_ins: counters.all_packet_ins(),
             drops: counters.drops.iter().map(Counter::read).collect(),
             malformed: counters.malformed.iter().map(Counter::read).collect(),
             rules,
