@@ -49,6 +49,9 @@ impl Lcore {
         let mut frame = VecFrame::new(&frame);
         let mut story = Story::default();
         let mut arrived = (in_port, None);
+        if snapshot.ports.refuses(in_port) {
+            return lost_at_once(DropReason::PortNoReceive);
+        }
         if snapshot.ports.tunnels().ride_on(in_port) {
             match classify(
                 &mut frame,
@@ -57,15 +60,14 @@ impl Lcore {
                 &snapshot.options,
             ) {
                 Reception::Ordinary => {}
+                Reception::Inner(meta) if snapshot.ports.refuses(meta.port) => {
+                    return lost_at_once(DropReason::PortNoReceive);
+                }
                 Reception::Inner(meta) => {
                     story.arrival = Some(Arrival::Decapsulated(snapshot.ports.port(meta.port).no));
                     arrived = (meta.port, Some(meta));
                 }
-                Reception::Dropped(reason) => {
-                    story.drops.push(reason);
-                    story.arrival = Some(Arrival::Dropped(reason));
-                    return story;
-                }
+                Reception::Dropped(reason) => return lost_at_once(reason),
                 Reception::Ours(..) => {
                     story.arrival = Some(Arrival::Answered);
                     return story;
@@ -74,9 +76,7 @@ impl Lcore {
         }
         let (in_port, mut tunnel) = arrived;
         let Ok(layout) = parse(frame.bytes(), frame.bytes().len()) else {
-            story.drops.push(DropReason::Runt);
-            story.arrival = Some(Arrival::Dropped(DropReason::Runt));
-            return story;
+            return lost_at_once(DropReason::Runt);
         };
         if let Some(meta) = &mut tunnel {
             let interest = snapshot.interest.of_tunnels();
@@ -217,5 +217,14 @@ impl Lcore {
             return Err("a MAC address that the entry names has moved or aged".to_owned());
         }
         Ok(())
+    }
+}
+
+/// A packet that no table sees.
+fn lost_at_once(reason: DropReason) -> Story {
+    Story {
+        drops: vec![reason],
+        arrival: Some(Arrival::Dropped(reason)),
+        ..Story::default()
     }
 }
