@@ -235,6 +235,7 @@ impl Table {
     }
 
     /// Makes a connection; neither of its keys may be in the table. `None` if it is full.
+    #[inline(always)]
     pub(crate) fn insert(&mut self, birth: &Birth, now: Tick) -> Option<u32> {
         if let Some(sharing) = &self.sharing
             && !sharing.directory.has_room()

@@ -273,6 +273,7 @@ impl Tracker {
     }
 
     /// A packet with a tuple of its own.
+    #[inline(always)]
     fn packet(
         &mut self,
         tuple: &Tuple,

@@ -6,6 +6,7 @@ use weir_packet::Tick;
 
 use crate::action::Action;
 use crate::action_set;
+use crate::key::FlowKey;
 use crate::matching::Term;
 use crate::port::{PortNo, PortTable};
 use crate::program::{Program, Unsupported, is_executed};
@@ -104,6 +105,8 @@ pub(crate) struct Part {
     pub counters: RuleId,
     /// What it does.
     pub program: Program,
+    /// The bits of the key that this writes.
+    pub written: Box<FlowKey>,
 }
 
 impl Bucket {

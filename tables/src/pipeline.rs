@@ -247,6 +247,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
     }
 
     /// Begins the recirculation to `table` that was pending.
+    #[inline(always)]
     fn resume<F: Frame>(
         &mut self,
         packet: &mut Packet<F>,

@@ -201,6 +201,7 @@ impl Megaflows {
 
     /// The path of packets like `key` that came in at `port` and begin at `table`. `ahead`: what
     /// [`Self::look_ahead`] said of this key, if it was asked.
+    #[inline(always)]
     pub(crate) fn lookup(
         &mut self,
         port: PortIndex,
@@ -500,12 +501,11 @@ pub(crate) fn decisive(record: &Record) -> FlowKey {
     in_steps(&record.consulted)
 }
 
+#[inline(always)]
 fn hash(hasher: &SeedableRandomState, subtable: u32, shape: &MaskShape, key: &FlowKey) -> u32 {
     let mut hasher = hasher.build_hasher();
     hasher.write_u32(subtable);
-    for (at, mask) in shape.pairs() {
-        hasher.write_u64(key.word(at) & mask);
-    }
+    shape.each(key, |word| hasher.write_u64(word));
     let hash = hasher.finish();
     (hash ^ hash >> 32) as u32
 }

@@ -142,6 +142,15 @@ impl Record {
         self.complete = true;
     }
 
+    /// The bits of the key that `ops` write.
+    pub(crate) fn written_by(ops: &[Op]) -> FlowKey {
+        let mut record = Self::new(TableId(0), 0);
+        for op in ops {
+            record.run(0, 0, op, 0);
+        }
+        record.written
+    }
+
     /// Notes that `op`, action number `at` of the rule at `slot`, is about to run.
     ///
     /// What an action does outside of the key (an output, ct) depends on the packet when it is

@@ -5,15 +5,17 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::SeedableRandomState;
 
 use super::HashSecret;
-use crate::key::{ALL_WORDS, FlowKey};
+use crate::key::{FlowKey, OPTION_WORDS, WORDS};
 
-const _: () = assert!(ALL_WORDS <= 128, "the bitmap has one bit per word");
+const _: () = assert!(WORDS <= 64 && OPTION_WORDS <= 64, "one bit per word");
 
 /// The words of a mask that are not zero.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MaskShape {
-    /// Bit n: word n counts, and word 64 + n.
-    bitmap: [u64; 2],
+    /// Bit n: word n counts.
+    words: u64,
+    /// Bit n: word n of those for options counts.
+    options: u64,
     /// The masks of those words, in ascending order of the words.
     masks: Box<[u64]>,
 }
@@ -21,21 +23,28 @@ pub struct MaskShape {
 impl MaskShape {
     /// The shape of `mask`.
     pub fn new(mask: &FlowKey) -> Self {
-        let mut bitmap = [0; 2];
+        let (mut words, mut options) = (0, 0);
         let mut masks = Vec::new();
         for (at, word) in mask.set_words() {
-            bitmap[at / 64] |= 1 << (at % 64);
+            if at < WORDS {
+                words |= 1 << at;
+            } else {
+                options |= 1 << (at - WORDS);
+            }
             masks.push(word);
         }
         Self {
-            bitmap,
+            words,
+            options,
             masks: masks.into(),
         }
     }
 
     /// Index and mask of each word that counts.
     pub fn pairs(&self) -> impl Iterator<Item = (usize, u64)> {
-        Bits::of(self.bitmap).zip(self.masks.iter().copied())
+        let options = Bits(self.options).map(|at| WORDS + at);
+        let all = Bits(self.words).chain(options);
+        all.zip(self.masks.iter().copied())
     }
 
     /// How many words count.
@@ -66,18 +75,43 @@ impl MaskShape {
     }
 
     /// Whether `key` has `values` in the bits that count.
+    #[inline]
     pub fn covers(&self, values: &[u64], key: &FlowKey) -> bool {
-        self.pairs()
-            .zip(values)
-            .all(|((at, mask), value)| key.word(at) & mask == *value)
+        let pairs = self.masks.iter().zip(values);
+        Bits(self.words)
+            .zip(pairs)
+            .all(|(at, (mask, value))| key.words()[at] & mask == *value)
+            && (self.options == 0 || self.covers_options(values, key))
+    }
+
+    #[cold]
+    fn covers_options(&self, values: &[u64], key: &FlowKey) -> bool {
+        let pairs = self.masks.iter().zip(values);
+        let pairs = pairs.skip(self.words.count_ones() as usize);
+        Bits(self.options)
+            .zip(pairs)
+            .all(|(at, (mask, value))| key.word(WORDS + at) & mask == *value)
+    }
+
+    /// Hands the words of `key` that count to `take`, masked, in ascending order. Few rules match
+    /// options, so those before them do not pay for these.
+    #[inline(always)]
+    pub fn each(&self, key: &FlowKey, mut take: impl FnMut(u64)) {
+        for (at, mask) in Bits(self.words).zip(&*self.masks) {
+            take(key.words()[at] & mask);
+        }
+        if self.options != 0 {
+            let masks = &self.masks[self.words.count_ones() as usize..];
+            for (at, mask) in Bits(self.options).zip(masks) {
+                take(key.word(WORDS + at) & mask);
+            }
+        }
     }
 
     /// The hash of the masked words of `key`.
     pub fn hash_key(&self, secret: HashSecret, key: &FlowKey) -> u64 {
         let mut hasher = hasher(secret);
-        for (at, mask) in self.pairs() {
-            hasher.write_u64(key.word(at) & mask);
-        }
+        self.each(key, |word| hasher.write_u64(word));
         hasher.finish()
     }
 
@@ -96,40 +130,18 @@ fn hasher(secret: HashSecret) -> impl Hasher {
 }
 
 /// The indexes of the bits set, ascending.
-struct Bits {
-    bits: u64,
-    /// What the lowest of them is.
-    base: usize,
-    /// Those from 64 on, until the others are done.
-    more: u64,
-}
-
-impl Bits {
-    const fn of([bits, more]: [u64; 2]) -> Self {
-        Self {
-            bits,
-            base: 0,
-            more,
-        }
-    }
-}
+struct Bits(u64);
 
 impl Iterator for Bits {
     type Item = usize;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<usize> {
-        if self.bits == 0 {
-            if self.more == 0 {
-                return None;
-            }
-            *self = Self {
-                bits: self.more,
-                base: 64,
-                more: 0,
-            };
+        if self.0 == 0 {
+            return None;
         }
-        let at = self.base + self.bits.trailing_zeros() as usize;
-        self.bits &= self.bits - 1;
+        let at = self.0.trailing_zeros() as usize;
+        self.0 &= self.0 - 1;
         Some(at)
     }
 }

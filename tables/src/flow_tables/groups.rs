@@ -7,6 +7,7 @@ use weir_packet::Tick;
 
 use super::{FlowModError, FlowTables, Journal, Undo, groups_of};
 use crate::action::Instructions;
+use crate::cache::Record;
 use crate::counters::RuleCount;
 use crate::group::{Bucket, Group, GroupSpec, GroupType, MAX_ID, Part};
 use crate::group_mod::{GroupMod, Place};
@@ -262,6 +263,7 @@ impl FlowTables {
             .map_or(now, |before| before.created);
         let part = |program: Program, slots: &mut super::Slots| Part {
             counters: slots.allocate(),
+            written: Box::new(Record::written_by(&program.ops)),
             program,
         };
         let counters = self.slots.allocate();

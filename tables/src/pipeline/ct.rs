@@ -95,6 +95,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
 }
 
 /// What `ct(commit,exec(...))` asks of the tracker.
+#[inline(always)]
 fn commit_request(op: &CommitOp, key: &FlowKey) -> Commit {
     if op.exec.is_empty() {
         return Commit {

@@ -107,6 +107,9 @@ impl<O, W: Witness> Journey<'_, O, W> {
         else {
             return;
         };
+        if let Some(trace) = &mut self.trace {
+            trace.wrote(&part.written);
+        }
         // It is no part of the pass under way.
         let outer = self.records.suspend();
         let here = self.witness.place();

@@ -417,3 +417,24 @@ fn what_follows_a_group_with_nat_is_not_translated() {
     }
     sw.assert_state("ct: new=1; drops: none");
 }
+
+/// What a bucket writes is not known of the packet in the tables behind it.
+#[test]
+fn a_rule_for_what_a_bucket_wrote_is_obeyed_at_once() {
+    for rule in [
+        "table=3,reg0=1/1 actions=output:2",
+        "table=3,in_port=1,reg0=1,udp actions=output:2",
+    ] {
+        let mut sw = switch(
+            "group_id=1,type=all,bucket=actions=set_field:1->reg0,resubmit(,3)",
+            "actions=group:1",
+        );
+        for _ in 0..4 {
+            sw.inject(1, DNS);
+        }
+        sw.change_flows(rule).expect("a rule");
+        sw.inject(1, DNS);
+        assert_eq!(sw.sent(2), [DNS], "{rule}");
+        sw.assert_state("ct: none; drops: table_miss=4");
+    }
+}

@@ -246,6 +246,13 @@ impl Trace {
         self.plan.written.add(written);
     }
 
+    /// Actions of a bucket, which are part of no pass, wrote `written`.
+    pub(crate) fn wrote(&mut self, written: &FlowKey) {
+        if !self.is_refused() {
+            self.plan.written.add(written);
+        }
+    }
+
     /// A group ran some of its buckets, or could not.
     pub(crate) fn passed_group(&mut self, id: u32) {
         if !self.is_refused() && !self.plan.groups.contains(&id) {
