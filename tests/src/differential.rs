@@ -13,6 +13,7 @@
 //! Cost: some 50 ms per case.
 
 mod case;
+mod commands;
 mod expectation;
 mod outcome;
 mod ovs;
@@ -20,6 +21,7 @@ mod unixctl;
 mod weir;
 
 pub use case::{Case, CaseError, Packet, PortSpec, port_name};
+pub use commands::{CommandCase, CommandStep};
 pub use expectation::{Expected, Side};
 pub use outcome::{Outcome, SentFrame};
 pub use ovs::{Ovs, OvsError, TunnelCase, TunnelOutcome};

@@ -11,7 +11,7 @@ use std::io;
 use std::io::Write;
 use std::path::PathBuf;
 
-use weir_tests::differential::{Case, Outcome, Ovs, OvsError, Side, run_weir};
+use weir_tests::differential::{Case, CommandCase, Outcome, Ovs, OvsError, Side, run_weir};
 
 #[test]
 fn weir_answers_as_open_vswitch_does() {
@@ -66,15 +66,21 @@ fn cases_say_why_the_switches_differ() {
 #[test]
 fn rows_without_a_case_are_marked() {
     let cases = all_cases();
+    let commands = all_commands();
+    let has_commands = |section: &str, word: &str| {
+        let mut abouts = commands.iter().flat_map(|case| &case.about);
+        abouts.any(|about| about.contains(section) && names(about, word))
+    };
     let has_case = |section: &str, word: &str| {
-        cases.iter().any(|case| {
-            let about = case.about.iter();
-            let named = about.clone().any(|about| names(about, word));
-            let in_section = about.clone().any(|about| about.contains(section));
-            // What stands in the flows is tested, too.
-            let in_flows = section.starts_with("2.");
-            named && in_section || in_flows && case.flows.iter().any(|flow| names(flow, word))
-        })
+        has_commands(section, word)
+            || cases.iter().any(|case| {
+                let about = case.about.iter();
+                let named = about.clone().any(|about| names(about, word));
+                let in_section = about.clone().any(|about| about.contains(section));
+                // What stands in the flows is tested, too.
+                let in_flows = section.starts_with("2.");
+                named && in_section || in_flows && case.flows.iter().any(|flow| names(flow, word))
+            })
     };
     let mut wrong = String::new();
     let rows = include_str!("../differential/rows.txt");
@@ -147,6 +153,11 @@ fn bless(case: &Case, ovs: &Outcome, weir: Option<&Outcome>) -> String {
 fn all_cases() -> Vec<Case> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("differential/cases");
     Case::read_all(&folder).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn all_commands() -> Vec<CommandCase> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("differential/commands");
+    CommandCase::read_all(&folder).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn chosen_cases() -> Vec<Case> {

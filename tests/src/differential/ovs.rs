@@ -24,6 +24,7 @@ use tempfile::TempDir;
 mod tunnel;
 
 use super::case::{Case, Packet, PortSpec, port_name};
+use super::commands::{CommandCase, REFUSED};
 use super::expectation::Side;
 use super::outcome::{Outcome, SentFrame};
 use super::unixctl::UnixCtl;
@@ -185,6 +186,43 @@ impl Ovs {
         }
         let groups = self.ofctl(&["dump-group-stats"], &[], "")?;
         Ok(outcome.with_groups(groups.lines()))
+    }
+
+    /// What Open vSwitch answers to each command of a sequence.
+    ///
+    /// # Errors
+    /// If it does not answer at all.
+    pub fn run_commands(&mut self, case: &CommandCase) -> Result<Vec<Vec<String>>, OvsError> {
+        let ports = ["1", "2", "3"].map(|number| PortSpec {
+            number: number.to_owned(),
+            settings: Vec::new(),
+        });
+        self.make_bridge(&ports)?;
+        let mut answers = Vec::new();
+        for step in &case.steps {
+            let verb: Vec<&str> = step.verb.iter().map(String::as_str).collect();
+            let input = step.input.join("\n") + "\n";
+            let done = match verb[..] {
+                _ if step.only_asks() => Ok(String::new()),
+                ["add-flows"] => self.ofctl(&verb, &["-"], &input),
+                // What the tool speaks unless told otherwise: later versions neither add a flow
+                // nor change a cookie.
+                ["mod-flows"] | ["--strict", "mod-flows"] => {
+                    self.ofctl_of("OpenFlow10", &verb, &[input.trim_end()], "")
+                }
+                _ => self.ofctl(&verb, &[input.trim_end()], ""),
+            };
+            let shown: Vec<&str> = step.shown().into_iter().collect();
+            let dump = done.and_then(|_| self.ofctl(&["--no-stats", "dump-flows"], &shown, ""));
+            let mut lines: Vec<String> = match dump {
+                Ok(dump) => dump.lines().map(|line| line.trim().to_owned()).collect(),
+                Err(OvsError::Failed(_)) => vec![REFUSED.to_owned()],
+                Err(error) => return Err(error),
+            };
+            lines.sort();
+            answers.push(lines);
+        }
+        Ok(answers)
     }
 
     fn make_bridge(&mut self, ports: &[PortSpec]) -> Result<Vec<Capture>, OvsError> {
