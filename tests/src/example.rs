@@ -1,14 +1,10 @@
 //! Configurations of `examples/` as switches: whole, or with less than they name.
 
-use std::path::{Path, PathBuf};
-
-use weir_config::file::{Config, NamedText, Neighbour, read_text};
+use weir_config::diagnostic::Diagnostic;
+use weir_config::file::{Config, Neighbour};
 
 use crate::hosts::Underlay;
-use crate::switch::{Builder, Switch};
-
-/// The most connections that a switch of an example holds: less than it would as a daemon.
-const MAX_CONNECTIONS: u32 = 32_768;
+use crate::switch::{Switch, example};
 
 /// A configuration of `examples/`.
 #[derive(Debug)]
@@ -22,9 +18,9 @@ impl Example {
     /// # Panics
     /// If it is wrong.
     pub fn load(name: &str) -> Self {
-        let config = Config::load(&repository().join(format!("examples/{name}.toml")));
-        let config = config.unwrap_or_else(|error| panic!("{error}"));
-        Self { config }
+        Self {
+            config: example(name),
+        }
     }
 
     /// The same, with the other ends of tunnels known as if they were configured.
@@ -45,44 +41,42 @@ impl Example {
         self
     }
 
-    /// The switch that it describes.
+    /// Only the first file of flows, and no group.
+    #[must_use]
+    pub fn dump_alone(mut self) -> Self {
+        self.config.bridge.flows.truncate(1);
+        self.config.bridge.groups.clear();
+        self
+    }
+
+    /// Its ports, without any policy.
+    #[must_use]
+    pub fn without_policy(mut self) -> Self {
+        self.config.bridge.flows.clear();
+        self.config.bridge.groups.clear();
+        self
+    }
+
+    /// The text of its first file of flows.
     ///
     /// # Panics
-    /// If the policy is wrong.
-    pub fn switch(&self) -> Switch {
-        let groups = self.config.group_texts();
-        let groups = groups.unwrap_or_else(|error| panic!("{error}"));
-        let flows = self.config.flow_texts();
-        let flows = flows.unwrap_or_else(|error| panic!("{error}"));
-        self.with(&groups, &flows)
-            .unwrap_or_else(|error| panic!("{error}"))
+    /// If it cannot be read.
+    pub fn dump(&self) -> String {
+        let mut texts = self.config.flow_texts();
+        let texts = texts.as_mut().unwrap_or_else(|error| panic!("{error}"));
+        texts.swap_remove(0).text
     }
 
-    /// The same switch with another policy.
+    /// The switch that it describes.
     ///
     /// # Errors
-    /// What is wrong with the policy.
-    pub fn with(&self, groups: &[NamedText], flows: &[NamedText]) -> Result<Switch, String> {
-        Builder::default()
-            .max_connections(MAX_CONNECTIONS)
-            .policy(&self.config, groups, flows)
+    /// What is wrong with its policy.
+    pub fn switch(&self) -> Result<Switch, Vec<Diagnostic>> {
+        Switch::of_config(&self.config)
     }
-}
-
-/// A seed policy as its owner printed it.
-///
-/// # Panics
-/// If there is none of this name.
-pub fn seed(name: &str) -> NamedText {
-    let path = repository().join(format!("config/tests/seeds/{name}.flows"));
-    read_text(&path).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn mac(text: &str) -> [u8; 6] {
     let mut bytes = text.split(':').map(|byte| u8::from_str_radix(byte, 16));
     std::array::from_fn(|_| bytes.next().expect("six bytes").expect("hexadecimal"))
-}
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -30,8 +30,8 @@ use std::time::Duration;
 
 use weir_config::show::{FlowRow, PacketInRow, Statistics};
 use weir_config::text::{
-    GroupOptions, Options, Spanned, Strictness, group_text, match_text, parse_bundle_file,
-    parse_filter, parse_flow_file, parse_group_file, parse_packet_out, parse_tlv_map,
+    GroupOptions, Options, Strictness, group_text, match_text, parse_bundle_file, parse_filter,
+    parse_flow_file, parse_group_file, parse_packet_out, parse_tlv_map,
 };
 use weir_ct::{DumpStyle, Entry, Filter, Settings};
 use weir_packet::{Tick, VecFrame, text};
@@ -524,14 +524,6 @@ impl Switch {
             .map_err(|errors| errors.first().map(ToString::to_string).unwrap_or_default())?;
         let steps: Vec<_> = read.into_iter().map(|step| step.value).collect();
         self.apply_bundle(&steps)
-    }
-
-    /// As [`Self::bundle`]; errors say where in which text.
-    fn apply_steps(&mut self, steps: &[Spanned<BundleStep>]) -> Result<(), String> {
-        weir_config::policy::apply_steps(&mut self.tables, steps, self.now)
-            .map_err(|error| error.to_string())?;
-        self.publish();
-        Ok(())
     }
 
     fn apply_bundle(&mut self, steps: &[BundleStep]) -> Result<(), String> {

@@ -3,8 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use weir_config::file::{Config, NamedText};
-use weir_config::policy::{port_table, read_policy};
 use weir_ct::{Settings, Timeouts};
 use weir_tables::cache::{MegaflowSettings, TrajectorySettings};
 use weir_tables::port::{PortConfig, PortIndex, PortNo, PortTable, VlanMode};
@@ -38,8 +36,6 @@ pub struct Builder {
     ports: Vec<PortConfig>,
     tunnels: Vec<(u32, Tunnel)>,
     neighbours: Vec<(u32, IpAddr, [u8; 6])>,
-    /// The ports of a configuration, instead of all these.
-    configured: Option<PortTable>,
     options: Option<String>,
     settings: Settings,
     caches: Caches,
@@ -58,7 +54,6 @@ impl Default for Builder {
             ports: (1..=4).map(port).collect(),
             tunnels: Vec::new(),
             neighbours: Vec::new(),
-            configured: None,
             options: None,
             settings: Settings {
                 max_connections: 256,
@@ -156,13 +151,6 @@ impl Builder {
         self
     }
 
-    /// The ports, tunnels and next hops of `config`, instead of all others.
-    #[must_use]
-    pub fn ports_of(mut self, config: &Config) -> Self {
-        self.configured = Some(port_table(config));
-        self
-    }
-
     /// The most connections held.
     #[must_use]
     pub fn max_connections(mut self, max_connections: u32) -> Self {
@@ -211,31 +199,11 @@ impl Builder {
         switch
     }
 
-    /// The switch that `config` describes, with these texts of groups and flows.
-    ///
-    /// # Errors
-    /// The first error's text.
-    pub fn policy(
-        self,
-        config: &Config,
-        groups: &[NamedText],
-        flows: &[NamedText],
-    ) -> Result<Switch, String> {
-        let steps = read_policy(config, groups, flows)
-            .map_err(|errors| errors.first().map(ToString::to_string).unwrap_or_default())?;
-        let mut switch = self.ports_of(config).empty();
-        switch.apply_steps(&steps)?;
-        Ok(switch)
-    }
-
     /// The switch without flows.
     ///
     /// # Panics
     /// If options were named that fit into no map.
     pub fn empty(self) -> Switch {
-        if let Some(ports) = self.configured {
-            return Switch::new(Arc::new(ports), &self.settings, self.caches, self.secret);
-        }
         let ports = PortTable::new(self.ports);
         let index = |no: u32| ports.index_of(PortNo(no)).expect("the port is there");
         let tunnels: Vec<_> = self

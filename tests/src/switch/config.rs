@@ -18,7 +18,7 @@ impl Switch {
         Self::of_config(&example(name)).unwrap_or_else(|errors| panic!("{errors:?}"))
     }
 
-    /// The switch of a configuration, with a connection table for 16,384 connections.
+    /// The switch of a configuration, with a connection table for 32,768 connections.
     ///
     /// # Errors
     /// What is wrong with its flows and groups.
@@ -27,7 +27,7 @@ impl Switch {
         let secret = HashSecret(SECRET);
         let policy = Policy::load(config, Self::OTHERS.len() + 1, secret, START)?;
         let mut settings = policy.conntrack;
-        settings.max_connections = 16_384;
+        settings.max_connections = 32_768;
         let caches = Caches::default();
         Ok(Self::with_tables(
             policy.tables,

@@ -102,7 +102,7 @@ fn example() -> Example {
 
 /// All of it.
 fn switch() -> Switch {
-    example().switch()
+    example().switch().expect("it loads")
 }
 
 /// A packet comes in that goes nowhere.

@@ -1,33 +1,26 @@
 //! What the dump does without the supplement in `examples/`, which tells what each line of it is
 //! for.
 
-use weir_config::file::NamedText;
-use weir_tests::example::seed;
-
 use super::*;
 
 /// The least with which the dump loads: a group that goes nowhere.
 const NO_ROUTERS: &str = "group_id=10,type=select";
 
-fn text(name: &str, text: &str) -> NamedText {
-    NamedText {
-        name: name.to_owned(),
-        text: text.to_owned(),
-    }
-}
-
 /// The dump with more flows.
 fn dump_with(flows: &str) -> Switch {
-    let groups = [text("groups", NO_ROUTERS)];
-    let flows = [seed("vpc-computeA"), text("flows", flows)];
-    let sw = example().with(&groups, &flows);
-    sw.unwrap_or_else(|error| panic!("{error}"))
+    let sw = example().without_policy().switch();
+    let mut sw = sw.expect("it loads");
+    sw.change_groups(NO_ROUTERS).expect("a group");
+    for flows in [&*example().dump(), flows] {
+        sw.change_flows(flows).expect("flows");
+    }
+    sw
 }
 
 #[test]
 fn it_is_refused_without_its_group() {
-    let loaded = example().with(&[], &[seed("vpc-computeA")]);
-    let error = loaded.err().expect("it sends to a group");
+    let loaded = example().dump_alone().switch();
+    let error = loaded.err().expect("it sends to a group")[0].to_string();
     assert!(error.contains("vpc-computeA.flows:105:"), "{error}");
     assert!(error.contains("there is no group 10"), "{error}");
 }

@@ -108,7 +108,8 @@ fn a_packet_may_go_from_tunnel_to_tunnel() {
 
 #[test]
 fn ends_of_tunnels_ask_for_each_other() {
-    let mut sw = Example::load("vpc-computeA").switch();
+    let sw = Example::load("vpc-computeA").switch();
+    let mut sw = sw.expect("it loads");
     for other in UNDERLAY.others {
         sw.inject(10, &other.who_has(UNDERLAY.own.ip));
         assert_eq!(
