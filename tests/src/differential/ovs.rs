@@ -225,6 +225,39 @@ impl Ovs {
         Ok(answers)
     }
 
+    /// What `ofproto/trace` says of each flow, with `--ct-next` for each of its states, on a switch
+    /// with ports of these numbers.
+    ///
+    /// # Errors
+    /// If Open vSwitch refuses the policy or does not answer.
+    pub fn traces(
+        &mut self,
+        ports: &[u32],
+        groups: &str,
+        flows: &str,
+        questions: &[(&str, &[&str])],
+    ) -> Result<Vec<String>, OvsError> {
+        let spec = |number: &u32| PortSpec {
+            number: number.to_string(),
+            settings: Vec::new(),
+        };
+        let ports: Vec<_> = ports.iter().map(spec).collect();
+        self.make_bridge(&ports)?;
+        if !groups.is_empty() {
+            self.ofctl_of("OpenFlow15", &["add-groups"], &["-"], groups)?;
+        }
+        self.ofctl(&["add-flows"], &["-"], flows)?;
+        let mut traces = Vec::new();
+        for (flow, states) in questions {
+            let mut arguments = vec![BRIDGE, flow];
+            for state in *states {
+                arguments.extend(["--ct-next", state]);
+            }
+            traces.push(self.call("ofproto/trace", &arguments)?);
+        }
+        Ok(traces)
+    }
+
     fn make_bridge(&mut self, ports: &[PortSpec]) -> Result<Vec<Capture>, OvsError> {
         let mut captures = Vec::new();
         let mut words: Vec<String> = ["add-br", BRIDGE, "--", "set", "bridge", BRIDGE]
