@@ -84,14 +84,22 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Runs the configuration `toml`, and makes a namespace for each of `hosts`.
+    /// Runs the first of `files`, a configuration; the others lie beside it. Makes a namespace for
+    /// each of `hosts`.
     ///
     /// # Panics
     /// If the switch does not start within half a minute, with its log.
-    pub fn start(binary: PathBuf, name: &str, toml: &str, hosts: &[&'static str]) -> Self {
+    pub fn start(
+        binary: PathBuf,
+        name: &str,
+        files: &[(&str, &str)],
+        hosts: &[&'static str],
+    ) -> Self {
         let prefix = format!("weir-{name}-{}", std::process::id());
         let folder = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(folder.path().join("switch.toml"), toml).expect("a file");
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).expect("a file");
+        }
         for host in ["switch"].iter().chain(hosts) {
             ip(&["netns", "add", &format!("{prefix}-{host}")]);
         }
@@ -100,7 +108,7 @@ impl Lab {
             .args(["netns", "exec", &format!("{prefix}-switch")])
             .arg(&binary)
             .arg("run")
-            .arg(folder.path().join("switch.toml"))
+            .arg(folder.path().join(files[0].0))
             .arg("--socket")
             .arg(folder.path().join("weir.sock"))
             .stdout(log.try_clone().expect("a log"))

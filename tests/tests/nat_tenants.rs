@@ -38,7 +38,12 @@ fn two_tenants_with_one_address_reach_the_target() {
          [bridge]\nflows = [\"{}/../config/tests/seeds/nat-same-address-tenants.flows\"]\n",
         env!("CARGO_MANIFEST_DIR")
     );
-    let lab = Lab::start(binary, "nat", &toml, &["one", "two", "target"]);
+    let lab = Lab::start(
+        binary,
+        "nat",
+        &[("switch.toml", &toml)],
+        &["one", "two", "target"],
+    );
     for (host, mac, _) in TENANTS {
         lab.place(host, host, mac, &format!("{TENANT}/32"));
         knows(&lab, host, &TARGET.to_string());
