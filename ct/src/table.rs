@@ -334,7 +334,14 @@ impl Table {
     /// connection ends. If there is no room to note it, it stays to be found in the index.
     pub(crate) fn lease(&mut self, place: Place, end: End) {
         let Place { slot, direction } = place;
-        let key = self.cold[slot as usize].key(direction);
+        let cold = &self.cold[slot as usize];
+        // The index knows what is its own reply as the original direction only.
+        let direction = if cold.is_its_own_reply() {
+            Direction::Original
+        } else {
+            direction
+        };
+        let key = cold.key(direction);
         let bit = direction.lease_bit(end);
         if self.hot[slot as usize].leased & bit == 0
             && let Some(number) = key.number(end)

@@ -526,6 +526,26 @@ fn an_untranslated_connection_in_the_way_is_passed_over() {
     assert!(tracker.table.leases().is_empty());
 }
 
+/// A connection whose replies look like its own packets has one number to lease, by whatever
+/// direction it is met.
+#[test]
+fn what_is_its_own_reply_leases_once() {
+    let mut tracker = Tracker::new(&settings(), 3);
+    let spec = one_address(Some((5000, 5001)));
+    let mut own = text::frame("udp 198.51.100.7:5000 > 198.51.100.7:5000");
+    execute(&mut tracker, &mut own, Some(&spec), 0).expect("there is room");
+    assert_eq!(tracker.table.leases().len(), 1);
+    let mut other = udp(1, 5000, "198.51.100.7:5000");
+    execute(&mut tracker, &mut other, Some(&spec), 0).expect("one is free");
+    assert_eq!(tuple_of(&other).src_port, 5001);
+    tracker.check(Tick::ZERO);
+    assert_eq!(
+        tracker.flush(0, usize::MAX, &Filter::default(), &mut 0),
+        None
+    );
+    assert!(tracker.table.leases().is_empty());
+}
+
 #[test]
 fn a_range_of_the_other_version_drops() {
     let mut tracker = Tracker::new(&settings(), 3);
