@@ -1,15 +1,15 @@
 //! Captures that stand for the traffic of many connections.
 //!
-//! A [`Traffic`] describes both directions of N connections. Port 1 plays its
-//! [`Forward`](Direction::Forward) capture, port 2 its [`Reply`](Direction::Reply) capture, over
-//! and over. Each connection is visited once per turn, in an order that has nothing to do with
+//! A [`Traffic`] describes both directions of N connections. The clients' port plays its
+//! [`Forward`](Direction::Forward) capture, the servers' port its [`Reply`](Direction::Reply)
+//! capture, over and over. Each connection is visited once per turn, in an order that has nothing to do with
 //! its tuple and differs between the directions; or as often as Zipf's law says.
 //!
 //! All checksums are valid and none is zero, so a tracker has to verify them.
 //!
 //! Invariants
 //!   1. The same `Traffic` gives the same bytes.
-//!   2. Connections differ in (source port, server), so all of them keep their ports when
+//!   2. Connections differ in (source port, server, server's port), so all of them keep their ports when
 //!      their clients are translated to one address.
 //!   3. A reply's tuple is the reverse of what the forward frame looks like behind the switch.
 //!   4. TCP segments are from the middle of a stream, and each further turn of a capture is a
@@ -30,6 +30,15 @@ mod order;
 mod tests;
 
 pub use frame::{CLIENT_MAC, SERVER_MAC};
+
+/// A host of the traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its Ethernet address.
+    pub mac: [u8; 6],
+    /// Its IPv4 address.
+    pub ip: [u8; 4],
+}
 
 /// Which way a frame goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +107,9 @@ pub struct Traffic {
     /// The address that the clients are translated to by the switch, if they are; replies are
     /// addressed to it. Of the same family.
     pub translated_to: Option<IpAddr>,
+    /// The client and the server that all connections are between, over IPv4; otherwise there are
+    /// many of both.
+    pub between: Option<[Host; 2]>,
     /// Feeds the shuffling and drawing.
     pub seed: u64,
 }
@@ -115,6 +127,7 @@ impl Traffic {
             sizes: Sizes::Fixed(60),
             order: Order::Shuffled,
             translated_to: None,
+            between: None,
             seed: 1,
         }
     }
@@ -136,15 +149,28 @@ impl Traffic {
         let client = 1 + connection / 16;
         let server = 1 + connection / PORTS;
         let src_port = LEAST_PORT + (connection % PORTS) as u16;
-        let ip = match self.family {
-            Family::V4 => IpPair::V4 {
-                src: Ipv4Addr::from_bits(CLIENTS_V4.to_bits() + client),
-                dst: Ipv4Addr::from_bits(SERVERS_V4.to_bits() + server),
-            },
-            Family::V6 => IpPair::V6 {
-                src: Ipv6Addr::from_bits(CLIENTS_V6.to_bits() + u128::from(client)),
-                dst: Ipv6Addr::from_bits(SERVERS_V6.to_bits() + u128::from(server)),
-            },
+        let (ip, dst_port) = match (self.family, self.between) {
+            (Family::V4, Some([client, server])) => {
+                let ip = IpPair::V4 {
+                    src: client.ip.into(),
+                    dst: server.ip.into(),
+                };
+                (ip, SERVER_PORT + (connection / PORTS) as u16)
+            }
+            (Family::V4, None) => {
+                let ip = IpPair::V4 {
+                    src: Ipv4Addr::from_bits(CLIENTS_V4.to_bits() + client),
+                    dst: Ipv4Addr::from_bits(SERVERS_V4.to_bits() + server),
+                };
+                (ip, SERVER_PORT)
+            }
+            (Family::V6, _) => {
+                let ip = IpPair::V6 {
+                    src: Ipv6Addr::from_bits(CLIENTS_V6.to_bits() + u128::from(client)),
+                    dst: Ipv6Addr::from_bits(SERVERS_V6.to_bits() + u128::from(server)),
+                };
+                (ip, SERVER_PORT)
+            }
         };
         let protocol = match self.transport {
             Transport::Tcp => protocol::TCP,
@@ -154,7 +180,7 @@ impl Traffic {
             ip,
             protocol,
             src_port,
-            dst_port: SERVER_PORT,
+            dst_port,
         };
         match direction {
             Direction::Forward => sent,
@@ -175,6 +201,7 @@ impl Traffic {
             .map(move |(connection, size)| {
                 frame::frame(
                     &self.tuple(connection, direction),
+                    self.macs(direction),
                     direction,
                     connection,
                     size,
@@ -199,6 +226,17 @@ impl Traffic {
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?
             .sync_data()
+    }
+
+    /// Source and destination of frames in `direction`.
+    fn macs(&self, direction: Direction) -> [[u8; 6]; 2] {
+        let [client, server] = self
+            .between
+            .map_or([CLIENT_MAC, SERVER_MAC], |hosts| hosts.map(|host| host.mac));
+        match direction {
+            Direction::Forward => [client, server],
+            Direction::Reply => [server, client],
+        }
     }
 
     fn translated(&self, sent: Tuple) -> Tuple {
@@ -241,7 +279,7 @@ const SERVERS_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 /// For benchmarks (RFC 5180).
 const CLIENTS_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 1, 0, 0, 0, 0);
 const SERVERS_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 2, 0, 0, 0, 0);
-/// Where the servers listen.
+/// Where the servers listen, the first if there is but one.
 const SERVER_PORT: u16 = 53;
 /// Client ports lie above the well-known ones, as translators want them (RFC 4787 REQ-3).
 const LEAST_PORT: u16 = 1024;

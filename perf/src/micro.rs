@@ -55,7 +55,13 @@ const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 const CONNECTIONS: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
 /// Policies whose pipeline is measured.
-const POLICIES: [&str; 4] = ["port-to-port", "firewall", "snat", "nine-tables"];
+const POLICIES: [&str; 5] = [
+    "port-to-port",
+    "firewall",
+    "snat",
+    "nine-tables",
+    "vpc-computeA",
+];
 
 /// Measures everything whose name contains `only`; tells `progress` about each line.
 ///

@@ -37,7 +37,7 @@ pub enum Play {
 impl Scenario {
     /// The scenario with this name: a policy, `-`, a number of connections (`1k`, `250k`, `1M`),
     /// and any of `-ipv6`, `-tcp`, `-imix`, `-zipf`, `-new`. The policy `acl-RULESxMASKS` is
-    /// [`Policy::access_list`].
+    /// [`Policy::access_list`], `vpc-computeA` [`Policy::vpc_compute_a`].
     pub fn named(name: &str) -> Option<Self> {
         let (policy, rest) = policy(name)?;
         let mut words = rest.strip_prefix('-')?.split('-');
@@ -48,6 +48,9 @@ impl Scenario {
             play: Play::Endless,
         };
         let traffic = &mut scenario.traffic;
+        if name.starts_with(VPC) {
+            traffic.between = Some([policy::VPC_CLIENT, policy::VPC_SERVER]);
+        }
         for word in words {
             match word {
                 "ipv6" => traffic.family = Family::V6,
@@ -64,8 +67,8 @@ impl Scenario {
             }
         }
         let plain = traffic.family == Family::V4 && traffic.transport == Transport::Udp;
-        if name.starts_with(ACCESS_LIST) && !plain {
-            // Its rules are about UDP over IPv4.
+        if (name.starts_with(ACCESS_LIST) || name.starts_with(VPC)) && !plain {
+            // Their rules are about UDP over IPv4.
             return None;
         }
         if scenario.policy.translates_to.is_some() {
@@ -89,12 +92,12 @@ impl Scenario {
         let policies: Vec<&str> = POLICIES.iter().map(|policy| &*policy.name).collect();
         format!(
             "POLICY-CONNECTIONS[-ipv6][-tcp][-imix][-zipf][-new], POLICY one of {}, \
-             acl-RULESxMASKS, for example firewall-10k",
+             {VPC}, acl-RULESxMASKS, for example firewall-10k",
             policies.join(", ")
         )
     }
 
-    /// Writes what port 1 and port 2 play to `forward.pcap` and `reply.pcap` in `dir`.
+    /// Writes what the clients' and the servers' port play to `forward.pcap` and `reply.pcap` in `dir`.
     ///
     /// # Errors
     /// If they cannot be written.
@@ -129,6 +132,9 @@ fn policy(name: &str) -> Option<(Policy, &str)> {
         let possible = masks <= policy::MOST_MASKS && masks <= rules && rules <= MOST_RULES;
         return possible.then(|| (Policy::access_list(rules, masks), &list[size.len()..]));
     }
+    if let Some(rest) = name.strip_prefix(VPC) {
+        return Some((Policy::vpc_compute_a(), rest));
+    }
     let known = POLICIES
         .iter()
         .filter(|policy| name.starts_with(&*policy.name))
@@ -136,7 +142,7 @@ fn policy(name: &str) -> Option<(Policy, &str)> {
     Some((Policy::clone(known), &name[known.name.len()..]))
 }
 
-/// All policies but access lists.
+/// All policies that are written down here.
 pub const POLICIES: &[&Policy] = &[
     &policy::PORT_TO_PORT,
     &policy::L2_REWRITE,
@@ -144,6 +150,9 @@ pub const POLICIES: &[&Policy] = &[
     &policy::SNAT,
     &policy::NINE_TABLES,
 ];
+
+/// The policy of a compute host as its owner printed it.
+const VPC: &str = "vpc-computeA";
 
 /// What names of access lists begin with.
 const ACCESS_LIST: &str = "acl-";

@@ -63,8 +63,8 @@ const TARGETS: &[Target] = &[
     Times("snat-1k", "snat-1k", 6.0),
     Times("snat-10k", "snat-10k", 8.0),
     Times("snat-100k", "snat-100k", 5.0),
-    Own("nine-tables-10k", "firewall-10k", 0.85),
-    Times("nine-tables-10k", "nine-tables-10k", 8.0),
+    Own("vpc-computeA-10k", "firewall-10k", 0.85),
+    Times("vpc-computeA-10k", "vpc-computeA-10k", 8.0),
     Times("firewall-1M-new", "firewall-1M-new", 2.5),
     Times("snat-1M-new", "snat-1M-new", 3.0),
     Times("port-to-port-10k", "port-to-port-10k", 1.0),
@@ -78,7 +78,7 @@ const TARGETS: &[Target] = &[
 ];
 
 /// The scenarios that the targets are about.
-pub const SCENARIOS: &str = "firewall-1k,firewall-10k,nine-tables-10k,firewall-100k,firewall-1M,\
+pub const SCENARIOS: &str = "firewall-1k,firewall-10k,vpc-computeA-10k,firewall-100k,firewall-1M,\
     snat-1k,snat-10k,snat-100k,port-to-port-10k,l2-rewrite-10k,firewall-1M-new,snat-1M-new";
 
 /// What the contenders are called in [`Row`]s.

@@ -23,6 +23,7 @@ fn main() {
         "firewall-1k-tcp",
         "firewall-1k-ipv6",
         "nine-tables-1k",
+        "vpc-computeA-1k",
         "snat-1k",
     ] {
         for &caches in Caches::ALL {

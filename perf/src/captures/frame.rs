@@ -17,7 +17,14 @@ const UDP_SIZE: usize = 8;
 const TCP_SIZE: usize = 20;
 
 /// A frame of `size` bytes, or more if its headers need it, with right checksums.
-pub(super) fn frame(tuple: &Tuple, direction: Direction, connection: u32, size: usize) -> Vec<u8> {
+/// `macs` are source and destination.
+pub(super) fn frame(
+    tuple: &Tuple,
+    macs: [[u8; 6]; 2],
+    direction: Direction,
+    connection: u32,
+    size: usize,
+) -> Vec<u8> {
     let ip_size = match tuple.ip {
         IpPair::V4 { .. } => IPV4_SIZE,
         IpPair::V6 { .. } => IPV6_SIZE,
@@ -32,7 +39,7 @@ pub(super) fn frame(tuple: &Tuple, direction: Direction, connection: u32, size: 
     let payload = size - headers;
 
     let mut bytes = Vec::with_capacity(size);
-    ethernet(&mut bytes, tuple, direction);
+    ethernet(&mut bytes, tuple, macs);
     ip(&mut bytes, tuple, (l4_size + payload) as u16);
     bytes.extend_from_slice(&tuple.src_port.to_be_bytes());
     bytes.extend_from_slice(&tuple.dst_port.to_be_bytes());
@@ -47,11 +54,7 @@ pub(super) fn frame(tuple: &Tuple, direction: Direction, connection: u32, size: 
     checksums(&bytes)
 }
 
-fn ethernet(bytes: &mut Vec<u8>, tuple: &Tuple, direction: Direction) {
-    let (src, dst) = match direction {
-        Direction::Forward => (CLIENT_MAC, SERVER_MAC),
-        Direction::Reply => (SERVER_MAC, CLIENT_MAC),
-    };
+fn ethernet(bytes: &mut Vec<u8>, tuple: &Tuple, [src, dst]: [[u8; 6]; 2]) {
     bytes.extend_from_slice(&dst);
     bytes.extend_from_slice(&src);
     let ether_type = match tuple.ip {

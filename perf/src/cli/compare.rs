@@ -23,7 +23,8 @@ const PROGRAMS: &str = "testpmd-io,testpmd-macswap,ovs,weir";
 
 /// What the other scenarios are not about.
 const FURTHER: &str = "port-to-port-1k,port-to-port-100k,port-to-port-10k-ipv6,l2-rewrite-1k,\
-    l2-rewrite-100k,snat-1M,nine-tables-1k,nine-tables-100k,nine-tables-1M,\
+    l2-rewrite-100k,snat-1M,vpc-computeA-1k,vpc-computeA-100k,vpc-computeA-1M,vpc-computeA-1M-new,\
+    nine-tables-1k,nine-tables-10k,nine-tables-100k,nine-tables-1M,\
     firewall-10k-ipv6,firewall-100k-ipv6,nine-tables-10k-ipv6,\
     firewall-1k-tcp,firewall-10k-tcp,firewall-100k-tcp,firewall-10k-ipv6-tcp,snat-10k-tcp,\
     nine-tables-10k-tcp,\

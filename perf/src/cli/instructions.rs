@@ -19,7 +19,8 @@ pub(crate) struct Instructions {
         value_delimiter = ',',
         value_parser = scenario,
         default_value = "port-to-port-1k,l2-rewrite-1k,firewall-1k,firewall-1k-tcp,\
-            firewall-1k-ipv6,snat-1k,nine-tables-1k,acl-100x30-1k,firewall-2k-new,snat-2k-new"
+            firewall-1k-ipv6,snat-1k,nine-tables-1k,vpc-computeA-1k,acl-100x30-1k,\
+            firewall-2k-new,snat-2k-new"
     )]
     scenarios: Vec<Scenario>,
     /// What stands before the tables, separated by commas; by default each possibility.

@@ -74,7 +74,7 @@ impl Contender for Ovs {
         switch.load(job)?;
         // The rules are there before the first packet.
         switch.database.vsctl(&ports(job))?;
-        switch.check_ports()?;
+        switch.check_ports(job.scenario.policy.ports)?;
         Ok(Box::new(switch))
     }
 }
@@ -105,7 +105,8 @@ fn initial_settings(job: &Job<'_>, prefix: &str) -> Vec<String> {
 fn ports(job: &Job<'_>) -> Vec<String> {
     let mut arguments = words("--timeout=60");
     // The clients' port comes last: all is ready when it plays.
-    for (number, direction) in [(2, Direction::Reply), (1, Direction::Forward)] {
+    let [clients, servers] = job.scenario.policy.ports;
+    for (number, direction) in [(servers, Direction::Reply), (clients, Direction::Forward)] {
         let device = job.device_arguments(direction);
         arguments.extend(words(&format!(
             "-- add-port br0 p{number} -- set interface p{number} type=dpdk \
@@ -205,8 +206,8 @@ impl RunningOvs {
         Ok(line.replace("ovs-vswitchd (Open vSwitch)", "Open vSwitch"))
     }
 
-    fn check_ports(&self) -> Result<(), Failure> {
-        for number in [1, 2] {
+    fn check_ports(&self, ports: [u32; 2]) -> Result<(), Failure> {
+        for number in ports {
             let error = words(&format!("get interface p{number} error"));
             let error = self.database.vsctl(&error)?;
             if error.trim() != "[]" {
@@ -225,6 +226,9 @@ impl RunningOvs {
         let socket = self.bridge_socket();
         self.daemon
             .wait_until("with a bridge", || socket.exists().then_some(()))?;
+        let groups = job.dir.join("policy.groups");
+        std::fs::write(&groups, job.scenario.policy.groups).map_err(Failure::path(&groups))?;
+        self.ofctl("add-groups", Some(&groups))?;
         self.ofctl("add-flows", Some(&flows))?;
         Ok(())
     }

@@ -50,6 +50,8 @@ impl Contender for Weir {
         let flows = job.dir.join("policy.flows");
         let text = job.scenario.policy.flows(job.scenario.traffic.family);
         fs::write(&flows, text).map_err(Failure::path(&flows))?;
+        let groups = job.dir.join("policy.groups");
+        fs::write(&groups, job.scenario.policy.groups).map_err(Failure::path(&groups))?;
         let config = job.dir.join("weir.toml");
         let text = configuration(job, &self.settings, self.knows_trajectories(job.dir)?);
         fs::write(&config, text).map_err(Failure::path(&config))?;
@@ -61,6 +63,7 @@ impl Contender for Weir {
         let weir = Verbs {
             program: self.program.clone(),
             socket: Weir::socket(job.dir),
+            ports: job.scenario.policy.ports,
         };
         daemon.wait_until("forwarding", || {
             let ports = weir.ports().ok()?;
@@ -104,19 +107,27 @@ fn configuration(job: &Job<'_>, settings: &Settings, trajectories: bool) -> Stri
     let traffic = &scenario.traffic;
     let twice = || traffic.connections.saturating_mul(2).max(1_000);
     let connections = settings.max_connections.unwrap_or_else(twice);
+    // Versions before had none.
+    let groups = if scenario.policy.groups.is_empty() {
+        ""
+    } else {
+        "groups = [\"policy.groups\"]\n"
+    };
     let mut text = format!(
         "[eal]\nlcores = [{}]\nhugepages = {huge}\nmemory_mb = {}\nmbufs = {}\n\n\
-         [bridge]\nflows = [\"policy.flows\"]\n\n[conntrack]\nmax_connections = {connections}\n\n\
+         [bridge]\nflows = [\"policy.flows\"]\n{}\n[conntrack]\nmax_connections = {connections}\n\n\
          [control]\nsocket = \"{}\"\n",
         placement.worker_cpu,
         job.memory_mb(),
         job.buffers(),
+        groups,
         Weir::socket(job.dir).display(),
     );
     if trajectories && let Some(entries) = trajectory_entries(traffic.connections) {
         text.push_str(&format!("\n[cache]\ntrajectories = {entries}\n"));
     }
-    for (number, direction) in [(1, Direction::Forward), (2, Direction::Reply)] {
+    let [clients, servers] = scenario.policy.ports;
+    for (number, direction) in [(clients, Direction::Forward), (servers, Direction::Reply)] {
         let device = job.device_arguments(direction);
         text.push_str(&format!(
             "\n[[port]]\nname = \"p{number}\"\nid = {number}\nvdev = \"net_pcap{number},{device}\"\n"
@@ -136,6 +147,8 @@ fn trajectory_entries(connections: u32) -> Option<u32> {
 struct Verbs {
     program: PathBuf,
     socket: PathBuf,
+    /// The clients' and the servers'.
+    ports: [u32; 2],
 }
 
 impl Verbs {
@@ -148,8 +161,10 @@ impl Verbs {
 
     fn ports(&self) -> Result<[PortCount; 2], Failure> {
         let rows = self.rows("dump-ports")?;
-        let port = |number: u64| {
-            let row = rows.iter().find(|row| row["id"].as_u64() == Some(number));
+        let port = |number: u32| {
+            let row = rows
+                .iter()
+                .find(|row| row["id"].as_u64() == Some(number.into()));
             row.and_then(|row| {
                 let received = row["rx_packets"].as_u64()?;
                 Some(PortCount {
@@ -159,7 +174,8 @@ impl Verbs {
             })
             .ok_or_else(|| Failure::Program(format!("weir dump-ports does not show port {number}")))
         };
-        Ok([port(1)?, port(2)?])
+        let [clients, servers] = self.ports;
+        Ok([port(clients)?, port(servers)?])
     }
 }
 

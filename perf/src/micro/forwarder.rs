@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_config::policy::{apply, read_flow_text};
+use weir_config::diagnostic::Diagnostic;
+use weir_config::policy::{apply_steps, read_flow_text, read_group_text, steps};
 use weir_ct::{Filter, Settings};
 use weir_packet::{Tick, VecFrame};
 use weir_tables::cache::{MegaflowSettings, TrajectorySettings};
@@ -102,16 +103,19 @@ impl Forwarder {
             mtu: 1500,
             vlan: VlanMode::TrunkAll,
         };
-        let ports = Arc::new(PortTable::new(vec![port(1), port(2)]));
+        let ports = Arc::new(PortTable::new(scenario.policy.ports.map(port).to_vec()));
         let names = |_: &str| None::<PortNo>;
         let text = scenario.policy.flows(traffic.family);
-        let flows = read_flow_text(&scenario.name, &text, &names).map_err(|errors| {
+        let failure = |errors: Vec<Diagnostic>| {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Failure::Program(lines.join("\n"))
-        })?;
+        };
+        let flows = read_flow_text(&scenario.name, &text, &names).map_err(failure)?;
+        let groups = scenario.policy.groups;
+        let groups = read_group_text(&scenario.name, groups, &names).map_err(failure)?;
         let mut tables = FlowTables::new(1, HashSecret(SECRET));
-        apply(&mut tables, &flows, Tick::ZERO)
-            .map_err(|error| Failure::Program(error.to_string()))?;
+        apply_steps(&mut tables, &steps(groups, flows), Tick::ZERO)
+            .map_err(|error| failure(vec![error]))?;
         let settings = Settings {
             max_connections: traffic.connections * 2,
             ..Settings::default()

@@ -7,6 +7,10 @@ use std::sync::Arc;
 
 use crate::captures::Family;
 
+mod vpc;
+
+pub use vpc::{CLIENT as VPC_CLIENT, SERVER as VPC_SERVER};
+
 /// What it means that a rule was hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -21,7 +25,7 @@ pub enum Role {
     Passes,
 }
 
-/// Rules for port 1, where the clients are, and port 2, where the servers are.
+/// Rules for a port where the clients are, and one where the servers are.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// Its name.
@@ -30,10 +34,14 @@ pub struct Policy {
     pub tracks: bool,
     /// What the clients' addresses are translated to, as `nat(src=...)` has it, if they are.
     pub translates_to: Option<&'static str>,
+    /// The OpenFlow numbers of the clients' and of the servers' port.
+    pub ports: [u32; 2],
+    /// What the rules need of groups, as OpenFlow text.
+    pub groups: &'static str,
     rules: Rules,
 }
 
-/// Each rule with its role. `IP` stands for `ip` or `ipv6`, `SNAT` for what the clients are
+/// Each rule with its role. `IP,` stands for `ip,` or `ipv6,`, `SNAT` for what the clients are
 /// translated to.
 #[derive(Clone, Debug)]
 enum Rules {
@@ -51,7 +59,7 @@ impl Policy {
         let mut text = String::new();
         for index in 0..self.len() {
             let (_, rule) = self.rule(index).expect("it is there");
-            let rule = rule.replace("IP", ip);
+            let rule = rule.replace("IP,", &format!("{ip},"));
             let rule = rule.replace("SNAT", self.translates_to.unwrap_or_default());
             // Writing to a String cannot fail.
             let _ = writeln!(text, "cookie={},{rule}", index + 1);
@@ -69,9 +77,7 @@ impl Policy {
     pub fn commits(&self) -> u64 {
         let rules = (0..self.len()).filter_map(|index| self.rule(index));
         let opens = rules.filter(|(role, _)| *role == Role::Opens);
-        let tables: BTreeSet<&str> = opens
-            .map(|(_, rule)| rule.split(',').next().unwrap_or_default())
-            .collect();
+        let tables: BTreeSet<&str> = opens.map(|(_, rule)| table(rule)).collect();
         tables.len().max(1) as u64
     }
 
@@ -126,6 +132,8 @@ impl Policy {
             name: format!("acl-{rules}x{masks}").into(),
             tracks: true,
             translates_to: None,
+            ports: PORTS,
+            groups: "",
             rules: Rules::Made(firewall.into_iter().chain(listed).collect()),
         }
     }
@@ -136,6 +144,16 @@ impl Policy {
             Rules::Made(rules) => rules.get(index).map(|(role, rule)| (*role, rule.as_str())),
         }
     }
+}
+
+/// Clients are behind port 1, servers behind port 2.
+const PORTS: [u32; 2] = [1, 2];
+
+/// The part of a rule that says which table it is in.
+fn table(rule: &str) -> &str {
+    rule.split([',', ' '])
+        .find(|part| part.starts_with("table="))
+        .unwrap_or("table=0")
 }
 
 /// Kinds of rules that an access list has at most.
@@ -157,6 +175,8 @@ pub const PORT_TO_PORT: Policy = Policy {
     name: Cow::Borrowed("port-to-port"),
     tracks: false,
     translates_to: None,
+    ports: PORTS,
+    groups: "",
     rules: Rules::Fixed(&[
         (Role::Forwards, "in_port=1,actions=output:2"),
         (Role::Forwards, "in_port=2,actions=output:1"),
@@ -168,6 +188,8 @@ pub const L2_REWRITE: Policy = Policy {
     name: Cow::Borrowed("l2-rewrite"),
     tracks: false,
     translates_to: None,
+    ports: PORTS,
+    groups: "",
     rules: Rules::Fixed(&[
         (
             Role::Forwards,
@@ -185,6 +207,8 @@ pub const FIREWALL: Policy = Policy {
     name: Cow::Borrowed("firewall"),
     tracks: true,
     translates_to: None,
+    ports: PORTS,
+    groups: "",
     rules: Rules::Fixed(&[
         (Role::Passes, "priority=100,IP,actions=ct(table=1)"),
         (Role::Passes, "priority=10,arp,actions=NORMAL"),
@@ -213,6 +237,8 @@ pub const SNAT: Policy = Policy {
     name: Cow::Borrowed("snat"),
     tracks: true,
     translates_to: Some("203.0.113.1"),
+    ports: PORTS,
+    groups: "",
     rules: Rules::Fixed(SNAT_RULES),
 };
 
@@ -221,6 +247,8 @@ pub const SNAT_POOL: Policy = Policy {
     name: Cow::Borrowed("snat"),
     tracks: true,
     translates_to: Some("203.0.113.1-203.0.113.250"),
+    ports: PORTS,
+    groups: "",
     rules: Rules::Fixed(SNAT_RULES),
 };
 
@@ -252,6 +280,8 @@ pub const NINE_TABLES: Policy = Policy {
     name: Cow::Borrowed("nine-tables"),
     tracks: true,
     translates_to: None,
+    ports: PORTS,
+    groups: "",
     rules: Rules::Fixed(&[
         (
             Role::Passes,

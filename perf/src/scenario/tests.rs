@@ -45,6 +45,7 @@ fn names_are_understood() {
         "acl-0x0-1k",
         "acl-10-1k",
         "acl-10x1-1k-ipv6",
+        "vpc-computeA-1k-tcp",
     ] {
         assert!(Scenario::named(wrong).is_none(), "{wrong}");
     }
@@ -140,6 +141,25 @@ fn commits_are_counted_by_table() {
         policy::FIREWALL.commits(),
         policy::NINE_TABLES.commits(),
         Policy::access_list(10, 2).commits(),
+        Policy::vpc_compute_a().commits(),
     ];
-    assert_eq!(commits, [1, 1, 2, 1]);
+    assert_eq!(commits, [1, 1, 2, 1, 2]);
+}
+
+#[test]
+fn the_printed_policy_opens_what_the_captures_send() {
+    let scenario = Scenario::named("vpc-computeA-70k").expect("a name");
+    let text = scenario.policy.flows(Family::V4);
+    assert_eq!(text.lines().count(), scenario.policy.len());
+    let [client, server] = scenario.traffic.between.expect("two machines");
+    let mac = |bytes: [u8; 6]| bytes.map(|byte| format!("{byte:02x}")).join(":");
+    for (port, host) in scenario.policy.ports.into_iter().zip([client, server]) {
+        let (mac, ip) = (mac(host.mac), Ipv4Addr::from(host.ip));
+        assert!(text.contains(&format!("ip,in_port={port},dl_src={mac},nw_src={ip} ")));
+    }
+    let tuples = (0..70_000).map(|number| scenario.traffic.tuple(number, Direction::Forward));
+    assert_eq!(
+        tuples.collect::<std::collections::HashSet<_>>().len(),
+        70_000
+    );
 }
