@@ -4,6 +4,9 @@
 //! key. A lookup visits the subtables in order of the best priority each can offer and ends
 //! at the first that cannot beat what was found.
 //!
+//! What decided is found out in two stages: if no rule of a subtable has what a packet has in front
+//! of L4 (its [head](heads)), its ports did not decide.
+//!
 //! A subtable is a trie of copy-on-write [shards](shard) of at most a few hundred rules, so a
 //! new version of a table shares everything with the old one but one shard and the path to it.
 //!
@@ -25,14 +28,17 @@ use crate::key::FlowKey;
 use crate::rule::Rule;
 
 mod conjunction;
+mod heads;
+mod rules;
 mod shape;
 mod shard;
 #[cfg(test)]
 mod tests;
 
 use conjunction::Softs;
+use heads::Heads;
+use rules::Rules;
 pub use shape::MaskShape;
-use shard::Trie;
 
 /// Seeds the hash of masked keys; one per process, so that collisions cannot be prepared.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +56,9 @@ pub struct Classifier {
 struct Subtable {
     shape: Arc<MaskShape>,
     best_priority: u16,
-    rules: Trie,
+    rules: Rules,
+    /// If the mask has bits in L4.
+    heads: Option<Heads>,
 }
 
 impl Classifier {
@@ -64,27 +72,34 @@ impl Classifier {
     /// The rule of highest priority that matches `key`. If several of one priority match, any.
     /// A rule that is a [clause](conjunction) is never the answer.
     pub fn lookup(&self, key: &FlowKey) -> Option<&Arc<Rule>> {
-        self.search(key, |_| {})
+        self.search(key, |_, _| true)
     }
 
     /// The same; adds to `consulted` the bits of `key` that decided. Every key that agrees
     /// with this one in these bits has the same rule.
     pub fn lookup_consulting(&self, key: &FlowKey, consulted: &mut FlowKey) -> Option<&Arc<Rule>> {
-        let found = self.search(key, |shape| shape.add_to(consulted));
+        let found = self.search(key, |subtable, key| {
+            subtable.consult(self.secret, key, consulted)
+        });
         // What the other bits decide: no packet brings it.
         consulted.set_field(Field::CONJ_ID, 0);
         found
     }
 
+    /// Visits each subtable; where `visit` says no, none of its rules match.
     #[inline]
-    fn search(&self, key: &FlowKey, mut visit: impl FnMut(&MaskShape)) -> Option<&Arc<Rule>> {
+    fn search(
+        &self,
+        key: &FlowKey,
+        mut visit: impl FnMut(&Subtable, &FlowKey) -> bool,
+    ) -> Option<&Arc<Rule>> {
         let mut best: Option<&Arc<Rule>> = None;
         for (at, subtable) in self.subtables.iter().enumerate() {
             if best.is_some_and(|best| best.priority >= subtable.best_priority) {
                 break;
             }
-            visit(&subtable.shape);
-            if let Some(rules) = subtable.find(self.secret, key)
+            if visit(subtable, key)
+                && let Some(rules) = subtable.find(self.secret, key)
                 && best.is_none_or(|best| rules[0].priority > best.priority)
             {
                 if rules[0].is_clause() {
@@ -101,7 +116,7 @@ impl Classifier {
     fn search_softly<'a>(
         &'a self,
         key: &FlowKey,
-        mut visit: impl FnMut(&MaskShape),
+        mut visit: impl FnMut(&Subtable, &FlowKey) -> bool,
         mut hard: Option<&'a Arc<Rule>>,
         at: usize,
         rules: &'a [Arc<Rule>],
@@ -112,8 +127,8 @@ impl Classifier {
             if hard.is_some_and(|hard| hard.priority >= subtable.best_priority) {
                 break;
             }
-            visit(&subtable.shape);
-            if let Some(rules) = subtable.find(self.secret, key)
+            if visit(subtable, key)
+                && let Some(rules) = subtable.find(self.secret, key)
                 && hard.is_none_or(|hard| rules[0].priority > hard.priority)
             {
                 if rules[0].is_clause() {
@@ -132,14 +147,18 @@ impl Classifier {
 
     /// The best rule that is no clause. As in Open vSwitch, one with the match of a clause of
     /// higher priority is not seen.
-    fn search_hard(&self, key: &FlowKey, mut visit: impl FnMut(&MaskShape)) -> Option<&Arc<Rule>> {
+    fn search_hard(
+        &self,
+        key: &FlowKey,
+        mut visit: impl FnMut(&Subtable, &FlowKey) -> bool,
+    ) -> Option<&Arc<Rule>> {
         let mut best: Option<&Arc<Rule>> = None;
         for subtable in &self.subtables {
             if best.is_some_and(|best| best.priority >= subtable.best_priority) {
                 break;
             }
-            visit(&subtable.shape);
-            if let Some([rule, ..]) = subtable.find(self.secret, key)
+            if visit(subtable, key)
+                && let Some([rule, ..]) = subtable.find(self.secret, key)
                 && !rule.is_clause()
                 && best.is_none_or(|best| rule.priority > best.priority)
             {
@@ -175,6 +194,19 @@ impl Classifier {
 }
 
 impl Subtable {
+    /// Whether a rule may match `key`; adds to `consulted` the bits that say so, all of the mask
+    /// if one may.
+    #[inline]
+    fn consult(&self, secret: HashSecret, key: &FlowKey, consulted: &mut FlowKey) -> bool {
+        if let Some(heads) = &self.heads
+            && !heads.consult(secret, key, consulted)
+        {
+            return false;
+        }
+        self.shape.add_to(consulted);
+        true
+    }
+
     /// The rules whose match accepts `key`, by descending priority; at least one.
     fn find(&self, secret: HashSecret, key: &FlowKey) -> Option<&[Arc<Rule>]> {
         let hash = self.shape.hash_key(secret, key);
@@ -235,9 +267,13 @@ impl RuleSet {
         let hash = shape.hash_values(secret, &rule.values);
         let at = self.subtable_or_new(&shape);
         let subtable = Arc::make_mut(&mut self.published.subtables[at]);
+        let values = rule.values.clone();
         let replaced = subtable.rules.insert(hash, rule);
         if replaced.is_none() {
             self.len += 1;
+            if let Some(heads) = &mut subtable.heads {
+                heads.insert(secret, &shape, &values);
+            }
             *self
                 .priorities
                 .entry(shape)
@@ -259,6 +295,9 @@ impl RuleSet {
         let subtable = Arc::make_mut(&mut self.published.subtables[at]);
         let removed = subtable.rules.remove(hash, rule.priority, &rule.values)?;
         self.len -= 1;
+        if let Some(heads) = &mut subtable.heads {
+            heads.remove(self.published.secret, &rule.shape, &rule.values);
+        }
         let priorities = self
             .priorities
             .get_mut(&rule.shape)
@@ -311,7 +350,8 @@ impl RuleSet {
             self.published.subtables.push(Arc::new(Subtable {
                 shape: Arc::clone(shape),
                 best_priority: 0,
-                rules: Trie::default(),
+                rules: Rules::default(),
+                heads: Heads::new(shape),
             }));
             self.published.subtables.len() - 1
         })

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::SeedableRandomState;
 
 use super::HashSecret;
-use crate::key::{FlowKey, OPTION_WORDS, WORDS};
+use crate::key::{FlowKey, OPTION_WORDS, WORDS, word};
 
 const _: () = assert!(WORDS <= 64 && OPTION_WORDS <= 64, "one bit per word");
 
@@ -38,6 +38,23 @@ impl MaskShape {
             options,
             masks: masks.into(),
         }
+    }
+
+    /// The part that is not about L4; `None` if that is all of it.
+    pub(super) fn head(&self) -> Option<Self> {
+        let words = self.words & HEAD;
+        (words != self.words).then(|| Self {
+            words,
+            options: self.options,
+            masks: self.head_of(&self.masks).collect(),
+        })
+    }
+
+    /// Of words for this shape those that are not about L4.
+    fn head_of(&self, words: &[u64]) -> impl Iterator<Item = u64> {
+        let pairs = self.pairs().zip(words);
+        let head = pairs.filter(|((at, _), _)| *at >= WORDS || HEAD >> at & 1 != 0);
+        head.map(|(_, word)| *word)
     }
 
     /// Index and mask of each word that counts.
@@ -117,12 +134,22 @@ impl MaskShape {
 
     /// The hash of words that are already selected and masked.
     pub fn hash_values(&self, secret: HashSecret, values: &[u64]) -> u64 {
-        let mut hasher = hasher(secret);
-        for &value in values {
-            hasher.write_u64(value);
-        }
-        hasher.finish()
+        hash(secret, values.iter().copied())
     }
+
+    /// The hash of what the [head](Self::head) has of such words.
+    pub(super) fn hash_head(&self, secret: HashSecret, values: &[u64]) -> u64 {
+        hash(secret, self.head_of(values))
+    }
+}
+
+/// The words in front of L4, which come last.
+const HEAD: u64 = (1 << word::L4) - 1;
+
+fn hash(secret: HashSecret, words: impl Iterator<Item = u64>) -> u64 {
+    let mut hasher = hasher(secret);
+    words.for_each(|word| hasher.write_u64(word));
+    hasher.finish()
 }
 
 fn hasher(secret: HashSecret) -> impl Hasher {

@@ -60,8 +60,9 @@ fn rule(set: &RuleSet, listed: &Listed, cookie: u64) -> Arc<Rule> {
 /// Few values and masks, so that rules meet.
 fn listed() -> impl Strategy<Value = Listed> {
     let prefix = prop_oneof![Just(0u32), Just(8), Just(16), Just(24), Just(32)];
-    (0..4u16, 0..3u128, any::<bool>(), 0..8u32, prefix).prop_map(
-        |(priority, port, with_port, address, prefix)| {
+    let l4 = prop::option::weighted(0.4, 0..3u128);
+    (0..4u16, 0..3u128, any::<bool>(), 0..8u32, prefix, l4).prop_map(
+        |(priority, port, with_port, address, prefix, l4)| {
             let mut matches = Match::ANY;
             if with_port {
                 matches.set_exact(Field::IN_PORT_OXM, port);
@@ -69,6 +70,9 @@ fn listed() -> impl Strategy<Value = Listed> {
             let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
             let value = address * 0x0101_0101;
             matches.set(Field::IP_DST, u128::from(value & mask), u128::from(mask));
+            if let Some(l4) = l4 {
+                matches.set_exact(Field::UDP_SRC, l4);
+            }
             Listed {
                 priority,
                 matches,
@@ -79,8 +83,9 @@ fn listed() -> impl Strategy<Value = Listed> {
 }
 
 fn key() -> impl Strategy<Value = FlowKey> {
-    (0..3u128, 0..8u32, 0..4u32).prop_map(|(port, address, noise)| {
+    (0..3u128, 0..8u32, 0..4u32, 0..4u128).prop_map(|(port, address, noise, l4)| {
         let mut key = FlowKey::ZERO;
+        key.set_field(Field::UDP_SRC, l4);
         key.set_field(Field::IN_PORT_OXM, port);
         key.set_field(
             Field::IP_DST,
@@ -208,6 +213,49 @@ fn an_equal_mask_shares_its_shape() {
         &first.shape,
         &set.shape(first.matches().mask())
     ));
+}
+
+/// One rule for DHCP must not give each connection a megaflow of its own.
+#[test]
+fn ports_are_consulted_where_a_rule_has_the_rest() {
+    let mut set = RuleSet::new(SECRET);
+    let listed = |address: u128, port: u128| {
+        let mut matches = Match::ANY;
+        matches.set_exact(Field::IP_DST, address);
+        matches.set_exact(Field::UDP_SRC, port);
+        Listed {
+            priority: 1,
+            matches,
+            ..Listed::default()
+        }
+    };
+    let consulted = |set: &RuleSet, address: u128| {
+        let mut key = FlowKey::ZERO;
+        key.set_field(Field::IP_DST, address);
+        key.set_field(Field::UDP_SRC, 68);
+        let mut consulted = FlowKey::ZERO;
+        let found = set
+            .classifier()
+            .lookup_consulting(&key, &mut consulted)
+            .is_some();
+        let bits = [Field::IP_DST, Field::UDP_SRC].map(|field| consulted.field(field).count_ones());
+        (found, bits)
+    };
+    let rules = [(7, 67), (7, 68), (8, 67)].map(|(address, port)| listed(address, port));
+    let rules = rules.map(|listed| rule(&set, &listed, 0));
+    for rule in &rules {
+        set.insert(Arc::clone(rule));
+        set.insert(Arc::clone(rule));
+    }
+    assert_eq!(consulted(&set, 7), (true, [32, 16]));
+    assert_eq!(consulted(&set, 8), (false, [32, 16]));
+    assert_eq!(consulted(&set, 9), (false, [32, 0]));
+    set.remove(&rules[1]);
+    assert_eq!(consulted(&set, 7), (false, [32, 16]));
+    set.remove(&rules[0]);
+    assert_eq!(consulted(&set, 7), (false, [32, 0]));
+    set.remove(&rules[0]);
+    assert_eq!(consulted(&set, 8), (false, [32, 16]));
 }
 
 proptest! {
