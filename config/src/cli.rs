@@ -208,7 +208,7 @@ pub enum Command {
     RemoveBuckets(ChangeGroup),
 
     /// Delete flows.
-    #[command(after_help = "Examples:\n  weir del-flows br0 table=1,tcp\n  \
+    #[command(after_help = "Examples:\n  weir del-flows br0 table=1,tcp\n  weir del-flows br0 -\n  \
         weir del-flows --strict 'priority=5,arp'\n  weir del-flows")]
     DelFlows(DelFlows),
 
@@ -460,7 +460,7 @@ pub struct AddFlow {
     pub(crate) switch: Switch,
     /// The bridge.
     pub(crate) bridge: Option<String>,
-    /// The flow, as `ovs-ofctl` takes it.
+    /// The flow, as `ovs-ofctl` takes it; `-`: the lines of standard input.
     #[arg(required = true)]
     pub(crate) flow: String,
 }
@@ -513,7 +513,7 @@ pub struct DelFlows {
     pub(crate) strict: bool,
     /// The bridge.
     pub(crate) bridge: Option<String>,
-    /// Only flows that this match covers; without it, all.
+    /// Only flows that this match covers; without it, all; `-`: the lines of standard input.
     #[arg(value_name = "MATCH")]
     pub(crate) matching: Option<String>,
 }

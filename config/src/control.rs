@@ -95,6 +95,13 @@ pub enum Verb {
         /// The file.
         file: NamedText,
     },
+    /// Executes all lines of a file, or none.
+    ChangeFlows {
+        /// What lines without a command word mean.
+        command: FlowVerb,
+        /// The file.
+        file: NamedText,
+    },
     /// Changes one group.
     ChangeGroup {
         /// How.
@@ -231,11 +238,33 @@ pub enum Verb {
 pub struct FlowStyle {
     /// Ports by name instead of by number.
     pub names: bool,
-    /// What they are sorted by: fields, or `priority`; the first counts most. Empty: by table,
-    /// then descending priority, then age.
-    pub sort: Vec<String>,
+    /// What they are sorted by; the first counts most. Empty: by table, then descending priority,
+    /// then age.
+    pub sort: Vec<SortBy>,
+}
+
+/// One thing that flows are sorted by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SortBy {
+    /// A field, or `priority`.
+    pub field: String,
     /// Whether the largest comes first.
     pub descending: bool,
+}
+
+/// What is done with the flows of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlowVerb {
+    /// `mod-flows`
+    Modify,
+    /// `mod-flows --strict`
+    ModifyStrict,
+    /// `del-flows`
+    Delete,
+    /// `del-flows --strict`
+    DeleteStrict,
 }
 
 /// What `mod-port` does.
@@ -424,6 +453,7 @@ impl Request {
             | Verb::AddTlvMap { .. }
             | Verb::DumpTlvMap
             | Verb::Bundle { .. }
+            | Verb::ChangeFlows { .. }
             | Verb::ChangeGroup { .. }
             | Verb::DumpDrops
             | Verb::DumpTables

@@ -178,6 +178,7 @@ impl<D: Datapath> Management<D> {
             Verb::AddFlows { file } => self.add_flows(&file),
             Verb::AddGroups { file } => self.add_groups(&file),
             Verb::Bundle { file } => self.bundle(&file),
+            Verb::ChangeFlows { command, file } => self.change_flows(command, &file),
             Verb::ChangeGroup { command, group } => {
                 self.change_group(command, group.as_deref().unwrap_or_default())
             }
@@ -240,8 +241,12 @@ impl<D: Datapath> Management<D> {
 
     fn add_flows(&mut self, file: &NamedText) -> Result<Option<Frame>, Failure> {
         let flows = self.read(file)?;
+        self.execute_flows(&flows)
+    }
+
+    fn execute_flows(&mut self, flows: &[Spanned<FlowMod>]) -> Result<Option<Frame>, Failure> {
         let now = self.datapath.now();
-        policy::apply(&mut self.policy.tables, &flows, now).map_err(Failure::input)?;
+        policy::apply(&mut self.policy.tables, flows, now).map_err(Failure::input)?;
         self.publish();
         Ok(None)
     }

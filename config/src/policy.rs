@@ -145,7 +145,18 @@ pub fn read_flow_text(
         ports,
         ..Options::default()
     };
-    let flows = parse_flow_file(text, &options)?;
+    read_flow_file(text, &options)
+}
+
+/// Reads a file of flows as [`parse_flow_file`] does and checks that all of it can be executed.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn read_flow_file(
+    text: &str,
+    options: &Options<'_>,
+) -> Result<Vec<Spanned<FlowMod>>, Vec<Diagnostic>> {
+    let flows = parse_flow_file(text, options)?;
     let errors: Vec<_> = flows
         .iter()
         .filter_map(|flow| Some(flow.error(FlowTables::check(&flow.value).err()?.to_string())))

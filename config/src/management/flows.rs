@@ -10,10 +10,10 @@ use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::port::PortNo;
 use weir_tables::rule::Rule;
 
-use super::Management;
-use crate::control::{Failure, FlowStyle, Frame};
+use super::{Management, all_of};
+use crate::control::{Failure, FlowStyle, FlowVerb, Frame, SortBy};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::file::Port;
+use crate::file::{NamedText, Port};
 use crate::policy;
 use crate::show::{AggregateRow, FlowRow, FlowTableRow};
 use crate::text::{Options, PortLabels, Strictness, parse_filter, parse_one_flow};
@@ -91,6 +91,28 @@ impl<D: Datapath> Management<D> {
         Frame::Tables(tables.table_sizes().map(row).collect())
     }
 
+    pub(super) fn change_flows(
+        &mut self,
+        command: FlowVerb,
+        file: &NamedText,
+    ) -> Result<Option<Frame>, Failure> {
+        let names = policy::port_numbers(&self.config.ports);
+        let options = Options {
+            name: &file.name,
+            command: match command {
+                FlowVerb::Modify => Command::Modify,
+                FlowVerb::ModifyStrict => Command::ModifyStrict,
+                FlowVerb::Delete => Command::Delete,
+                FlowVerb::DeleteStrict => Command::DeleteStrict,
+            },
+            ports: &names,
+            ..Options::default()
+        };
+        let flows = policy::read_flow_file(&file.text, &options);
+        let flows = flows.map_err(|errors| all_of(&errors))?;
+        self.execute_flows(&flows)
+    }
+
     pub(super) fn modify_flows(
         &mut self,
         strict: bool,
@@ -120,21 +142,23 @@ fn port_labels(ports: &[Port]) -> PortLabels {
 }
 
 /// What a dump is sorted by.
-struct Order {
-    criteria: Vec<Criterion>,
+struct Order(Vec<Criterion>);
+
+struct Criterion {
+    by: By,
     descending: bool,
 }
 
-enum Criterion {
+enum By {
     Priority,
     Field(Field),
 }
 
 impl Order {
     fn parse(style: &FlowStyle) -> Result<Self, Failure> {
-        let criterion = |word: &String| match (word.as_str(), Field::by_name(word)) {
-            ("priority", _) => Ok(Criterion::Priority),
-            (_, Some(field)) => Ok(Criterion::Field(field)),
+        let by = |word: &String| match (word.as_str(), Field::by_name(word)) {
+            ("priority", _) => Ok(By::Priority),
+            (_, Some(field)) => Ok(By::Field(field)),
             (_, None) => {
                 let error = Diagnostic::at("sort", word, 0..word.len(), "unknown field");
                 let known = Field::all().flat_map(|field| {
@@ -147,34 +171,37 @@ impl Order {
                 }))
             }
         };
-        Ok(Self {
-            criteria: style.sort.iter().map(criterion).collect::<Result<_, _>>()?,
-            descending: style.descending,
-        })
+        let criterion = |SortBy { field, descending }: &SortBy| {
+            Ok(Criterion {
+                by: by(field)?,
+                descending: *descending,
+            })
+        };
+        let criteria = style.sort.iter().map(criterion).collect::<Result<_, _>>();
+        criteria.map(Self)
     }
 
     /// As Open vSwitch: flows without a field come last, whichever end comes first; flows that
     /// agree in all criteria keep their order.
     fn sort(&self, rules: &mut [Arc<Rule>]) {
-        if !self.criteria.is_empty() {
+        if !self.0.is_empty() {
             rules.sort_by(|left, right| {
-                let mut all = self
-                    .criteria
-                    .iter()
-                    .map(|one| self.compare(one, left, right));
+                let mut all = self.0.iter().map(|one| one.compare(left, right));
                 all.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
             });
         }
     }
+}
 
-    fn compare(&self, criterion: &Criterion, left: &Rule, right: &Rule) -> Ordering {
+impl Criterion {
+    fn compare(&self, left: &Rule, right: &Rule) -> Ordering {
         let directed = |order: Ordering| match self.descending {
             true => order.reverse(),
             false => order,
         };
-        match criterion {
-            Criterion::Priority => directed(left.priority.cmp(&right.priority)),
-            Criterion::Field(field) => {
+        match &self.by {
+            By::Priority => directed(left.priority.cmp(&right.priority)),
+            By::Field(field) => {
                 let of = |rule: &Rule| {
                     let (value, mask) = rule.matches().term(*field);
                     (mask != 0).then_some(value)

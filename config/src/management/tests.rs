@@ -12,7 +12,7 @@ use weir_tables::port::{PortIndex, PortNo};
 use weir_tables::snapshot::Snapshot;
 
 use super::*;
-use crate::control::{self, FailureKind, FlowStyle, PortChange};
+use crate::control::{self, FailureKind, FlowStyle, FlowVerb, PortChange, SortBy};
 use crate::file::FlowSource;
 use crate::show::Statistics;
 
@@ -635,6 +635,48 @@ fn flows_are_modified_or_added() {
 }
 
 #[test]
+fn lines_of_a_file_change_flows_all_or_none() {
+    let mut management = management("udp actions=output:3\ntcp actions=output:3\narp actions=drop");
+    let change = |command, text: &str| Verb::ChangeFlows {
+        command,
+        file: NamedText {
+            name: "-".to_owned(),
+            text: text.to_owned(),
+        },
+    };
+    let modified = "# both\nudp actions=output:2\nip,nw_proto=6 actions=drop\n";
+    management
+        .ask(change(FlowVerb::Modify, modified))
+        .expect("right");
+    let lines = [
+        "udp actions=output:2",
+        "tcp actions=drop",
+        "arp actions=drop",
+    ];
+    assert_eq!(management.flow_lines(), lines);
+    // A strict change of what is not there adds it.
+    management
+        .ask(change(
+            FlowVerb::ModifyStrict,
+            "priority=3,udp actions=drop",
+        ))
+        .expect("right");
+    let failure = management.ask(change(FlowVerb::Delete, "arp\nudp,tp_dist=1\n"));
+    let message = failure.expect_err("wrong").message;
+    assert!(message.starts_with("-:2:5: "), "{message}");
+    assert_eq!(management.flow_lines().len(), 4);
+    management
+        .ask(change(FlowVerb::DeleteStrict, "udp\narp\n"))
+        .expect("right");
+    let lines = ["tcp actions=drop", "priority=3,udp actions=drop"];
+    assert_eq!(management.flow_lines(), lines);
+    management
+        .ask(change(FlowVerb::Delete, "ip\n"))
+        .expect("right");
+    assert!(management.flow_lines().is_empty());
+}
+
+#[test]
 fn flows_are_summed_and_tables_counted() {
     let mut management = management(
         "udp actions=output:3\ntable=7,priority=1,tcp actions=drop\ntable=7,tcp actions=drop",
@@ -670,11 +712,12 @@ fn flows_are_sorted_and_ports_named() {
          priority=7,arp actions=drop",
     );
     let mut lines = |sort: &[&str], descending, names| {
-        let style = FlowStyle {
-            names,
-            sort: sort.iter().map(|word| (*word).to_owned()).collect(),
-            descending,
+        let by = |word: &&str| SortBy {
+            field: word.trim_start_matches('-').to_owned(),
+            descending: descending || word.starts_with('-'),
         };
+        let sort = sort.iter().map(by).collect();
+        let style = FlowStyle { names, sort };
         let frames = management.ask(dump(None, style))?;
         let [Frame::Flows(rows)] = &frames[..] else {
             panic!("not flows")
@@ -698,6 +741,10 @@ fn flows_are_sorted_and_ports_named() {
     assert_eq!(
         lines(&["eth_type", "priority"], false, true).unwrap(),
         [dns, echo, arp]
+    );
+    assert_eq!(
+        lines(&["eth_type", "-priority"], false, true).unwrap(),
+        [echo, dns, arp]
     );
     let failure = lines(&["tp_dist"], false, false).unwrap_err();
     assert!(

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::VerbError;
 use crate::cli::{ChangeGroup, Command, Switch};
-use crate::control::{GroupVerb, PolicyFiles, Request, Verb};
+use crate::control::{FlowVerb, GroupVerb, PolicyFiles, Request, Verb};
 use crate::diagnostic::Diagnostic;
 use crate::file::{Config, read_text};
 use crate::show::Statistics;
+
+/// What stands for the lines of standard input.
+const INPUT: &str = "-";
 
 /// A request to a running switch, and how its answer is printed.
 #[derive(Debug, PartialEq)]
@@ -51,12 +54,15 @@ impl Call {
     pub(super) fn new(command: Command) -> Result<Self, VerbError> {
         let shown = |json, shape| if json { shape } else { text("") };
         let (switch, bridge, verb, layout) = match command {
-            Command::AddFlow(args) => (
-                args.switch,
-                args.bridge,
-                Verb::AddFlow { flow: args.flow },
-                Layout::Silent,
-            ),
+            Command::AddFlow(args) => {
+                let verb = match args.flow.as_str() {
+                    INPUT => Verb::AddFlows {
+                        file: read_text(Path::new(INPUT))?,
+                    },
+                    _ => Verb::AddFlow { flow: args.flow },
+                };
+                (args.switch, args.bridge, verb, Layout::Silent)
+            }
             Command::AddFlows(args) => {
                 let verb = Verb::AddFlows {
                     file: read_text(&args.file)?,
@@ -124,9 +130,16 @@ impl Call {
             }
             Command::DelFlows(args) => {
                 let (bridge, matching) = only_argument(args.bridge, args.matching);
-                let verb = Verb::DelFlows {
-                    strict: args.strict,
-                    matching,
+                let strict = args.strict;
+                let verb = match matching.as_deref() {
+                    Some(INPUT) => Verb::ChangeFlows {
+                        command: match strict {
+                            true => FlowVerb::DeleteStrict,
+                            false => FlowVerb::Delete,
+                        },
+                        file: read_text(Path::new(INPUT))?,
+                    },
+                    _ => Verb::DelFlows { strict, matching },
                 };
                 (args.switch, bridge, verb, Layout::Silent)
             }
@@ -156,9 +169,16 @@ impl Call {
             }
             Command::FdbFlush(args) => (args.switch, args.bridge, Verb::FdbFlush, text("")),
             Command::ModFlows(args) => {
-                let verb = Verb::ModFlows {
-                    strict: args.strict,
-                    flow: args.flow,
+                let (strict, flow) = (args.strict, args.flow);
+                let verb = match flow.as_str() {
+                    INPUT => Verb::ChangeFlows {
+                        command: match strict {
+                            true => FlowVerb::ModifyStrict,
+                            false => FlowVerb::Modify,
+                        },
+                        file: read_text(Path::new(INPUT))?,
+                    },
+                    _ => Verb::ModFlows { strict, flow },
                 };
                 (args.switch, args.bridge, verb, Layout::Silent)
             }

@@ -4,7 +4,7 @@ use clap::Parser;
 
 use super::{Call, Exit, Layout, VerbError, print};
 use crate::cli::Cli;
-use crate::control::{ClientError, Failure, FlowStyle, Frame, PortChange, Verb};
+use crate::control::{ClientError, Failure, FlowStyle, Frame, PortChange, SortBy, Verb};
 use crate::file::Config;
 use crate::show::{AggregateRow, DropRow, FlowRow, FlowTableRow, Statistics};
 
@@ -329,12 +329,24 @@ fn only_the_plain_dump_has_a_heading() {
         Verb::DumpFlows { style, .. } => style,
         other => panic!("{other:?}"),
     };
-    let sorted = style("weir dump-flows --rsort --rsort=tp_dst --names br0 tcp");
+    let by = |field: &str, descending| SortBy {
+        field: field.to_owned(),
+        descending,
+    };
+    let sorted = style("weir dump-flows --rsort --sort=tp_dst --rsort=in_port --names br0 tcp");
+    assert!(sorted.names);
     assert_eq!(
-        (sorted.names, sorted.sort, sorted.descending),
-        (true, vec!["priority".to_owned(), "tp_dst".to_owned()], true)
+        sorted.sort,
+        [
+            by("priority", true),
+            by("tp_dst", false),
+            by("in_port", true)
+        ]
     );
-    assert_eq!(style("weir dump-flows --sort=in_port").sort, ["in_port"]);
+    assert_eq!(
+        style("weir dump-flows --sort=in_port").sort,
+        [by("in_port", false)]
+    );
 }
 
 #[test]
