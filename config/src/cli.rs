@@ -208,8 +208,10 @@ pub enum Command {
     RemoveBuckets(ChangeGroup),
 
     /// Delete flows.
-    #[command(after_help = "Examples:\n  weir del-flows br0 table=1,tcp\n  weir del-flows br0 -\n  \
-        weir del-flows --strict 'priority=5,arp'\n  weir del-flows")]
+    #[command(
+        after_help = "Examples:\n  weir del-flows br0 table=1,tcp\n  weir del-flows br0 -\n  \
+        weir del-flows --strict 'priority=5,arp'\n  weir del-flows"
+    )]
     DelFlows(DelFlows),
 
     /// Make the flow tables hold exactly the flows of a file; flows in both keep their statistics.

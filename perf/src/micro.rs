@@ -121,6 +121,12 @@ pub fn all(meter: &Meter, only: &str, progress: impl FnMut(&Line)) -> Result<Vec
         }
     }
     sheet.copy = None;
+    for percent in [0, 50, 90, 99] {
+        sheet.with = format!("{percent} % of {} ports taken", tracking::POOL);
+        sheet.add("parse, ct(commit,nat) new, rewrite", || {
+            tracking::crowded(meter, percent)
+        })?;
+    }
     for (rules, masks) in [
         (1, 1),
         (100, 1),
