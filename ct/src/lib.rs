@@ -68,5 +68,7 @@ pub use settings::{Settings, TableTooSmall, Timeouts, ZoneSettings};
 pub use shard::{Arrival, Bounds, HandOffDrop, Held, Message, Ready, Shard, ShardCounters, Wish};
 pub use state::CtState;
 pub use tcp::PeerState;
-pub use tracker::{After, Job, Likely, Part, Quest, Reading, Recall, Rehearsed, Tracker};
+pub use tracker::{
+    After, Job, Likely, Part, Quest, RangeCounts, RangeKey, Reading, Recall, Rehearsed, Tracker,
+};
 pub use zones::ZoneCounts;

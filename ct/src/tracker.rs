@@ -2,6 +2,7 @@
 
 mod batch;
 mod quest;
+mod ranges;
 mod reading;
 mod recall;
 mod rehearse;
@@ -28,6 +29,8 @@ use crate::zones::ZoneCounts;
 pub use batch::Job;
 pub use quest::Quest;
 pub(crate) use quest::Refusal;
+use ranges::Ranges;
+pub use ranges::{RangeCounts, RangeKey};
 use reading::{Habit, Lookup};
 pub use reading::{Likely, Reading};
 pub use recall::{After, Part, Recall};
@@ -46,6 +49,7 @@ pub struct Tracker {
     /// What the next random choice of a port depends on.
     draw: u64,
     habit: Habit,
+    ranges: Ranges,
     /// How many packets met no connection though they could be part of one.
     strangers: u64,
     /// In a rehearsal: what it lies over.
@@ -68,6 +72,7 @@ impl Tracker {
             secret,
             draw: secret,
             habit: Habit::default(),
+            ranges: Ranges::default(),
             strangers: 0,
             under: None,
         }

@@ -20,6 +20,8 @@ pub struct Quest {
     pub(super) index: u32,
     /// Whether this lcore has not looked at every candidate.
     pub(super) rest: bool,
+    /// How many candidates were looked at.
+    pub(super) probes: u32,
     /// Whether connections whose time is over were looked for.
     pub(super) swept: bool,
     pub(super) asked: Asked,

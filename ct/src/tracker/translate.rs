@@ -36,12 +36,35 @@ impl Tracker {
             ..
         } = visit;
         let (zone, now) = (request.zone, *now);
-        let Some(NatSpec::Allocate { kind, range, flags }) = request.nat else {
+        let Some(spec @ NatSpec::Allocate { kind, .. }) = request.nat else {
             let reply = search.keyed_reply(&self.table, &tuple.reversed(), zone);
             if self.find(&reply, now).is_some() {
                 return Err(self.refuse(zone, CtDrop::TupleInUse));
             }
             return Ok((reply, None));
+        };
+        let chosen = self.choose(tuple, spec, search, quest, zone, now);
+        match &chosen {
+            Ok(_) if quest.probes > 1 => self.ranges.note(spec, zone, quest.probes, None),
+            Err(Refusal::Drop(drop)) => self.ranges.note(spec, zone, quest.probes, Some(*drop)),
+            Ok(_) | Err(Refusal::Ask { .. } | Refusal::Later) => {}
+        }
+        let reply = chosen?;
+        Ok((search.keyed_reply(&self.table, &reply, zone), Some(*kind)))
+    }
+
+    /// A free tuple of those that `spec` has to choose from.
+    fn choose(
+        &mut self,
+        tuple: &Tuple,
+        spec: &NatSpec,
+        search: &Lookup,
+        quest: &mut Quest,
+        zone: u16,
+        now: Tick,
+    ) -> Result<Tuple, Refusal> {
+        let NatSpec::Allocate { kind, range, flags } = spec else {
+            return Ok(tuple.reversed());
         };
         let draw = quest.draw.unwrap_or_else(|| {
             self.draw = self.draw.wrapping_add(1);
@@ -56,15 +79,17 @@ impl Tracker {
             random: draw,
         };
         if let Some(reply) = quest.granted.take()
-            && !self.in_zone(search, zone, now).is_taken(&reply, End::Dst)
+            && !self
+                .in_zone(search, &mut quest.probes, zone, now)
+                .is_taken(&reply, End::Dst)
         {
-            return Ok((search.keyed_reply(&self.table, &reply, zone), Some(*kind)));
+            return Ok(reply);
         }
         loop {
             match choice.offer(tuple, quest.position) {
                 Ok(Some((offer, next))) => {
                     if let Some(reply) = self.take(&offer, search, quest, zone, now)? {
-                        return Ok((search.keyed_reply(&self.table, &reply, zone), Some(*kind)));
+                        return Ok(reply);
                     }
                     quest.go_on(next);
                 }
@@ -135,7 +160,7 @@ impl Tracker {
         now: Tick,
     ) -> Result<Option<Tuple>, Refusal> {
         if quest.stage == 0 {
-            match offer.find(&mut self.in_zone(search, zone, now)) {
+            match offer.find(&mut self.in_zone(search, &mut quest.probes, zone, now)) {
                 Search::Found(reply) => return Ok(Some(reply)),
                 Search::Exhausted => {}
                 Search::GivenUp => quest.rest = true,
@@ -167,7 +192,7 @@ impl Tracker {
             let Some(reply) = offer.candidate(index) else {
                 return Ok(None);
             };
-            let mut zone = self.in_zone(search, zone, now);
+            let mut zone = self.in_zone(search, &mut quest.probes, zone, now);
             if zone.leads_home(&reply) && !zone.is_taken(&reply, End::Dst) {
                 return Ok(Some(reply));
             }
@@ -175,9 +200,16 @@ impl Tracker {
         Err(Refusal::Later)
     }
 
-    fn in_zone<'a>(&'a mut self, search: &'a Lookup, zone: u16, now: Tick) -> InZone<'a> {
+    fn in_zone<'a>(
+        &'a mut self,
+        search: &'a Lookup,
+        probes: &'a mut u32,
+        zone: u16,
+        now: Tick,
+    ) -> InZone<'a> {
         InZone {
             search,
+            probes,
             table: &mut self.table,
             under: self.under.as_ref(),
             expired: &mut self.counters.expired,
@@ -231,6 +263,8 @@ pub(crate) const SLICE: u32 = 256;
 /// The connections of one zone, as a choice sees them.
 struct InZone<'a> {
     search: &'a Lookup,
+    /// How many candidates were looked at.
+    probes: &'a mut u32,
     table: &'a mut Table,
     /// In a rehearsal: what it lies over.
     under: Option<&'a Under>,
@@ -254,6 +288,7 @@ impl Connections for InZone<'_> {
     }
 
     fn is_taken(&mut self, reply: &Tuple, end: End) -> bool {
+        *self.probes = self.probes.saturating_add(1);
         let key = self.search.keyed_reply(self.table, reply, self.zone);
         let Some(place) = self.table.find(&key) else {
             return self
