@@ -16,7 +16,7 @@ mod case;
 mod commands;
 mod expectation;
 mod outcome;
-mod ovs;
+pub(crate) mod ovs;
 mod unixctl;
 mod weir;
 

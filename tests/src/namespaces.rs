@@ -1,4 +1,6 @@
-//! What tests with real hosts share: the binary, and commands in network namespaces.
+//! What tests with real hosts share: the switch, the hosts, and what they do.
+//!
+//! Each test has namespaces of its own, so tests run beside each other.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -6,8 +8,19 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::unistd::geteuid;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+use serde_json::Value;
 use tempfile::TempDir;
+
+mod ovs;
+mod part;
+
+pub use ovs::{FarEnd, OvsHost};
+pub use part::{Part, play};
+
+/// How long the switch may take to start and to stop.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The binary to test: `WEIR_BIN`, or `weir` beside the tests. `None`, having said so, where
 /// something is missing for it.
@@ -75,6 +88,7 @@ pub fn text(output: &Output) -> String {
 }
 
 /// A switch in a namespace of its own, and namespaces for hosts at its ports. All go with it.
+#[derive(Debug)]
 pub struct Lab {
     prefix: String,
     hosts: Vec<&'static str>,
@@ -95,11 +109,42 @@ impl Lab {
         files: &[(&str, &str)],
         hosts: &[&'static str],
     ) -> Self {
-        let prefix = format!("weir-{name}-{}", std::process::id());
         let folder = tempfile::tempdir().expect("a temporary folder");
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).expect("a file");
         }
+        let config = folder.path().join(files[0].0);
+        Self::run(binary, name, Some(&config), folder, hosts)
+    }
+
+    /// Runs `examples/NAME.toml` where it lies.
+    ///
+    /// # Panics
+    /// As [`Lab::start`].
+    pub fn start_example(binary: PathBuf, name: &str, hosts: &[&'static str]) -> Self {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+        let config = examples.join(format!("{name}.toml"));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::run(binary, name, Some(&config), folder, hosts)
+    }
+
+    /// Runs the embedded default.
+    ///
+    /// # Panics
+    /// As [`Lab::start`].
+    pub fn start_default(binary: PathBuf, name: &str, hosts: &[&'static str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::run(binary, name, None, folder, hosts)
+    }
+
+    fn run(
+        binary: PathBuf,
+        name: &str,
+        config: Option<&Path>,
+        folder: TempDir,
+        hosts: &[&'static str],
+    ) -> Self {
+        let prefix = format!("weir-{name}-{}", std::process::id());
         for host in ["switch"].iter().chain(hosts) {
             ip(&["netns", "add", &format!("{prefix}-{host}")]);
         }
@@ -108,7 +153,7 @@ impl Lab {
             .args(["netns", "exec", &format!("{prefix}-switch")])
             .arg(&binary)
             .arg("run")
-            .arg(folder.path().join(files[0].0))
+            .args(config)
             .arg("--socket")
             .arg(folder.path().join("weir.sock"))
             .stdout(log.try_clone().expect("a log"))
@@ -122,7 +167,7 @@ impl Lab {
             binary,
             switch,
         };
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + PATIENCE;
         while !lab.socket().exists() {
             let ended = lab.switch.try_wait().expect("a child");
             assert!(ended.is_none(), "the switch ended: {}", lab.log());
@@ -134,10 +179,28 @@ impl Lab {
 
     /// Gives a port of the switch to a host, with these addresses.
     pub fn place(&self, device: &str, host: &str, mac: &str, address: &str) {
-        let (switch, host) = (self.name("switch"), self.name(host));
-        ip(&["-n", &switch, "link", "set", device, "netns", &host]);
-        ip(&["-n", &host, "link", "set", device, "address", mac, "up"]);
-        ip(&["-n", &host, "addr", "add", address, "dev", device]);
+        let (switch, name) = (self.name("switch"), self.name(host));
+        ip(&["-n", &switch, "link", "set", device, "netns", &name]);
+        ip(&["-n", &name, "link", "set", device, "address", mac, "up"]);
+        self.address(host, device, address);
+    }
+
+    /// Gives a device at a host an address, at once.
+    pub fn address(&self, host: &str, device: &str, address: &str) {
+        let name = self.name(host);
+        let mut add = vec!["-n", &name, "addr", "add", address, "dev", device];
+        if address.contains(':') {
+            // Nobody else has it.
+            add.push("nodad");
+        }
+        ip(&add);
+    }
+
+    /// Lets a host know the MAC address of a neighbour.
+    pub fn neighbour(&self, host: &str, device: &str, address: &str, mac: &str) {
+        let name = self.name(host);
+        let to = [address, "lladdr", mac, "dev", device];
+        ip(&[&["-n", &name, "neigh", "replace"], &to[..]].concat());
     }
 
     /// The namespace of a host.
@@ -159,19 +222,60 @@ impl Lab {
     /// # Panics
     /// If it fails.
     pub fn weir(&self, arguments: &[&str]) -> String {
-        let output = Command::new(&self.binary)
+        let output = self.verb(arguments);
+        let told = text(&output);
+        let log = self.log();
+        assert!(output.status.success(), "{arguments:?}: {told}\n{log}");
+        told
+    }
+
+    /// What a verb says with `--json`.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn weir_json(&self, arguments: &[&str]) -> Value {
+        let printed = self.weir(&[arguments, &["--json"]].concat());
+        serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
+    }
+
+    fn verb(&self, arguments: &[&str]) -> Output {
+        Command::new(&self.binary)
             .args(arguments)
             .env("WEIR_SOCKET", self.socket())
             .output()
-            .expect("weir can be run");
-        let told = text(&output);
-        assert!(output.status.success(), "{told}\n{}", self.log());
-        told
+            .expect("weir can be run")
     }
 
     /// What the switch said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// SIGTERM: the switch ends, and nothing of it is left.
+    ///
+    /// # Panics
+    /// If something is: the socket, or one of these devices at a host.
+    pub fn stop(mut self, devices: &[(&str, &str)]) {
+        // `ip netns exec` has become the switch.
+        let pid = Pid::from_raw(self.switch.id().try_into().expect("a process id"));
+        kill(pid, Signal::SIGTERM).expect("the switch runs");
+        let until = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.switch.try_wait().expect("a child") {
+                break status;
+            }
+            let is_late = Instant::now() >= until;
+            assert!(!is_late, "the switch does not stop: {}", self.log());
+            sleep(Duration::from_millis(20));
+        };
+        assert!(status.success(), "{status}: {}", self.log());
+        assert!(!self.socket().exists(), "the socket is still there");
+        for (host, device) in devices {
+            let shown = self.at(host, &["ip", "link", "show", device]);
+            let told = text(&shown);
+            assert!(!shown.status.success(), "{device} is still there: {told}");
+        }
+        assert_eq!(self.verb(&["show"]).status.code(), Some(3));
     }
 
     fn socket(&self) -> PathBuf {

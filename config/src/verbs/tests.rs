@@ -184,6 +184,7 @@ fn output(line: &str) -> Result<String, VerbError> {
 fn every_example_checks_and_what_is_printed_is_a_configuration() {
     for (name, first) in [
         ("complete", 3),
+        ("firewall-over-tunnel", 3),
         ("stateful-firewall", 3),
         ("vpc-computeA", 8),
     ] {

@@ -31,7 +31,7 @@ use super::unixctl::UnixCtl;
 pub use tunnel::{TunnelCase, TunnelOutcome};
 
 /// Where Debian keeps the schema of the switch's database.
-const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+pub(crate) const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
 /// Two tags are parsed, as in weir; by default Open vSwitch parses one.
 const VLAN_LIMIT: &str = "other_config:vlan-limit=2";
@@ -413,13 +413,13 @@ impl Capture {
 }
 
 /// A daemon that dies with this value.
-struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     log: PathBuf,
 }
 
 impl Daemon {
-    fn start(command: &mut Command, log: PathBuf) -> Result<Self, OvsError> {
+    pub(crate) fn start(command: &mut Command, log: PathBuf) -> Result<Self, OvsError> {
         let output = File::create(&log)?;
         let child = command
             .stdin(Stdio::null())
@@ -429,7 +429,7 @@ impl Daemon {
         Ok(Self { child, log })
     }
 
-    fn wait_for(&self, path: &Path) -> Result<(), OvsError> {
+    pub(crate) fn wait_for(&self, path: &Path) -> Result<(), OvsError> {
         let begun = Instant::now();
         // The path is there before anybody listens.
         while UnixStream::connect(path).is_err() {
@@ -453,7 +453,7 @@ impl Drop for Daemon {
 }
 
 /// A program of Open vSwitch that keeps all its files in `dir`.
-fn command(dir: &Path, program: &str) -> Command {
+pub(crate) fn command(dir: &Path, program: &str) -> Command {
     let mut command = Command::new(find(program).unwrap_or_else(|| program.into()));
     for variable in ["OVS_RUNDIR", "OVS_DBDIR", "OVS_SYSCONFDIR", "OVS_LOGDIR"] {
         command.env(variable, dir);
@@ -478,7 +478,7 @@ fn search_path() -> String {
     )
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     search_path()
         .split(':')
         .map(|dir| Path::new(dir).join(program))
@@ -486,7 +486,7 @@ fn find(program: &str) -> Option<PathBuf> {
 }
 
 /// Runs a command to its end with `input` on its standard input; returns what it printed.
-fn checked(command: &mut Command, input: &str) -> Result<String, OvsError> {
+pub(crate) fn checked(command: &mut Command, input: &str) -> Result<String, OvsError> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

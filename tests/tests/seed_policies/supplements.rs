@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use weir_tests::switch::{Switch, example};
 
 /// The examples that are a dump and its supplement.
-const EXAMPLES: [&str; 2] = ["vpc-compute1", "vpc-compute2"];
+const EXAMPLES: [&str; 3] = ["firewall-over-tunnel", "vpc-compute1", "vpc-compute2"];
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
@@ -16,6 +16,9 @@ fn every_line_says_which_gap_of_the_dump_it_closes() {
     for name in EXAMPLES {
         for kind in ["flows", "groups"] {
             let path = examples().join(format!("{name}-supplement.{kind}"));
+            if kind == "groups" && example(name).bridge.groups.is_empty() {
+                continue;
+            }
             let text = std::fs::read_to_string(&path).expect("it is there");
             // A comment may take several lines; a line of policy ends it.
             let mut says_why = false;

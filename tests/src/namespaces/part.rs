@@ -1,0 +1,263 @@
+//! What hosts do in tests: this test binary as a process in a host's namespace.
+//!
+//! A binary that uses [`Lab::play`] has an ignored test `part` that calls [`play`].
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::Lab;
+
+/// What is to be done, in words.
+const PART: &str = "WEIR_TEST_PART";
+/// How long a transfer may pause.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long somebody waits who may be refused.
+const SHORT_PATIENCE: Duration = Duration::from_secs(2);
+const LISTENING: &str = "listening\n";
+
+/// Somebody at a host. Ends with this value.
+#[derive(Debug)]
+pub struct Part(Child);
+
+impl Part {
+    /// Waits until it ends by itself; returns what it said.
+    ///
+    /// # Panics
+    /// If it failed, with what it said.
+    pub fn told(mut self) -> String {
+        let mut told = String::new();
+        for pipe in [
+            self.0
+                .stdout
+                .take()
+                .map(|pipe| Box::new(pipe) as Box<dyn Read>),
+            self.0
+                .stderr
+                .take()
+                .map(|pipe| Box::new(pipe) as Box<dyn Read>),
+        ] {
+            let mut pipe = pipe.expect("it is piped");
+            pipe.read_to_string(&mut told).expect("text");
+        }
+        let status = self.0.wait().expect("a child");
+        assert!(status.success(), "{told}");
+        told
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Either fails only if it has ended, which is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Lab {
+    /// Lets a host begin one of these parts:
+    ///
+    /// | words | does |
+    /// |---|---|
+    /// | `listen ADDRESS` | lets TCP connections be opened and does nothing with them |
+    /// | `knock ADDRESS` | opens a TCP connection; says `somebody answers` or `nobody answers` |
+    /// | `receive ADDRESS SIZE` | takes a transfer, compares each byte; says `all of it` |
+    /// | `send ADDRESS SIZE` | sends that transfer, waits until it was received |
+    /// | `echo ADDRESS` | sends each datagram back |
+    /// | `ask ADDRESS` | sends one there; says `answered`, `refused` (by an ICMP error) or `nobody answers` |
+    ///
+    /// Who listens has begun to when this returns.
+    ///
+    /// # Panics
+    /// If that does not begin.
+    pub fn play(&self, host: &str, part: &str) -> Part {
+        let mut child = Command::new("ip")
+            .args(["netns", "exec", &self.name(host)])
+            .arg(std::env::current_exe().expect("this binary"))
+            .args(["--ignored", "--exact", "part", "--nocapture"])
+            .env(PART, part)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("ip can be run");
+        if !["listen ", "receive ", "echo "]
+            .iter()
+            .any(|listens| part.starts_with(listens))
+        {
+            return Part(child);
+        }
+        // Unbuffered: what follows is for whoever waits.
+        let output = child.stdout.as_mut().expect("it is piped");
+        let mut said = Vec::new();
+        while !said.ends_with(LISTENING.as_bytes()) {
+            let mut byte = [0];
+            let read = output.read(&mut byte).expect("a pipe");
+            let told = String::from_utf8_lossy(&said);
+            assert_eq!(read, 1, "{host}, {part} ended: {told}");
+            said.push(byte[0]);
+        }
+        Part(child)
+    }
+
+    /// A TCP connection from one host to `address` of another, over which `size` bytes go.
+    ///
+    /// # Panics
+    /// If not all of them arrive as they were.
+    pub fn transfer(&self, from: &str, to: &str, address: SocketAddr, size: u64) {
+        let receiver = self.play(to, &format!("receive {address} {size}"));
+        self.play(from, &format!("send {address} {size}")).told();
+        let received = receiver.told();
+        assert!(received.contains("all of it"), "{received}\n{}", self.log());
+    }
+
+    /// Pings `address` four times.
+    pub fn ping(&self, host: &str, address: &str) -> Output {
+        let ping = ["ping", "-c", "4", "-i", "0.3", "-W", "2", address];
+        self.at(host, &ping)
+    }
+}
+
+/// Does what [`Lab::play`] wants of this process.
+///
+/// # Panics
+/// If it cannot be done.
+pub fn play() {
+    let part = std::env::var(PART).expect("a part to play");
+    let words: Vec<&str> = part.split(' ').collect();
+    let address = || words[1].parse().expect("an address");
+    let size = || words[2].parse().expect("a size");
+    match words[0] {
+        "listen" => {
+            let _listener = listen(address());
+            sleep(PATIENCE);
+        }
+        "knock" => match TcpStream::connect_timeout(&address(), SHORT_PATIENCE) {
+            Ok(_) => println!("somebody answers"),
+            Err(error) => println!("nobody answers: {error}"),
+        },
+        "receive" => receive(address(), size()),
+        "send" => send(address(), size()),
+        "echo" => echo(address()),
+        "ask" => ask(address()),
+        _ => panic!("{PART} is {part}"),
+    }
+}
+
+fn say_that_we_listen() {
+    print!("{LISTENING}");
+    std::io::stdout().flush().expect("a pipe");
+}
+
+fn listen(address: SocketAddr) -> TcpListener {
+    let listener = TcpListener::bind(address).expect("a free port");
+    say_that_we_listen();
+    listener
+}
+
+/// Reads the transfer and compares each byte.
+fn receive(address: SocketAddr, size: u64) {
+    let (stream, _) = listen(address).accept().expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut reader = BufReader::with_capacity(1 << 20, &stream);
+    let mut pattern = Pattern::default();
+    let mut received = 0;
+    loop {
+        let bytes = reader.fill_buf().expect("more of the transfer");
+        if bytes.is_empty() {
+            break;
+        }
+        for byte in bytes {
+            assert_eq!(*byte, pattern.next_byte(), "byte {received}");
+            received += 1;
+        }
+        let taken = bytes.len();
+        reader.consume(taken);
+    }
+    assert_eq!(received, size);
+    println!("all of it");
+    (&stream).write_all(b"!").expect("an open connection");
+}
+
+/// Writes the transfer and waits until the other end has read it.
+fn send(address: SocketAddr, size: u64) {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut pattern = Pattern::default();
+    let mut left = size;
+    while left > 0 {
+        let size = left.min(1 << 20);
+        let bytes: Vec<u8> = (0..size).map(|_| pattern.next_byte()).collect();
+        (&stream).write_all(&bytes).expect("an open connection");
+        left -= size;
+    }
+    stream
+        .shutdown(Shutdown::Write)
+        .expect("an open connection");
+    (&stream).read_exact(&mut [0]).expect("an answer");
+}
+
+fn echo(address: SocketAddr) {
+    let socket = UdpSocket::bind(address).expect("a free port");
+    say_that_we_listen();
+    let mut datagram = [0; 2048];
+    loop {
+        let (size, from) = socket.recv_from(&mut datagram).expect("a datagram");
+        let sent = socket.send_to(&datagram[..size], from).expect("a way back");
+        assert_eq!(sent, size);
+    }
+}
+
+fn ask(address: SocketAddr) {
+    let any = if address.is_ipv4() {
+        "0.0.0.0:0"
+    } else {
+        "[::]:0"
+    };
+    let socket = UdpSocket::bind(any).expect("a port");
+    // Only who is connected hears of errors.
+    socket.connect(address).expect("a way there");
+    socket
+        .set_read_timeout(Some(SHORT_PATIENCE))
+        .expect("a socket");
+    let question = b"who is there?";
+    socket.send(question).expect("a way there");
+    let mut answer = [0; 64];
+    match socket.recv(&mut answer) {
+        Ok(size) => {
+            assert_eq!(&answer[..size], question);
+            println!("answered");
+        }
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => println!("refused"),
+        Err(error) => println!("nobody answers: {error}"),
+    }
+}
+
+/// Bytes of which no two stretches are alike (xorshift64).
+struct Pattern {
+    state: u64,
+    byte: u32,
+}
+
+impl Default for Pattern {
+    fn default() -> Self {
+        Self {
+            state: 0x9e37_79b9_7f4a_7c15,
+            byte: 0,
+        }
+    }
+}
+
+impl Pattern {
+    fn next_byte(&mut self) -> u8 {
+        if self.byte == 8 {
+            self.byte = 0;
+            self.state ^= self.state << 13;
+            self.state ^= self.state >> 7;
+            self.state ^= self.state << 17;
+        }
+        self.byte += 1;
+        self.state.to_le_bytes()[self.byte as usize - 1]
+    }
+}
