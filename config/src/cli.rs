@@ -245,6 +245,27 @@ pub enum Command {
     #[command(after_help = "Examples:\n  weir flush-conntrack\n  weir flush-conntrack zone=7")]
     FlushConntrack(FlushConntrack),
 
+    /// Show how many connections zones may have, and have.
+    #[command(
+        after_help = "Without zones: those that have a limit of their own. A default limit of 0 is \
+        none.\n\nExamples:\n  weir ct-get-limits\n  weir ct-get-limits br0 zone=1,2"
+    )]
+    CtGetLimits(CtGetLimits),
+
+    /// Limit how many connections zones may have.
+    #[command(
+        after_help = "Holds until the switch ends or a changed configuration says otherwise. \
+        default=0 takes the default limit away; a zone's limit of 0 allows none.\n\nExample:\n  \
+        weir ct-set-limits default=10000 zone=7,limit=100"
+    )]
+    CtSetLimits(CtLimits),
+
+    /// Take limits of zones away.
+    #[command(
+        after_help = "Examples:\n  weir ct-del-limits zone=1,2\n  weir ct-del-limits default"
+    )]
+    CtDelLimits(CtLimits),
+
     /// Print packets that are sent to the controller, and flows that are gone, as they come.
     #[command(
         after_help = "Flows that are to be heard of have send_flow_rem.\n\nExamples:\n  \
@@ -637,6 +658,29 @@ pub struct FlushConntrack {
     pub(crate) switch: Switch,
     /// The bridge, and which connections, as dpctl takes it: zone=N.
     #[arg(value_name = "BRIDGE] [FILTER")]
+    pub(crate) words: Vec<String>,
+}
+
+/// `weir ct-get-limits`
+#[derive(Debug, Args)]
+pub struct CtGetLimits {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// The bridge, and which zones, as dpctl takes it: zone=N[,N]...
+    #[arg(value_name = "BRIDGE] [ZONES")]
+    pub(crate) words: Vec<String>,
+}
+
+/// `weir ct-set-limits`, `weir ct-del-limits`
+#[derive(Debug, Args)]
+pub struct CtLimits {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    /// The bridge, and limits, as dpctl takes them: [default=N] [zone=N,limit=N]... to set, [default]
+    /// [zone=N[,N]...] to delete.
+    #[arg(required = true, value_name = "BRIDGE] [LIMITS")]
     pub(crate) words: Vec<String>,
 }
 

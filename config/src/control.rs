@@ -25,7 +25,7 @@ use crate::file::NamedText;
 use crate::metrics::Sample;
 use crate::show::{
     AggregateRow, ConnectionRow, DropRow, EventRow, FdbRow, FlowRow, FlowTableRow, GroupRow,
-    GroupStatsRow, LcoreRow, NeighbourRow, PortRow, ReloadReport, SwitchRow, TlvRow,
+    GroupStatsRow, LcoreRow, LimitRow, NeighbourRow, PortRow, ReloadReport, SwitchRow, TlvRow,
 };
 use crate::trace::TraceReport;
 
@@ -108,6 +108,21 @@ pub enum Verb {
         command: GroupVerb,
         /// Its text. May be the bridge's name where the command needs none.
         group: Option<String>,
+    },
+    /// Takes limits of zones away.
+    CtDelLimits {
+        /// Which, as words of the command line. The first may be the bridge's name.
+        limits: Vec<String>,
+    },
+    /// Answered by [`Frame::Limits`].
+    CtGetLimits {
+        /// Which, as words of the command line. The first may be the bridge's name.
+        limits: Vec<String>,
+    },
+    /// Limits how many connections zones may have.
+    CtSetLimits {
+        /// To what, as words of the command line. The first may be the bridge's name.
+        limits: Vec<String>,
     },
     /// Deletes flows.
     DelFlows {
@@ -343,6 +358,8 @@ pub enum Frame {
     TlvMap(Vec<TlvRow>),
     /// Each lcore.
     Lcores(Vec<LcoreRow>),
+    /// How many connections zones may have and have.
+    Limits(Vec<LimitRow>),
     /// Lines to print as they are.
     Lines(Vec<String>),
     /// The next hops of tunnels.
@@ -442,9 +459,13 @@ impl Request {
             | Verb::DumpPorts { port: word } => {
                 word.take_if(|word| word == own);
             }
-            Verb::DumpConntrack { filter, .. } | Verb::FlushConntrack { filter } => {
-                if filter.first().is_some_and(|word| word == own) {
-                    filter.remove(0);
+            Verb::DumpConntrack { filter: words, .. }
+            | Verb::FlushConntrack { filter: words }
+            | Verb::CtDelLimits { limits: words }
+            | Verb::CtGetLimits { limits: words }
+            | Verb::CtSetLimits { limits: words } => {
+                if words.first().is_some_and(|word| word == own) {
+                    words.remove(0);
                 }
             }
             Verb::AddFlow { .. }

@@ -241,7 +241,7 @@ impl Config {
     }
 
     /// The sections in which `new` differs from `self` in something that a running switch
-    /// cannot change: all but the flows.
+    /// cannot change: all but flows, groups, and what zones and connections go by.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let bridge = |config: &Self| (config.bridge.name.clone(), config.bridge.fail_mode);
         [
@@ -251,7 +251,10 @@ impl Config {
             ("[[geneve_option]]", self.options != new.options),
             ("[bridge] name or fail_mode", bridge(self) != bridge(new)),
             ("[cache]", self.caches != new.caches),
-            ("[conntrack]", self.conntrack != new.conntrack),
+            (
+                "[conntrack] max_connections",
+                self.conntrack.max_connections != new.conntrack.max_connections,
+            ),
             ("[controller]", self.controller != new.controller),
             ("[control]", self.control != new.control),
             ("[metrics]", self.metrics != new.metrics),

@@ -34,6 +34,7 @@ use crate::trace::{self, Asked};
 mod connections;
 mod flows;
 mod groups;
+mod limits;
 mod links;
 mod monitors;
 mod options;
@@ -41,8 +42,10 @@ mod ports;
 pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
+mod zones;
 
 use connections::ConnectionDump;
+use limits::{Limit, limit_set, with_kept};
 use links::Links;
 use monitors::Monitor;
 
@@ -197,6 +200,9 @@ impl<D: Datapath> Management<D> {
             Verb::DelTlvMap { map } => self.delete_tlv_map(map.as_deref()),
             Verb::DumpTlvMap => Ok(Some(self.tlv_map())),
             Verb::FlushConntrack { filter } => self.flush_connections(&filter),
+            Verb::CtGetLimits { limits } => self.limits(&limits).map(Some),
+            Verb::CtSetLimits { limits } => self.set_limits(&limits),
+            Verb::CtDelLimits { limits } => self.delete_limits(&limits),
             Verb::DumpAggregate { matching } => self.aggregate(matching.as_deref()).map(Some),
             Verb::DumpTables => Ok(Some(self.tables())),
             Verb::FdbFlush => self.flush_macs().map(Some),
@@ -328,23 +334,38 @@ impl<D: Datapath> Management<D> {
                 Difference::of_files(&current_groups, &policy.loaded_groups, &wanted_groups),
             )
         };
+        let (before, now) = (&self.config.conntrack, &policy.conntrack);
+        let (limits_wanted, limits_now) = (limit_set(&config.conntrack), limit_set(now));
+        let limits = if exact {
+            Difference::exact(&limits_now, &limits_wanted)
+        } else {
+            Difference::of_files(&limits_now, &limit_set(before), &limits_wanted)
+        };
+        let settings = with_kept(config.conntrack.clone(), &limits);
+        let otherwise = limits::changed_otherwise(now, &settings);
         if !dry_run {
             self.apply_bundle(&groups.around(difference.bundle(&current)))?;
+            if settings != self.policy.conntrack {
+                self.configure(settings)?;
+            }
             self.policy.loaded = wanted;
             self.policy.loaded_groups = wanted_groups;
             self.config = config;
         }
-        let lines = |groups: &[GroupSpec], flows: &[FlowMod]| -> Vec<String> {
+        let lines = |limits: &[Limit], groups: &[GroupSpec], flows: &[FlowMod]| -> Vec<String> {
+            let limits = limits.iter().map(Limit::to_string);
             let groups = groups.iter().map(|group| group_text(group).to_string());
             let flows = flows.iter().map(|flow| flow_text(flow).to_string());
-            groups.chain(flows).collect()
+            limits.chain(groups).chain(flows).collect()
         };
+        let mut modified = lines(&limits.modified, &groups.modified, &difference.modified);
+        modified.splice(0..0, otherwise);
         Ok(Frame::Reloaded(ReloadReport {
             dry_run,
-            added: lines(&groups.added, &difference.added),
-            modified: lines(&groups.modified, &difference.modified),
-            deleted: lines(&groups.deleted, &difference.deleted),
-            kept: lines(&groups.kept, &difference.kept),
+            added: lines(&limits.added, &groups.added, &difference.added),
+            modified,
+            deleted: lines(&limits.deleted, &groups.deleted, &difference.deleted),
+            kept: lines(&limits.kept, &groups.kept, &difference.kept),
         }))
     }
 

@@ -20,6 +20,7 @@ mod ports;
 #[cfg(test)]
 mod tests;
 mod top;
+mod zones;
 
 pub use connections::{ConnectionRow, HalfRow};
 pub use events::{EventRow, FlowRemovedRow, PacketInRow, packet_text, write_events};
@@ -30,6 +31,7 @@ pub use lcores::{CacheRow, LcoreRow, MemoryRow, write_lcores};
 pub use options::{TLV_MAP_HEADER, TlvRow, write_tlv_map};
 pub use ports::{LinkState, PortRow, SwitchRow, write_ports, write_switch};
 pub use top::{DropRate, LcoreRate, PortRate, TopRow, write_top};
+pub use zones::{LimitRow, ZoneRow, write_limits};
 
 /// How many packets left the switch for one reason without being sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,13 +75,14 @@ pub struct NeighbourRow {
 pub struct ReloadReport {
     /// Whether nothing was changed because that was asked for.
     pub dry_run: bool,
-    /// Flows added, in canonical form.
+    /// Flows, groups and limits of zones that were added, in canonical form.
     pub added: Vec<String>,
-    /// Flows whose actions or settings changed: their new form.
+    /// Those that do or say something else: their new form. And sections of the configuration
+    /// whose settings changed otherwise.
     pub modified: Vec<String>,
-    /// Flows deleted.
+    /// Those deleted.
     pub deleted: Vec<String>,
-    /// Flows changed by hand, which stay as they are.
+    /// Those changed by hand, which stay as they are.
     pub kept: Vec<String>,
 }
 

@@ -34,7 +34,7 @@ impl Default for Settings {
 }
 
 /// Settings of one zone; what is `None` is as for all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ZoneSettings {
     /// As [`Settings::tcp_loose`].
     pub tcp_loose: Option<bool>,
@@ -51,7 +51,7 @@ pub struct ZoneSettings {
 
 /// How long an idle connection is kept; named as `ovs-vsctl`'s timeout policies. The defaults
 /// are those of Open vSwitch, `udp_multiple` excepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Timeouts {
     /// TCP: one SYN, or the first segment of a connection that was picked up in the middle.
     pub tcp_syn_sent: Duration,

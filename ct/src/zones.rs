@@ -11,6 +11,8 @@
 //!
 //! Cost: two reads for a packet's policy. Memory is taken once, in [`Zones::new`].
 
+use std::collections::HashMap;
+
 use crate::counters::Invalid;
 use crate::lifetimes::Lifetimes;
 use crate::request::CtDrop;
@@ -66,18 +68,16 @@ impl Zones {
 
     /// Takes over changed settings. They hold from each zone's next packet on.
     pub(crate) fn configure(&mut self, settings: &Settings) {
-        let mut known: Vec<ZoneSettings> = vec![ZoneSettings::default()];
+        let common = ZoneSettings::default();
+        let mut known = HashMap::from([(&common, 0)]);
         self.policies.clear();
-        self.policies.push(Policy::new(settings, &known[0]));
+        self.policies.push(Policy::new(settings, &common));
         self.policy_of.fill(0);
         for (&zone, own) in &settings.zones {
-            let at = known.iter().position(|known| known == own);
-            let at = at.unwrap_or_else(|| {
-                known.push(own.clone());
+            self.policy_of[usize::from(zone)] = *known.entry(own).or_insert_with(|| {
                 self.policies.push(Policy::new(settings, own));
-                known.len() - 1
+                (self.policies.len() - 1) as u16
             });
-            self.policy_of[usize::from(zone)] = at as u16;
         }
     }
 

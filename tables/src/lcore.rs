@@ -262,6 +262,11 @@ impl Lcore {
         self.tracker.counters()
     }
 
+    /// What connections go by.
+    pub const fn settings(&self) -> &Settings {
+        self.tracker.settings()
+    }
+
     /// The counters, for those who read them.
     pub fn counters(&self) -> Arc<LcoreCounters> {
         Arc::clone(&self.counters)

@@ -26,7 +26,7 @@ fn every_command_has_help_with_an_example() {
 }
 
 /// The verbs that the manual promises; those of other parts of it come with these parts.
-const VERBS: [&str; 36] = [
+const VERBS: [&str; 39] = [
     "run",
     "check",
     "parse-flows",
@@ -59,6 +59,9 @@ const VERBS: [&str; 36] = [
     "monitor",
     "dump-conntrack",
     "flush-conntrack",
+    "ct-get-limits",
+    "ct-set-limits",
+    "ct-del-limits",
     "pmd-stats-show",
     "dump-drops",
     "top",
@@ -84,12 +87,13 @@ fn state_is_also_json_and_the_bridge_may_be_named() {
         let options: Vec<&str> = match verb {
             "dump-flows" | "dump-aggregate" | "dump-tables" | "dump-groups"
             | "dump-group-stats" | "show" | "dump-ports" | "fdb-show" | "neigh-show"
-            | "monitor" | "dump-conntrack" | "pmd-stats-show" | "dump-drops" | "top" => {
+            | "monitor" | "dump-conntrack" | "ct-get-limits" | "pmd-stats-show" | "dump-drops"
+            | "top" => {
                 vec!["--json", "br0"]
             }
             "add-flow" | "add-flows" | "mod-flows" | "replace-flows" | "bundle" | "add-group"
             | "add-groups" | "mod-group" | "del-groups" | "insert-buckets" | "remove-buckets"
-            | "del-flows" | "packet-out" => vec!["br0", "x"],
+            | "del-flows" | "packet-out" | "ct-set-limits" | "ct-del-limits" => vec!["br0", "x"],
             "mod-port" => vec!["br0", "x", "up"],
             "fdb-flush" | "flush-conntrack" => vec!["br0"],
             "diff-flows" => vec!["br0", "x"],

@@ -199,6 +199,11 @@ fn a_changed_section_needs_a_restart_and_flows_do_not() {
         old.needs_restart(&new),
         ["[[port]]", "[bridge] name or fail_mode"]
     );
+    let parsed = |text: &str| Config::parse("a.toml", &format!("{PORT}{text}")).expect("valid");
+    let limits = parsed("[conntrack]\nzone_limit = 5\n[[zone]]\nid = 1\nlimit = 0\n");
+    assert!(old.needs_restart(&limits).is_empty());
+    let larger = parsed("[conntrack]\nmax_connections = 7\n");
+    assert_eq!(old.needs_restart(&larger), ["[conntrack] max_connections"]);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::file::FlowSource;
 use crate::show::Statistics;
 
 mod groups;
+mod limits;
 mod trace;
 
 struct OneLcore {

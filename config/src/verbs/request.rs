@@ -232,6 +232,19 @@ impl Call {
                 let verb = Verb::FlushConntrack { filter: args.words };
                 (args.switch, None, verb, Layout::Silent)
             }
+            Command::CtGetLimits(args) => {
+                let layout = shown(args.output.json, Layout::JsonRows);
+                let verb = Verb::CtGetLimits { limits: args.words };
+                (args.switch, None, verb, layout)
+            }
+            Command::CtSetLimits(args) => {
+                let verb = Verb::CtSetLimits { limits: args.words };
+                (args.switch, None, verb, Layout::Silent)
+            }
+            Command::CtDelLimits(args) => {
+                let verb = Verb::CtDelLimits { limits: args.words };
+                (args.switch, None, verb, Layout::Silent)
+            }
             Command::Monitor(args) => {
                 let mut bridge = None;
                 let mut invalid_ttl = false;
