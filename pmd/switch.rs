@@ -134,7 +134,7 @@ impl Switch {
             .with_packet_ins(sender);
         let counters = lcore.counters();
         let mempool = mempools.for_node(None)?.clone();
-        let forward = Forward::new(lcore, reader, inbox, mempool);
+        let forward = Forward::new(lcore, reader, inbox, mempool, clock);
         let worker = Worker::new(forward, queues, clock, args.worker);
         let polls = worker.counters();
         let stop = StopFlag::new();

@@ -21,6 +21,16 @@ pub use flows::{DiffFlows, DumpAggregate, DumpFlows, ModFlows};
 pub use ports::ModPort;
 pub use top::Top;
 
+/// What selects connections.
+macro_rules! filter_help {
+    () => {
+        "[zone=N] [mark=X[/M]] [labels=Y[/N]] [state=STATE] ['ORIGINAL' ['REPLY']], in this order. \
+        STATE is that of TCP as a dump shows it, or replied, or unreplied. A tuple has any of \
+        ct_nw_src, ct_nw_dst, ct_ipv6_src, ct_ipv6_dst (ADDRESS[/BITS]), ct_nw_proto, and behind \
+        that ct_tp_src, ct_tp_dst or icmp_id, icmp_type, icmp_code."
+    };
+}
+
 /// DPDK poll-mode stateful packet processor with OpenFlow tables, connection tracking and NAT.
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, max_term_width = 100)]
@@ -238,12 +248,27 @@ pub enum Command {
     ModPort(ModPort),
 
     /// Show the tracked connections.
-    #[command(after_help = "Example:\n  weir dump-conntrack -s zone=7")]
+    #[command(
+        after_help = concat!("FILTER is ", filter_help!(), "\n\nExamples:\n  \
+        weir dump-conntrack -s zone=7\n  \
+        weir dump-conntrack -m state=ESTABLISHED ct_nw_src=10.0.0.0/8,ct_nw_proto=6,ct_tp_dst=443")
+    )]
     DumpConntrack(DumpConntrack),
 
     /// Forget tracked connections.
-    #[command(after_help = "Examples:\n  weir flush-conntrack\n  weir flush-conntrack zone=7")]
+    #[command(
+        after_help = concat!("FILTER is ", filter_help!(), "\n\nExamples:\n  \
+        weir flush-conntrack\n  weir flush-conntrack zone=7\n  \
+        weir flush-conntrack zone=7 mark=1/1 state=unreplied")
+    )]
     FlushConntrack(FlushConntrack),
+
+    /// Show how many connections there are of each kind.
+    #[command(
+        after_help = "verbose, or -m, also shows the states of TCP connections and what zones \
+        counted.\n\nExamples:\n  weir ct-stats-show\n  weir ct-stats-show zone=7 verbose"
+    )]
+    CtStatsShow(CtStatsShow),
 
     /// Show how many connections zones may have, and have.
     #[command(
@@ -266,10 +291,14 @@ pub enum Command {
     )]
     CtDelLimits(CtLimits),
 
-    /// Print packets that are sent to the controller, and flows that are gone, as they come.
+    /// Print packets that are sent to the controller, and flows that are gone, as they come; or
+    /// what becomes of connections.
     #[command(
-        after_help = "Flows that are to be heard of have send_flow_rem.\n\nExamples:\n  \
-        weir monitor\n  weir monitor br0 65535 invalid_ttl\n  weir monitor --pcap packets.pcap"
+        after_help = concat!("Flows that are to be heard of have send_flow_rem. With ct: \
+        connections that are new, updated or destroyed; FILTER is ", filter_help!(),
+        "\n\nExamples:\n  \
+        weir monitor\n  weir monitor br0 65535 invalid_ttl\n  weir monitor --pcap packets.pcap\n  \
+        weir monitor ct\n  weir monitor --json ct zone=7 ct_nw_src=10.0.0.0/8")
     )]
     Monitor(Monitor),
 
@@ -499,8 +528,8 @@ pub struct Monitor {
     #[arg(long, value_name = "FILE")]
     pub(crate) pcap: Option<PathBuf>,
     /// The bridge; a number of bytes, which changes nothing: packets come whole; invalid_ttl, to
-    /// get packets whose TTL has run out.
-    #[arg(value_name = "BRIDGE|BYTES|invalid_ttl")]
+    /// get packets whose TTL has run out; ct and which connections, to hear of these instead.
+    #[arg(value_name = "BRIDGE|BYTES|invalid_ttl|ct FILTER")]
     pub(crate) words: Vec<String>,
 }
 
@@ -640,14 +669,30 @@ pub struct DumpConntrack {
     pub(crate) switch: Switch,
     #[command(flatten)]
     pub(crate) output: Output,
-    /// Show the seconds until each connection is forgotten.
+    /// Show since when each connection is there, what it carried, and the seconds until it is
+    /// forgotten.
     #[arg(short = 's', long)]
     pub(crate) statistics: bool,
-    /// Show more of each connection.
+    /// Show all that is known of each connection.
     #[arg(short = 'm', long)]
     pub(crate) more: bool,
-    /// The bridge, and which connections, as dpctl takes it: zone=N.
+    /// The bridge, and which connections, as dpctl takes them.
     #[arg(value_name = "BRIDGE] [FILTER")]
+    pub(crate) words: Vec<String>,
+}
+
+/// `weir ct-stats-show`
+#[derive(Debug, Args)]
+pub struct CtStatsShow {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Show states and zones, too.
+    #[arg(short = 'm', long)]
+    pub(crate) more: bool,
+    /// The bridge, and which connections: zone=N; and verbose.
+    #[arg(value_name = "BRIDGE] [FILTER] [verbose")]
     pub(crate) words: Vec<String>,
 }
 
@@ -656,7 +701,7 @@ pub struct DumpConntrack {
 pub struct FlushConntrack {
     #[command(flatten)]
     pub(crate) switch: Switch,
-    /// The bridge, and which connections, as dpctl takes it: zone=N.
+    /// The bridge, and which connections, as dpctl takes them.
     #[arg(value_name = "BRIDGE] [FILTER")]
     pub(crate) words: Vec<String>,
 }

@@ -24,8 +24,9 @@ use serde::{Deserialize, Serialize};
 use crate::file::NamedText;
 use crate::metrics::Sample;
 use crate::show::{
-    AggregateRow, ConnectionRow, DropRow, EventRow, FdbRow, FlowRow, FlowTableRow, GroupRow,
-    GroupStatsRow, LcoreRow, LimitRow, NeighbourRow, PortRow, ReloadReport, SwitchRow, TlvRow,
+    AggregateRow, ConnectionRow, CtStatsRow, DropRow, EventRow, FdbRow, FlowRow, FlowTableRow,
+    GroupRow, GroupStatsRow, LcoreRow, LimitRow, NeighbourRow, PortRow, ReloadReport, SwitchRow,
+    TlvRow,
 };
 use crate::trace::TraceReport;
 
@@ -124,6 +125,15 @@ pub enum Verb {
         /// To what, as words of the command line. The first may be the bridge's name.
         limits: Vec<String>,
     },
+    /// Answered by [`Frame::Lines`] or, for `json`, [`Frame::CtStats`].
+    CtStatsShow {
+        /// Whether lines tell of states and zones, too.
+        more: bool,
+        /// Whether a row is wanted instead of lines.
+        json: bool,
+        /// Of which connections, as words of the command line. The first may be the bridge's name.
+        filter: Vec<String>,
+    },
     /// Deletes flows.
     DelFlows {
         /// Whether `matching` means one flow.
@@ -195,6 +205,13 @@ pub enum Verb {
     Monitor {
         /// Whether it wants packets whose TTL has run out.
         invalid_ttl: bool,
+    },
+    /// Answered by [`Frame::Events`], until the client goes.
+    MonitorConntrack {
+        /// Whether rows are wanted instead of lines.
+        json: bool,
+        /// Which connections, as words of the command line.
+        filter: Vec<String>,
     },
     /// Changes the actions of flows, or adds one if there is none.
     ModFlows {
@@ -342,6 +359,8 @@ pub enum Frame {
     Aggregate(AggregateRow),
     /// Some connections.
     Connections(Vec<ConnectionRow>),
+    /// How many connections there are of each kind.
+    CtStats(Box<CtStatsRow>),
     /// Drops by reason.
     Drops(Vec<DropRow>),
     /// Some events; none: nothing happened lately.
@@ -463,7 +482,8 @@ impl Request {
             | Verb::FlushConntrack { filter: words }
             | Verb::CtDelLimits { limits: words }
             | Verb::CtGetLimits { limits: words }
-            | Verb::CtSetLimits { limits: words } => {
+            | Verb::CtSetLimits { limits: words }
+            | Verb::CtStatsShow { filter: words, .. } => {
                 if words.first().is_some_and(|word| word == own) {
                     words.remove(0);
                 }
@@ -484,6 +504,7 @@ impl Request {
             | Verb::ModFlows { .. }
             | Verb::ModPort { .. }
             | Verb::Monitor { .. }
+            | Verb::MonitorConntrack { .. }
             | Verb::PacketOut { .. }
             | Verb::NeighShow
             | Verb::PmdStatsShow

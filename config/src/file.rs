@@ -243,6 +243,7 @@ impl Config {
     /// The sections in which `new` differs from `self` in something that a running switch
     /// cannot change: all but flows, groups, and what zones and connections go by.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let sizes = |settings: &Settings| (settings.max_connections, settings.accounting);
         let bridge = |config: &Self| (config.bridge.name.clone(), config.bridge.fail_mode);
         [
             ("[eal]", self.eal != new.eal),
@@ -252,8 +253,8 @@ impl Config {
             ("[bridge] name or fail_mode", bridge(self) != bridge(new)),
             ("[cache]", self.caches != new.caches),
             (
-                "[conntrack] max_connections",
-                self.conntrack.max_connections != new.conntrack.max_connections,
+                "[conntrack] max_connections or accounting",
+                sizes(&self.conntrack) != sizes(&new.conntrack),
             ),
             ("[controller]", self.controller != new.controller),
             ("[control]", self.control != new.control),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use weir_ct::Filter;
+use weir_ct::{Cursor, DumpStyle, Event, Filter};
 use weir_tables::action::Action;
 use weir_tables::datapath::{Datapath, LcoreGone};
 use weir_tables::flow_mod::FlowMod;
@@ -44,13 +44,13 @@ pub(crate) mod rows;
 mod tests;
 mod zones;
 
-use connections::ConnectionDump;
+use connections::{ConnectionDump, epoch_ms};
 use limits::{Limit, limit_set, with_kept};
 use links::Links;
-use monitors::Monitor;
+use monitors::{Monitor, Wants};
 
 /// How many slots of the connection table an lcore looks at between two bursts.
-const SLICE: usize = 1024;
+const SLICE: usize = 256;
 /// How often the thread looks after itself when nobody asks.
 const IDLE: Duration = Duration::from_millis(100);
 /// The same while a dump goes on.
@@ -71,6 +71,10 @@ pub struct Management<D> {
     monitors: Vec<Monitor>,
     /// What [`rows::packet_ins_refused`] said last.
     packet_ins_refused: [u64; 2],
+    /// By lcore: room for what happens to connections, while somebody wants to hear of it.
+    event_rooms: Vec<Vec<Event>>,
+    /// The Unix time at which the clock of connections began, in milliseconds.
+    epoch_ms: u64,
 }
 
 impl<D: Datapath> Management<D> {
@@ -82,6 +86,7 @@ impl<D: Datapath> Management<D> {
         datapath: D,
     ) -> Self {
         Self {
+            epoch_ms: epoch_ms(datapath.now()),
             config,
             file,
             policy,
@@ -90,6 +95,7 @@ impl<D: Datapath> Management<D> {
             links: Links::default(),
             monitors: Vec::new(),
             packet_ins_refused: [0; 2],
+            event_rooms: Vec::new(),
         }
     }
 
@@ -136,6 +142,7 @@ impl<D: Datapath> Management<D> {
         self.datapath.packet_ins(&mut |event| {
             monitors.iter_mut().for_each(|to| to.packet_in(event));
         });
+        self.hear_of_connections();
         let refused = rows::packet_ins_refused(&self.datapath.counters());
         let before = std::mem::replace(&mut self.packet_ins_refused, refused);
         let [over_rate, no_slot] = [0, 1].map(|at| refused[at].saturating_sub(before[at]));
@@ -163,8 +170,13 @@ impl<D: Datapath> Management<D> {
             } => {
                 return match parse_connections(&filter) {
                     Ok(filter) => {
-                        let style = weir_ct::DumpStyle { statistics, more };
-                        let lcores = self.datapath.counters().len();
+                        let style = DumpStyle {
+                            statistics,
+                            more,
+                            lcore: None,
+                            epoch_ms: Some(self.epoch_ms),
+                        };
+                        let lcores = self.lcore_numbers();
                         self.dumps
                             .push(ConnectionDump::new(reply, filter, style, json, lcores));
                     }
@@ -173,8 +185,25 @@ impl<D: Datapath> Management<D> {
             }
             Verb::Monitor { invalid_ttl } => {
                 let now = self.datapath.now();
-                self.monitors.push(Monitor::new(reply, invalid_ttl, now));
+                let wants = Wants::OpenFlow { invalid_ttl };
+                self.monitors.push(Monitor::new(reply, wants, now));
                 return;
+            }
+            Verb::MonitorConntrack { json, filter } => {
+                return match parse_connections(&filter) {
+                    Ok(filter) => {
+                        let (now, epoch_ms) = (self.datapath.now(), self.epoch_ms);
+                        let wants = Wants::Connections {
+                            filter,
+                            json,
+                            epoch_ms,
+                        };
+                        self.monitors.push(Monitor::new(reply, wants, now));
+                        // What happens from here on is heard.
+                        self.hear_of_connections();
+                    }
+                    Err(failure) => reply.fail(failure),
+                };
             }
             Verb::PacketOut { packets } => self.packet_out(&packets),
             Verb::AddFlow { flow } => self.add_flow(&flow),
@@ -200,6 +229,9 @@ impl<D: Datapath> Management<D> {
             Verb::DelTlvMap { map } => self.delete_tlv_map(map.as_deref()),
             Verb::DumpTlvMap => Ok(Some(self.tlv_map())),
             Verb::FlushConntrack { filter } => self.flush_connections(&filter),
+            Verb::CtStatsShow { more, json, filter } => {
+                self.ct_stats(more, json, &filter).map(Some)
+            }
             Verb::CtGetLimits { limits } => self.limits(&limits).map(Some),
             Verb::CtSetLimits { limits } => self.set_limits(&limits),
             Verb::CtDelLimits { limits } => self.delete_limits(&limits),
@@ -468,7 +500,7 @@ impl<D: Datapath> Management<D> {
     fn flush_connections(&mut self, words: &[String]) -> Result<Option<Frame>, Failure> {
         let filter = parse_connections(words)?;
         for lcore in 0..self.datapath.counters().len() {
-            let mut cursor = Some(0);
+            let mut cursor = Some(Cursor::default());
             while let Some(at) = cursor {
                 let request = LcoreRequest::FlushConnections {
                     cursor: at,
@@ -540,7 +572,9 @@ impl<D: Datapath> Management<D> {
             .collect()
     }
 
-    fn sample(&self) -> Sample {
+    fn sample(&mut self) -> Sample {
+        // An lcore that does not answer has nothing to say of its zones.
+        let zones = self.zone_counts().unwrap_or_default();
         let counters = self.datapath.counters();
         let sizes = self.policy.tables.table_sizes();
         Sample {
@@ -558,6 +592,7 @@ impl<D: Datapath> Management<D> {
             connections: counters.iter().map(|lcore| lcore.connections.read()).sum(),
             max_connections: self.policy.conntrack.max_connections.into(),
             conntrack: rows::conntrack(&counters),
+            zones,
             packet_ins: rows::packet_ins(&counters),
             packet_ins_refused: ["rate", "slots"]
                 .into_iter()

@@ -20,7 +20,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::control::Asker;
-use crate::show::{DropRow, GroupStatsRow, LcoreRow, PortRow};
+use crate::show::{DropRow, GroupStatsRow, LcoreRow, PortRow, ZoneRow};
 
 mod http;
 mod series;
@@ -58,6 +58,8 @@ pub struct Sample {
     pub packet_ins_refused: Vec<CounterRow>,
     /// Each group.
     pub groups: Vec<GroupStatsRow>,
+    /// What each zone counted.
+    pub zones: Vec<ZoneRow>,
     /// Each lcore.
     pub lcores: Vec<LcoreRow>,
 }

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 mod connections;
+mod ct_stats;
 mod events;
 mod flow_tables;
 mod flows;
@@ -23,7 +24,10 @@ mod top;
 mod zones;
 
 pub use connections::{ConnectionRow, HalfRow};
-pub use events::{EventRow, FlowRemovedRow, PacketInRow, packet_text, write_events};
+pub use ct_stats::{CtStatsRow, ct_stats_lines};
+pub use events::{
+    ConnectionEventRow, EventRow, FlowRemovedRow, PacketInRow, packet_text, write_events,
+};
 pub use flow_tables::{AggregateRow, FlowTableRow, write_aggregate, write_tables};
 pub use flows::{FLOWS_HEADER, FlowRow, Statistics};
 pub use groups::{BucketStatsRow, GROUP_STATS_HEADER, GROUPS_HEADER, GroupRow, GroupStatsRow};

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use weir_packet::{IpPair, Tuple};
+use weir_packet::{IpPair, Tick, Tuple};
 
+use crate::record::Carried;
 use crate::tcp::PeerState;
 
 /// A connection, copied out of the table.
@@ -28,6 +29,13 @@ pub struct Entry {
     pub replied: bool,
     /// How long until it is forgotten if nothing more comes.
     pub timeout_left: Duration,
+    /// When it was made.
+    pub start: Tick,
+    /// When the last packet came that kept it, as its deadline tells: after timeouts were changed,
+    /// wrong by as much until the next one comes.
+    pub last_seen: Tick,
+    /// What it carried, in original and in reply direction, unless nobody counts.
+    pub carried: Option<[Carried; 2]>,
 }
 
 /// State kept by a protocol's tracker.
@@ -42,6 +50,16 @@ pub enum ProtocolInfo {
     },
     /// A protocol that only knows whether there were replies.
     Stateless,
+}
+
+impl ProtocolInfo {
+    /// The one state that a dump shows for both ends of a TCP connection.
+    pub fn shown_state(&self) -> Option<PeerState> {
+        match self {
+            Self::Tcp { original, reply } => Some(original.state.max(reply.state).coalesced()),
+            Self::Stateless => None,
+        }
+    }
 }
 
 /// One end of a TCP connection.
@@ -60,10 +78,22 @@ pub struct TcpInfo {
 /// What a dump shows besides the usual.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DumpStyle {
-    /// `-s`: statistics; the time left.
+    /// `-s`: statistics; what was carried, since when, and the time left.
     pub statistics: bool,
-    /// `-m`: id, status, and both halves of a TCP connection.
+    /// `-m`: statistics, id, status, and both halves of a TCP connection.
     pub more: bool,
+    /// Which lcore has it, if that is to be told.
+    pub lcore: Option<u32>,
+    /// The Unix time of the switch's clock's beginning, in milliseconds; `None`: times are told in
+    /// seconds since then.
+    pub epoch_ms: Option<u64>,
+}
+
+impl DumpStyle {
+    /// A time of the switch's clock as a dump shows it.
+    pub const fn time(&self, at: Tick) -> impl fmt::Display + use<> {
+        Time(at, self.epoch_ms)
+    }
 }
 
 impl Entry {
@@ -94,14 +124,29 @@ impl fmt::Display for Line<'_> {
             mark,
             label,
             protocol,
+            carried,
             ..
         } = self.entry;
-        let DumpStyle { statistics, more } = self.style;
+        let DumpStyle {
+            statistics,
+            more,
+            lcore,
+            ..
+        } = self.style;
+        let statistics = statistics || more;
+        let carried = carried.filter(|_| statistics);
         match protocol_name(original.protocol) {
             Some(name) => f.write_str(name)?,
             None => write!(f, "{}", original.protocol)?,
         }
-        write!(f, ",orig=({}),reply=({})", Half(original), Half(reply))?;
+        let [there, back] = [0, 1].map(|direction| carried.map(|both| both[direction]));
+        let (original, reply) = (Half(original, there), Half(reply, back));
+        write!(f, ",orig=({original}),reply=({reply})")?;
+        if statistics {
+            let (start, last) = (self.entry.start, self.entry.last_seen);
+            let (start, last) = (self.style.time(start), self.style.time(last));
+            write!(f, ",start={start},last={last}")?;
+        }
         if more {
             write!(f, ",id={id}")?;
         }
@@ -126,12 +171,16 @@ impl fmt::Display for Line<'_> {
             write!(f, ",labels={label:#x}")?;
         }
         match protocol {
-            ProtocolInfo::Tcp { original, reply } if more => halves(f, *original, *reply),
-            ProtocolInfo::Tcp { original, reply } => {
-                let state = original.state.max(reply.state).coalesced();
-                write!(f, ",protoinfo=(state={state})")
+            ProtocolInfo::Tcp { original, reply } if more => halves(f, *original, *reply)?,
+            ProtocolInfo::Tcp { .. } | ProtocolInfo::Stateless => {
+                if let Some(state) = protocol.shown_state() {
+                    write!(f, ",protoinfo=(state={state})")?;
+                }
             }
-            ProtocolInfo::Stateless => Ok(()),
+        }
+        match lcore {
+            Some(lcore) => write!(f, ",lcore={lcore}"),
+            None => Ok(()),
         }
     }
 }
@@ -164,7 +213,7 @@ const fn flags(info: TcpInfo) -> &'static str {
 }
 
 /// The names `dump-conntrack` knows; any other protocol is printed as its number.
-const fn protocol_name(protocol: u8) -> Option<&'static str> {
+pub const fn protocol_name(protocol: u8) -> Option<&'static str> {
     Some(match protocol {
         1 => "icmp",
         2 => "igmp",
@@ -178,8 +227,47 @@ const fn protocol_name(protocol: u8) -> Option<&'static str> {
     })
 }
 
+/// A time: that of day in UTC if the second is known, else in seconds.
+struct Time(Tick, Option<u64>);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(tick, epoch_ms) = *self;
+        let Some(epoch_ms) = epoch_ms else {
+            let millis = tick.as_millis();
+            return write!(f, "{}.{:03}", millis / 1000, millis % 1000);
+        };
+        let millis = epoch_ms.saturating_add(tick.as_millis());
+        let (days, of_day) = (millis / MILLIS_OF_DAY, millis % MILLIS_OF_DAY);
+        let (year, month, day) = date(days);
+        let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
+        let (second, milli) = (of_day / 1000 % 60, of_day % 1000);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
+        )
+    }
+}
+
+const MILLIS_OF_DAY: u64 = 86_400_000;
+
+/// Year, month and day so many days after 1970-01-01. Years begin in March here, so that the
+/// day of a leap year is the last one of a year.
+const fn date(days: u64) -> (u64, u64, u64) {
+    /// Days of 400 years, and from 0000-03-01 to 1970-01-01.
+    const ERA: u64 = 146_097;
+    const EPOCH: u64 = 719_468;
+    let (era, of_era) = ((days + EPOCH) / ERA, (days + EPOCH) % ERA);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march + 2) / 5 + 1;
+    let month = if march < 10 { march + 3 } else { march - 9 };
+    (era * 400 + year + (month <= 2) as u64, month, day)
+}
+
 /// The inside of `orig=(...)`.
-struct Half<'a>(&'a Tuple);
+struct Half<'a>(&'a Tuple, Option<Carried>);
 
 impl fmt::Display for Half<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -195,9 +283,13 @@ impl fmt::Display for Half<'_> {
         }
         if matches!(protocol, 1 | 58) {
             let [kind, code] = dst_port.to_be_bytes();
-            write!(f, ",id={src_port},type={kind},code={code}")
+            write!(f, ",id={src_port},type={kind},code={code}")?;
         } else {
-            write!(f, ",sport={src_port},dport={dst_port}")
+            write!(f, ",sport={src_port},dport={dst_port}")?;
+        }
+        match self.1 {
+            Some(Carried { packets, bytes }) => write!(f, ",packets={packets},bytes={bytes}"),
+            None => Ok(()),
         }
     }
 }

@@ -6,6 +6,9 @@ use std::ops::Range;
 
 use weir_packet::{IpPair, Tuple, protocol};
 
+use crate::entry::{Entry, ProtocolInfo};
+use crate::tcp::PeerState;
+
 /// Conditions, all of which must hold. The default holds for every connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -15,19 +18,40 @@ pub struct Filter {
     pub mark: Option<(u32, u32)>,
     /// Value and mask for the label.
     pub label: Option<(u128, u128)>,
+    /// The state.
+    pub state: Option<StateFilter>,
     /// Parts of the original tuple.
     pub original: PartialTuple,
     /// Parts of the reply tuple.
     pub reply: PartialTuple,
 }
 
+/// What state a connection is to be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateFilter {
+    /// TCP, and a dump shows this state of it.
+    Tcp(PeerState),
+    /// A packet in reply direction was seen.
+    Replied,
+    /// None was.
+    Unreplied,
+}
+
+/// Addresses that begin with the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    /// How many bits of `address` count; the others are 0.
+    prefix: u8,
+}
+
 /// Parts of a tuple; what is `None` may be anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PartialTuple {
     /// `ct_nw_src` or `ct_ipv6_src`
-    pub src: Option<IpAddr>,
+    pub src: Option<Network>,
     /// `ct_nw_dst` or `ct_ipv6_dst`
-    pub dst: Option<IpAddr>,
+    pub dst: Option<Network>,
     /// `ct_nw_proto`
     pub protocol: Option<u8>,
     /// `ct_tp_src`
@@ -56,7 +80,8 @@ pub struct FilterError {
 
 impl Filter {
     /// Parses the arguments of `flush-conntrack`: `[zone=N] [mark=X[/M]] [labels=Y[/N]]
-    /// ['ORIGINAL' ['REPLY']]`, in this order.
+    /// [state=STATE] ['ORIGINAL' ['REPLY']]`, in this order. Beyond Open vSwitch, an address may be
+    /// a prefix, and there is a state: that of TCP as a dump shows it, `replied` or `unreplied`.
     ///
     /// # Errors
     /// Where, and what is wrong.
@@ -77,6 +102,10 @@ impl Filter {
             let failed = || whole(argument, text, "failed to parse labels");
             filter.label = Some(label.ok_or_else(failed)?);
         }
+        if let Some((argument, text)) = rest.next_if(|(_, text)| text.starts_with("state=")) {
+            let state = StateFilter::parse(&text[6..]);
+            filter.state = Some(state.ok_or_else(|| whole(argument, text, UNKNOWN_STATE))?);
+        }
         // The second tuple shares the IP version and protocol of the first.
         let mut context = Context::default();
         for tuple in [&mut filter.original, &mut filter.reply] {
@@ -96,18 +125,141 @@ impl Filter {
 
     /// The tuple, if the filter asks for one whole original tuple and at most the zone besides.
     pub(crate) fn exact(&self) -> Option<Tuple> {
-        let alone =
-            self.mark.is_none() && self.label.is_none() && self.reply == PartialTuple::default();
+        let alone = self.mark.is_none()
+            && self.label.is_none()
+            && self.state.is_none()
+            && self.reply == PartialTuple::default();
         if alone { self.original.exact() } else { None }
+    }
+
+    /// Whether it holds for a connection.
+    pub fn matches(&self, entry: &Entry) -> bool {
+        self.takes_metadata(entry.zone, entry.mark, entry.label)
+            && self.takes_state(&entry.protocol, entry.replied)
+            && self.original.matches(&entry.original)
+            && self.reply.matches(&entry.reply)
+    }
+
+    pub(crate) fn takes_metadata(&self, zone: u16, mark: u32, label: u128) -> bool {
+        self.zone.is_none_or(|wanted| wanted == zone)
+            && self
+                .mark
+                .is_none_or(|(value, mask)| (mark ^ value) & mask == 0)
+            && self
+                .label
+                .is_none_or(|(value, mask)| (label ^ value) & mask == 0)
+    }
+
+    pub(crate) fn takes_state(&self, protocol: &ProtocolInfo, replied: bool) -> bool {
+        match self.state {
+            None => true,
+            Some(StateFilter::Tcp(state)) => protocol.shown_state() == Some(state),
+            Some(StateFilter::Replied) => replied,
+            Some(StateFilter::Unreplied) => !replied,
+        }
+    }
+}
+
+impl StateFilter {
+    fn parse(text: &str) -> Option<Self> {
+        let shown = PeerState::ALL.into_iter();
+        let shown = shown.filter(|state| state.coalesced() == *state);
+        let mut shown = shown.filter(|state| state.to_string().eq_ignore_ascii_case(text));
+        match text.to_ascii_lowercase().as_str() {
+            "replied" => Some(Self::Replied),
+            "unreplied" => Some(Self::Unreplied),
+            _ => shown.next().map(Self::Tcp),
+        }
+    }
+}
+
+impl fmt::Display for StateFilter {
+    /// As it is parsed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(state) => state.fmt(f),
+            Self::Replied => f.write_str("replied"),
+            Self::Unreplied => f.write_str("unreplied"),
+        }
+    }
+}
+
+impl Network {
+    /// Those whose first `prefix` bits are those of `address`; `None` if it has not as many.
+    pub const fn new(address: IpAddr, prefix: u8) -> Option<Self> {
+        let address = match address {
+            IpAddr::V4(v4) if prefix <= 32 => {
+                let mask = (u32::MAX as u64) << (32 - prefix);
+                IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & mask as u32))
+            }
+            IpAddr::V6(v6) if prefix <= 128 => {
+                let mask = match prefix {
+                    0 => 0,
+                    _ => u128::MAX << (128 - prefix),
+                };
+                IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask))
+            }
+            IpAddr::V4(_) | IpAddr::V6(_) => return None,
+        };
+        Some(Self { address, prefix })
+    }
+
+    /// Whether it has `address`.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.address.is_ipv4()
+            && Self::new(address, self.prefix) == Some(*self)
+    }
+
+    /// The address, if there is one only.
+    const fn only(self) -> Option<IpAddr> {
+        match (self.address, self.prefix) {
+            (IpAddr::V4(_), 32) | (IpAddr::V6(_), 128) => Some(self.address),
+            (IpAddr::V4(_) | IpAddr::V6(_), _) => None,
+        }
+    }
+
+    /// `ADDRESS` or `ADDRESS/BITS`.
+    fn parse(text: &str, version: Version) -> Option<Self> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(number(prefix)?)),
+            None => (text, None),
+        };
+        let (address, most): (IpAddr, u8) = match version {
+            Version::V4 => (address.parse::<Ipv4Addr>().ok()?.into(), 32),
+            Version::V6 => (address.parse::<Ipv6Addr>().ok()?.into(), 128),
+        };
+        Self::new(address, prefix.unwrap_or(most.into()).try_into().ok()?)
+    }
+}
+
+impl From<IpAddr> for Network {
+    /// This one address.
+    fn from(address: IpAddr) -> Self {
+        let prefix = if address.is_ipv4() { 32 } else { 128 };
+        Self { address, prefix }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.only() {
+            Some(address) => address.fmt(f),
+            None => write!(f, "{}/{}", self.address, self.prefix),
+        }
     }
 }
 
 impl PartialTuple {
+    /// As [`Self::matches`]; the tuple is made only if some part counts.
+    pub(crate) fn takes(&self, tuple: impl FnOnce() -> Tuple) -> bool {
+        *self == Self::default() || self.matches(&tuple())
+    }
+
     /// Whether `tuple` has all these parts.
     pub fn matches(&self, tuple: &Tuple) -> bool {
         let [icmp_type, icmp_code] = tuple.dst_port.to_be_bytes();
-        self.src.is_none_or(|src| src == tuple.src())
-            && self.dst.is_none_or(|dst| dst == tuple.dst())
+        self.src.is_none_or(|src| src.contains(tuple.src()))
+            && self.dst.is_none_or(|dst| dst.contains(tuple.dst()))
             && self
                 .protocol
                 .is_none_or(|protocol| protocol == tuple.protocol)
@@ -120,7 +272,7 @@ impl PartialTuple {
 
     /// The tuple, if no part is left open.
     fn exact(&self) -> Option<Tuple> {
-        let ip = match (self.src?, self.dst?) {
+        let ip = match (self.src?.only()?, self.dst?.only()?) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => IpPair::V4 { src, dst },
             (IpAddr::V6(src), IpAddr::V6(dst)) => IpPair::V6 { src, dst },
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return None,
@@ -165,10 +317,9 @@ impl fmt::Display for PartialTuple {
             (self.src, "ct_nw_src", "ct_ipv6_src"),
             (self.dst, "ct_nw_dst", "ct_ipv6_dst"),
         ] {
-            match address {
-                Some(IpAddr::V4(address)) => fields.push(format!("{v4}={address}")),
-                Some(IpAddr::V6(address)) => fields.push(format!("{v6}={address}")),
-                None => {}
+            if let Some(network) = address {
+                let name = if network.address.is_ipv4() { v4 } else { v6 };
+                fields.push(format!("{name}={network}"));
             }
         }
         for (value, name) in [
@@ -240,11 +391,7 @@ impl Context {
                     if part.is_some() {
                         return complain(format!("{key} is set multiple times"));
                     }
-                    let address = match version {
-                        Version::V4 => value.parse::<Ipv4Addr>().map(IpAddr::V4),
-                        Version::V6 => value.parse::<Ipv6Addr>().map(IpAddr::V6),
-                    };
-                    *part = Some(address.map_err(|_| failed())?);
+                    *part = Some(Network::parse(value, version).ok_or_else(failed)?);
                     self.version = Some(version);
                 }
                 "ct_nw_proto" => {
@@ -275,6 +422,9 @@ impl Context {
         Ok(tuple)
     }
 }
+
+const UNKNOWN_STATE: &str = "failed to parse state: expected CLOSED, SYN_SENT, ESTABLISHED, CLOSING, \
+                             TIME_WAIT, replied or unreplied";
 
 const fn is_icmp(protocol: u8) -> bool {
     matches!(protocol, protocol::ICMP | protocol::ICMPV6)

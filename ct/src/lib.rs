@@ -30,6 +30,7 @@
 #[cfg(test)]
 extern crate self as weir_ct;
 
+mod chains;
 mod counters;
 mod directory;
 mod entry;
@@ -48,10 +49,12 @@ mod sharing;
 mod sources;
 mod state;
 mod table;
+mod tally;
 mod tcp;
 #[cfg(test)]
 mod testing;
 mod tracker;
+mod watch;
 mod wheel;
 #[cfg(test)]
 #[path = "../tests/world/mod.rs"]
@@ -59,16 +62,20 @@ mod world;
 mod zones;
 
 pub use counters::Counters;
-pub use entry::{DumpStyle, Entry, ProtocolInfo, TcpInfo};
-pub use filter::{Filter, FilterError, PartialTuple};
+pub use entry::{DumpStyle, Entry, ProtocolInfo, TcpInfo, protocol_name};
+pub use filter::{Filter, FilterError, Network, PartialTuple, StateFilter};
 pub use memory::Memory;
 pub use owner::{Belongs, Owners, PairId, ShardId};
+pub use record::{Carried, Ending};
 pub use request::{Commit, CtDrop, Outcome, Request, Seen};
 pub use settings::{Settings, TableTooSmall, Timeouts, ZoneSettings};
 pub use shard::{Arrival, Bounds, HandOffDrop, Held, Message, Ready, Shard, ShardCounters, Wish};
 pub use state::CtState;
+pub use tally::Tally;
 pub use tcp::PeerState;
 pub use tracker::{
-    After, Job, Likely, Part, Quest, RangeCounts, RangeKey, Reading, Recall, Rehearsed, Tracker,
+    After, Cursor, Job, Likely, Part, Quest, RangeCounts, RangeKey, Reading, Recall, Rehearsed,
+    Tracker,
 };
+pub use watch::{Event, EventKind};
 pub use zones::ZoneCounts;

@@ -63,6 +63,13 @@ impl Lifetimes {
         }
     }
 
+    /// Since when a connection in this state has heard nothing that keeps it, as its deadline tells;
+    /// not after `now`. Timeouts that were changed in between make it wrong by as much.
+    pub(crate) fn idle(&self, protocol: &Protocol, deadline: Tick, now: Tick) -> Tick {
+        let span = self.deadline(protocol, Tick::ZERO).as_millis();
+        Tick::from_millis(deadline.as_millis().saturating_sub(span)).min(now)
+    }
+
     /// The same for a TCP connection.
     #[inline]
     pub(crate) fn after_segment(&self, tcp: &Tcp, now: Tick) -> Tick {

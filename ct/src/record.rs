@@ -28,6 +28,60 @@ impl Direction {
     }
 }
 
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Ending {
+    /// Its time was over.
+    Expired,
+    /// It was given up for a new one at a limit.
+    Evicted,
+    /// It was flushed.
+    Flushed,
+    /// By a forced commit in reply direction.
+    Forced,
+    /// By the SYN of a new connection.
+    Reopened,
+}
+
+impl Ending {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 5;
+
+    /// The counters that they are, by number.
+    pub(crate) const NAMES: [&str; Self::COUNT] =
+        ["expired", "evicted", "flushed", "forced", "reopened"];
+
+    /// Its name, which is that of the counter.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+/// What was carried in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Packets that were part of the connection.
+    pub packets: u64,
+    /// Their bytes, from the IP header to the end of what it says.
+    pub bytes: u64,
+}
+
+impl Carried {
+    #[inline]
+    pub(crate) const fn count(&mut self, size: u32) {
+        self.packets = self.packets.wrapping_add(1);
+        self.bytes = self.bytes.wrapping_add(size as u64);
+    }
+}
+
+/// What a connection carried: half a cache line.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(32))]
+pub(crate) struct Account(pub(crate) [Carried; 2]);
+
+const _: () = assert!(size_of::<Account>() == 32);
+
 /// What every packet of a connection reads or writes: one cache line.
 #[derive(Clone, Debug)]
 #[repr(align(64))]

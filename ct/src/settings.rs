@@ -14,6 +14,8 @@ pub struct Settings {
     pub tcp_liberal: bool,
     /// The most connections of a zone that has no limit of its own; `None`: no limit.
     pub zone_limit: Option<u32>,
+    /// Whether each connection counts what it carries. Memory for that is taken at start.
+    pub accounting: bool,
     /// What differs in some zones.
     pub zones: BTreeMap<u16, ZoneSettings>,
     /// How long connections are kept.
@@ -27,6 +29,7 @@ impl Default for Settings {
             tcp_loose: true,
             tcp_liberal: false,
             zone_limit: None,
+            accounting: true,
             zones: BTreeMap::new(),
             timeouts: Timeouts::default(),
         }

@@ -14,19 +14,28 @@ use weir_nat::{End, Leases, NatKind, Pool};
 use weir_packet::hint::{prefetch_element, prefetch_read};
 use weir_packet::{Tick, Tuple};
 
+use crate::chains::Chains;
+use crate::entry::{Entry, ProtocolInfo, TcpInfo};
 use crate::index::{Index, Place};
 use crate::key::Key;
 use crate::memory::Memory;
-use crate::record::{Cold, Direction, Hot, Protocol};
+use crate::record::{Account, Cold, Direction, Ending, Hot, Protocol};
 use crate::settings::{Settings, ZoneSettings};
 use crate::sharing::Sharing;
 use crate::sources::Sources;
+use crate::tcp;
+use crate::watch::{EventKind, Watch};
 use crate::wheel::Wheel;
 use crate::zones::Zones;
 
 pub(crate) struct Table {
     hot: Box<[Hot]>,
     cold: Box<[Cold]>,
+    /// What each carried; empty if nobody asked for that.
+    accounts: Box<[Account]>,
+    pub(crate) chains: Chains,
+    /// While somebody listens.
+    pub(crate) watch: Option<Box<Watch>>,
     index: Index,
     wheel: Wheel,
     leases: Leases,
@@ -71,6 +80,8 @@ pub(crate) struct Birth {
     pub(crate) label: u128,
     pub(crate) deadline: Tick,
     pub(crate) nat: Option<NatKind>,
+    /// Bytes of the packet that opens it, from the IP header on.
+    pub(crate) size: u32,
 }
 
 impl Table {
@@ -80,6 +91,12 @@ impl Table {
         let mut table = Self {
             hot: vec![Hot::FREE; slots as usize].into_boxed_slice(),
             cold: vec![Cold::FREE; slots as usize].into_boxed_slice(),
+            accounts: match settings.accounting {
+                true => vec![Account::default(); slots as usize].into_boxed_slice(),
+                false => Box::default(),
+            },
+            chains: Chains::new(slots),
+            watch: None,
             index: Index::new(slots, secret),
             wheel: Wheel::new(slots),
             leases: Leases::new(slots),
@@ -110,11 +127,17 @@ impl Table {
     pub(crate) fn memory(&self) -> Memory {
         let free = self.free.capacity() * size_of::<u32>();
         Memory {
-            connections: size_of_val(&*self.hot) + size_of_val(&*self.cold) + free,
+            connections: size_of_val(&*self.hot)
+                + size_of_val(&*self.cold)
+                + size_of_val(&*self.accounts)
+                + self.chains.memory()
+                + free,
             index: self.index.memory(),
             leases: self.leases.memory(),
             timers: self.wheel.memory(),
-            zones: self.zones.memory() + self.sources.as_ref().map_or(0, Sources::memory),
+            zones: self.zones.memory()
+                + self.chains.zone_memory()
+                + self.sources.as_ref().map_or(0, Sources::memory),
         }
     }
 
@@ -194,6 +217,7 @@ impl Table {
         };
         self.prefetch_slot(slot);
         self.wheel.prefetch(slot);
+        self.chains.prefetch(slot);
     }
 
     /// Asks for where it is noted that the number at `end` of `key` is leased.
@@ -207,10 +231,77 @@ impl Table {
     /// Asks for all of the connection in `slot`.
     #[inline]
     pub(crate) fn prefetch_slot(&self, slot: u32) {
-        prefetch_element(&self.hot, slot as usize);
+        self.prefetch_hot(slot);
         if let Some(cold) = self.cold.get(slot as usize) {
             prefetch_read(&cold.keys);
             prefetch_read(&cold.label);
+        }
+    }
+
+    /// Asks for what every packet of the connection in `slot` touches.
+    #[inline]
+    pub(crate) fn prefetch_hot(&self, slot: u32) {
+        prefetch_element(&self.hot, slot as usize);
+        prefetch_element(&self.accounts, slot as usize);
+    }
+
+    /// Counts a packet of the connection in `slot`, if that is asked for.
+    #[inline(always)]
+    pub(crate) fn count(&mut self, slot: u32, direction: Direction, size: u32) {
+        if let Some(Account(carried)) = self.accounts.get_mut(slot as usize) {
+            carried[direction as usize].count(size);
+        }
+    }
+
+    /// Whether a connection of this zone is in `slot`.
+    pub(crate) fn is_of_zone(&self, slot: u32, zone: u16) -> bool {
+        let hot = self.hot.get(slot as usize);
+        hot.is_some_and(|hot| hot.is_live() && hot.zone == zone)
+    }
+
+    /// The live connection in `slot` as a dump shows it.
+    pub(crate) fn entry(&self, slot: u32, now: Tick) -> Entry {
+        let (hot, cold) = (self.hot(slot), self.cold(slot));
+        let start = self.chains.born(slot);
+        let lifetimes = &self.zones.policy(hot.zone).lifetimes;
+        let age = lifetimes.idle(&hot.protocol, hot.deadline, now);
+        Entry {
+            id: hot.id,
+            zone: hot.zone,
+            original: cold.key(Direction::Original).tuple(),
+            reply: cold.key(Direction::Reply).tuple(),
+            mark: hot.mark,
+            label: cold.label,
+            protocol: info(&hot.protocol),
+            replied: hot.replied,
+            timeout_left: hot.deadline.since(now),
+            start,
+            last_seen: age.max(start),
+            carried: self.accounts.get(slot as usize).map(|account| account.0),
+        }
+    }
+
+    /// Lets what happens now be at this time, if somebody listens.
+    #[inline]
+    pub(crate) fn at(&mut self, now: Tick) {
+        if let Some(watch) = &mut self.watch {
+            watch.now = now;
+        }
+    }
+
+    /// Tells who listens.
+    #[inline]
+    fn note(&mut self, slot: u32, kind: EventKind) {
+        if self.watch.is_some() {
+            self.tell(slot, kind);
+        }
+    }
+
+    #[cold]
+    fn tell(&mut self, slot: u32, kind: EventKind) {
+        if let Some(mut watch) = self.watch.take() {
+            watch.note(kind, self.entry(slot, watch.now));
+            self.watch = Some(watch);
         }
     }
 
@@ -261,6 +352,7 @@ impl Table {
             label,
             deadline,
             nat,
+            size,
         } = *birth;
         self.hot[slot as usize] = Hot {
             deadline,
@@ -288,6 +380,11 @@ impl Table {
         self.wheel.insert(slot, deadline, now);
         let zone = original.key.zone();
         self.zones.began(zone);
+        self.chains.insert(zone, slot, now);
+        if let Some(account) = self.accounts.get_mut(slot as usize) {
+            *account = Account::default();
+            account.0[Direction::Original as usize].count(size);
+        }
         if self.zones.policy(zone).source_limit.is_some()
             && let Some(sources) = &mut self.sources
         {
@@ -299,11 +396,13 @@ impl Table {
             let direction = Direction::Reply;
             self.lease(Place { slot, direction }, End::Dst);
         }
+        self.note(slot, EventKind::New);
         Some(slot)
     }
 
     /// Makes a connection like one of another table with the same secret, if there is room.
-    pub(crate) fn adopt(&mut self, hot: &Hot, cold: &Cold, now: Tick) {
+    pub(crate) fn adopt(&mut self, other: &Self, slot: u32, now: Tick) {
+        let (hot, cold) = (other.hot(slot), other.cold(slot));
         let [original, reply] = cold.keys.map(|key| Keyed {
             key,
             hash: self.index.hash(&key),
@@ -316,10 +415,16 @@ impl Table {
             label: cold.label,
             deadline: hot.deadline,
             nat: hot.nat,
+            size: 0,
         };
+        let (born, account) = (other.chains.born(slot), other.accounts.get(slot as usize));
         let Some(slot) = self.insert(&birth, now) else {
             return;
         };
+        self.chains.set_born(slot, born);
+        if let (Some(to), Some(from)) = (self.accounts.get_mut(slot as usize), account) {
+            *to = *from;
+        }
         self.hot[slot as usize].replied = hot.replied;
         for direction in Direction::BOTH {
             for end in [End::Src, End::Dst] {
@@ -371,9 +476,9 @@ impl Table {
     }
 
     /// Removes the live connection in `slot`.
-    pub(crate) fn remove(&mut self, slot: u32) {
+    pub(crate) fn remove(&mut self, slot: u32, ending: Ending) {
         self.wheel.remove(slot);
-        self.forget(slot);
+        self.forget(slot, ending);
     }
 
     /// Sets the deadline of the live connection in `slot`.
@@ -388,7 +493,12 @@ impl Table {
     }
 
     /// Notes that a rule could see a change in the connection in `slot`.
-    pub(crate) const fn touch(&mut self, slot: u32) {
+    pub(crate) fn touch(&mut self, slot: u32) {
+        self.renew_version(slot);
+        self.note(slot, EventKind::Updated);
+    }
+
+    const fn renew_version(&mut self, slot: u32) {
         self.last_version += 1;
         self.hot[slot as usize].version = self.last_version;
     }
@@ -410,7 +520,7 @@ impl Table {
         };
         let hot = &self.hot[slot as usize];
         if hot.is_expired(now) {
-            self.forget(slot);
+            self.forget(slot, Ending::Expired);
             Turn::Forgotten
         } else {
             self.wheel.insert(slot, hot.deadline, now);
@@ -434,7 +544,8 @@ impl Table {
     }
 
     /// Takes the connection in `slot`, which does not wait any more, out of the table.
-    fn forget(&mut self, slot: u32) {
+    fn forget(&mut self, slot: u32, ending: Ending) {
+        self.note(slot, EventKind::Destroyed(ending));
         for (hash, place) in self.places(slot) {
             let there = self.index.remove(hash, place);
             debug_assert!(there, "{place:?}");
@@ -443,9 +554,11 @@ impl Table {
             sharing.end(&self.cold[slot as usize].keys);
         }
         self.give_back(slot);
-        self.zones.ended(self.hot[slot as usize].zone);
+        let zone = self.hot[slot as usize].zone;
+        self.zones.ended(zone, ending);
+        self.chains.remove(zone, slot);
         self.hot[slot as usize].id = 0;
-        self.touch(slot);
+        self.renew_version(slot);
         self.free.push(slot);
         self.live -= 1;
     }
@@ -531,6 +644,18 @@ impl Table {
             );
         }
 
+        let mut listed = HashSet::new();
+        for zone in live.iter().map(|&slot| self.hot(slot).zone) {
+            let (mut next, mut before) = (self.chains.newest(zone), u64::MAX);
+            while let Some(slot) = next {
+                assert!(self.is_of_zone(slot, zone), "slot {slot} is of zone {zone}");
+                assert!(self.hot(slot).id < before, "the newest is the first");
+                (next, before) = (self.chains.older(slot), self.hot(slot).id);
+                listed.insert(slot);
+            }
+        }
+        assert_eq!(listed, live, "each is listed in its zone");
+
         let mut entries = 0;
         for place in self.index.places() {
             assert!(live.contains(&place.slot), "{place:?} dangles");
@@ -563,6 +688,25 @@ impl Table {
             }
         }
         assert_eq!(self.leases.len(), leases);
+    }
+}
+
+/// What a dump shows of a protocol's state.
+pub(crate) fn info(protocol: &Protocol) -> ProtocolInfo {
+    match protocol {
+        Protocol::Tcp(tcp) => {
+            let [original, reply] = Direction::BOTH.map(|direction| {
+                let tcp::End { state, scale, .. } = *tcp.end(direction);
+                TcpInfo {
+                    state,
+                    window_scale: scale.shift(),
+                    scaling: scale.is_offered(),
+                    liberal: scale.is_unknown(),
+                }
+            });
+            ProtocolInfo::Tcp { original, reply }
+        }
+        Protocol::Query(_) | Protocol::Datagram(_) => ProtocolInfo::Stateless,
     }
 }
 

@@ -47,6 +47,16 @@ pub enum PeerState {
 }
 
 impl PeerState {
+    /// All of them, by number.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Closed,
+        Self::SynSent,
+        Self::Established,
+        Self::Closing,
+        Self::FinWait2,
+        Self::TimeWait,
+    ];
+
     /// As a dump shows one state for both ends: as the kernel names it.
     #[must_use]
     pub const fn coalesced(self) -> Self {

@@ -18,7 +18,7 @@ use crate::extract::{Subject, Transport};
 use crate::index::Place;
 use crate::key::Key;
 use crate::memory::Memory;
-use crate::record::{Datagram, Direction, Protocol, Query};
+use crate::record::{Datagram, Direction, Ending, Protocol, Query};
 use crate::request::{Commit, CtDrop, Meeting, Outcome, Request, Role, Seen};
 use crate::settings::{Settings, TableTooSmall};
 use crate::state::CtState;
@@ -36,6 +36,7 @@ pub use reading::{Likely, Reading};
 pub use recall::{After, Part, Recall};
 pub use rehearse::Rehearsed;
 use rehearse::Under;
+pub use walk::Cursor;
 
 /// The connection tracker of one lcore.
 pub struct Tracker {
@@ -134,13 +135,20 @@ impl Tracker {
         now: Tick,
     ) -> Result<(), CtDrop> {
         self.habit.zone = Some(request.zone);
+        self.table.at(now);
         if self.meet_again(request, outcome, now) {
             return Ok(());
         }
-        let Reading { subject, search } = reading.get_or_insert_with(|| Reading::of(frame, layout));
+        let reading = reading.get_or_insert_with(|| Reading::of(frame, layout));
+        let Reading {
+            subject,
+            search,
+            size,
+        } = reading;
         let mut visit = Visit {
             request,
             search,
+            size: *size,
             quest: &mut Quest::default(),
             outcome,
             now,
@@ -159,14 +167,17 @@ impl Tracker {
         now: Tick,
     ) -> Result<Outcome, Refusal> {
         let outcome = &mut Outcome::default();
+        self.table.at(now);
         if !self.meet_again(request, outcome, now) {
             let Reading {
                 subject,
                 mut search,
+                size,
             } = Reading::of(frame, layout);
             let mut visit = Visit {
                 request,
                 search: &mut search,
+                size,
                 quest,
                 outcome,
                 now,
@@ -201,6 +212,7 @@ impl Tracker {
     /// Cost: proportional to the number looked at (each is forgotten, or was prolonged since
     /// it was last looked at) plus the time passed since the last call, up to a bound.
     pub fn expire(&mut self, now: Tick, budget: usize) -> usize {
+        self.table.at(now);
         let mut forgotten = 0;
         for _ in 0..budget {
             match self.table.turn(now) {
@@ -298,12 +310,12 @@ impl Tracker {
         if let Some(place) = place {
             let force = request.commit.is_some_and(|commit| commit.force);
             if force && place.direction == Direction::Reply {
-                self.table.remove(place.slot);
+                self.table.remove(place.slot, Ending::Forced);
                 self.counters.forced += 1;
             } else {
                 let before = self.table.hot(place.slot).version;
                 let mut steady = false;
-                let state = match self.follow(place, transport, now) {
+                let state = match self.follow(place, transport, visit.size, now) {
                     Followed::Part(state) => {
                         steady = self.table.hot(place.slot).version == before;
                         Some(state)
@@ -314,7 +326,7 @@ impl Tracker {
                         Some(CtState::TRK | CtState::INV)
                     }
                     Followed::Reopens => {
-                        self.table.remove(place.slot);
+                        self.table.remove(place.slot, Ending::Reopened);
                         self.counters.reopened += 1;
                         None
                     }
@@ -372,7 +384,7 @@ impl Tracker {
     fn find(&mut self, key: &Keyed, now: Tick) -> Option<Place> {
         let place = self.table.find(key)?;
         if self.table.hot(place.slot).is_expired(now) {
-            self.table.remove(place.slot);
+            self.table.remove(place.slot, Ending::Expired);
             self.counters.expired += 1;
             return None;
         }
@@ -380,7 +392,7 @@ impl Tracker {
     }
 
     /// Lets the protocol's tracker judge a packet of a connection and follow it.
-    fn follow(&mut self, place: Place, transport: &Transport, now: Tick) -> Followed {
+    fn follow(&mut self, place: Place, transport: &Transport, size: u32, now: Tick) -> Followed {
         let Place { slot, direction } = place;
         let (Some(hot), zones) = self.table.hot_and_zones(slot) else {
             return Followed::Invalid(Invalid::L4Length);
@@ -457,6 +469,7 @@ impl Tracker {
         if let Some(deadline) = deadline {
             self.table.set_deadline(slot, deadline, now);
         }
+        self.table.count(slot, direction, size);
         if changed {
             self.table.touch(slot);
         }
@@ -545,6 +558,7 @@ impl Tracker {
                 .lifetimes
                 .deadline(&protocol, now),
             nat,
+            size: visit.size,
         };
         if let Err(reason) = self.make_room(&original.key, now) {
             return Err(self.refuse(request.zone, reason));
@@ -595,6 +609,8 @@ impl Tracker {
 struct Visit<'a> {
     request: &'a Request<'a>,
     search: &'a mut Lookup,
+    /// Bytes of the packet from the IP header on.
+    size: u32,
     quest: &'a mut Quest,
     outcome: &'a mut Outcome,
     now: Tick,

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 
 use crate::counters::Invalid;
 use crate::lifetimes::Lifetimes;
+use crate::record::Ending;
 use crate::request::CtDrop;
 use crate::settings::{Settings, Timeouts, ZoneSettings};
 
@@ -95,12 +96,14 @@ impl Zones {
     #[inline]
     pub(crate) fn began(&mut self, zone: u16) {
         self.live[usize::from(zone)] += 1;
+        self.count(zone, CREATED);
     }
 
     /// Notes that a connection is over.
     #[inline]
-    pub(crate) fn ended(&mut self, zone: u16) {
+    pub(crate) fn ended(&mut self, zone: u16, ending: Ending) {
         self.live[usize::from(zone)] -= 1;
+        self.count(zone, CREATED + 1 + ending as usize);
     }
 
     /// Counts an invalid packet.
@@ -113,11 +116,7 @@ impl Zones {
         self.count(zone, Invalid::NAMES.len() + reason as usize);
     }
 
-    /// Counts a connection given up for another.
-    pub(crate) fn evicted(&mut self, zone: u16) {
-        self.count(zone, KINDS - 1);
-    }
-
+    #[inline]
     fn count(&mut self, zone: u16, kind: usize) {
         let row = &mut self.row_of[usize::from(zone)];
         if *row == 0 && usize::from(self.rows_given) < self.rows.len() {
@@ -185,16 +184,20 @@ const ZONES: usize = 1 << 16;
 /// How many zones count for themselves, and one row for all others.
 const ROWS: usize = 1 + 1024;
 /// How many things a zone counts.
-const KINDS: usize = Invalid::NAMES.len() + CtDrop::COUNT + 1;
+const KINDS: usize = CREATED + 1 + Ending::COUNT;
+/// The number of what counts connections made.
+const CREATED: usize = Invalid::NAMES.len() + CtDrop::COUNT;
 
 const fn name(kind: usize) -> &'static str {
     let refused = Invalid::NAMES.len();
     if kind < refused {
         Invalid::NAMES[kind]
-    } else if kind < refused + CtDrop::COUNT {
+    } else if kind < CREATED {
         CtDrop::NAMES[kind - refused]
+    } else if kind == CREATED {
+        "created"
     } else {
-        "evicted"
+        Ending::NAMES[kind - CREATED - 1]
     }
 }
 

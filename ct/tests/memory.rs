@@ -11,28 +11,35 @@ use weir_packet::{Frame, Tick, VecFrame, text};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Records, index, timers, leases and list of free slots, together.
+/// Records, index, timers, leases, lists by zone and of free slots, together.
 const BYTES_PER_CONNECTION: usize = 256;
+/// What each carried.
+const BYTES_PER_ACCOUNT: usize = 32;
 
 #[test]
 fn memory_is_taken_at_start_and_within_its_bound() {
-    for max_connections in [1_000_000, 1000] {
+    for (max_connections, accounting) in [(1_000_000, true), (1_000_000, false), (1000, true)] {
+        let account = if accounting { BYTES_PER_ACCOUNT } else { 0 };
         let settings = Settings {
             max_connections,
+            accounting,
             ..Settings::default()
         };
         let region = Region::new(ALLOCATOR);
         let tracker = Tracker::new(&settings, 1);
         // What belongs to zones does not depend on the number of connections.
         let zones = tracker.memory().zones;
-        assert!(zones < 1_000_000, "{zones} bytes");
+        assert!(zones < 1_100_000, "{zones} bytes");
         let bytes = region.change().bytes_allocated - zones;
         // The timer wheel's heads, whatever the number of connections, and what a page rounds.
         let fixed = 40_000;
-        let bound = max_connections as usize * BYTES_PER_CONNECTION + fixed;
+        let bound = max_connections as usize * (BYTES_PER_CONNECTION + account) + fixed;
         assert!(bytes <= bound, "{bytes} bytes, of {bound}");
         // The records alone are 160; a bound that is far away would say nothing.
-        assert!(bytes >= max_connections as usize * 200, "{bytes} bytes");
+        assert!(
+            bytes >= max_connections as usize * (200 + account),
+            "{bytes} bytes"
+        );
         drop(tracker);
     }
     shared();
@@ -47,7 +54,8 @@ fn shared() {
     let shard: Shard<()> = Shard::new(&settings, 1, &owners, ShardId(0), Bounds::default());
     let bytes = region.change().bytes_allocated - shard.tracker().memory().zones;
     // The wheel's heads, and the queues to four shards.
-    let bound = settings.max_connections as usize * BYTES_PER_CONNECTION + 1_000_000;
+    let bound = settings.max_connections as usize * (BYTES_PER_CONNECTION + BYTES_PER_ACCOUNT + 16)
+        + 1_000_000;
     assert!(bytes <= bound, "{bytes} bytes, of {bound}");
     drop(shard);
 }

@@ -7,7 +7,7 @@ mod world;
 use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
-use weir_ct::{Bounds, Commit, CtDrop, CtState, Filter, HandOffDrop, Settings, ShardId};
+use weir_ct::{Bounds, Commit, CtDrop, CtState, Cursor, Filter, HandOffDrop, Settings, ShardId};
 use weir_nat::{NatFlags, NatKind, NatRange, NatSpec};
 use weir_packet::{Tick, Tuple, VecFrame, text};
 
@@ -148,7 +148,9 @@ fn play(events: &[Event], mut world: World) -> Result<(World, Vec<Done>, Tick), 
                 let filter = Filter::parse(&[&format!("ct_nw_src=10.0.0.{client}")]);
                 let filter = filter.expect("a filter");
                 for shard in &mut world.shards {
-                    shard.tracker_mut().flush(0, usize::MAX, &filter, &mut 0);
+                    shard
+                        .tracker_mut()
+                        .flush(Cursor::default(), usize::MAX, &filter, &mut 0);
                 }
                 None
             }

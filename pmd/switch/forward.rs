@@ -11,6 +11,7 @@ use weir_tables::port::PortIndex;
 use super::mailbox::Inbox;
 use super::publish::SnapshotReader;
 use crate::batch::Drain;
+use crate::clock::Clock;
 use crate::mempool::Mempool;
 use crate::worker::{NotSent, Processor, TxPorts};
 
@@ -22,6 +23,7 @@ pub(super) struct Forward {
     inbox: Inbox,
     /// Where frames of packet-outs come from.
     mempool: Mempool,
+    clock: Clock,
 }
 
 impl Forward {
@@ -30,6 +32,7 @@ impl Forward {
         snapshots: SnapshotReader,
         inbox: Inbox,
         mempool: Mempool,
+        clock: Clock,
     ) -> Self {
         let counters = lcore.counters();
         Self {
@@ -38,6 +41,7 @@ impl Forward {
             snapshots,
             inbox,
             mempool,
+            clock,
         }
     }
 }
@@ -65,16 +69,22 @@ impl Processor for Forward {
             self.snapshots.retire(old, generation);
         }
         let (lcore, mempool) = (&mut self.lcore, &self.mempool);
+        let (clock, counters) = (&self.clock, &self.counters);
         let mut sent = false;
-        self.inbox.answer(|request| match request {
-            LcoreRequest::PacketOut { frame, order } => {
-                let made = mempool.frame(&frame).map_err(|error| error.to_string());
-                LcoreAnswer::PacketSent(made.map(|frame| {
-                    lcore.packet_out(frame, &order, now, out);
-                    sent = true;
-                }))
-            }
-            request => lcore.answer(request, now),
+        self.inbox.answer(|request| {
+            let start = clock.cycles();
+            let answer = match request {
+                LcoreRequest::PacketOut { frame, order } => {
+                    let made = mempool.frame(&frame).map_err(|error| error.to_string());
+                    LcoreAnswer::PacketSent(made.map(|frame| {
+                        lcore.packet_out(frame, &order, now, out);
+                        sent = true;
+                    }))
+                }
+                request => lcore.answer(request, now),
+            };
+            counters.answer_cycles.add(clock.cycles().since(start).0);
+            answer
         });
         sent
     }

@@ -258,6 +258,8 @@ pub struct LcoreCounters {
     pub tunnels: Box<[TunnelCounters]>,
     /// Connections now.
     pub connections: Counter,
+    /// TSC cycles spent on questions of the management thread.
+    pub answer_cycles: Counter,
     /// Bytes that each of [`MEMORY_PARTS`] was given at start.
     pub memory: [Counter; MEMORY_PARTS.len()],
     /// The tracker's counters, in the order of [`weir_ct::Counters::iter`].
@@ -279,6 +281,7 @@ impl Default for LcoreCounters {
             megaflows: CacheCounters::default(),
             tunnels: Box::default(),
             connections: Counter::default(),
+            answer_cycles: Counter::default(),
             memory: std::array::from_fn(|_| Counter::default()),
             conntrack: weir_ct::Counters::default()
                 .iter()

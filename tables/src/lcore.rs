@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use weir_ct::{After, Entry, Filter, Memory, Settings, Tracker, ZoneCounts};
+use weir_ct::{After, Cursor, Entry, Event, Filter, Memory, Settings, Tally, Tracker, ZoneCounts};
 use weir_packet::Tick;
 
 use crate::cache::{
@@ -43,22 +43,41 @@ use stage::Stage;
 pub enum LcoreRequest {
     /// The connections that `filter` names, at most `budget` slots from `cursor` on.
     DumpConnections {
-        /// 0, or where the last answer said to go on.
-        cursor: u32,
+        /// Where to go on: the default, or what the last answer said.
+        cursor: Cursor,
         /// How many slots of the table to look at.
         budget: usize,
         /// Which connections.
         filter: Filter,
+        /// To put them into; with room for as many as the budget, so that the lcore need not get
+        /// memory.
+        room: Vec<Entry>,
     },
     /// Forgets the connections that `filter` names, at most `budget` slots from `cursor` on.
     FlushConnections {
-        /// 0, or where the last answer said to go on.
-        cursor: u32,
+        /// Where to go on: the default, or what the last answer said.
+        cursor: Cursor,
         /// How many slots of the table to look at.
         budget: usize,
         /// Which connections.
         filter: Filter,
     },
+    /// How many connections there are that `filter` names, by protocol and state, among at most
+    /// `budget` slots from `cursor` on.
+    TallyConnections {
+        /// Where to go on: the default, or what the last answer said.
+        cursor: Cursor,
+        /// How many slots of the table to look at.
+        budget: usize,
+        /// Which connections.
+        filter: Filter,
+    },
+    /// What happened to connections since this was asked last. From the first time on, until
+    /// [`LcoreRequest::StopEvents`], the lcore notes as much as there is room for in what it got
+    /// last.
+    TakeEvents(Vec<Event>),
+    /// Nobody wants to hear of connections any more.
+    StopEvents,
     /// What NORMAL has learned.
     ShowMacs,
     /// Forgets what NORMAL has learned.
@@ -94,14 +113,28 @@ pub enum LcoreAnswer {
         /// The connections.
         entries: Vec<Entry>,
         /// Where to go on; `None`: that was all.
-        next: Option<u32>,
+        next: Option<Cursor>,
     },
     /// To [`LcoreRequest::FlushConnections`].
     Flushed {
         /// How many were forgotten.
         connections: u64,
         /// Where to go on; `None`: that was all.
-        next: Option<u32>,
+        next: Option<Cursor>,
+    },
+    /// To [`LcoreRequest::TallyConnections`].
+    Tallied {
+        /// How many there are.
+        tally: Tally,
+        /// Where to go on; `None`: that was all.
+        next: Option<Cursor>,
+    },
+    /// To [`LcoreRequest::TakeEvents`] and [`LcoreRequest::StopEvents`].
+    Events {
+        /// What happened, in order.
+        events: Vec<Event>,
+        /// How much more happened for which there was no room.
+        lost: u64,
     },
     /// To [`LcoreRequest::ShowMacs`].
     Macs(Vec<MacEntry>),
@@ -313,12 +346,32 @@ impl Lcore {
                 cursor,
                 budget,
                 filter,
+                room: mut entries,
             } => {
-                let mut entries = Vec::new();
                 let next = self
                     .tracker
                     .dump(cursor, budget, &filter, now, &mut entries);
                 LcoreAnswer::Connections { entries, next }
+            }
+            LcoreRequest::TallyConnections {
+                cursor,
+                budget,
+                filter,
+            } => {
+                let mut tally = Tally::default();
+                let next = self.tracker.tally(cursor, budget, &filter, now, &mut tally);
+                LcoreAnswer::Tallied { tally, next }
+            }
+            LcoreRequest::TakeEvents(mut events) => {
+                let lost = self.tracker.take_events(&mut events, now);
+                LcoreAnswer::Events { events, lost }
+            }
+            LcoreRequest::StopEvents => {
+                self.tracker.stop_events();
+                LcoreAnswer::Events {
+                    events: Vec::new(),
+                    lost: 0,
+                }
             }
             LcoreRequest::FlushConnections {
                 cursor,

@@ -33,7 +33,7 @@ use weir_config::text::{
     GroupOptions, Options, Strictness, group_text, match_text, parse_bundle_file, parse_filter,
     parse_flow_file, parse_group_file, parse_packet_out, parse_tlv_map,
 };
-use weir_ct::{DumpStyle, Entry, Filter, Settings};
+use weir_ct::{Cursor, DumpStyle, Entry, Filter, Settings};
 use weir_packet::{Tick, VecFrame, text};
 use weir_tables::cache::CacheStats;
 use weir_tables::classifier::HashSecret;
@@ -155,12 +155,13 @@ impl Twin {
 
     fn connections(&mut self, now: Tick) -> Vec<Entry> {
         let filter = Filter::default();
-        let (mut all, mut cursor) = (Vec::new(), 0);
+        let (mut all, mut cursor) = (Vec::new(), Cursor::default());
         loop {
             let request = LcoreRequest::DumpConnections {
                 cursor,
                 budget: 1024,
                 filter,
+                room: Vec::new(),
             };
             let LcoreAnswer::Connections { entries, next } = self.lcore.answer(request, now) else {
                 panic!("a dump is answered with connections");
@@ -174,7 +175,7 @@ impl Twin {
     }
 
     fn flush(&mut self, filter: Filter, now: Tick) -> u64 {
-        let (mut flushed, mut cursor) = (0, 0);
+        let (mut flushed, mut cursor) = (0, Cursor::default());
         loop {
             let request = LcoreRequest::FlushConnections {
                 cursor,

@@ -26,7 +26,7 @@ fn every_command_has_help_with_an_example() {
 }
 
 /// The verbs that the manual promises; those of other parts of it come with these parts.
-const VERBS: [&str; 39] = [
+const VERBS: [&str; 40] = [
     "run",
     "check",
     "parse-flows",
@@ -60,6 +60,7 @@ const VERBS: [&str; 39] = [
     "dump-conntrack",
     "flush-conntrack",
     "ct-get-limits",
+    "ct-stats-show",
     "ct-set-limits",
     "ct-del-limits",
     "pmd-stats-show",
@@ -87,8 +88,8 @@ fn state_is_also_json_and_the_bridge_may_be_named() {
         let options: Vec<&str> = match verb {
             "dump-flows" | "dump-aggregate" | "dump-tables" | "dump-groups"
             | "dump-group-stats" | "show" | "dump-ports" | "fdb-show" | "neigh-show"
-            | "monitor" | "dump-conntrack" | "ct-get-limits" | "pmd-stats-show" | "dump-drops"
-            | "top" => {
+            | "monitor" | "dump-conntrack" | "ct-get-limits" | "ct-stats-show"
+            | "pmd-stats-show" | "dump-drops" | "top" => {
                 vec!["--json", "br0"]
             }
             "add-flow" | "add-flows" | "mod-flows" | "replace-flows" | "bundle" | "add-group"

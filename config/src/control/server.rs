@@ -279,7 +279,10 @@ fn serve(shared: &Shared, stream: &UnixStream, requests: &Sender<Incoming>) -> R
         }
     };
     // Who wants to hear of events stays for as long as it likes.
-    let is_monitor = matches!(request.verb, Verb::Monitor { .. });
+    let is_monitor = matches!(
+        request.verb,
+        Verb::Monitor { .. } | Verb::MonitorConntrack { .. }
+    );
     let (sender, mut answer) = channel();
     // There is room for one request of each client and those of a few askers.
     if requests.try_send((request, sender)).is_err() {

@@ -71,6 +71,7 @@ pub(super) fn to_toml(config: &Config) -> String {
             tcp_loose: Some(config.conntrack.tcp_loose),
             tcp_liberal: Some(config.conntrack.tcp_liberal),
             zone_limit: config.conntrack.zone_limit.map(|n| placeless(n.into())),
+            accounting: Some(config.conntrack.accounting),
             timeouts: Some(seconds(&config.conntrack.timeouts)),
         }),
         zone: config.conntrack.zones.iter().map(raw_zone).collect(),

@@ -103,6 +103,7 @@ pub(super) struct Conntrack {
     pub(super) tcp_loose: Option<bool>,
     pub(super) tcp_liberal: Option<bool>,
     pub(super) zone_limit: Typed<i64>,
+    pub(super) accounting: Option<bool>,
     pub(super) timeouts: Option<Seconds>,
 }
 

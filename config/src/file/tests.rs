@@ -84,6 +84,7 @@ fn defaults_are_those_of_the_documentation() {
             tcp_loose: true,
             tcp_liberal: false,
             zone_limit: None,
+            accounting: true,
             zones: BTreeMap::new(),
             timeouts: Timeouts::default(),
         },
@@ -203,7 +204,10 @@ fn a_changed_section_needs_a_restart_and_flows_do_not() {
     let limits = parsed("[conntrack]\nzone_limit = 5\n[[zone]]\nid = 1\nlimit = 0\n");
     assert!(old.needs_restart(&limits).is_empty());
     let larger = parsed("[conntrack]\nmax_connections = 7\n");
-    assert_eq!(old.needs_restart(&larger), ["[conntrack] max_connections"]);
+    assert_eq!(
+        old.needs_restart(&larger),
+        ["[conntrack] max_connections or accounting"]
+    );
 }
 
 #[test]
@@ -305,10 +309,11 @@ prop_compose! {
         tcp_loose in any::<bool>(),
         tcp_liberal in any::<bool>(),
         zone_limit: Option<u32>,
+        accounting: bool,
         timeouts in all_timeouts(),
         zones in prop::collection::btree_map(any::<u16>(), zone(), 0..3),
     ) -> Settings {
-        Settings { max_connections, tcp_loose, tcp_liberal, zone_limit, zones, timeouts }
+        Settings { max_connections, tcp_loose, tcp_liberal, zone_limit, accounting, zones, timeouts }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Clients that want to hear of packet-ins and of rules that are gone.
+//! Clients that want to hear of packet-ins and of rules that are gone, or of connections.
 //!
 //! Invariant: what waits for a client is bounded; one that reads too slowly is told how much it
 //! has missed.
@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use weir_ct::{DumpStyle, Event, Filter};
 use weir_packet::Tick;
 use weir_tables::action::PacketInReason;
 use weir_tables::flow_tables::FlowRemoved;
@@ -26,8 +27,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(super) struct Monitor {
     reply: ReplySender,
-    /// Whether it wants packets whose TTL has run out.
-    invalid_ttl: bool,
+    wants: Wants,
     waiting: VecDeque<EventRow>,
     lost: u64,
     /// Packets over the rate of their port, and those for which there was no slot.
@@ -36,11 +36,30 @@ pub(super) struct Monitor {
     spoken: Tick,
 }
 
+/// What a client wants to hear of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wants {
+    /// What a controller would.
+    OpenFlow {
+        /// Also packets whose TTL has run out.
+        invalid_ttl: bool,
+    },
+    /// Connections.
+    Connections {
+        /// Which.
+        filter: Filter,
+        /// Rows instead of lines.
+        json: bool,
+        /// The Unix time of the switch's clock's beginning, in milliseconds.
+        epoch_ms: u64,
+    },
+}
+
 impl Monitor {
-    pub(super) fn new(reply: ReplySender, invalid_ttl: bool, now: Tick) -> Self {
+    pub(super) fn new(reply: ReplySender, wants: Wants, now: Tick) -> Self {
         Self {
             reply,
-            invalid_ttl,
+            wants,
             waiting: VecDeque::new(),
             lost: 0,
             refused: [0; 2],
@@ -49,18 +68,59 @@ impl Monitor {
     }
 
     pub(super) fn packet_in(&mut self, event: &PacketIn) {
-        if event.reason != PacketInReason::InvalidTtl || self.invalid_ttl {
+        if let Wants::OpenFlow { invalid_ttl } = self.wants
+            && (event.reason != PacketInReason::InvalidTtl || invalid_ttl)
+        {
             self.hear(|| EventRow::PacketIn(event.into()));
         }
     }
 
     pub(super) fn flow_removed(&mut self, gone: &FlowRemoved) {
-        self.hear(|| EventRow::FlowRemoved(gone.into()));
+        if let Wants::OpenFlow { .. } = self.wants {
+            self.hear(|| EventRow::FlowRemoved(gone.into()));
+        }
+    }
+
+    /// Whether it wants to hear of connections.
+    pub(super) const fn wants_connections(&self) -> bool {
+        matches!(self.wants, Wants::Connections { .. })
+    }
+
+    /// Something happened to a connection of this lcore.
+    pub(super) fn connection(&mut self, event: &Event, lcore: u32) {
+        if let Wants::Connections {
+            filter,
+            json,
+            epoch_ms,
+        } = self.wants
+            && filter.matches(&event.entry)
+        {
+            let style = DumpStyle {
+                statistics: true,
+                more: true,
+                lcore: Some(lcore),
+                epoch_ms: Some(epoch_ms),
+            };
+            self.hear(|| match json {
+                true => EventRow::of_connection(event, &style),
+                false => EventRow::line_of_connection(event, &style),
+            });
+        }
+    }
+
+    /// So much more happened to connections, and an lcore had no room for it.
+    pub(super) const fn connections_lost(&mut self, count: u64) {
+        if self.wants_connections() {
+            self.lost += count;
+        }
     }
 
     /// So many packets more were not handed over: they were over the rate of their port, or there
     /// was no slot.
     pub(super) const fn refused(&mut self, over_rate: u64, no_slot: u64) {
+        if self.wants_connections() {
+            return;
+        }
         self.refused[0] += over_rate;
         self.refused[1] += no_slot;
     }

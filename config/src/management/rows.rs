@@ -107,6 +107,7 @@ pub(super) fn lcore(counters: &LcoreCounters, polls: PollStats) -> LcoreRow {
         memory: MemoryRow::read(&counters.memory),
         busy_cycles: polls.busy_cycles,
         idle_cycles: polls.idle_cycles,
+        answer_cycles: counters.answer_cycles.read(),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::control::{self, FailureKind, FlowStyle, FlowVerb, PortChange, SortBy}
 use crate::file::FlowSource;
 use crate::show::Statistics;
 
+mod connections;
 mod groups;
 mod limits;
 mod trace;

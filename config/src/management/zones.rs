@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use weir_tables::datapath::Datapath;
 use weir_tables::lcore::{LcoreAnswer, LcoreRequest};
 
-use super::{Management, SLICE, gone};
+use super::{Management, gone};
 use crate::control::Failure;
 use crate::show::ZoneRow;
+
+/// How many zones an lcore looks at between two bursts: most of them have nothing to tell.
+const ZONES_PER_SLICE: usize = 1024;
 
 impl<D: Datapath> Management<D> {
     /// Each zone that counted anything or has connections, and what zones without counts of their
@@ -19,7 +22,7 @@ impl<D: Datapath> Management<D> {
             while let Some(at) = cursor {
                 let request = LcoreRequest::ZoneCounts {
                     cursor: at,
-                    budget: SLICE,
+                    budget: ZONES_PER_SLICE,
                 };
                 let zones;
                 (zones, cursor) = match self.datapath.ask(lcore, request).map_err(gone)? {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use super::{CounterRow, Sample};
-use crate::show::{BucketStatsRow, CacheRow, GroupStatsRow, LcoreRow, LinkState, PortRow};
+use crate::show::{BucketStatsRow, CacheRow, GroupStatsRow, LcoreRow, LinkState, PortRow, ZoneRow};
 
 /// Makes text of samples; remembers the last one for what is a rate.
 #[derive(Debug, Default)]
@@ -74,6 +74,7 @@ impl Encoder {
         );
         series.gauge(name, help, &[], |put| put(&[], sample.max_connections));
         conntrack(&mut series, &sample.conntrack);
+        zones(&mut series, &sample.zones);
         packet_ins(&mut series, sample);
         groups(&mut series, &sample.groups);
         self.lcores(&mut series, &sample.lcores);
@@ -84,7 +85,7 @@ impl Encoder {
     }
 
     fn lcores(&mut self, series: &mut Series, rows: &[LcoreRow]) {
-        let columns: [Column<LcoreRow>; 8] = [
+        let columns: [Column<LcoreRow>; 9] = [
             (
                 "weir_lcore_packets_total",
                 "Packets an lcore received.",
@@ -122,6 +123,11 @@ impl Encoder {
                 "weir_lcore_idle_cycles_total",
                 "TSC cycles in idle polls.",
                 |row| row.idle_cycles,
+            ),
+            (
+                "weir_lcore_answering_cycles_total",
+                "TSC cycles spent on questions of the management thread.",
+                |row| row.answer_cycles,
             ),
         ];
         for (name, help, value) in columns {
@@ -280,6 +286,73 @@ fn conntrack(series: &mut Series, rows: &[CounterRow]) {
         series.counter(name, help, &["reason"], |put| {
             for (reason, value) in reasons.get(name).into_iter().flatten() {
                 put(&[reason], *value);
+            }
+        });
+    }
+}
+
+/// The label of a zone; those without counts of their own share one.
+fn zone_label(row: &ZoneRow) -> String {
+    row.zone.map_or("other".to_owned(), |zone| zone.to_string())
+}
+
+fn zones(series: &mut Series, rows: &[ZoneRow]) {
+    let (name, help) = (
+        "weir_conntrack_zone_connections",
+        "Connections of a zone tracked now.",
+    );
+    series.gauge(name, help, &["zone"], |put| {
+        let own = rows.iter().filter(|row| row.zone.is_some());
+        own.for_each(|row| put(&[&zone_label(row)], row.connections));
+    });
+    let plain = [
+        ("created", "Connections created in a zone."),
+        (
+            "expired",
+            "Connections of a zone forgotten because their time was over.",
+        ),
+        (
+            "evicted",
+            "Unreplied connections of a zone given up for a new one at a limit.",
+        ),
+        ("flushed", "Connections of a zone removed by flush."),
+        (
+            "forced",
+            "Connections of a zone ended by a forced commit in the reply direction.",
+        ),
+        (
+            "reopened",
+            "Closed TCP connections of a zone ended by a SYN of a new one.",
+        ),
+    ];
+    for (count, help) in plain {
+        let name = format!("weir_conntrack_zone_{count}_total");
+        series.counter(&name, help, &["zone"], |put| {
+            for row in rows {
+                if let Some(value) = row.counts.get(count) {
+                    put(&[&zone_label(row)], *value);
+                }
+            }
+        });
+    }
+    let by_reason = [
+        (
+            "invalid_",
+            "weir_conntrack_zone_invalid_packets_total",
+            "Packets that are +inv in a zone, by reason.",
+        ),
+        (
+            "refused_",
+            "weir_conntrack_zone_refused_commits_total",
+            "Commits in a zone that dropped, by reason.",
+        ),
+    ];
+    for (prefix, name, help) in by_reason {
+        series.counter(name, help, &["zone", "reason"], |put| {
+            for row in rows {
+                let reasons = row.counts.iter();
+                let reasons = reasons.filter_map(|(name, n)| Some((name.strip_prefix(prefix)?, n)));
+                reasons.for_each(|(reason, count)| put(&[&zone_label(row), reason], *count));
             }
         });
     }

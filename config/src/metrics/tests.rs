@@ -7,7 +7,9 @@ use super::series::Encoder;
 use super::{CounterRow, Exporter, PATIENCE, Sample, TableRow};
 use crate::control::{Frame, Limits, Server, Verb};
 use crate::file::Control;
-use crate::show::{BucketStatsRow, CacheRow, DropRow, GroupStatsRow, LcoreRow, LinkState, PortRow};
+use crate::show::{
+    BucketStatsRow, CacheRow, DropRow, GroupStatsRow, LcoreRow, LinkState, PortRow, ZoneRow,
+};
 
 fn counter(name: &str, value: u64) -> CounterRow {
     CounterRow {
@@ -57,6 +59,25 @@ fn sample() -> Sample {
             counter("created", 12),
             counter("invalid_tcp_window", 13),
             counter("refused_table_full", 14),
+        ],
+        zones: vec![
+            ZoneRow {
+                zone: Some(5),
+                connections: 30,
+                counts: [
+                    ("created", 31),
+                    ("expired", 32),
+                    ("invalid_tcp_window", 33),
+                    ("refused_zone_full", 34),
+                ]
+                .map(|(name, count)| (name.to_owned(), count))
+                .into(),
+            },
+            ZoneRow {
+                zone: None,
+                connections: 0,
+                counts: [("created".to_owned(), 35)].into(),
+            },
         ],
         packet_ins: vec![counter("action", 24)],
         packet_ins_refused: vec![counter("rate", 25)],
@@ -124,6 +145,12 @@ fn every_value_is_a_series() {
         "weir_conntrack_created_total 12",
         "weir_conntrack_invalid_packets_total{reason=\"tcp_window\"} 13",
         "weir_conntrack_refused_commits_total{reason=\"table_full\"} 14",
+        "weir_conntrack_zone_connections{zone=\"5\"} 30",
+        "weir_conntrack_zone_created_total{zone=\"5\"} 31",
+        "weir_conntrack_zone_created_total{zone=\"other\"} 35",
+        "weir_conntrack_zone_expired_total{zone=\"5\"} 32",
+        "weir_conntrack_zone_invalid_packets_total{reason=\"tcp_window\",zone=\"5\"} 33",
+        "weir_conntrack_zone_refused_commits_total{reason=\"zone_full\",zone=\"5\"} 34",
         "weir_lcore_packets_total{lcore=\"1\"} 15",
         "weir_cache_hits_total{cache=\"trajectory\",lcore=\"1\"} 16",
         "weir_cache_misses_total{cache=\"trajectory\",lcore=\"1\"} 17",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_ct::{DumpStyle, Filter};
+use weir_ct::{Cursor, DumpStyle, Filter};
 use weir_packet::{Frame, Tick, VecFrame};
 use weir_tables::classifier::HashSecret;
 use weir_tables::flow_mod::{Command, FlowMod};
@@ -72,13 +72,14 @@ impl OfflineSwitch {
     /// of hashes.
     pub fn connections(&mut self, style: DumpStyle, now: Tick) -> Vec<String> {
         let mut lines = Vec::new();
-        let mut cursor = Some(0);
+        let mut cursor = Some(Cursor::default());
         while let Some(at) = cursor {
             let filter = Filter::default();
             let request = LcoreRequest::DumpConnections {
                 cursor: at,
                 budget: 1 << 16,
                 filter,
+                room: Vec::new(),
             };
             cursor = match self.lcore.answer(request, now) {
                 LcoreAnswer::Connections { entries, next } => {
@@ -86,6 +87,8 @@ impl OfflineSwitch {
                     next
                 }
                 LcoreAnswer::Flushed { .. }
+                | LcoreAnswer::Tallied { .. }
+                | LcoreAnswer::Events { .. }
                 | LcoreAnswer::Macs(_)
                 | LcoreAnswer::MacsFlushed
                 | LcoreAnswer::Neighbours(_)

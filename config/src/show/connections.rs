@@ -1,7 +1,7 @@
 //! Tracked connections as rows. Their lines are [`weir_ct::Entry`]'s own.
 
 use serde::{Deserialize, Serialize};
-use weir_ct::{Entry, ProtocolInfo};
+use weir_ct::{Carried, DumpStyle, Entry, ProtocolInfo, TcpInfo};
 use weir_packet::Tuple;
 
 /// One connection.
@@ -25,6 +25,13 @@ pub struct ConnectionRow {
     pub replied: bool,
     /// Seconds until it is forgotten if nothing more comes.
     pub timeout_s: u64,
+    /// When it was made.
+    pub start: String,
+    /// When the last packet came that kept it.
+    pub last_seen: String,
+    /// The lcore that has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lcore: Option<u32>,
 }
 
 /// One direction of a connection.
@@ -52,34 +59,48 @@ pub struct HalfRow {
     /// TCP state of the end that sends in this direction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// The shift of RFC 7323 of its windows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_scale: Option<u8>,
+    /// Whether that is unknown, because the handshake was not seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub liberal: Option<bool>,
+    /// Packets in this direction, if they are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packets: Option<u64>,
+    /// Their bytes, from the IP header on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
-impl From<&Entry> for ConnectionRow {
-    fn from(entry: &Entry) -> Self {
+impl ConnectionRow {
+    /// Of a connection, with times and lcore as `style` tells them.
+    pub fn new(entry: &Entry, style: &DumpStyle) -> Self {
         let (original, reply) = match entry.protocol {
-            ProtocolInfo::Tcp { original, reply } => (
-                Some(original.state.to_string()),
-                Some(reply.state.to_string()),
-            ),
+            ProtocolInfo::Tcp { original, reply } => (Some(original), Some(reply)),
             ProtocolInfo::Stateless => (None, None),
         };
+        let [there, back] = [0, 1].map(|direction| entry.carried.map(|both| both[direction]));
         let line = entry.to_string();
         Self {
             id: entry.id,
             protocol: line.split(',').next().unwrap_or_default().to_owned(),
-            original: HalfRow::new(&entry.original, original),
-            reply: HalfRow::new(&entry.reply, reply),
+            original: HalfRow::new(&entry.original, original, there),
+            reply: HalfRow::new(&entry.reply, reply, back),
             zone: entry.zone,
             mark: entry.mark,
             labels: format!("{:#x}", entry.label),
             replied: entry.replied,
             timeout_s: entry.timeout_left.as_secs(),
+            start: style.time(entry.start).to_string(),
+            last_seen: style.time(entry.last_seen).to_string(),
+            lcore: style.lcore,
         }
     }
 }
 
 impl HalfRow {
-    fn new(tuple: &Tuple, state: Option<String>) -> Self {
+    fn new(tuple: &Tuple, tcp: Option<TcpInfo>, carried: Option<Carried>) -> Self {
         let [kind, code] = tuple.dst_port.to_be_bytes();
         let is_icmp = matches!(tuple.protocol, 1 | 58);
         let of_icmp = |value| is_icmp.then_some(value);
@@ -92,7 +113,11 @@ impl HalfRow {
             id: of_icmp(tuple.src_port),
             kind: is_icmp.then_some(kind),
             code: is_icmp.then_some(code),
-            state,
+            state: tcp.map(|tcp| tcp.state.to_string()),
+            window_scale: tcp.map(|tcp| tcp.window_scale),
+            liberal: tcp.map(|tcp| tcp.liberal),
+            packets: carried.map(|carried| carried.packets),
+            bytes: carried.map(|carried| carried.bytes),
         }
     }
 }

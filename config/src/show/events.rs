@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
+use weir_ct::{DumpStyle, Ending, Event, EventKind};
 use weir_packet::{Fragment, L3, L4, Layout, parse};
 use weir_tables::field::Field;
 use weir_tables::flow_mod::FlowMod;
@@ -13,13 +14,17 @@ use weir_tables::key::FlowKey;
 use weir_tables::matching::Match;
 use weir_tables::packet_in::{PacketIn, packet_key};
 
-use super::Milliseconds;
+use super::{ConnectionRow, Milliseconds};
 use crate::text::match_text;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EventRow {
+    /// Something happened to a connection.
+    Connection(Box<ConnectionEventRow>),
+    /// Something happened to a connection, as a line.
+    ConnectionLine(String),
     /// A rule with `send_flow_rem` is gone.
     FlowRemoved(FlowRemovedRow),
     /// So many events were not told, because nobody read.
@@ -33,6 +38,20 @@ pub enum EventRow {
         /// For so many there was no slot: nobody had read those before.
         no_slot: u64,
     },
+}
+
+/// Something that happened to a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionEventRow {
+    /// When.
+    pub at: String,
+    /// `new`, `updated` or `destroyed`.
+    pub event: String,
+    /// Why it was destroyed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The connection; of one that is destroyed, as it was at last.
+    pub connection: ConnectionRow,
 }
 
 /// A packet that was sent to the controller.
@@ -82,6 +101,35 @@ pub struct FlowRemovedRow {
     pub n_packets: u64,
     /// Their bytes.
     pub n_bytes: u64,
+}
+
+impl EventRow {
+    /// Of a connection, as a row.
+    pub fn of_connection(event: &Event, style: &DumpStyle) -> Self {
+        let (name, ending) = event_name(event.kind);
+        Self::Connection(Box::new(ConnectionEventRow {
+            at: style.time(event.at).to_string(),
+            event: name.to_owned(),
+            reason: ending.map(|ending| ending.name().to_owned()),
+            connection: ConnectionRow::new(&event.entry, style),
+        }))
+    }
+
+    /// Of a connection, as a line: time, what happened, and the line of a dump.
+    pub fn line_of_connection(event: &Event, style: &DumpStyle) -> Self {
+        let (name, ending) = event_name(event.kind);
+        let why = ending.map_or_else(String::new, |ending| format!(" ({})", ending.name()));
+        let (at, line) = (style.time(event.at), event.entry.display(*style));
+        Self::ConnectionLine(format!("{at} {name}{why} {line}"))
+    }
+}
+
+const fn event_name(kind: EventKind) -> (&'static str, Option<Ending>) {
+    match kind {
+        EventKind::New => ("new", None),
+        EventKind::Updated => ("updated", None),
+        EventKind::Destroyed(ending) => ("destroyed", Some(ending)),
+    }
 }
 
 impl From<&PacketIn> for PacketInRow {
@@ -150,6 +198,9 @@ impl PacketInRow {
 pub fn write_events(out: &mut dyn Write, rows: &[EventRow]) -> io::Result<()> {
     for row in rows {
         match row {
+            // Only asked for as JSON, of which nothing is printed here.
+            EventRow::Connection(row) => writeln!(out, "{} {}", row.at, row.event)?,
+            EventRow::ConnectionLine(line) => writeln!(out, "{line}")?,
             EventRow::PacketIn(row) => write_packet_in(out, row)?,
             EventRow::FlowRemoved(row) => write_flow_removed(out, row)?,
             EventRow::Refused { over_rate, no_slot } => {

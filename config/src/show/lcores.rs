@@ -91,6 +91,9 @@ pub struct LcoreRow {
     pub busy_cycles: u64,
     /// TSC cycles spent in polls that brought none.
     pub idle_cycles: u64,
+    /// TSC cycles spent, in whatever polls, on questions of the management thread: dumps, flushes,
+    /// events, counts of zones.
+    pub answer_cycles: u64,
 }
 
 /// Prints lcores in the form that `ovs-appctl dpif-netdev/pmd-stats-show` had up to 3.x.
@@ -148,6 +151,12 @@ pub fn write_lcores(out: &mut dyn Write, lcores: &[LcoreRow]) -> io::Result<()> 
             "  processing cycles: {} ({})",
             row.busy_cycles,
             share(row.busy_cycles)
+        )?;
+        writeln!(
+            out,
+            "  answering cycles: {} ({})",
+            row.answer_cycles,
+            share(row.answer_cycles)
         )?;
         let (all, busy) = (
             ratio(cycles, row.packets),

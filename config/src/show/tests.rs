@@ -197,6 +197,7 @@ fn lcores_print_their_ratios() {
         },
         busy_cycles: 25_000,
         idle_cycles: 75_000,
+        answer_cycles: 1_000,
     };
     assert_eq!(
         text(|out| write_lcores(out, &[row])),
@@ -219,6 +220,7 @@ pmd thread core_id 1:
   memory in MB: connections 64.0 index 1.5 leases 0.0 timers 1.0 trajectories 1024.0 megaflows 8.0
   idle cycles: 75000 (75.00%)
   processing cycles: 25000 (25.00%)
+  answering cycles: 1000 (1.00%)
   avg cycles per packet: 1000.00 (100000/100)
   avg processing cycles per packet: 250.00 (25000/100)
 "
@@ -232,7 +234,7 @@ pmd thread core_id 1:
             r#""megaflows":{"hits":30,"misses":10,"stale":5,"refused":6},"#,
             r#""memory":{"connections":67108864,"index":1572864,"leases":0,"timers":1048576,"#,
             r#""trajectories":1073741824,"megaflows":8388608},"#,
-            r#""busy_cycles":25000,"idle_cycles":75000}"#,
+            r#""busy_cycles":25000,"idle_cycles":75000,"answer_cycles":1000}"#,
         )
     );
     let idle = text(|out| write_lcores(out, &[LcoreRow::default()]));

@@ -28,6 +28,17 @@ pub struct ZoneRow {
     pub counts: BTreeMap<String, u64>,
 }
 
+impl std::fmt::Display for ZoneRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.zone {
+            Some(zone) => write!(f, "zone={zone},connections={}", self.connections)?,
+            None => f.write_str("further zones")?,
+        }
+        let mut counts = self.counts.iter();
+        counts.try_for_each(|(name, count)| write!(f, ",{name}={count}"))
+    }
+}
+
 /// Prints limits as `ovs-appctl dpctl/ct-get-limits` does: no limit is printed as 0.
 ///
 /// # Errors

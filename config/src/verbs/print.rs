@@ -78,15 +78,18 @@ fn text(frame: &Frame, statistics: Statistics, out: &mut dyn Write) -> io::Resul
         Frame::Trace(report) => write_trace(out, report),
         Frame::TlvMap(rows) => write_tlv_map(out, rows),
         Frame::Tables(rows) => write_tables(out, rows),
-        Frame::Connections(_) | Frame::Sample(_) | Frame::Done | Frame::Failed(_) => {
-            Err(unexpected())
-        }
+        Frame::Connections(_)
+        | Frame::CtStats(_)
+        | Frame::Sample(_)
+        | Frame::Done
+        | Frame::Failed(_) => Err(unexpected()),
     }
 }
 
 fn object(frame: &Frame, out: &mut dyn Write) -> io::Result<()> {
     match frame {
         Frame::Aggregate(row) => Ok(serde_json::to_writer_pretty(out, row)?),
+        Frame::CtStats(row) => Ok(serde_json::to_writer_pretty(out, row)?),
         Frame::Reloaded(report) => Ok(serde_json::to_writer_pretty(out, report)?),
         Frame::Switch(row) => Ok(serde_json::to_writer_pretty(out, row)?),
         Frame::Trace(report) => Ok(serde_json::to_writer_pretty(out, report)?),
@@ -144,6 +147,7 @@ fn json_rows(frame: &Frame, count: &mut usize, out: &mut dyn Write) -> io::Resul
         Frame::TlvMap(rows) => each(rows, count, out),
         Frame::Tables(rows) => each(rows, count, out),
         Frame::Aggregate(_)
+        | Frame::CtStats(_)
         | Frame::Events(_)
         | Frame::Lines(_)
         | Frame::Reloaded(_)

@@ -232,6 +232,18 @@ impl Call {
                 let verb = Verb::FlushConntrack { filter: args.words };
                 (args.switch, None, verb, Layout::Silent)
             }
+            Command::CtStatsShow(args) => {
+                let mut filter = args.words;
+                let all = filter.len();
+                filter.retain(|word| word != "verbose");
+                let verb = Verb::CtStatsShow {
+                    more: args.more || filter.len() < all,
+                    json: args.output.json,
+                    filter,
+                };
+                let layout = shown(args.output.json, Layout::JsonObject);
+                (args.switch, None, verb, layout)
+            }
             Command::CtGetLimits(args) => {
                 let layout = shown(args.output.json, Layout::JsonRows);
                 let verb = Verb::CtGetLimits { limits: args.words };
@@ -248,17 +260,37 @@ impl Call {
             Command::Monitor(args) => {
                 let mut bridge = None;
                 let mut invalid_ttl = false;
-                for word in args.words {
+                let json = args.output.json;
+                let layout = match json {
+                    true => Layout::JsonLines,
+                    false => text(""),
+                };
+                let mut words = args.words;
+                if let Some(at) = words.iter().take(2).position(|word| word == "ct") {
+                    if args.pcap.is_some() {
+                        let message = "monitor ct has no packets to write to --pcap";
+                        return Err(VerbError::Usage(message.to_owned()));
+                    }
+                    let filter = words.split_off(at + 1);
+                    words.truncate(at);
+                    let verb = Verb::MonitorConntrack { json, filter };
+                    let request = Request {
+                        bridge: words.pop(),
+                        verb,
+                    };
+                    return Ok(Self {
+                        socket: args.switch.socket,
+                        request,
+                        layout,
+                    });
+                }
+                for word in words {
                     match word.as_str() {
                         "invalid_ttl" => invalid_ttl = true,
                         _ if word.parse::<u16>().is_ok() => {}
                         _ => bridge = Some(word),
                     }
                 }
-                let layout = match args.output.json {
-                    true => Layout::JsonLines,
-                    false => text(""),
-                };
                 (args.switch, bridge, Verb::Monitor { invalid_ttl }, layout)
             }
             Command::PacketOut(args) => {

@@ -1,17 +1,24 @@
 use std::time::Duration;
 
-use weir_packet::{IpPair, Tuple};
+use weir_packet::{IpPair, Tick, Tuple};
 
-use super::{DumpStyle, Entry, ProtocolInfo, TcpInfo};
+use super::{DumpStyle, Entry, ProtocolInfo, TcpInfo, date};
+use crate::record::Carried;
 use crate::tcp::PeerState;
 
+const PLAIN: DumpStyle = DumpStyle {
+    statistics: false,
+    more: false,
+    lcore: None,
+    epoch_ms: None,
+};
 const STATISTICS: DumpStyle = DumpStyle {
     statistics: true,
-    more: false,
+    ..PLAIN
 };
 const MORE: DumpStyle = DumpStyle {
-    statistics: false,
     more: true,
+    ..PLAIN
 };
 
 fn tcp(original: PeerState, reply: PeerState) -> Entry {
@@ -44,6 +51,9 @@ fn tcp(original: PeerState, reply: PeerState) -> Entry {
         },
         replied: true,
         timeout_left: Duration::from_millis(29_999),
+        start: Tick::from_millis(1_500),
+        last_seen: Tick::from_millis(12_034),
+        carried: None,
     }
 }
 
@@ -67,8 +77,8 @@ fn prints_zone_mark_and_labels_unless_zero() {
     assert_eq!(
         entry.display(STATISTICS).to_string(),
         format!(
-            "tcp,{TUPLES},zone=1,timeout=29,mark=170,labels=0xaa00000000,\
-             protoinfo=(state=TIME_WAIT)"
+            "tcp,{TUPLES},start=1.500,last=12.034,zone=1,timeout=29,mark=170,\
+             labels=0xaa00000000,protoinfo=(state=TIME_WAIT)"
         )
     );
 }
@@ -107,7 +117,8 @@ fn shows_both_ends_on_request() {
     assert_eq!(
         entry.display(MORE).to_string(),
         format!(
-            "tcp,{TUPLES},id=77,zone=9,status=SEEN_REPLY|ASSURED|CONFIRMED,\
+            "tcp,{TUPLES},start=1.500,last=12.034,id=77,zone=9,\
+             status=SEEN_REPLY|ASSURED|CONFIRMED,timeout=29,\
              protoinfo=(state_orig=FIN_WAIT_2,state_reply=CLOSING,flags_orig=0,flags_reply=0)"
         )
     );
@@ -125,7 +136,7 @@ fn shows_both_ends_on_request() {
     assert_eq!(
         entry.display(MORE).to_string(),
         format!(
-            "tcp,{TUPLES},id=77,zone=9,status=CONFIRMED,\
+            "tcp,{TUPLES},start=1.500,last=12.034,id=77,zone=9,status=CONFIRMED,timeout=29,\
              protoinfo=(state_orig=ESTABLISHED,state_reply=ESTABLISHED,\
              wscale_orig=7,wscale_reply=0,flags_orig=WINDOW_SCALE,flags_reply=BE_LIBERAL)"
         )
@@ -151,5 +162,40 @@ fn protocols_without_a_name_are_numbers() {
     }
     for (protocol, name) in [(33, "dccp"), (132, "sctp"), (136, "udplite"), (255, "255")] {
         assert_eq!(named(protocol).as_deref(), Some(name));
+    }
+}
+
+#[test]
+fn shows_what_was_carried_when_and_by_whom() {
+    let mut entry = tcp(PeerState::TimeWait, PeerState::TimeWait);
+    let carried = |packets, bytes| Carried { packets, bytes };
+    entry.carried = Some([carried(3, 180), carried(u64::MAX, 0)]);
+    let style = DumpStyle {
+        lcore: Some(5),
+        epoch_ms: Some(1_790_000_000_000),
+        ..STATISTICS
+    };
+    assert_eq!(
+        entry.display(style).to_string(),
+        "tcp,orig=(src=10.1.1.1,dst=10.1.1.2,sport=30000,dport=80,packets=3,bytes=180),\
+         reply=(src=10.1.1.2,dst=10.1.1.1,sport=80,dport=30000,\
+         packets=18446744073709551615,bytes=0),start=2026-09-21T14:13:21.500Z,\
+         last=2026-09-21T14:13:32.034Z,timeout=29,protoinfo=(state=TIME_WAIT),lcore=5"
+    );
+}
+
+#[test]
+fn days_have_dates() {
+    for (days, expected) in [
+        (0, (1970, 1, 1)),
+        (58, (1970, 2, 28)),
+        (59, (1970, 3, 1)),
+        (11_016, (2000, 2, 29)),
+        (11_017, (2000, 3, 1)),
+        (20_717, (2026, 9, 21)),
+        (47_540, (2100, 2, 28)),
+        (47_541, (2100, 3, 1)),
+    ] {
+        assert_eq!(date(days), expected, "{days}");
     }
 }

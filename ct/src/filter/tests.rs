@@ -3,7 +3,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 use weir_packet::protocol;
 
-use super::{Filter, PartialTuple};
+use super::{Filter, Network, PartialTuple, StateFilter};
+use crate::tcp::PeerState;
 use crate::testing::any_tuple;
 
 fn error(arguments: &[&str]) -> (String, usize, std::ops::Range<usize>) {
@@ -32,7 +33,7 @@ fn all_parts_together() {
     assert_eq!(filter.label, Some((u128::MAX, u128::MAX)));
     assert_eq!(
         filter.original.src,
-        Some(IpAddr::V4(Ipv4Addr::new(10, 1, 1, 1)))
+        Some(IpAddr::V4(Ipv4Addr::new(10, 1, 1, 1)).into())
     );
     assert_eq!(
         (filter.original.src_port, filter.original.dst_port),
@@ -41,7 +42,7 @@ fn all_parts_together() {
     assert_eq!(filter.reply.src_port, Some(7));
     assert_eq!(
         filter.reply.src,
-        Some(IpAddr::V4(Ipv4Addr::new(10, 1, 1, 9)))
+        Some(IpAddr::V4(Ipv4Addr::new(10, 1, 1, 9)).into())
     );
     assert_eq!(filter.exact(), None);
 }
@@ -136,13 +137,14 @@ fn one_whole_tuple_is_exact() {
 }
 
 fn any_partial() -> impl Strategy<Value = PartialTuple> {
+    let v4 = (any::<u32>(), 0..=32u8)
+        .prop_map(|(bits, prefix)| Network::new(Ipv4Addr::from_bits(bits).into(), prefix));
+    let v6 = (any::<u128>(), 0..=128u8)
+        .prop_map(|(bits, prefix)| Network::new(Ipv6Addr::from_bits(bits).into(), prefix));
+    let none = || Just(None);
     let addresses = prop_oneof![
-        any::<[Option<u32>; 2]>().prop_map(|pair| {
-            pair.map(|address| address.map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits))))
-        }),
-        any::<[Option<u128>; 2]>().prop_map(|pair| {
-            pair.map(|address| address.map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits))))
-        }),
+        [prop_oneof![none(), v4.clone()], prop_oneof![none(), v4]],
+        [prop_oneof![none(), v6.clone()], prop_oneof![none(), v6]],
     ];
     let protocol = prop_oneof![
         Just(None),
@@ -168,7 +170,63 @@ fn any_partial() -> impl Strategy<Value = PartialTuple> {
     )
 }
 
+#[test]
+fn states_are_those_that_a_dump_shows() {
+    let state = |text: &str| Filter::parse(&[text]).map(|filter| filter.state);
+    assert_eq!(
+        state("state=ESTABLISHED"),
+        Ok(Some(StateFilter::Tcp(PeerState::Established)))
+    );
+    assert_eq!(
+        state("state=time_wait"),
+        Ok(Some(StateFilter::Tcp(PeerState::TimeWait)))
+    );
+    assert_eq!(state("state=unreplied"), Ok(Some(StateFilter::Unreplied)));
+    assert_eq!(state("state=REPLIED"), Ok(Some(StateFilter::Replied)));
+    for wrong in ["state=", "state=FIN_WAIT_2", "state=est"] {
+        let (message, argument, span) = error(&[wrong]);
+        assert!(message.starts_with("failed to parse state: expected CLOSED, SYN_SENT"));
+        assert_eq!((argument, span), (0, 0..wrong.len()));
+    }
+}
+
+#[test]
+fn addresses_may_be_prefixes() {
+    let original = |text: &str| text.parse::<PartialTuple>();
+    let tuple = original("ct_nw_src=10.1.2.3/8,ct_nw_dst=0.0.0.0/0").expect("it is right");
+    assert_eq!(
+        tuple.to_string(),
+        "ct_nw_src=10.0.0.0/8,ct_nw_dst=0.0.0.0/0"
+    );
+    assert!(original("ct_ipv6_src=fc00::/7").is_ok());
+    for wrong in ["10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10/8"] {
+        let error = original(&format!("ct_nw_dst={wrong}")).expect_err(wrong);
+        assert_eq!(error.message, "failed to parse field ct_nw_dst");
+    }
+    let network = |text: &str, prefix| Network::new(text.parse().expect("an address"), prefix);
+    let has = |network: Option<Network>, text: &str| {
+        let network = network.expect("not too long");
+        network.contains(text.parse().expect("an address"))
+    };
+    assert!(has(network("10.1.0.0", 16), "10.1.255.255"));
+    assert!(!has(network("10.1.0.0", 16), "10.2.0.0"));
+    assert!(has(network("10.1.0.0", 0), "255.0.0.1"));
+    assert!(!has(network("0.0.0.0", 0), "::"));
+    assert!(has(network("fc00::", 7), "fdff::1"));
+    assert!(!has(network("fc00::", 128), "fc00::1"));
+    assert_eq!(network("::", 129), None);
+}
+
 proptest! {
+    #[test]
+    fn a_prefix_has_what_agrees_in_its_bits(one: u128, other: u128, prefix in 0..=128u8) {
+        // Alike in the first bits of some number.
+        let alike = one ^ other.checked_shr(u32::from(prefix) / 2).unwrap_or(0);
+        let network = Network::new(Ipv6Addr::from_bits(one).into(), prefix).expect("not too long");
+        let agrees = (0..prefix).all(|bit| (one ^ alike) << bit >> 127 == 0);
+        prop_assert_eq!(network.contains(Ipv6Addr::from_bits(alike).into()), agrees);
+    }
+
     #[test]
     fn printed_tuples_parse_to_themselves(partial in any_partial()) {
         prop_assert_eq!(partial.to_string().parse(), Ok(partial));
@@ -176,7 +234,7 @@ proptest! {
 
     #[test]
     fn any_text_parses_or_says_where_it_is_wrong(arguments in prop::collection::vec(
-        "(zone=|mark=|labels=|ct_nw_src=|ct_nw_proto=|icmp_id=|[a-z0-9.:=/, ]){0,6}", 0..5,
+        "(zone=|mark=|labels=|state=|ct_nw_src=|ct_nw_proto=|icmp_id=|[a-z0-9.:=/, ]){0,6}", 0..5,
     )) {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         if let Err(error) = Filter::parse(&arguments) {
@@ -189,8 +247,8 @@ proptest! {
         let [icmp_type, icmp_code] = tuple.dst_port.to_be_bytes();
         let icmp = matches!(tuple.protocol, protocol::ICMP | protocol::ICMPV6);
         let original = PartialTuple {
-            src: Some(tuple.src()),
-            dst: Some(tuple.dst()),
+            src: Some(tuple.src().into()),
+            dst: Some(tuple.dst().into()),
             protocol: Some(tuple.protocol),
             src_port: (!icmp).then_some(tuple.src_port),
             dst_port: (!icmp).then_some(tuple.dst_port),

@@ -2,6 +2,7 @@ use weir_packet::{VecFrame, text};
 
 use super::*;
 use crate::request::Commit;
+use crate::tracker::Cursor;
 
 fn owners() -> Owners {
     Owners::new(2, 1)
@@ -101,7 +102,7 @@ fn a_tuple_that_a_rule_wrote_is_reserved_too() {
     assert!(matches!(arrive(&mut a, &rewritten), Arrival::Here(..)));
     // Two packets pass each other: b's is handed over after a gave the tuple back.
     a.tracker_mut()
-        .flush(0, 8, &crate::Filter::default(), &mut 0);
+        .flush(Cursor::default(), 8, &crate::Filter::default(), &mut 0);
     carry(&mut a, &mut b);
     assert_eq!((a.pairs(), b.pairs()), ((0, 0), (0, 0)));
     let handed = b.outgoing(ShardId(0)).expect("the packet");

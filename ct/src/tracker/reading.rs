@@ -21,6 +21,8 @@ use crate::table::{Keyed, Table};
 pub struct Reading {
     pub(super) subject: Result<Subject, Invalid>,
     pub(super) search: Lookup,
+    /// Bytes from the IP header to the end of what it says.
+    pub(super) size: u32,
 }
 
 /// Where a packet's connection was looked for last, if it was.
@@ -45,6 +47,7 @@ impl Reading {
         Self {
             subject: extract::subject(frame, layout),
             search: Lookup::default(),
+            size: layout.l3_end.saturating_sub(layout.l3_offset.into()),
         }
     }
 }

@@ -12,7 +12,6 @@
 //!
 //! Cost: one cache line, the connection's hot half.
 
-use weir_packet::hint::prefetch_element;
 use weir_packet::{Layout, Tick};
 
 use super::Tracker;
@@ -83,7 +82,7 @@ impl Tracker {
     /// Asks for the part of a connection that [`Tracker::allows`] reads.
     #[inline]
     pub fn prefetch(&self, recall: Recall) {
-        prefetch_element(self.table.all_hot(), recall.slot() as usize);
+        self.table.prefetch_hot(recall.slot());
     }
 
     /// Whether `ct()` would say of a packet what it said when `recall` was made; `after` is then
@@ -114,9 +113,9 @@ impl Tracker {
 
     /// [`Tracker::allows`] and [`Tracker::apply`] in one step, for a packet that meets one
     /// connection and of which nothing else can be refused any more. Returns whether it is
-    /// allowed; if not, nothing is written.
+    /// allowed; if not, nothing is written. The packet has `size` bytes from the IP header on.
     #[inline(always)]
-    pub fn pass(&mut self, recall: Recall, part: &Part, now: Tick) -> bool {
+    pub fn pass(&mut self, recall: Recall, part: &Part, size: u32, now: Tick) -> bool {
         let slot = recall.slot();
         let (hot, zones) = self.table.hot_and_zones(slot);
         let Some(hot) = hot else {
@@ -156,6 +155,7 @@ impl Tracker {
         } else if deadline != hot.deadline {
             self.bring_forward(slot, deadline, now);
         }
+        self.table.count(slot, direction, size);
         true
     }
 
@@ -165,9 +165,10 @@ impl Tracker {
         self.table.set_deadline(slot, deadline, now);
     }
 
-    /// Tracks a packet that [`Tracker::allows`], to which `after` belongs.
+    /// Tracks a packet that [`Tracker::allows`], to which `after` belongs, and that has `size` bytes
+    /// from the IP header on.
     #[inline]
-    pub fn apply(&mut self, recall: Recall, after: &After, now: Tick) {
+    pub fn apply(&mut self, recall: Recall, after: &After, size: u32, now: Tick) {
         let slot = recall.slot();
         let (Some(hot), zones) = self.table.hot_and_zones(slot) else {
             return;
@@ -180,6 +181,7 @@ impl Tracker {
         if hot.deadline != deadline {
             self.table.set_deadline(slot, deadline, now);
         }
+        self.table.count(slot, recall.direction(), size);
     }
 }
 

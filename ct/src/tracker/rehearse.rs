@@ -22,7 +22,7 @@ use super::{Reading, Tracker};
 use crate::entry::Entry;
 use crate::extract::Subject;
 use crate::key::Key;
-use crate::record::Direction;
+use crate::record::{Direction, Ending};
 use crate::request::{CtDrop, Outcome, Request};
 use crate::settings::Settings;
 use crate::table::{Keyed, Table};
@@ -101,7 +101,7 @@ impl Tracker {
             before = self
                 .table
                 .find(&key)
-                .map(|place| self.entry(place.slot, now));
+                .map(|place| self.table.entry(place.slot, now));
         }
         let counters = self.counters.clone();
         let done = self.execute_read(frame, layout, reading, request, outcome, now);
@@ -109,7 +109,7 @@ impl Tracker {
         let pairs = self.counters.iter().zip(counters.iter());
         let rehearsed = Rehearsed {
             before,
-            after: met.map(|seen| self.entry(seen.slot, now)),
+            after: met.map(|seen| self.table.entry(seen.slot, now)),
             counted: pairs
                 .filter(|((_, after, _), (_, before, _))| after != before)
                 .map(|((name, ..), _)| name)
@@ -132,9 +132,8 @@ impl Tracker {
             return;
         }
         covered.push(place.slot);
-        let (hot, cold) = (table.hot(place.slot), table.cold(place.slot));
-        if !hot.is_expired(now) {
-            self.table.adopt(hot, cold, now);
+        if !table.hot(place.slot).is_expired(now) {
+            self.table.adopt(table, place.slot, now);
         }
     }
 
@@ -181,7 +180,7 @@ impl Tracker {
                 under.covered.push(slot);
                 self.counters.evicted += 1;
             } else if let Some(slot) = self.oldest_unreplied(zone) {
-                self.table.remove(slot);
+                self.table.remove(slot, Ending::Evicted);
                 self.counters.evicted += 1;
             }
         }

@@ -3,6 +3,7 @@
 use weir_packet::Tick;
 
 use crate::key::Key;
+use crate::record::Ending;
 use crate::request::CtDrop;
 use crate::table::{Table, Turn};
 use crate::tracker::Tracker;
@@ -71,7 +72,7 @@ impl Tracker {
             let Some(slot) = self.table.overdue(now, PROBE as usize) else {
                 break;
             };
-            self.table.remove(slot);
+            self.table.remove(slot, Ending::Expired);
             self.counters.expired += 1;
             if allows(&self.table) {
                 return true;
@@ -83,7 +84,7 @@ impl Tracker {
                 let slot = (self.hand + 1 + n) % touched;
                 let hot = self.table.hot(slot);
                 if hot.is_live() && Some(hot.zone) == zone && hot.is_expired(now) {
-                    self.table.remove(slot);
+                    self.table.remove(slot, Ending::Expired);
                     self.counters.expired += 1;
                     if allows(&self.table) {
                         return true;
@@ -98,10 +99,8 @@ impl Tracker {
     /// `zone` if there is one.
     fn evict(&mut self, zone: Option<u16>) {
         if let Some(slot) = self.oldest_unreplied(zone) {
-            let zone = self.table.hot(slot).zone;
-            self.table.remove(slot);
+            self.table.remove(slot, Ending::Evicted);
             self.counters.evicted += 1;
-            self.table.zones.evicted(zone);
         }
     }
 
@@ -134,6 +133,7 @@ impl Tracker {
         if let Some(forgotten) = self.rehearse_forgetting(now) {
             return forgotten;
         }
+        self.table.at(now);
         let mut forgotten = 0;
         for _ in 0..PROBE {
             match self.table.turn(now) {
@@ -146,7 +146,7 @@ impl Tracker {
             let Some(slot) = self.table.overdue(now, PROBE as usize) else {
                 break;
             };
-            self.table.remove(slot);
+            self.table.remove(slot, Ending::Expired);
             forgotten += 1;
         }
         self.counters.expired += forgotten;

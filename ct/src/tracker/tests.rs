@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use weir_packet::{ChecksumStatus, Frame, NoHeadroom, Tick, Tuple, VecFrame, text};
 
-use super::Tracker;
+use super::{Cursor, Tracker};
 use crate::entry::Entry;
 use crate::filter::{Filter, PartialTuple};
 use crate::request::{Commit, CtDrop, Outcome, Request};
@@ -92,6 +92,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
             zone,
             mark: mark.map(|bits| (bits, 3)),
             label: None,
+            state: None,
             original: PartialTuple {
                 src_port: port,
                 ..PartialTuple::default()
@@ -294,7 +295,7 @@ fn known(entry: &Entry) -> Known {
 
 fn dump(tracker: &Tracker, now: Tick) -> Vec<Entry> {
     let mut entries = Vec::new();
-    let mut cursor = Some(0);
+    let mut cursor = Some(Cursor::default());
     while let Some(at) = cursor {
         cursor = tracker.dump(at, 2, &Filter::default(), now, &mut entries);
     }
@@ -404,7 +405,7 @@ proptest! {
                     model.connections.retain(|connection| connection.deadline > now);
                     // Expired ones may be flushed as well; they are no longer in the model.
                     let expired = dump(&tracker, Tick::ZERO).len() - model.connections.len();
-                    let (mut cursor, mut flushed) = (Some(0), 0);
+                    let (mut cursor, mut flushed) = (Some(Cursor::default()), 0);
                     while let Some(at) = cursor {
                         cursor = tracker.flush(at, budget, &filter, &mut flushed);
                     }
@@ -580,7 +581,10 @@ fn seen_is_harmless_when_outdated() {
     let first = "udp 10.0.0.1:1 > 10.0.0.2:2";
     let outcome = execute(&mut tracker, first, &commit, Tick::ZERO).expect("there is room");
     // Another connection takes the slot.
-    assert_eq!(tracker.flush(0, 9, &Filter::default(), &mut 0), None);
+    assert_eq!(
+        tracker.flush(Cursor::default(), 9, &Filter::default(), &mut 0),
+        None
+    );
     let other = "udp 10.0.0.3:1 > 10.0.0.2:2";
     execute(&mut tracker, other, &commit, Tick::ZERO).expect("there is room");
     let request = Request {
@@ -621,7 +625,7 @@ fn a_version_changes_with_what_a_rule_can_see() {
     changes(back, &Request::default(), true);
     changes(back, &Request::default(), false);
     changes(there, &Request::default(), false);
-    tracker.flush(0, 9, &Filter::default(), &mut 0);
+    tracker.flush(Cursor::default(), 9, &Filter::default(), &mut 0);
     assert_ne!(tracker.table.hot(0).version, last);
 }
 

@@ -7,7 +7,7 @@ use weir_packet::{Tick, Tuple};
 
 use crate::key::Key;
 use crate::owner::ShardId;
-use crate::record::Direction;
+use crate::record::{Direction, Ending};
 use crate::request::{CtDrop, Meeting, Role};
 use crate::state::CtState;
 use crate::table::{Keyed, Table};
@@ -296,7 +296,7 @@ impl Connections for InZone<'_> {
                 .is_some_and(|under| under.is_taken(&key, self.now));
         };
         if self.table.hot(place.slot).is_expired(self.now) {
-            self.table.remove(place.slot);
+            self.table.remove(place.slot, Ending::Expired);
             *self.expired += 1;
             return false;
         }

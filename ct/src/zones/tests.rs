@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use super::{ROWS, Zones};
 use crate::counters::{Counters, Invalid};
+use crate::record::Ending;
 use crate::request::CtDrop;
 use crate::settings::{Settings, ZoneSettings};
 
@@ -38,7 +39,8 @@ fn counts_are_kept_by_zone_and_have_the_names_of_counters() {
     zones.invalid(9, Invalid::TcpReset);
     zones.refused(9, CtDrop::NatVersion);
     zones.refused(9, CtDrop::NatVersion);
-    zones.evicted(9);
+    zones.began(9);
+    zones.ended(9, Ending::Evicted);
     zones.began(65_535);
     let mut all = Vec::new();
     let mut cursor = Some(0);
@@ -54,6 +56,7 @@ fn counts_are_kept_by_zone_and_have_the_names_of_counters() {
     let wanted = [
         ("invalid_tcp_reset", 1),
         ("refused_nat_version", 2),
+        ("created", 1),
         ("evicted", 1),
     ];
     assert_eq!(nine, HashMap::from(wanted));

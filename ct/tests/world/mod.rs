@@ -5,8 +5,8 @@
 use std::collections::{HashMap, HashSet};
 
 use weir_ct::{
-    Arrival, Belongs, Bounds, Commit, CtDrop, Entry, Filter, HandOffDrop, Held, Outcome, Owners,
-    PairId, Quest, Request, Seen, Settings, Shard, ShardId,
+    Arrival, Belongs, Bounds, Commit, CtDrop, Cursor, Entry, Filter, HandOffDrop, Held, Outcome,
+    Owners, PairId, Quest, Request, Seen, Settings, Shard, ShardId,
 };
 use weir_nat::NatSpec;
 use weir_packet::{Frame, Tick, Tuple, VecFrame};
@@ -188,7 +188,7 @@ impl World {
     pub(crate) fn entries_by_shard(&self, now: Tick) -> Vec<Vec<Entry>> {
         let entries = |shard: &Shard<Parcel>| {
             let mut entries = Vec::new();
-            let mut cursor = Some(0);
+            let mut cursor = Some(Cursor::default());
             while let Some(at) = cursor {
                 cursor = shard
                     .tracker()
@@ -202,7 +202,7 @@ impl World {
     pub(crate) fn flush(&mut self, filter: &Filter, now: Tick) -> u64 {
         let mut flushed = 0;
         for shard in &mut self.shards {
-            let mut cursor = Some(0);
+            let mut cursor = Some(Cursor::default());
             while let Some(at) = cursor {
                 cursor = shard.tracker_mut().flush(at, 1, filter, &mut flushed);
             }

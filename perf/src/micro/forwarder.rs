@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use weir_config::diagnostic::Diagnostic;
 use weir_config::policy::{apply_steps, read_flow_text, read_group_text, steps};
-use weir_ct::{Filter, Settings};
+use weir_ct::{Cursor, Filter, Settings};
 use weir_packet::{Tick, VecFrame};
 use weir_tables::cache::{MegaflowSettings, TrajectorySettings};
 use weir_tables::classifier::HashSecret;
@@ -165,7 +165,7 @@ impl Forwarder {
     /// Forgets all connections; caches stay as they are.
     pub fn forget_connections(&mut self) {
         let Driver { lcore, now, .. } = &mut self.driver;
-        let mut cursor = Some(0);
+        let mut cursor = Some(Cursor::default());
         while let Some(at) = cursor {
             let request = LcoreRequest::FlushConnections {
                 cursor: at,
@@ -175,6 +175,8 @@ impl Forwarder {
             cursor = match lcore.answer(request, *now) {
                 LcoreAnswer::Flushed { next, .. } => next,
                 LcoreAnswer::Connections { .. }
+                | LcoreAnswer::Tallied { .. }
+                | LcoreAnswer::Events { .. }
                 | LcoreAnswer::Macs(_)
                 | LcoreAnswer::MacsFlushed
                 | LcoreAnswer::Neighbours(_)

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use weir_ct::{Commit, Filter, Request, Settings, Tracker};
+use weir_ct::{Commit, Cursor, Filter, Request, Settings, Tracker};
 use weir_nat::{NatFlags, NatKind, NatRange, NatSpec};
 use weir_packet::{Frame, Tick, VecFrame, parse};
 
@@ -63,7 +63,7 @@ pub(super) fn new(meter: &Meter, traffic: &Traffic, nat: Option<NatSpec>) -> Cos
             let mut tracker = Tracker::new(&settings(traffic.connections), SECRET);
             track(&mut tracker, store.chunks(), &mut store.burst(), &commit);
             let mut flushed = 0;
-            let mut cursor = Some(0);
+            let mut cursor = Some(Cursor::default());
             while let Some(at) = cursor {
                 cursor = tracker.flush(at, usize::MAX, &Filter::default(), &mut flushed);
             }

@@ -135,10 +135,11 @@ impl Lcore {
         }
 
         if connections > 0 {
-            self.tracker.apply(first, &self.after[0], now);
+            let size = layout.l3_end.saturating_sub(layout.l3_offset.into());
+            self.tracker.apply(first, &self.after[0], size, now);
             for at in 1..connections {
                 let recall = trajectories.recall(id, at);
-                self.tracker.apply(recall, &self.after[at], now);
+                self.tracker.apply(recall, &self.after[at], size, now);
             }
         }
         if let Some(source) = source {
@@ -177,7 +178,7 @@ fn passes<F: Frame>(
     right
         && match protocol {
             protocol::TCP => segment_passes(tracker, connection, head, end, now),
-            _ => tracker.pass(connection, &Part::UDP, now),
+            _ => tracker.pass(connection, &Part::UDP, plain_size(end), now),
         }
 }
 
@@ -191,7 +192,14 @@ fn segment_passes(
     now: Tick,
 ) -> bool {
     let part = Part::tcp(head, &Layout::plain(protocol::TCP, end));
-    part.is_some_and(|part| tracker.pass(connection, &part, now))
+    part.is_some_and(|part| tracker.pass(connection, &part, plain_size(end), now))
+}
+
+/// Bytes of a plain packet, which ends at `end`, from its IP header on.
+#[inline(always)]
+const fn plain_size(end: u32) -> u32 {
+    const ETHERNET_SIZE: u32 = 14;
+    end.saturating_sub(ETHERNET_SIZE)
 }
 
 /// Whether both checksums of a packet are right.

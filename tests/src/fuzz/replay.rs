@@ -121,6 +121,7 @@ fn run(config: &Config, captures: &[u8]) -> Option<Told> {
             DumpStyle {
                 statistics: true,
                 more: true,
+                ..DumpStyle::default()
             },
             fed.end,
         ),

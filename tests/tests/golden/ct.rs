@@ -185,6 +185,7 @@ fn connections_expire() {
     let timeout = DumpStyle {
         statistics: true,
         more: false,
+        ..DumpStyle::default()
     };
     assert!(sw.conntrack_in(timeout)[0].contains(",timeout=1"));
     sw.advance(1);
@@ -321,11 +322,15 @@ fn a_packet_that_meets_its_connection_twice_is_counted_once() {
     let style = DumpStyle {
         statistics: true,
         more: true,
+        ..DumpStyle::default()
     };
     assert_eq!(
         sw.conntrack_in(style),
-        ["udp,orig=(src=10.0.0.5,dst=192.0.2.9,sport=4000,dport=53),\
-          reply=(src=192.0.2.9,dst=10.0.0.5,sport=53,dport=4000),id=1,status=CONFIRMED,timeout=60"]
+        [
+            "udp,orig=(src=10.0.0.5,dst=192.0.2.9,sport=4000,dport=53,packets=1,bytes=28),\
+          reply=(src=192.0.2.9,dst=10.0.0.5,sport=53,dport=4000,packets=0,bytes=0),\
+          start=0.000,last=0.000,id=1,status=CONFIRMED,timeout=60"
+        ]
     );
     assert_eq!(sw.sent(2), [ASK]);
     sw.assert_state("ct: new=1; drops: none");

@@ -26,6 +26,7 @@ impl Validator<'_> {
         settings.tcp_loose = raw.tcp_loose.unwrap_or(settings.tcp_loose);
         settings.tcp_liberal = raw.tcp_liberal.unwrap_or(settings.tcp_liberal);
         settings.zone_limit = self.limit("zone_limit", raw.zone_limit)?;
+        settings.accounting = raw.accounting.unwrap_or(settings.accounting);
         self.timeouts(&mut settings.timeouts, raw.timeouts)?;
         for zone in zones {
             let span = zone.span();

@@ -35,12 +35,7 @@ impl Management<OneLcore> {
         through.sum()
     }
 
-    fn reload_with(
-        &mut self,
-        conntrack: &str,
-        dry_run: bool,
-        exact: bool,
-    ) -> crate::show::ReloadReport {
+    fn reload_with(&mut self, conntrack: &str, dry_run: bool, exact: bool) -> ReloadReport {
         let mut text = self.config.to_string();
         let (start, end) = (text.find("[conntrack]"), text.find("[controller]"));
         let (start, end) = (start.expect("a section"), end.expect("the next"));

@@ -8,6 +8,7 @@ use super::*;
 use crate::filter::Filter;
 use crate::request::{Commit, Seen};
 use crate::settings::Settings;
+use crate::tracker::Cursor;
 
 /// Of few connections, so that a burst has several packets of one, in both directions.
 fn packets() -> impl Strategy<Value = VecFrame> {
@@ -144,7 +145,7 @@ proptest! {
             together.check(now);
             let dump = |tracker: &Tracker| {
                 let mut entries = Vec::new();
-                tracker.dump(0, usize::MAX, &Filter::default(), now, &mut entries);
+                tracker.dump(Cursor::default(), usize::MAX, &Filter::default(), now, &mut entries);
                 entries
             };
             prop_assert_eq!(dump(&together), dump(&apart));

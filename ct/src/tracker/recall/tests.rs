@@ -11,7 +11,7 @@ use crate::filter::Filter;
 use crate::request::{Commit, Request};
 use crate::settings::Settings;
 use crate::state::CtState;
-use crate::tracker::Tracker;
+use crate::tracker::{Cursor, Tracker};
 
 /// Segments of two connections, datagrams of two, pings of one, in both directions.
 fn lines() -> impl Strategy<Value = String> {
@@ -66,9 +66,19 @@ fn part(frame: &VecFrame, layout: &Layout) -> Option<Part> {
     }
 }
 
+fn size(layout: &Layout) -> u32 {
+    layout.l3_end - u32::from(layout.l3_offset)
+}
+
 fn dump(tracker: &Tracker, now: Tick) -> Vec<Entry> {
     let mut entries = Vec::new();
-    tracker.dump(0, usize::MAX, &Filter::default(), now, &mut entries);
+    tracker.dump(
+        Cursor::default(),
+        usize::MAX,
+        &Filter::default(),
+        now,
+        &mut entries,
+    );
     entries
 }
 
@@ -99,7 +109,7 @@ proptest! {
             match allowed {
                 Some((recall, state, after)) => {
                     prop_assert_eq!(wanted.map(|outcome| outcome.state), Ok(state), "{}", line);
-                    short.apply(recall, &after, now);
+                    short.apply(recall, &after, size(&layout), now);
                 }
                 None => {
                     let got = short.execute(&frame, &layout, &request, now);
@@ -136,9 +146,9 @@ proptest! {
                 let mut after = After::NOTHING;
                 done = two.allows(recall, &part, now, &mut after);
                 if done {
-                    two.apply(recall, &after, now);
+                    two.apply(recall, &after, size(&layout), now);
                 }
-                prop_assert_eq!(one.pass(recall, &part, now), done, "{}", line);
+                prop_assert_eq!(one.pass(recall, &part, size(&layout), now), done, "{}", line);
             }
             if !done {
                 let commit = commit.then_some(Commit::default());
@@ -194,7 +204,7 @@ fn established_traffic_takes_the_short_way() {
         !tracker.allows(recall, &Part::UDP, late, after),
         "its time is over"
     );
-    tracker.flush(0, usize::MAX, &Filter::default(), &mut 0);
+    tracker.flush(Cursor::default(), usize::MAX, &Filter::default(), &mut 0);
     assert!(
         !tracker.allows(recall, &Part::UDP, now, after),
         "it is gone"

@@ -5,12 +5,19 @@ use weir_packet::Tick;
 
 use super::*;
 use crate::filter::Filter;
+use crate::tracker::Cursor;
 use crate::tracker::batch::tests::{Asked, asked, layout};
 
 /// All that a rehearsal might change.
 fn state(tracker: &Tracker, now: Tick) -> impl PartialEq + std::fmt::Debug + use<> {
     let mut entries = Vec::new();
-    tracker.dump(0, usize::MAX, &Filter::default(), now, &mut entries);
+    tracker.dump(
+        Cursor::default(),
+        usize::MAX,
+        &Filter::default(),
+        now,
+        &mut entries,
+    );
     let versions: Vec<_> = tracker
         .table
         .all_hot()

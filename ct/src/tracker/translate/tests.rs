@@ -11,7 +11,7 @@ use crate::request::{Commit, CtDrop, Outcome, Request};
 use crate::settings::{Settings, Timeouts};
 use crate::shard::{Bounds, Shard};
 use crate::state::CtState;
-use crate::tracker::Tracker;
+use crate::tracker::{Cursor, Tracker};
 use crate::world::{Parcel, World};
 
 const OUTSIDE: [Ipv4Addr; 2] = [
@@ -398,7 +398,7 @@ proptest! {
                 Operation::Flush(client) => {
                     let client = IpAddr::V4(Ipv4Addr::new(10, 0, 0, client));
                     let mut filter = Filter::default();
-                    filter.original.src = Some(client);
+                    filter.original.src = Some(client.into());
                     world.flush(&filter, Tick::from_millis(now));
                     model.retain(|connection| connection.original.src() != client);
                 }
@@ -472,7 +472,10 @@ fn an_address_is_exhausted_for_a_destination_when_its_last_port_is_taken() {
     let mut gone = udp(7, 40_000, "192.0.2.9:53");
     let filter = Filter::parse(&["ct_nw_src=10.0.0.7"]).expect("it is one");
     execute(&mut tracker, &mut gone, Some(&spec), 0).expect("it is there");
-    assert_eq!(tracker.flush(0, usize::MAX, &filter, &mut 0), None);
+    assert_eq!(
+        tracker.flush(Cursor::default(), usize::MAX, &filter, &mut 0),
+        None
+    );
     execute(&mut tracker, &mut late, Some(&spec), 0).expect("one port is free again");
     assert_eq!(tuple_of(&late), tuple_of(&gone), "the port that came back");
     tracker.check(Tick::ZERO);
@@ -520,7 +523,7 @@ fn an_untranslated_connection_in_the_way_is_passed_over() {
     );
     tracker.check(Tick::ZERO);
     assert_eq!(
-        tracker.flush(0, usize::MAX, &Filter::default(), &mut 0),
+        tracker.flush(Cursor::default(), usize::MAX, &Filter::default(), &mut 0),
         None
     );
     assert!(tracker.table.leases().is_empty());
@@ -540,7 +543,7 @@ fn what_is_its_own_reply_leases_once() {
     assert_eq!(tuple_of(&other).src_port, 5001);
     tracker.check(Tick::ZERO);
     assert_eq!(
-        tracker.flush(0, usize::MAX, &Filter::default(), &mut 0),
+        tracker.flush(Cursor::default(), usize::MAX, &Filter::default(), &mut 0),
         None
     );
     assert!(tracker.table.leases().is_empty());
