@@ -104,7 +104,7 @@ pub(super) fn crowded(meter: &Meter, percent: u32) -> Result<Cost, Failure> {
     let cost = meter.measure_with(
         OPENED as u64,
         || {
-            let mut cursor = Some(0);
+            let mut cursor = Some(Cursor::default());
             while let Some(at) = cursor {
                 cursor = tracker.borrow_mut().flush(at, usize::MAX, &filter, &mut 0);
             }
