@@ -53,6 +53,8 @@ pub struct Tracker {
     ranges: Ranges,
     /// How many packets met no connection though they could be part of one.
     strangers: u64,
+    /// For whom the packet under way was counted.
+    counted: Counted,
     /// In a rehearsal: what it lies over.
     under: Option<Under>,
 }
@@ -75,6 +77,7 @@ impl Tracker {
             habit: Habit::default(),
             ranges: Ranges::default(),
             strangers: 0,
+            counted: Counted::default(),
             under: None,
         }
     }
@@ -114,8 +117,18 @@ impl Tracker {
         now: Tick,
     ) -> Result<Outcome, CtDrop> {
         let mut outcome = Outcome::default();
+        if request.seen.is_none() {
+            self.begin_packet();
+        }
         self.execute_read(frame, layout, &mut None, request, &mut outcome, now)?;
         Ok(outcome)
+    }
+
+    /// What follows is about another packet than before: it counts for whichever connection it
+    /// meets, once in each direction, however often it meets it.
+    #[inline]
+    pub const fn begin_packet(&mut self) {
+        self.counted.len = 0;
     }
 
     /// As [`Tracker::execute`], for a packet that may have passed a `ct()` before: `reading` is
@@ -167,6 +180,9 @@ impl Tracker {
         now: Tick,
     ) -> Result<Outcome, Refusal> {
         let outcome = &mut Outcome::default();
+        if request.seen.is_none() {
+            self.begin_packet();
+        }
         self.table.at(now);
         if !self.meet_again(request, outcome, now) {
             let Reading {
@@ -469,7 +485,9 @@ impl Tracker {
         if let Some(deadline) = deadline {
             self.table.set_deadline(slot, deadline, now);
         }
-        self.table.count(slot, direction, size);
+        if self.counted.is_first(place) {
+            self.table.count(slot, direction, size);
+        }
         if changed {
             self.table.touch(slot);
         }
@@ -567,6 +585,11 @@ impl Tracker {
             return Err(self.refuse(request.zone, CtDrop::TableFull));
         };
         self.counters.created += 1;
+        // It was counted when it was made.
+        self.counted.is_first(Place {
+            slot,
+            direction: Direction::Original,
+        });
         let meeting = Meeting {
             direction: Direction::Original,
             role: Role::Part,
@@ -602,6 +625,28 @@ impl Tracker {
     #[cfg(test)]
     pub(crate) fn check(&self, now: Tick) {
         self.table.check(now);
+    }
+}
+
+/// Places that a packet was counted for; beyond the first few it may be counted again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    places: [u32; 16],
+    len: usize,
+}
+
+impl Counted {
+    /// Whether it was not counted for this place before; from now on it was.
+    #[inline]
+    fn is_first(&mut self, place: Place) -> bool {
+        let place = place.slot << 1 | place.direction as u32;
+        let before = &self.places[..self.len];
+        let first = !before.contains(&place);
+        if first && let Some(next) = self.places.get_mut(self.len) {
+            *next = place;
+            self.len += 1;
+        }
+        first
     }
 }
 

@@ -13,6 +13,7 @@ mod bench;
 mod compare;
 mod generate;
 mod instructions;
+mod observe;
 mod runs;
 
 /// What weir costs, and what others cost on the same machine.
@@ -60,6 +61,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  weir-perf instructions --keep perf/runs")]
     Instructions(instructions::Instructions),
 
+    /// Measure what it costs to dump connections while packets pass, and to flush a small zone.
+    #[command(after_help = "Example:\n  weir-perf observe --rounds 3 --keep perf/runs")]
+    Observe(observe::Observe),
+
     /// Measure what each stage of the packet path costs, without devices.
     #[command(after_help = "Example:\n  weir-perf stages")]
     Stages(bench::Stages),
@@ -77,6 +82,7 @@ impl Command {
             Self::Drive(options) => options.run().map(done),
             Self::Generate(options) => options.run().map(done),
             Self::Instructions(options) => options.run().map(done),
+            Self::Observe(options) => options.run().map(done),
             Self::Stages(options) => options.run().map(done),
         }
     }

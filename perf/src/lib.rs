@@ -15,6 +15,7 @@ pub mod kept;
 pub mod machine;
 pub mod memory;
 pub mod micro;
+pub mod observation;
 pub mod processor;
 pub mod rate;
 pub mod report;

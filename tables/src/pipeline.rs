@@ -187,6 +187,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         F: Frame,
         O: Output<F>,
     {
+        self.tracker.begin_packet();
         if let Some(trace) = &mut self.trace {
             trace.begin(&frame, &layout);
         }

@@ -12,9 +12,9 @@ use super::{Management, SLICE, gone, parse_connections};
 use crate::control::{Failure, Frame, Refused, ReplySender};
 use crate::show::{ConnectionRow, CtStatsRow, ct_stats_lines};
 
-/// Slices taken before others have their turn: few, so that an lcore spends a small share of its
+/// Slices taken before others have their turn: so few that an lcore spends about one per cent of its
 /// time on them.
-const SLICES_PER_TURN: usize = 4;
+const SLICES_PER_TURN: usize = 1;
 
 /// Where a dump stands.
 #[derive(Debug)]

@@ -69,6 +69,9 @@ impl Tracker {
             for (job, reading) in jobs.iter_mut().zip(&mut readings) {
                 let (frame, layout, request) = (job.frame, job.layout, &job.request);
                 let mut outcome = Outcome::default();
+                if request.seen.is_none() {
+                    self.begin_packet();
+                }
                 let done = self.execute_read(frame, layout, reading, request, &mut outcome, now);
                 job.outcome = done.map(|()| outcome);
             }

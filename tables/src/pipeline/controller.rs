@@ -101,6 +101,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         F: Frame,
         O: Output<F>,
     {
+        self.tracker.begin_packet();
         let mut packet = Packet::new(frame, layout, in_port, None, None);
         packet.set_metadata(metadata);
         let all = 0..rule.program.applied;

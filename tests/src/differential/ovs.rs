@@ -225,6 +225,46 @@ impl Ovs {
         Ok(answers)
     }
 
+    /// What `dpctl` answers to each command behind packets that came in at port 1 of two, which obey
+    /// `flows`; an error's text if it refuses. What is in `before` is said before they come.
+    ///
+    /// # Errors
+    /// If Open vSwitch refuses the policy, `before`, or does not answer.
+    pub fn dpctl(
+        &mut self,
+        flows: &str,
+        before: &[&str],
+        packets: &[Vec<u8>],
+        commands: &[&str],
+    ) -> Result<Vec<Result<String, String>>, OvsError> {
+        let ports = ["1", "2"].map(|number| PortSpec {
+            number: number.to_owned(),
+            settings: Vec::new(),
+        });
+        self.make_bridge(&ports)?;
+        self.ofctl(&["add-flows"], &["-"], flows)?;
+        let split = |line: &str| -> (String, Vec<String>) {
+            let mut words = line.split(' ').map(str::to_owned);
+            let verb = words.next().unwrap_or_default();
+            (format!("dpctl/{verb}"), words.collect())
+        };
+        for line in before {
+            let (verb, words) = split(line);
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            self.call(&verb, &words)?;
+        }
+        for frame in packets {
+            self.inject_at("1", frame)?;
+        }
+        let mut answers = Vec::new();
+        for line in commands {
+            let (verb, words) = split(line);
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            answers.push(self.control.call(&verb, &words));
+        }
+        Ok(answers)
+    }
+
     /// What `ofproto/trace` says of each flow, with `--ct-next` for each of its states, on a switch
     /// with ports of these numbers.
     ///
@@ -315,12 +355,12 @@ impl Ovs {
     }
 
     fn inject(&mut self, packet: &Packet) -> Result<(), OvsError> {
-        let name = port_name(&packet.port);
-        let hex: String = packet
-            .frame
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        self.inject_at(&packet.port, &packet.frame)
+    }
+
+    fn inject_at(&mut self, port: &str, frame: &[u8]) -> Result<(), OvsError> {
+        let name = port_name(port);
+        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
         self.call("netdev-dummy/receive", &[&name, &hex])?;
         self.turn()?;
         // Counters move from the datapath's flows to the rules, and the flows go.

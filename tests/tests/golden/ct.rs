@@ -329,7 +329,7 @@ fn a_packet_that_meets_its_connection_twice_is_counted_once() {
         [
             "udp,orig=(src=10.0.0.5,dst=192.0.2.9,sport=4000,dport=53,packets=1,bytes=28),\
           reply=(src=192.0.2.9,dst=10.0.0.5,sport=53,dport=4000,packets=0,bytes=0),\
-          start=0.000,last=0.000,id=1,status=CONFIRMED,timeout=60"
+          start=1000.000,last=1000.000,id=1,status=CONFIRMED,timeout=60"
         ]
     );
     assert_eq!(sw.sent(2), [ASK]);

@@ -1,5 +1,6 @@
 //! Whole-switch tests: flows as text, packets as text, and at the end all counters.
 
+mod accounting;
 mod action_set;
 mod cache;
 mod changes;
