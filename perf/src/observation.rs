@@ -107,7 +107,7 @@ pub fn measure(
         for _ in 0..FLUSHES {
             let (whole, cycles) = flush_few(&socket)?;
             seen.flushes.push(1e3 * whole.as_secs_f64());
-            seen.flushes_on_lcore.push(1e3 * cycles as f64 / hz as f64);
+            seen.flushes_on_lcore.push(1e3 * cycles as f64 / hz);
         }
         let flush = Spread::of(seen.flushes.iter().copied());
         progress(&format!(
