@@ -75,7 +75,7 @@ pub use tally::Tally;
 pub use tcp::PeerState;
 pub use tracker::{
     After, Cursor, Job, Likely, Part, Quest, RangeCounts, RangeKey, Reading, Recall, Rehearsed,
-    Tracker,
+    REHEARSAL_ROOM, Tracker,
 };
 pub use watch::{Event, EventKind};
 pub use zones::ZoneCounts;

@@ -400,8 +400,9 @@ impl Table {
         Some(slot)
     }
 
-    /// Makes a connection like one of another table with the same secret, if there is room.
-    pub(crate) fn adopt(&mut self, other: &Self, slot: u32, now: Tick) {
+    /// Makes a connection like one of another table with the same secret; returns whether there was
+    /// room.
+    pub(crate) fn adopt(&mut self, other: &Self, slot: u32, now: Tick) -> bool {
         let (hot, cold) = (other.hot(slot), other.cold(slot));
         let [original, reply] = cold.keys.map(|key| Keyed {
             key,
@@ -419,7 +420,7 @@ impl Table {
         };
         let (born, account) = (other.chains.born(slot), other.accounts.get(slot as usize));
         let Some(slot) = self.insert(&birth, now) else {
-            return;
+            return false;
         };
         self.chains.set_born(slot, born);
         if let (Some(to), Some(from)) = (self.accounts.get_mut(slot as usize), account) {
@@ -433,6 +434,7 @@ impl Table {
                 }
             }
         }
+        true
     }
 
     /// Notes that the number at `end` of this key of a live connection is taken, until the

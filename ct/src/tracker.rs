@@ -34,8 +34,8 @@ pub use ranges::{RangeCounts, RangeKey};
 use reading::{Habit, Lookup};
 pub use reading::{Likely, Reading};
 pub use recall::{After, Part, Recall};
-pub use rehearse::Rehearsed;
 use rehearse::Under;
+pub use rehearse::{REHEARSAL_ROOM, Rehearsed};
 pub use walk::Cursor;
 
 /// The connection tracker of one lcore.
@@ -582,6 +582,7 @@ impl Tracker {
             return Err(self.refuse(request.zone, reason));
         }
         let Some(slot) = self.table.insert(&birth, now) else {
+            self.beyond_rehearsal();
             return Err(self.refuse(request.zone, CtDrop::TableFull));
         };
         self.counters.created += 1;

@@ -269,6 +269,8 @@ pub struct CtStory {
     pub after: Option<Entry>,
     /// The counters that would count.
     pub counted: Vec<&'static str>,
+    /// The packet has met more connections than a trace can follow, so this may not be right.
+    pub beyond: bool,
     /// What the headers become.
     pub translation: Option<Translation>,
 }

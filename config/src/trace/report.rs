@@ -1,7 +1,7 @@
 //! A story as rows: what JSON has, and what text is printed of.
 
 use serde::{Deserialize, Serialize};
-use weir_ct::CtState;
+use weir_ct::{CtState, REHEARSAL_ROOM};
 use weir_nat::Translation;
 use weir_tables::action::{Action, Instructions};
 use weir_tables::field::Field;
@@ -411,6 +411,11 @@ fn ct_text(story: &CtStory) -> String {
     }
     if !story.counted.is_empty() {
         text += &format!("; counts as {}", story.counted.join(", "));
+    }
+    if story.beyond {
+        text += &format!(
+            "; more than the {REHEARSAL_ROOM} connections that a trace can follow: this may be wrong"
+        );
     }
     text
 }

@@ -168,3 +168,30 @@ proptest! {
         let _ = question(asked(&flow, packet.as_deref(), &states), &Config::embedded(), &ports);
     }
 }
+
+#[test]
+fn more_connections_than_a_trace_can_follow_are_told() {
+    let zones: Vec<_> = (1..=514)
+        .map(|zone| format!("ct(commit,zone={zone})"))
+        .collect();
+    let mut config = Config::embedded();
+    config.bridge.flows = vec![crate::file::FlowSource::Embedded(crate::file::NamedText {
+        name: "test.flows".to_owned(),
+        text: format!("udp actions={},output:3", zones.join(",")),
+    })];
+    let report = offline(asked("in_port=2,udp", None, &[]), &config).expect("a trace");
+    let mut text = Vec::new();
+    write_trace(&mut text, &report).expect("memory can be written");
+    let text = String::from_utf8(text).expect("it is text");
+    let told: Vec<_> = text
+        .lines()
+        .filter(|line| {
+            line.ends_with(
+                "more than the 512 connections that a trace can follow: this may be wrong",
+            )
+        })
+        .collect();
+    // There it would be dropped, and is not.
+    assert_eq!(told.len(), 1, "{text}");
+    assert!(told[0].contains("zone 513"), "{told:?}");
+}

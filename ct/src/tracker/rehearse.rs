@@ -10,7 +10,7 @@
 //!      reference until the rehearsal ends.
 //!
 //! Threads: as the tracker's.
-//! Cost: takes memory for [`ROOM`] connections when it begins; a packet that is not rehearsed
+//! Cost: takes memory for [`REHEARSAL_ROOM`] connections when it begins; a packet that is not rehearsed
 //! pays one comparison if it opens a connection.
 
 use std::sync::Arc;
@@ -32,13 +32,15 @@ use crate::tracker::room::PROBE;
 mod tests;
 
 /// Connections that one rehearsal can copy or make.
-const ROOM: u32 = 512;
+pub const REHEARSAL_ROOM: u32 = 512;
 
 /// The tracker that a rehearsal lies over.
 pub(super) struct Under {
     tracker: Arc<Tracker>,
     /// Its slots for which what lies over it stands, whether or not there is anything.
     covered: Vec<u32>,
+    /// There were more than it has room for.
+    beyond: bool,
 }
 
 /// What a `ct()` would have done.
@@ -50,13 +52,16 @@ pub struct Rehearsed {
     pub after: Option<Entry>,
     /// The counters that would count.
     pub counted: Vec<&'static str>,
+    /// The rehearsal has met more than [`REHEARSAL_ROOM`] connections: there was no room for this
+    /// one or one before, so what is said may not be what would happen.
+    pub beyond: bool,
 }
 
 impl Tracker {
     /// Lets what follows be a rehearsal, until [`Tracker::end_rehearsal`].
     pub fn begin_rehearsal(&mut self) {
         let settings = Settings {
-            max_connections: ROOM,
+            max_connections: REHEARSAL_ROOM,
             ..self.settings.clone()
         };
         let mut over = Self::new(&settings, self.secret);
@@ -66,6 +71,7 @@ impl Tracker {
         self.under = Some(Under {
             tracker: Arc::new(real),
             covered: Vec::new(),
+            beyond: false,
         });
     }
 
@@ -114,6 +120,7 @@ impl Tracker {
                 .filter(|((_, after, _), (_, before, _))| after != before)
                 .map(|((name, ..), _)| name)
                 .collect(),
+            beyond: self.under.as_ref().is_some_and(|under| under.beyond),
         };
         (done, rehearsed)
     }
@@ -121,7 +128,12 @@ impl Tracker {
     /// Copies the connection with this tuple from the tracker under this one, if there is one and
     /// it was not copied before.
     fn cover(&mut self, tuple: &Tuple, zone: u16, now: Tick) {
-        let Some(Under { tracker, covered }) = &mut self.under else {
+        let Some(Under {
+            tracker,
+            covered,
+            beyond,
+        }) = &mut self.under
+        else {
             return;
         };
         let table = &tracker.table;
@@ -133,7 +145,14 @@ impl Tracker {
         }
         covered.push(place.slot);
         if !table.hot(place.slot).is_expired(now) {
-            self.table.adopt(table, place.slot, now);
+            *beyond |= !self.table.adopt(table, place.slot, now);
+        }
+    }
+
+    /// Notes that there was no room to rehearse what would be done.
+    pub(super) const fn beyond_rehearsal(&mut self) {
+        if let Some(under) = &mut self.under {
+            under.beyond = true;
         }
     }
 

@@ -417,6 +417,7 @@ impl Witness for Teller<'_> {
                     before: rehearsed.before,
                     after: rehearsed.after,
                     counted: rehearsed.counted,
+                    beyond: rehearsed.beyond,
                     translation: said.and_then(|outcome| outcome.translation),
                 })));
                 if let (Some(table), false) = (table, is_lost) {

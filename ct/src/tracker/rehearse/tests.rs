@@ -135,3 +135,37 @@ fn the_connection_is_told_as_it_is_and_as_it_would_be() {
     assert!(met.before.is_some_and(|entry| entry.original.src_port == 1));
     assert_eq!(met.counted, Vec::<&str>::new());
 }
+
+/// What is copied counts as what is made.
+#[test]
+fn more_connections_than_there_is_room_for_are_told() {
+    let settings = Settings {
+        max_connections: 10_000,
+        ..Settings::default()
+    };
+    let mut tracker = Tracker::new(&settings, 1);
+    let now = Tick::from_millis(5);
+    let frame = weir_packet::text::frame("udp 10.0.0.1:1 > 10.0.0.2:53");
+    let layout = layout(&frame);
+    let request = |zone: u32| Request {
+        zone: zone as u16,
+        commit: Some(crate::request::Commit::default()),
+        ..Request::default()
+    };
+    for zone in 0..REHEARSAL_ROOM / 2 {
+        tracker
+            .execute(&frame, &layout, &request(zone), now)
+            .expect("there is room");
+    }
+    tracker.begin_rehearsal();
+    let mut beyond = Vec::new();
+    for zone in 0..REHEARSAL_ROOM + 2 {
+        let (mut outcome, request) = (Outcome::default(), request(zone));
+        let done = tracker.rehearse(&frame, &layout, &mut None, &request, &mut outcome, now);
+        if done.1.beyond {
+            beyond.push(zone);
+        }
+    }
+    tracker.end_rehearsal();
+    assert_eq!(beyond, [REHEARSAL_ROOM, REHEARSAL_ROOM + 1]);
+}
