@@ -72,7 +72,19 @@ impl Mbuf {
         usize::from(unsafe { self.0.nb_segs() })
     }
 
-    /// Bytes that [`Frame::push_front`] can open.
+    /// Makes headroom for `count` bytes: what drivers leave has room for the headers of a tunnel,
+    /// but not for many of Geneve's options.
+    #[cold]
+    fn move_back(&mut self, count: u16) -> Result<(), NoHeadroom> {
+        // SAFETY: the frame is live and ours, and `&mut` says that nobody reads it. Its pool is
+        // live, because this frame is outside of it.
+        match unsafe { ffi::weir_mbuf_move_back(self.0.as_ptr(), count) } {
+            0 => Ok(()),
+            _ => Err(NoHeadroom),
+        }
+    }
+
+    /// Bytes that [`Frame::push_front`] can open without moving the others.
     pub fn headroom(&self) -> usize {
         // SAFETY: the frame is live and ours.
         usize::from(unsafe { self.0.data_off() })
@@ -117,12 +129,14 @@ impl Frame for Mbuf {
 
     #[inline]
     fn push_front(&mut self, count: usize) -> Result<(), NoHeadroom> {
+        let count = u16::try_from(count).map_err(|_| NoHeadroom)?;
+        if usize::from(count) > self.headroom() {
+            self.move_back(count)?;
+        }
         // SAFETY: the frame is live and ours. The data grows into the headroom by no more than
         // there is, so `data_off + data_len` stays the same, and so does its bound.
         unsafe {
             let offset = self.0.data_off();
-            let count = u16::try_from(count).ok().filter(|&count| count <= offset);
-            let count = count.ok_or(NoHeadroom)?;
             // The sum is bounded by `buf_len`, a u16.
             self.0.set_data_len(self.0.data_len() + count);
             self.0.set_data_off(offset - count);

@@ -81,6 +81,40 @@ weir_mbuf_gather(struct rte_mbuf *frame, uint16_t bytes)
 	return 0;
 }
 
+/* What a driver may want in front of a frame that is sent, as that of virtio does. */
+#define DRIVER_ROOM 32
+
+int
+weir_mbuf_move_back(struct rte_mbuf *frame, uint16_t count)
+{
+	uint16_t front, keep;
+
+	if (count > frame->buf_len / 2)
+		return -1;
+	front = count + DRIVER_ROOM;
+	keep = frame->buf_len - front;
+	if (frame->data_len > keep) {
+		struct rte_mbuf *next = rte_pktmbuf_alloc(frame->pool);
+		uint16_t rest = frame->data_len - keep;
+
+		if (next == NULL)
+			return -1;
+		/* Buffers of a pool have one size, so there is room. */
+		next->data_off = 0;
+		next->data_len = rest;
+		memcpy(rte_pktmbuf_mtod(next, char *),
+		       rte_pktmbuf_mtod_offset(frame, const char *, keep), rest);
+		next->next = frame->nb_segs > 1 ? frame->next : NULL;
+		frame->next = next;
+		frame->nb_segs++;
+		frame->data_len = keep;
+	}
+	memmove((char *)frame->buf_addr + front, rte_pktmbuf_mtod(frame, char *),
+		frame->data_len);
+	frame->data_off = front;
+	return 0;
+}
+
 void
 weir_mbuf_truncate(struct rte_mbuf *frame, uint32_t size)
 {

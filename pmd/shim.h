@@ -85,6 +85,14 @@ void weir_mbuf_free(struct rte_mbuf *frame);
  */
 int weir_mbuf_gather(struct rte_mbuf *frame, uint16_t bytes);
 
+/*
+ * Moves the data of the first segment back, so that `count` more bytes have room in front of it;
+ * what then finds no room behind goes into another segment. Returns 0, or -1 if there is none in
+ * the pool or the buffer is not much larger than `count`; the frame's content is the same in
+ * either case.
+ */
+int weir_mbuf_move_back(struct rte_mbuf *frame, uint16_t count);
+
 /* Keeps the first `size` bytes of a frame that has more; not 0. */
 void weir_mbuf_truncate(struct rte_mbuf *frame, uint32_t size);
 

@@ -139,8 +139,11 @@ impl<D: Datapath> Management<D> {
             monitors.iter_mut().for_each(|to| to.flow_removed(&gone));
         }
         self.policy.tables.reclaim(oldest);
+        let options = self.policy.tables.options();
         self.datapath.packet_ins(&mut |event| {
-            monitors.iter_mut().for_each(|to| to.packet_in(event));
+            monitors
+                .iter_mut()
+                .for_each(|to| to.packet_in(event, options));
         });
         self.hear_of_connections();
         let refused = rows::packet_ins_refused(&self.datapath.counters());

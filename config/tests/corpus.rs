@@ -116,7 +116,7 @@ fn values(field: Field, draw: &mut Draw) -> Vec<String> {
             .to_vec(),
         Format::TunnelFlags => ["+oam", "-oam", "1"].map(str::to_owned).to_vec(),
         Format::PacketType => ["(0,0)", "(1,0x800)"].map(str::to_owned).to_vec(),
-        // The recorded switch had no map of options.
+        // Options have lines of their own.
         Format::Bytes => Vec::new(),
     };
     values.push("*".to_owned());
@@ -184,6 +184,112 @@ fn field_lines(field: Field, draw: &mut Draw, lines: &mut Vec<String>) {
         ));
     }
 }
+
+/// The options that the recorded switch had in its map: field and bytes.
+const OPTIONS: [(&str, u16); 3] = [
+    ("tun_metadata0", 4),
+    ("tun_metadata1", 12),
+    ("tun_metadata63", 124),
+];
+
+/// All lines about one option.
+fn option_lines((name, size): (&str, u16), draw: &mut Draw, lines: &mut Vec<String>) {
+    let width = size * 8;
+    let mut digits = |width: u16| -> String {
+        let mut digits = String::new();
+        for start in (0..width).step_by(4) {
+            let bits = u8::try_from(draw.bits(4.min(width - start))).expect("a digit");
+            digits.insert(0, char::from_digit(bits.into(), 16).expect("a digit"));
+        }
+        digits
+    };
+    let value = digits(width);
+    let masked = format!("0x{value}/0x{}", digits(width));
+    let short = digits(20);
+    let values = [
+        format!("0x{value}"),
+        masked,
+        format!("0x{value}/0x{}", "f".repeat(value.len())),
+        format!("0x{short}"),
+        format!("0x{short}/0xff00f"),
+        format!("0x{}{value}", "0".repeat(9)),
+        "0".to_owned(),
+        "0/0xff".to_owned(),
+        "77".to_owned(),
+        "0x77/0".to_owned(),
+        "nonsense".to_owned(),
+    ];
+    for value in &values {
+        lines.push(format!("{name}={value},actions=output:1"));
+        lines.push(format!("actions=set_field:{value}->{name}"));
+        lines.push(format!("ip,actions=ct(exec(set_field:{value}->{name}))"));
+    }
+    let wire = name.to_ascii_uppercase();
+    for (start, end) in [
+        (0, 15),
+        (7, 7),
+        (width - 9, width - 1),
+        (3, 18),
+        (0, width - 1),
+    ] {
+        let part = format!("[{start}..{end}]");
+        let long = end - start + 1;
+        let value = digits(long.min(64));
+        lines.push(format!("{name}{part}=0x{value},actions=output:1"));
+        for name in [name, &format!("NXM_NX_{wire}")] {
+            lines.push(format!("actions=load:0x{value}->{name}{part}"));
+        }
+        if long <= 16 {
+            let target = long - 1;
+            lines.push(format!(
+                "actions=move:{name}{part}->NXM_NX_REG3[0..{target}]"
+            ));
+            lines.push(format!(
+                "actions=move:NXM_NX_XXREG1[0..{target}]->{name}{part}"
+            ));
+            lines.push(format!("actions=output:{name}{part}"));
+            lines.push(format!("actions=output:NXM_NX_{wire}{part}"));
+        }
+        lines.push(format!("actions=push:{name}{part},pop:{name}{part}"));
+        lines.push(format!("ip,actions=ct(zone={name}{part})"));
+        lines.push(format!(
+            "ip,actions=ct(commit,exec(move:{name}{part}->ct_label{part}))"
+        ));
+    }
+    for matches in ["", "ip,", "tun_id=5,", "reg0=7,in_port=1,"] {
+        lines.push(format!("{matches}{name},actions=output:1"));
+        lines.push(format!("{matches}actions=delete_field:{name}"));
+        lines.push(format!(
+            "{matches}{name}=1,tun_src=10.0.0.1,actions=delete_field:{name},output:1"
+        ));
+        lines.push(format!(
+            "{matches}actions=clone(set_field:0x5->{name},output:1)"
+        ));
+        lines.push(format!(
+            "{matches}actions=write_actions(set_field:0x5->{name})"
+        ));
+    }
+    lines.push(format!("actions=learn(table=3,{name}[0..7]=5)"));
+    lines.push(format!("actions=delete_field:{name}[0..7]"));
+    lines.push(format!(
+        "actions=multipath(symmetric_l4,0,hrw,4,0,{name}[0..7])"
+    ));
+    lines.push(format!("{name}=1,{name}=2,actions=drop"));
+}
+
+/// What else is said of options.
+const OPTION_FLOWS: &[&str] = &[
+    "tun_metadata0=1,tun_metadata1=2,tun_metadata63,actions=drop",
+    "tun_metadata63=1,tun_metadata0=2,actions=drop",
+    "tun_metadata64=1,actions=drop",
+    "actions=set_field:1->tun_metadata64",
+    "actions=delete_field:tun_metadata64",
+    "actions=delete_field:reg0",
+    "actions=delete_field",
+    "actions=delete_field:",
+    "actions=move:tun_metadata1[0..31]->tun_metadata0",
+    "actions=move:tun_metadata1[0..31]->tun_metadata0[0..31]",
+];
 
 /// Each with each of [`MATCHES`].
 const ACTIONS: &[&str] = &[
@@ -366,7 +472,6 @@ const FLOWS: &[&str] = &[
 fn lines() -> Vec<String> {
     let mut draw = Draw(1);
     let mut lines = Vec::new();
-    // What options say has lines of its own: the recorded switch had no map of them.
     for field in Field::all().filter(|field| field.option().is_none()) {
         field_lines(field, &mut draw, &mut lines);
     }
@@ -376,6 +481,10 @@ fn lines() -> Vec<String> {
         }
     }
     lines.extend(FLOWS.iter().map(|&flow| flow.to_owned()));
+    for option in OPTIONS {
+        option_lines(option, &mut draw, &mut lines);
+    }
+    lines.extend(OPTION_FLOWS.iter().map(|&flow| flow.to_owned()));
     let mut seen = std::collections::HashSet::new();
     lines.retain(|line| seen.insert(line.clone()));
     lines
@@ -479,6 +588,34 @@ const DIFFERENCES: &[(&str, Applies)] = &[
     ("a zone may come from actset_output", |input, _, _| {
         input.contains("ct(zone=actset_output")
     }),
+    (
+        "bits of a value outside of its mask do not count, in options as in other fields",
+        |input, ovs, _| ovs.contains("OFPBMC_BAD_WILDCARDS") && input.contains("->tun_metadata"),
+    ),
+    (
+        "how long an option is, is known when a policy is loaded; then a mask of all its bits goes",
+        |input, ovs, weir| {
+            let sizes = OPTIONS
+                .iter()
+                .map(|(_, size)| "ff".repeat(usize::from(*size)));
+            input.to_ascii_lowercase().contains("tun_metadata")
+                && sizes
+                    .into_iter()
+                    .any(|ones| weir.replace(&format!("/0x{ones}"), "") == ovs)
+        },
+    ),
+    (
+        "a match of some bits of an option is printed with its mask",
+        |_, ovs, weir| {
+            let matches = weir.split_once(" actions=").map(|(matches, _)| matches);
+            matches.is_some_and(|matches| {
+                matches.starts_with("tun_metadata")
+                    && matches.split_once('/').is_some_and(|(plain, mask)| {
+                        weir.replace(&format!("{plain}/{mask}"), plain) == ovs
+                    })
+            })
+        },
+    ),
     ("all bits of a field are the field", |input, ovs, _| {
         ovs.contains("OFPBAC_MATCH_INCONSISTENT")
             && ["dl_vlan_pcp[0..2]", "mpls_bos[0..0]"]

@@ -74,8 +74,8 @@ pub use state::CtState;
 pub use tally::Tally;
 pub use tcp::PeerState;
 pub use tracker::{
-    After, Cursor, Job, Likely, Part, Quest, RangeCounts, RangeKey, Reading, Recall, Rehearsed,
-    REHEARSAL_ROOM, Tracker,
+    After, Cursor, Job, Likely, Part, Quest, REHEARSAL_ROOM, RangeCounts, RangeKey, Reading,
+    Recall, Rehearsed, Tracker,
 };
 pub use watch::{Event, EventKind};
 pub use zones::ZoneCounts;

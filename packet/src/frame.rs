@@ -94,9 +94,9 @@ pub struct VecFrame {
 }
 
 impl VecFrame {
-    /// Room in front of a new frame, in bytes; that of DPDK's mbufs by default
-    /// (`RTE_PKTMBUF_HEADROOM`).
-    pub const HEADROOM: usize = 128;
+    /// Room in front of a new frame, in bytes: for the headers of a tunnel over IPv6 with all the
+    /// options that Geneve has room for (322), and two tags.
+    pub const HEADROOM: usize = 384;
 
     /// A frame of these bytes, with [`Self::HEADROOM`] in front.
     pub fn new(frame: &[u8]) -> Self {

@@ -5,7 +5,7 @@ mod support;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use support::{MBUFS, bytes, dpdk, pattern, with_pool};
-use weir_packet::{ChecksumStatus, Frame};
+use weir_packet::{ChecksumStatus, Frame, NoHeadroom};
 use weir_pmd::mempool::{BUFFER_BYTES, MakeFrameError};
 use weir_pmd::{Mbuf, MbufBatch};
 
@@ -213,6 +213,36 @@ fn gathering_a_whole_segment_gives_its_buffer_back() {
 }
 
 #[test]
+fn long_headers_have_room_as_long_as_there_are_buffers() {
+    const HEADERS: usize = 330;
+    let dpdk = dpdk();
+    with_pool(&dpdk, |pool| {
+        for (len, before, after) in [(60, 1, 1), (1_514, 1, 1), (2_048, 1, 2), (5_000, 3, 4)] {
+            let wanted = pattern(len, 7);
+            let mut frame = pool.frame(&wanted).unwrap();
+            assert_eq!((frame.segments(), frame.headroom()), (before, 128));
+            frame.push_front(HEADERS).unwrap();
+            assert_eq!((frame.segments(), pool.in_use()), (after, after));
+            assert_eq!(
+                (frame.len(), &bytes(&frame)[HEADERS..]),
+                (HEADERS + len, &wanted[..])
+            );
+            // More than any driver wants.
+            assert!(frame.headroom() >= 16);
+            assert_eq!(frame.push_front(2_000), Err(NoHeadroom));
+            assert_eq!(bytes(&frame)[HEADERS..], wanted);
+        }
+        let mut frame = pool.frame(&pattern(2_048, 1)).unwrap();
+        let mut others = Vec::new();
+        while let Ok(other) = pool.frame(&[0]) {
+            others.push(other);
+        }
+        assert_eq!(frame.push_front(HEADERS), Err(NoHeadroom));
+        assert_eq!(bytes(&frame), pattern(2_048, 1));
+    });
+}
+
+#[test]
 fn a_frame_that_is_cut_gives_its_other_buffers_back() {
     let dpdk = dpdk();
     with_pool(&dpdk, |pool| {
@@ -257,7 +287,7 @@ enum Change {
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
     let change = prop_oneof![
-        (0_usize..200).prop_map(Change::Push),
+        (0_usize..400).prop_map(Change::Push),
         (0_usize..200).prop_map(Change::Pull),
         (0_usize..2_000, any::<u8>()).prop_map(|(at, value)| Change::Write(at, value)),
         Just(Change::Copy),
@@ -288,12 +318,9 @@ fn a_frame_behaves_as_a_list_of_bytes() {
 fn apply(change: Change, frame: &mut Mbuf, model: &mut Vec<u8>) -> Result<(), TestCaseError> {
     match change {
         Change::Push(count) => {
-            let fits = count <= frame.headroom();
-            prop_assert_eq!(frame.push_front(count).is_ok(), fits);
-            if fits {
-                frame.head_mut()[..count].fill(0xee);
-                model.splice(0..0, vec![0xee; count]);
-            }
+            prop_assert!(frame.push_front(count).is_ok());
+            frame.head_mut()[..count].fill(0xee);
+            model.splice(0..0, vec![0xee; count]);
         }
         Change::Pull(count) => {
             // A frame keeps a byte: an empty one is never made.

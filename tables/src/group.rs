@@ -8,10 +8,11 @@ use crate::action::Action;
 use crate::action_set;
 use crate::key::FlowKey;
 use crate::matching::Term;
+use crate::option_use::OptionError;
 use crate::port::{PortNo, PortTable};
 use crate::program::{Program, Unsupported, is_executed};
 use crate::rule::RuleId;
-use crate::tunnel::options::TlvMap;
+use crate::tunnel::options::{Place, TlvMap};
 
 mod choice;
 mod table;
@@ -94,6 +95,8 @@ pub struct Group {
     pub counters: RuleId,
     /// In the order of the buckets.
     pub(crate) parts: Box<[Part]>,
+    /// Where the `tun_metadata` fields lie by which it chooses.
+    pub(crate) options: Box<[Place]>,
     /// When it was added.
     pub created: Tick,
 }
@@ -123,14 +126,25 @@ impl GroupSpec {
     /// [`Unsupported`] names an action or field that is not executed.
     pub fn compile(&self, map: &TlvMap) -> Result<Vec<Program>, Unsupported> {
         for term in &self.selection.fields {
-            // A group chooses by what has a fixed place.
-            if !is_executed(term.field) || term.field.option().is_some() {
+            if !is_executed(term.field) {
                 return Err(Unsupported(format!("field {}", term.field.name())));
             }
         }
         let program =
             |bucket: &Bucket| Program::of_list(&action_set::in_order(&bucket.actions), map);
         self.buckets.iter().map(program).collect()
+    }
+
+    /// Where the `tun_metadata` fields lie by which it chooses.
+    ///
+    /// # Errors
+    /// One of them stands for no option of `map`.
+    pub(crate) fn chooses_by(&self, map: &TlvMap) -> Result<Box<[Place]>, OptionError> {
+        let fields = self.selection.fields.iter().map(|term| term.field);
+        let options = fields.filter(|field| field.option().is_some());
+        options
+            .map(|field| OptionError::place(field, map))
+            .collect()
     }
 
     /// The groups that its buckets send to or watch.

@@ -397,7 +397,7 @@ impl Switch {
     /// METADATA: PACKET`.
     pub fn packet_ins(&mut self) -> Vec<String> {
         let line = |event: PacketIn| {
-            let row = PacketInRow::from(&event);
+            let row = PacketInRow::of(&event, self.tables.options());
             let PacketInRow {
                 table,
                 cookie,

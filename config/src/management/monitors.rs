@@ -11,9 +11,10 @@ use weir_packet::Tick;
 use weir_tables::action::PacketInReason;
 use weir_tables::flow_tables::FlowRemoved;
 use weir_tables::packet_in::PacketIn;
+use weir_tables::tunnel::options::TlvMap;
 
 use crate::control::{Frame, Refused, ReplySender};
-use crate::show::EventRow;
+use crate::show::{EventRow, PacketInRow};
 
 /// Events that may wait for one client.
 const WAITING: usize = 4_096;
@@ -67,11 +68,12 @@ impl Monitor {
         }
     }
 
-    pub(super) fn packet_in(&mut self, event: &PacketIn) {
+    /// `options` says which fields the packet's options are.
+    pub(super) fn packet_in(&mut self, event: &PacketIn, options: &TlvMap) {
         if let Wants::OpenFlow { invalid_ttl } = self.wants
             && (event.reason != PacketInReason::InvalidTtl || invalid_ttl)
         {
-            self.hear(|| EventRow::PacketIn(event.into()));
+            self.hear(|| EventRow::PacketIn(PacketInRow::of(event, options)));
         }
     }
 

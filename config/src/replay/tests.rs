@@ -10,7 +10,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 };
 use pcap_file::{DataLink, Endianness, TsResolution};
 use proptest::prelude::*;
-use weir_packet::{Tick, text};
+use weir_packet::{Tick, VecFrame, text};
 use weir_tables::port::PortNo;
 
 use super::{Capture, Fed, Input, OfflineSwitch, Packet, ReplayError, ReplaySwitch, feed, run};
@@ -591,4 +591,54 @@ fn tunnels_work_without_devices() {
     let left = replay_tunnel(directory.path(), "vm", &sent);
     let ask = "eth 02:77:65:69:00:00 > ff:ff:ff:ff:ff:ff arp request 192.0.2.1 > 192.0.2.7";
     assert_eq!(left, [("up".to_owned(), vec![ask.to_owned()])]);
+}
+
+/// What one replay sends through a Geneve tunnel, another with the ends exchanged takes in: the
+/// option is there, and decides.
+#[test]
+fn options_go_out_and_come_in() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name);
+    let config = |own: &str, far: &str| {
+        format!(
+            "[[port]]\nname = \"vm\"\nid = 1\n[[port]]\nname = \"uplink\"\nid = 2\n\
+             [[port]]\nname = \"tun\"\nid = 9\nkind = \"geneve\"\nover = \"uplink\"\n\
+             local_ip = \"{own}\"\nremote_ip = \"{far}\"\nkey = 5\n\
+             [[neighbour]]\nport = \"uplink\"\nip = \"{far}\"\nmac = \"02:77:65:69:00:01\"\n\
+             [[geneve_option]]\nclass = 0x102\ntype = 0x83\nlen = 124\nfield = \"tun_metadata7\"\n\
+             [bridge]\nflows = [\"test.flows\"]\n"
+        )
+    };
+    let replay = |config: String, flows: &str, port: &str, out: &str| {
+        std::fs::write(at("test.toml"), config).expect("written");
+        std::fs::write(at("test.flows"), flows).expect("written");
+        run(&Replay {
+            config: at("test.toml"),
+            inputs: vec![ReplayInput {
+                port: port.to_owned(),
+                file: at("in.pcap"),
+            }],
+            out: at(out),
+            seed: 0,
+        })
+        .expect("replayed");
+        std::fs::read_to_string(at(out).join("flows.txt")).expect("a dump")
+    };
+    let packets = [1, 2, 3].map(|port| text::frame(&format!("udp 10.0.0.1:{port} > 10.0.0.2:9")));
+    let times = (0..).map(|at| at * SECOND);
+    let packets: Vec<_> = times.zip(packets.iter().map(VecFrame::bytes)).collect();
+    std::fs::write(at("in.pcap"), pcap(&packets)).expect("written");
+    let set = "in_port=1,udp actions=move:udp_src->tun_metadata7[976..991],output:9\n";
+    replay(config("192.0.2.1", "192.0.2.7"), set, "vm", "there");
+    std::fs::copy(at("there").join("uplink.pcap"), at("in.pcap")).expect("something was sent");
+    // Both ends' uplinks have one MAC address.
+    let own = config("192.0.2.7", "192.0.2.1");
+    let second = format!("0x2{}", "0".repeat(244));
+    let met = format!(
+        "tun_metadata7={second}/0xffff{} actions=output:1\npriority=0 actions=drop\n",
+        "0".repeat(244)
+    );
+    let flows = replay(own, &met, "uplink", "here");
+    assert!(flows.contains("n_packets=1, "), "{flows}");
+    assert!(flows.contains("n_packets=2, "), "{flows}");
 }

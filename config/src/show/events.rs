@@ -13,6 +13,8 @@ use weir_tables::flow_tables::FlowRemoved;
 use weir_tables::key::FlowKey;
 use weir_tables::matching::Match;
 use weir_tables::packet_in::{PacketIn, packet_key};
+use weir_tables::tunnel::options::TlvMap;
+use weir_tables::wide::Wide;
 
 use super::{ConnectionRow, Milliseconds};
 use crate::text::match_text;
@@ -132,8 +134,9 @@ const fn event_name(kind: EventKind) -> (&'static str, Option<Ending>) {
     }
 }
 
-impl From<&PacketIn> for PacketInRow {
-    fn from(event: &PacketIn) -> Self {
+impl PacketInRow {
+    /// The row of a packet-in; `options` says which fields its options are.
+    pub fn of(event: &PacketIn, options: &TlvMap) -> Self {
         let hex = |bytes: &[u8], separator: &str| {
             let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             bytes.join(separator)
@@ -144,7 +147,7 @@ impl From<&PacketIn> for PacketInRow {
             cookie: event.cookie,
             reason: event.reason.name().to_owned(),
             controller: event.controller,
-            metadata: match_text(&metadata(&event.key)).to_string(),
+            metadata: match_text(&metadata(&event.key, options)).to_string(),
             userdata: hex(&event.userdata, "."),
             total_len: event.total_len,
             data: hex(&event.data, ""),
@@ -292,13 +295,16 @@ const CONNECTION_V4: [Field; 2] = [Field::CT_NW_SRC, Field::CT_NW_DST];
 const CONNECTION_V6: [Field; 2] = [Field::CT_IPV6_SRC, Field::CT_IPV6_DST];
 const ETH_IPV6: u128 = 0x86dd;
 
-fn metadata(key: &FlowKey) -> Match {
+fn metadata(key: &FlowKey, options: &TlvMap) -> Match {
     let mut matches = Match::ANY;
     let exact = |matches: &mut Match, field: Field| matches.set_exact(field, key.field(field));
     for field in METADATA.into_iter().chain((0..32).map(Field::reg)) {
         if key.field(field) != 0 {
             exact(&mut matches, field);
         }
+    }
+    for (field, value) in key.option_fields(options) {
+        matches.set_option(field, &value, &Wide::ones(field.info().width));
     }
     let state = key.field(Field::CT_STATE);
     if state != 0 {

@@ -230,6 +230,49 @@ fn a_wrong_flow_file_fails_the_check() {
     );
 }
 
+/// What a file says of Geneve options is known to its flows and its groups, and is printed.
+#[test]
+fn a_check_knows_the_options_of_its_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let flows = "in_port=1,tun_metadata0=0x5/0xff actions=set_field:1->tun_metadata63,group:1\n";
+    let groups = "group_id=1,type=select,selection_method=hash,fields=tun_metadata0,bucket=1\n";
+    std::fs::write(at("a.flows"), flows).expect("written");
+    std::fs::write(at("a.groups"), groups).expect("written");
+    let policy = "[[port]]\nname = \"a\"\nid = 1\nvdev = \"net_tap0\"\n\
+        [bridge]\nflows = [\"a.flows\"]\ngroups = [\"a.groups\"]\n";
+    let option = |field: &str, len: u8| {
+        format!(
+            "[[geneve_option]]\nclass = 0x102\ntype = {len}\nlen = {len}\nfield = \"{field}\"\n"
+        )
+    };
+    let check = |options: &str| {
+        std::fs::write(at("a.toml"), format!("{policy}{options}")).expect("written");
+        output(&format!("weir check {}", at("a.toml")))
+    };
+    let both = option("tun_metadata0", 4) + &option("tun_metadata63", 124);
+    let printed = check(&both).expect("it is right");
+    let config = Config::parse("printed.toml", &printed).expect("it reads back");
+    assert_eq!(config.options.len(), 2);
+    assert!(printed.contains("\n# table 0: 1 flows with "), "{printed}");
+
+    // The first that is missing is the group's.
+    for (options, place) in [
+        (String::new(), "a.groups:1:"),
+        (option("tun_metadata0", 4), "a.flows:1:"),
+        (option("tun_metadata63", 124), "a.groups:1:"),
+    ] {
+        let error = check(&options).expect_err("a field stands for nothing");
+        let error = error.to_string();
+        let place = at("").to_owned() + place;
+        assert!(error.contains(&place), "{options}: {error}");
+        assert!(error.contains("NXFMFC_INVALID_TLV_FIELD"), "{error}");
+    }
+    let room = check(&(both + &option("tun_metadata7", 124) + &option("tun_metadata8", 8)));
+    let room = room.expect_err("256 bytes are all").to_string();
+    assert!(room.contains("NXTTMFC_"), "{room}");
+}
+
 #[test]
 fn a_port_without_device_fails_the_check() {
     let directory = tempfile::tempdir().expect("a directory");

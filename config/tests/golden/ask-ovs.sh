@@ -26,6 +26,8 @@ trap stop EXIT
     ofctl() { ovs-ofctl -O OpenFlow13 "$@"; }
     ofctl add-group br0 group_id=5,type=all,bucket=output:1
     ofctl add-group br0 group_id=16,type=all,bucket=output:1
+    ofctl add-tlv-map br0 "{class=0xffff,type=0,len=4}->tun_metadata0,\
+{class=0xffff,type=1,len=12}->tun_metadata1,{class=0xffff,type=2,len=124}->tun_metadata63"
 } 2>/dev/null 1>&2
 
 while IFS= read -r line; do

@@ -257,6 +257,7 @@ impl FlowTables {
             option_use::resolve(&mut bucket.actions, &self.options)?;
         }
         let programs = spec.compile(&self.options)?;
+        let options = spec.chooses_by(&self.options)?;
         let created = self
             .groups
             .get(spec.id)
@@ -274,6 +275,7 @@ impl FlowTables {
             parts: parts
                 .map(|program| part(program, &mut self.slots))
                 .collect(),
+            options,
             created,
         });
         self.interest.widen_by_group(&group);

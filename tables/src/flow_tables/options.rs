@@ -64,7 +64,10 @@ impl FlowTables {
         };
         let of_group = |group: &Group| {
             let buckets = &group.spec.buckets;
-            fields_of(buckets.iter().flat_map(|bucket| &bucket.actions))
+            let chosen_by = group.spec.selection.fields.iter();
+            let chosen_by = chosen_by.filter_map(|term| term.field.option());
+            let written = fields_of(buckets.iter().flat_map(|bucket| &bucket.actions));
+            chosen_by.fold(written, |fields, index| fields | 1 << index)
         };
         let rules = self.tables.iter().flat_map(RuleSet::iter);
         let rules = rules.fold(0, |fields, rule| fields | of_rule(rule));

@@ -25,6 +25,11 @@ impl Group {
         ports: &PortTable,
     ) -> Option<usize> {
         let hash = hash(&self.spec.selection, key);
+        let hash = self.options.iter().fold(hash, |hash, place| {
+            place
+                .words_of(key)
+                .fold(hash, |hash, bits| mix(hash ^ bits))
+        });
         let buckets = self.spec.buckets.iter().enumerate();
         let live = buckets.filter(|(_, bucket)| is_live(bucket, groups, ports));
         let mut best: Option<(usize, f64)> = None;
@@ -53,7 +58,9 @@ fn hash(selection: &Selection, key: &FlowKey) -> u64 {
     if selection.fields.is_empty() {
         connection(key).into_iter().for_each(&mut add);
     }
-    for term in &selection.fields {
+    // What options hold is for the caller, who knows where that lies.
+    let fields = selection.fields.iter();
+    for term in fields.filter(|term| term.field.option().is_none()) {
         // A field that the packet does not have does not count, as in Open vSwitch.
         if key.satisfies(term.field.info().prerequisite) {
             add(key.field(term.field) & term.mask);

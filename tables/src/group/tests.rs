@@ -15,6 +15,7 @@ fn group(id: u32) -> Arc<Group> {
             generation: 0,
         },
         parts: Box::default(),
+        options: Box::default(),
         created: Tick::ZERO,
     })
 }

@@ -6,7 +6,9 @@
 
 use weir_packet::view::{Geneve, GeneveOption, GeneveOptions};
 
+use crate::field::Field;
 use crate::key::{FlowKey, OPTION_WORDS, WORDS, word};
+use crate::wide::Wide;
 
 mod map;
 mod place;
@@ -90,6 +92,24 @@ impl OptionWords {
 pub(crate) struct BadOption;
 
 impl FlowKey {
+    /// The `tun_metadata` fields that the packet has, and what they hold, by their numbers.
+    ///
+    /// Cost: for what is told of a packet, not for packets.
+    pub fn option_fields(&self, map: &TlvMap) -> Vec<(Field, Wide)> {
+        let present = self.options().map_or(0, |words| words[0]);
+        let places = map.places().map(|(_, place)| place);
+        let had = places.filter(|place| present & place.present() != 0);
+        let value = |place: Place| {
+            place.words_of(self).fold(Wide::ZERO, |all, bits| {
+                let mut all = all.shifted_up(32);
+                all.add_part(0, bits);
+                all
+            })
+        };
+        had.map(|place| (Field::tun_metadata(place.index), value(place)))
+            .collect()
+    }
+
     /// Whether the packet has a `tun_metadata` field.
     #[inline]
     pub(crate) fn has_options(&self) -> bool {

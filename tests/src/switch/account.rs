@@ -241,7 +241,7 @@ impl Switch {
                 panic!("sent bytes with {} and {}", self.lcore.name, other.name);
             }
             let events = |twin: &Twin| -> Vec<_> {
-                let row = |event| PacketInRow::from(event);
+                let row = |event| PacketInRow::of(event, self.tables.options());
                 twin.controller.iter().map(row).collect()
             };
             assert_eq!(

@@ -27,6 +27,7 @@ fn group(buckets: &[(u32, u16)]) -> Group {
             generation: 0,
         },
         parts: Box::default(),
+        options: Box::default(),
         created: Tick::ZERO,
     }
 }

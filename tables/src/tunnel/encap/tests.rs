@@ -170,7 +170,9 @@ fn without_room_a_frame_is_left_as_it_was() {
     let [config, _] = ends(TunnelKind::Vxlan, true, TunnelKey::Number(1));
     let mut frame = weir_packet::text::frame("udp 10.0.0.1:1 > 10.0.0.2:2");
     let layout = parse(frame.head(), frame.len()).expect("no runt");
-    frame.push_front(80).expect("there is room");
+    frame
+        .push_front(VecFrame::HEADROOM - 48)
+        .expect("there is room");
     let before = frame.clone();
     let outer = outer(&config, RawOptions::NONE);
     assert_eq!(outer.size(), 14 + 40 + 16);

@@ -4,13 +4,13 @@
 //! field has as many as its option needs; they need not follow each other, so that there is room
 //! as long as there is any. The first holds the highest bits.
 
-use crate::key::word;
+use crate::key::{FlowKey, word};
 use crate::wide::Wide;
 
 /// Where a field lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    index: u8,
+    pub(crate) index: u8,
     /// Bytes.
     pub(crate) size: u8,
     /// Bit n: unit n is the field's.
@@ -77,6 +77,17 @@ impl Place {
     #[inline]
     pub(crate) const fn present(self) -> u64 {
         1 << self.index
+    }
+
+    /// The units of a packet's value, the first of which holds the highest bits; all 0 if it does
+    /// not have the field.
+    #[inline]
+    pub(crate) fn words_of(self, key: &FlowKey) -> impl Iterator<Item = u64> {
+        let values = key.options().filter(|all| all[0] & self.present() != 0);
+        self.units().map(move |unit| {
+            let word = values.map_or(0, |all| all[1 + usize::from(unit / 2)]);
+            word >> Self::shift(unit) & 0xffff_ffff
+        })
     }
 
     /// Bits of the value.

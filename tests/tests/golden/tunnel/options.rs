@@ -1,5 +1,6 @@
 //! Geneve options as `tun_metadata` fields: matched, written, moved, taken away, sent on.
 
+use weir_packet::Frame;
 use weir_tests::switch::Switch;
 
 use super::*;
@@ -179,22 +180,47 @@ fn parts_are_moved_pushed_and_popped() {
     sw.assert_state("ct: none; drops: none");
 }
 
-/// What does not fit in front of a frame is not sent.
+/// As many as one header has room for: 252 bytes with their own headers, in front of a tagged
+/// packet, over IPv4 and IPv6.
 #[test]
-fn longer_options_come_in_but_need_room_to_go_out() {
+fn the_longest_options_come_in_and_go_out() {
     let long = "a5".repeat(124);
-    let mut sw = Switch::builder()
-        .tunnel(9, "geneve over 1 192.0.2.1 > 192.0.2.7 key=5")
-        .neighbour(1, "192.0.2.7", PEER_MAC)
-        .options("{class=0xffff,type=0,len=124}->tun_metadata63")
-        .flows(&format!(
-            "in_port=9,tun_metadata63=0x{long} actions=output:2\n\
-             in_port=2 actions=set_field:1->tun_metadata63,output:9"
-        ));
-    sw.inject_frames(1, vec![with(&option("ffff00", &long))]);
-    assert_eq!(sw.sent(2), [INNER]);
-    sw.inject(2, INNER);
-    sw.assert_state("ct: none; drops: no_headroom=1");
+    let options = option("ffff00", &long) + &option("ffff01", &"5a".repeat(116));
+    for (ends, to) in [
+        ("192.0.2.1 > 192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1 > 2001:db8::7", "2001:db8::7"),
+    ] {
+        let mut sw = Switch::builder()
+            .tunnel(9, "geneve over 1 192.0.2.1 > 192.0.2.7 key=5")
+            .tunnel(10, &format!("geneve over 3 {ends} key=7"))
+            .neighbour(3, to, PEER_MAC)
+            .options(
+                "{class=0xffff,type=0,len=124}->tun_metadata63,\
+                 {class=0xffff,type=1,len=116}->tun_metadata0",
+            )
+            .flows(&format!(
+                "in_port=9,tun_metadata63=0x{long} actions=push_vlan:0x8100,\
+                 set_field:0x1007->vlan_vid,output:10,strip_vlan,output:2\n\
+                 in_port=2 actions=set_field:1->tun_metadata63,output:10"
+            ));
+        for _ in 0..3 {
+            sw.inject_frames(1, vec![with(&options)]);
+            assert_eq!(sw.sent(2), [INNER]);
+            let sent = sw.sent_frames(3);
+            let frame = sent[0].bytes();
+            let outer = if to.contains(':') { 62 } else { 42 };
+            let inner = text::frame(&format!("vlan 7 {INNER}"));
+            assert_eq!(frame.len(), outer + 8 + 248 + inner.len());
+            let sent = hex(&frame[outer + 8..outer + 8 + 248]);
+            // By the fields' numbers.
+            let (first, second) = options.split_at(2 * 128);
+            assert_eq!(sent, second.to_owned() + first);
+            assert_eq!(frame[outer + 8 + 248..], *inner.bytes());
+        }
+        sw.inject(2, INNER);
+        assert_eq!(sw.sent_frames(3).len(), 1);
+        sw.assert_state("ct: none; drops: none");
+    }
 }
 
 #[test]
@@ -214,6 +240,49 @@ fn connections_and_groups_see_them_too() {
         let sent = sent_options(&mut sw);
         assert_eq!(sent, [(option("010203", "00000007"), false)]);
     }
+}
+
+/// The same option, the same bucket, whatever else differs; others reach all of them.
+#[test]
+fn a_group_chooses_by_an_option() {
+    let mut sw = switch("");
+    sw.change_groups(
+        "group_id=1,type=select,selection_method=hash,fields=tun_metadata5,\
+         bucket=2,bucket=4,bucket=10",
+    )
+    .expect("a group");
+    sw.change_flows("in_port=9,ip actions=group:1")
+        .expect("flows");
+    let mut reached = [0; 3];
+    for tenant in 0..40 {
+        let option = option("010284", &format!("{tenant:08x}00000000"));
+        let mut buckets = Vec::new();
+        for (other, inner) in [
+            ("", INNER),
+            ("", "udp 10.0.0.9:7 > 10.0.0.8:8"),
+            ("0102030100000001", INNER),
+        ] {
+            let outer = "udp 192.0.2.7:5 > 192.0.2.1:6081";
+            let header = geneve(5, &(other.to_owned() + &option));
+            for _ in 0..2 {
+                sw.inject_frames(1, vec![wrapped(outer, &header, inner)]);
+                let counts = [sw.sent(2).len(), sw.sent(4).len(), sw.sent_frames(3).len()];
+                buckets.push(counts.iter().position(|&count| count == 1));
+            }
+        }
+        let bucket = buckets[0].expect("one of them");
+        assert!(
+            buckets.iter().all(|other| *other == Some(bucket)),
+            "{tenant}: {buckets:?}"
+        );
+        reached[bucket] += 1;
+    }
+    assert!(reached.iter().all(|&count| count > 4), "{reached:?}");
+    // Without the option, one bucket for all.
+    sw.inject_frames(1, vec![with(""), with(&option("010203", "00000009"))]);
+    let counts = [sw.sent(2).len(), sw.sent(4).len(), sw.sent_frames(3).len()];
+    assert!(counts.contains(&2), "{counts:?}");
+    sw.assert_state("ct: none; drops: none");
 }
 
 #[test]
