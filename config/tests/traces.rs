@@ -5,8 +5,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use weir_config::file::Config;
+use weir_config::file::{Config, Neighbour};
 use weir_config::trace::{Asked, TraceReport, offline, write_trace};
+
+#[path = "traces/vpc.rs"]
+mod vpc;
 
 /// Configuration, name, flow, `--ct-next`, `--packet`.
 type Case = (
@@ -131,8 +134,28 @@ fn traces() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces")
 }
 
+fn cases() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(vpc::CASES)
+}
+
+/// A policy beside the traces, or an example, whose tunnels know their next hops.
+fn configuration(policy: &str) -> Config {
+    if !policy.starts_with("vpc-") {
+        let path = traces().join(format!("{policy}.toml"));
+        return Config::load(&path).expect("a configuration");
+    }
+    let path = traces().join(format!("../../../examples/{policy}.toml"));
+    let mut config = Config::load(&path).expect("a configuration");
+    config.neighbours.extend((2..8).map(|host| Neighbour {
+        port: "uplink".to_owned(),
+        ip: [10, 10, 10, host].into(),
+        mac: [2, 0, 0, 0, 0, host],
+    }));
+    config
+}
+
 fn trace(&(policy, _, flow, states, packet): &Case) -> TraceReport {
-    let config = Config::load(&traces().join(format!("{policy}.toml"))).expect("a configuration");
+    let config = configuration(policy);
     let states: Vec<_> = states.iter().map(|&state| state.to_owned()).collect();
     let asked = Asked {
         flow,
@@ -145,7 +168,7 @@ fn trace(&(policy, _, flow, states, packet): &Case) -> TraceReport {
 #[test]
 fn packets_are_explained() {
     let mut wrong = Vec::new();
-    for case in CASES {
+    for case in cases() {
         let (policy, name, flow, states, packet) = case;
         let mut printed = format!("# {flow}\n").into_bytes();
         for state in *states {
@@ -168,7 +191,7 @@ fn packets_are_explained() {
 
 #[test]
 fn a_report_as_json_is_the_report() {
-    for case in CASES {
+    for case in cases() {
         let report = trace(case);
         let text = serde_json::to_string(&report).expect("rows");
         let again: TraceReport = serde_json::from_str(&text).expect("what was written");

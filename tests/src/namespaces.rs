@@ -238,7 +238,8 @@ impl Lab {
         serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
     }
 
-    fn verb(&self, arguments: &[&str]) -> Output {
+    /// A verb, which may be refused.
+    pub fn verb(&self, arguments: &[&str]) -> Output {
         Command::new(&self.binary)
             .args(arguments)
             .env("WEIR_SOCKET", self.socket())

@@ -47,6 +47,7 @@ fn a_stateful_firewall_between_two_namespaces() {
     lab.transfer("left", "right", at(RIGHT), TRANSFER);
     is_tracked(&lab, "tcp");
 
+    a_connection_is_traced_and_left_alone(&lab);
     datagrams_go_out_and_their_answers_in(&lab);
     errors_about_connections_are_told_from_others(&lab);
 
@@ -65,6 +66,61 @@ fn is_tracked(lab: &Lab, protocol: &str) {
     let connections = lab.weir(&["dump-conntrack"]);
     let connection = format!("{protocol},orig=(src={LEFT},dst={RIGHT},");
     assert!(connections.contains(&connection), "{connections}");
+}
+
+/// What would become of segments of a connection that both ends hold: `ct()` knows it, whichever way
+/// they go, and knows it as before when it has been asked.
+fn a_connection_is_traced_and_left_alone(lab: &Lab) {
+    const HELD_PORT: u16 = 5005;
+    let held = SocketAddr::new(at(RIGHT).ip(), HELD_PORT);
+    let _listening = lab.play("right", &format!("listen {held}"));
+    let _holding = lab.play("left", &format!("hold {held}"));
+    let connection = || {
+        let filter = ["dump-conntrack", "-m", "-s"];
+        let all = lab.weir(&filter);
+        let line = all
+            .lines()
+            .find(|line| line.contains(&format!("dport={HELD_PORT}")));
+        let line = line.unwrap_or_else(|| panic!("{all}"));
+        // How long it has yet to live is another number every second.
+        let words = line.split(',').filter(|word| !word.starts_with("timeout="));
+        words.collect::<Vec<_>>().join(",")
+    };
+    let before = connection();
+    let (_, port) = before.split_once("sport=").expect("a port");
+    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+    let tracked = packets(lab, 100);
+    let (left, right) = ("02:00:00:00:00:02", "02:00:00:00:00:03");
+    for (flow, state, to) in [
+        (
+            format!(
+                "in_port=2,tcp,dl_src={left},dl_dst={right},nw_src={LEFT},nw_dst={RIGHT},\
+                 tp_src={port},tp_dst={HELD_PORT}"
+            ),
+            "est|trk",
+            "3 (weir1)",
+        ),
+        (
+            format!(
+                "in_port=3,tcp,dl_src={right},dl_dst={left},nw_src={RIGHT},nw_dst={LEFT},\
+                 tp_src={HELD_PORT},tp_dst={port}"
+            ),
+            "est|rpl|trk",
+            "2 (weir0)",
+        ),
+    ] {
+        let told = lab.weir(&["trace", &flow]);
+        assert!(
+            told.contains(&format!("ct_state={state}; connection tcp,orig=")),
+            "{told}"
+        );
+        assert!(
+            told.contains(&format!("\n    sent to {to}, 54 bytes: ")),
+            "{told}"
+        );
+    }
+    assert_eq!(connection(), before);
+    assert_eq!(packets(lab, 100), tracked);
 }
 
 fn datagrams_go_out_and_their_answers_in(lab: &Lab) {

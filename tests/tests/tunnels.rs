@@ -48,16 +48,7 @@ fn firewall_to_open_vswitch(kind: &str, header_size: u64) {
     let Some(lab) = firewall(kind) else {
         return;
     };
-    let end = FarEnd {
-        kind,
-        uplink: "uplink",
-        local: &format!("{REMOTE}/24"),
-        remote: LOCAL,
-        key: 1,
-        inside: (PEER_MAC, &format!("{PEER}/24")),
-        mtu: 1400,
-    };
-    let Some(ovs) = OvsHost::start(&lab, "peer", &end) else {
+    let Some(ovs) = OvsHost::start(&lab, "peer", &open_vswitch(kind)) else {
         return;
     };
     it_lets_out_and_answers_in(&lab, OvsHost::inside());
@@ -65,6 +56,67 @@ fn firewall_to_open_vswitch(kind: &str, header_size: u64) {
     // It was Open vSwitch that unwrapped.
     let flows = ovs.appctl(&["dpctl/dump-flows"]);
     assert!(flows.contains("tnl_pop("), "{flows}");
+    lab.stop(&[("switch", "br0")]);
+}
+
+/// The map of options is changed while both switches run. Each lets in only what has the option that
+/// the other one sets: one of 4 bytes, and one that is longer than the room that drivers leave.
+#[test]
+fn geneve_options_are_set_and_matched_here_and_in_open_vswitch() {
+    const MAP: &str = "{class=0x102,type=3,len=4}->tun_metadata0,\
+        {class=0x102,type=4,len=124}->tun_metadata7";
+    let Some(lab) = firewall("geneve") else {
+        return;
+    };
+    let Some(ovs) = OvsHost::start(&lab, "peer", &open_vswitch("geneve")) else {
+        return;
+    };
+    lab.weir(&["del-flows", "br0"]);
+    lab.weir(&["add-tlv-map", "br0", MAP]);
+    let map = lab.weir(&["dump-tlv-map", "br0"]);
+    ovs.ofctl(&["add-tlv-map", MAP]);
+    assert_eq!(map.trim(), ovs.ofctl(&["dump-tlv-map"]).trim());
+
+    let long = |byte: &str| format!("0x{}", byte.repeat(124));
+    let (ours, theirs) = (long("a5"), long("5a"));
+    lab.weir(&[
+        "add-flow",
+        &format!(
+            "in_port=LOCAL actions=set_field:1->tun_id,set_field:{REMOTE}->tun_dst,\
+             set_field:0x12345678->tun_metadata0,set_field:{ours}->tun_metadata7,output:tun"
+        ),
+    ]);
+    let met = format!("in_port=tun,tun_metadata0=0x9,tun_metadata7={theirs} actions=LOCAL");
+    lab.weir(&["add-flow", &met]);
+    ovs.ofctl(&["del-flows"]);
+    ovs.ofctl(&[
+        "add-flow",
+        &format!(
+            "in_port=LOCAL actions=set_field:9->tun_metadata0,set_field:{theirs}->tun_metadata7,\
+             output:tun"
+        ),
+    ]);
+    let met = format!("in_port=tun,tun_metadata0=0x12345678,tun_metadata7={ours} actions=LOCAL");
+    ovs.ofctl(&["add-flow", &met]);
+
+    for (from, to) in [("switch", PEER), ("peer", HOST)] {
+        let pinged = lab.ping(from, to);
+        assert!(pinged.status.success(), "{}\n{}", text(&pinged), lab.log());
+    }
+    let refused = lab.verb(&["del-tlv-map", "br0"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused).contains("NXTTMFC_INVALID_TLV_DEL"),
+        "{}",
+        text(&refused)
+    );
+    lab.weir(&["del-flows", "br0", "tun_metadata0=0x9"]);
+    let lost = lab.at("switch", &["ping", "-c", "1", "-W", "1", PEER]);
+    assert!(!lost.status.success(), "{}", text(&lost));
+    lab.weir(&["del-flows"]);
+    lab.weir(&["del-tlv-map"]);
+    let map = lab.weir(&["dump-tlv-map"]);
+    assert!(!map.contains("tun_metadata"), "{map}");
     lab.stop(&[("switch", "br0")]);
 }
 
@@ -94,6 +146,19 @@ fn a_tunnel_over_ipv6_carries_whatever_comes() {
     lab.transfer("peer", "switch", at(HOST), TRANSFER);
     looks_right(&lab, "vxlan", remote, 70);
     lab.stop(&[("switch", "br0")]);
+}
+
+/// The peer as Open vSwitch.
+const fn open_vswitch(kind: &str) -> FarEnd<'_> {
+    FarEnd {
+        kind,
+        uplink: "uplink",
+        local: "10.10.59.233/24",
+        remote: LOCAL,
+        key: 1,
+        inside: (PEER_MAC, "192.168.77.2/24"),
+        mtu: 1400,
+    }
 }
 
 /// `examples/firewall-over-tunnel.toml` with a tunnel of this kind.

@@ -154,6 +154,23 @@ impl OvsHost {
         done.unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{}", self.log()));
     }
 
+    /// Changes the flows of the bridge that has the tunnel, `tun`, and the host itself, LOCAL.
+    ///
+    /// # Panics
+    /// If they are refused.
+    pub fn ofctl(&self, arguments: &[&str]) -> String {
+        let (verb, rest) = arguments.split_first().expect("a verb");
+        let socket = self.dir.path().join(format!("{INSIDE}.mgmt"));
+        let done = checked(
+            command(self.dir.path(), "ovs-ofctl")
+                .args(["-O", "OpenFlow13", verb])
+                .arg(format!("unix:{}", socket.display()))
+                .args(rest),
+            "",
+        );
+        done.unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+    }
+
     /// What `ovs-appctl` answers.
     ///
     /// # Panics

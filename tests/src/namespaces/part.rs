@@ -16,7 +16,7 @@ const PART: &str = "WEIR_TEST_PART";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long somebody waits who may be refused.
 const SHORT_PATIENCE: Duration = Duration::from_secs(2);
-const LISTENING: &str = "listening\n";
+const READY: &str = "ready\n";
 
 /// Somebody at a host. Ends with this value.
 #[derive(Debug)]
@@ -63,12 +63,13 @@ impl Lab {
     /// |---|---|
     /// | `listen ADDRESS` | lets TCP connections be opened and does nothing with them |
     /// | `knock ADDRESS` | opens a TCP connection; says `somebody answers` or `nobody answers` |
+    /// | `hold ADDRESS` | opens a TCP connection and does nothing with it |
     /// | `receive ADDRESS SIZE` | takes a transfer, compares each byte; says `all of it` |
     /// | `send ADDRESS SIZE` | sends that transfer, waits until it was received |
     /// | `echo ADDRESS` | sends each datagram back |
     /// | `ask ADDRESS` | sends one there; says `answered`, `refused` (by an ICMP error) or `nobody answers` |
     ///
-    /// Who listens has begun to when this returns.
+    /// Who listens has begun to when this returns; who holds a connection has it.
     ///
     /// # Panics
     /// If that does not begin.
@@ -82,7 +83,7 @@ impl Lab {
             .stderr(Stdio::piped())
             .spawn()
             .expect("ip can be run");
-        if !["listen ", "receive ", "echo "]
+        if !["listen ", "hold ", "receive ", "echo "]
             .iter()
             .any(|listens| part.starts_with(listens))
         {
@@ -91,7 +92,7 @@ impl Lab {
         // Unbuffered: what follows is for whoever waits.
         let output = child.stdout.as_mut().expect("it is piped");
         let mut said = Vec::new();
-        while !said.ends_with(LISTENING.as_bytes()) {
+        while !said.ends_with(READY.as_bytes()) {
             let mut byte = [0];
             let read = output.read(&mut byte).expect("a pipe");
             let told = String::from_utf8_lossy(&said);
@@ -133,6 +134,11 @@ pub fn play() {
             let _listener = listen(address());
             sleep(PATIENCE);
         }
+        "hold" => {
+            let _stream = TcpStream::connect_timeout(&address(), PATIENCE).expect("a connection");
+            say_that_we_are_ready();
+            sleep(PATIENCE);
+        }
         "knock" => match TcpStream::connect_timeout(&address(), SHORT_PATIENCE) {
             Ok(_) => println!("somebody answers"),
             Err(error) => println!("nobody answers: {error}"),
@@ -145,14 +151,14 @@ pub fn play() {
     }
 }
 
-fn say_that_we_listen() {
-    print!("{LISTENING}");
+fn say_that_we_are_ready() {
+    print!("{READY}");
     std::io::stdout().flush().expect("a pipe");
 }
 
 fn listen(address: SocketAddr) -> TcpListener {
     let listener = TcpListener::bind(address).expect("a free port");
-    say_that_we_listen();
+    say_that_we_are_ready();
     listener
 }
 
@@ -200,7 +206,7 @@ fn send(address: SocketAddr, size: u64) {
 
 fn echo(address: SocketAddr) {
     let socket = UdpSocket::bind(address).expect("a free port");
-    say_that_we_listen();
+    say_that_we_are_ready();
     let mut datagram = [0; 2048];
     loop {
         let (size, from) = socket.recv_from(&mut datagram).expect("a datagram");
