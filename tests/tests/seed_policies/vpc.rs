@@ -13,6 +13,8 @@
 //!                            routers .4, .5
 //! ```
 
+use std::collections::BTreeMap;
+
 use weir_packet::{VecFrame, text};
 use weir_tests::switch::Switch;
 use weir_tests::traffic::End;
@@ -290,4 +292,52 @@ fn packets(flows: &[String]) -> Vec<(u8, u64)> {
 fn described(frames: &[VecFrame]) -> Vec<String> {
     let line = |frame: &VecFrame| text::describe(frame.bytes());
     frames.iter().map(line).collect()
+}
+
+impl Host {
+    /// 10,000 connections of `vm` to the gateway, half of them to each router, each to one.
+    pub(crate) fn spreads_connections_over_the_routers(&mut self, vm: &Vm) {
+        const CONNECTIONS: u16 = 10_000;
+        let mut chosen: BTreeMap<u16, u8> = BTreeMap::new();
+        for round in 0..2 {
+            let ports: Vec<u16> = (20_000..20_000 + CONNECTIONS).collect();
+            for ports in ports.chunks(250) {
+                let packet = |port: &u16| {
+                    let line = format!("udp {}:{port} > 192.0.2.9:53 len=20", vm.ip);
+                    text::frame(&vm.sends(&GATEWAY, &line))
+                };
+                self.sw
+                    .inject_frames(vm.port, ports.iter().map(packet).collect());
+                let sent = self.sw.sent_frames(UPLINK);
+                assert_eq!(sent.len(), ports.len());
+                for (frame, port) in sent.iter().zip(ports) {
+                    let (router, inner) = router_and_source(frame);
+                    assert_eq!(inner, *port);
+                    let first = *chosen.entry(inner).or_insert(router);
+                    assert_eq!(first, router, "connection {inner}, round {round}");
+                }
+            }
+        }
+        let to_first = chosen.values().filter(|&&router| router == 4).count();
+        assert!(chosen.values().all(|router| matches!(router, 4 | 5)));
+        let half = usize::from(CONNECTIONS / 2);
+        assert!(
+            to_first.abs_diff(half) * 20 <= half,
+            "{to_first} of {CONNECTIONS}"
+        );
+        let (all, buckets) = self.sw.group_packets(1);
+        assert_eq!(all, 2 * u64::from(CONNECTIONS));
+        assert_eq!(buckets[0], 2 * to_first as u64);
+    }
+}
+
+/// The last byte of the outer destination and the inner UDP source port.
+fn router_and_source(frame: &VecFrame) -> (u8, u16) {
+    let bytes = frame.bytes();
+    // Ethernet, IPv4, UDP, VXLAN, Ethernet, IPv4.
+    let inner = 14 + 20 + 8 + 8 + 14 + 20;
+    (
+        bytes[14 + 19],
+        u16::from_be_bytes([bytes[inner], bytes[inner + 1]]),
+    )
 }

@@ -1,8 +1,5 @@
 //! `vpc-compute1`: a host with two VMs, and its supplement.
 
-use std::collections::BTreeMap;
-
-use weir_packet::{VecFrame, text};
 use weir_tests::traffic::{End, ping, tcp, udp};
 
 use super::vpc::*;
@@ -272,53 +269,11 @@ fn invalid_packets_are_dropped() {
     ));
 }
 
-/// 10,000 connections to the gateway, half of them to each router, each to one.
 #[test]
 fn connections_are_spread_over_both_routers_and_stay() {
-    const CONNECTIONS: u16 = 10_000;
     let mut host = Host::compute1();
-    let mut chosen: BTreeMap<u16, u8> = BTreeMap::new();
-    for round in 0..2 {
-        let ports: Vec<u16> = (20_000..20_000 + CONNECTIONS).collect();
-        for ports in ports.chunks(250) {
-            let packet = |port: &u16| {
-                let line = format!("udp {}:{port} > 192.0.2.9:53 len=20", VM1.ip);
-                text::frame(&VM1.sends(&GATEWAY, &line))
-            };
-            host.sw
-                .inject_frames(VM1.port, ports.iter().map(packet).collect());
-            let sent = host.sw.sent_frames(UPLINK);
-            assert_eq!(sent.len(), ports.len());
-            for (frame, port) in sent.iter().zip(ports) {
-                let (router, inner) = router_and_source(frame);
-                assert_eq!(inner, *port);
-                let first = *chosen.entry(inner).or_insert(router);
-                assert_eq!(first, router, "connection {inner}, round {round}");
-            }
-        }
-    }
-    let to_first = chosen.values().filter(|&&router| router == 4).count();
-    assert!(chosen.values().all(|router| matches!(router, 4 | 5)));
-    let half = usize::from(CONNECTIONS / 2);
-    assert!(
-        to_first.abs_diff(half) * 20 <= half,
-        "{to_first} of {CONNECTIONS}"
-    );
-    let (all, buckets) = host.sw.group_packets(1);
-    assert_eq!(all, 2 * u64::from(CONNECTIONS));
-    assert_eq!(buckets[0], 2 * to_first as u64);
+    host.spreads_connections_over_the_routers(&VM1);
     host.sw.assert_state(&state("new=10000", ""));
-}
-
-/// The last byte of the outer destination and the inner UDP source port.
-fn router_and_source(frame: &VecFrame) -> (u8, u16) {
-    let bytes = frame.bytes();
-    // Ethernet, IPv4, UDP, VXLAN, Ethernet, IPv4.
-    let inner = 14 + 20 + 8 + 8 + 14 + 20;
-    (
-        bytes[14 + 19],
-        u16::from_be_bytes([bytes[inner], bytes[inner + 1]]),
-    )
 }
 
 /// Both security groups, one connection: it is committed twice and is one.

@@ -105,23 +105,9 @@ fn errors_about_connections_are_related_and_pass() {
 }
 
 #[test]
-fn the_gateway_is_both_routers() {
+fn connections_are_spread_over_both_routers_and_stay() {
     let mut host = Host::compute2();
-    let mut frames = [0_usize; 2];
-    for port in 20_000..20_400 {
-        let ask = VM2.sends(&GATEWAY, &format!("udp {}:{port} > 192.0.2.9:53", VM2.ip));
-        host.vm_sends(&VM2, &ask);
-        let sent = host.sw.sent_frames(UPLINK);
-        let [frame] = &sent[..] else {
-            panic!("one router");
-        };
-        // The last byte of the outer destination.
-        let router = usize::from(frame.bytes()[33]);
-        frames[router - 4] += 1;
-    }
-    let (all, buckets) = host.sw.group_packets(1);
-    assert_eq!(all, 400);
-    assert_eq!(buckets, frames.map(|frames| frames as u64));
-    assert!(frames.iter().all(|&frames| frames > 150), "{frames:?}");
-    host.sw.assert_state(&format!("ct: new=400; drops: {MET}"));
+    host.spreads_connections_over_the_routers(&VM2);
+    host.sw
+        .assert_state(&format!("ct: new=10000; drops: {MET}"));
 }
