@@ -6,6 +6,7 @@ use std::time::Duration;
 use weir_packet::{IpPair, Tick, Tuple};
 
 use crate::record::Carried;
+use crate::sctp::AssociationState;
 use crate::tcp::PeerState;
 
 /// A connection, copied out of the table.
@@ -48,6 +49,8 @@ pub enum ProtocolInfo {
         /// The other end.
         reply: TcpInfo,
     },
+    /// SCTP.
+    Sctp(SctpInfo),
     /// A protocol that only knows whether there were replies.
     Stateless,
 }
@@ -57,7 +60,7 @@ impl ProtocolInfo {
     pub fn shown_state(&self) -> Option<PeerState> {
         match self {
             Self::Tcp { original, reply } => Some(original.state.max(reply.state).coalesced()),
-            Self::Stateless => None,
+            Self::Sctp(_) | Self::Stateless => None,
         }
     }
 }
@@ -73,6 +76,16 @@ pub struct TcpInfo {
     pub scaling: bool,
     /// Whether its scale is unknown, because the handshake was not seen.
     pub liberal: bool,
+}
+
+/// An SCTP association.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SctpInfo {
+    /// Its state.
+    pub state: AssociationState,
+    /// The verification tags that packets of the original and of the reply direction carry; 0:
+    /// not known yet.
+    pub tags: [u32; 2],
 }
 
 /// What a dump shows besides the usual.
@@ -177,6 +190,13 @@ impl fmt::Display for Line<'_> {
                     write!(f, ",protoinfo=(state={state})")?;
                 }
             }
+            ProtocolInfo::Sctp(SctpInfo {
+                state,
+                tags: [original, reply],
+            }) => write!(
+                f,
+                ",protoinfo=(state={state},vtag_orig={original},vtag_reply={reply})"
+            )?,
         }
         match lcore {
             Some(lcore) => write!(f, ",lcore={lcore}"),
@@ -284,6 +304,8 @@ impl fmt::Display for Half<'_> {
         if matches!(protocol, 1 | 58) {
             let [kind, code] = dst_port.to_be_bytes();
             write!(f, ",id={src_port},type={kind},code={code}")?;
+        } else if let Some(key @ 1..) = self.0.gre_key() {
+            write!(f, ",key={key}")?;
         } else {
             write!(f, ",sport={src_port},dport={dst_port}")?;
         }

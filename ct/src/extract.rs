@@ -8,6 +8,7 @@ use weir_packet::{ChecksumStatus, Fragment, Frame, IpPair, L3, L4, Layout, Malfo
 
 use crate::counters::Invalid;
 use crate::record::{Datagram, Protocol, Query};
+use crate::sctp::{self, Sctp};
 use crate::tcp::{BadSegment, Segment, SegmentKind, Tcp};
 
 /// What a packet is to the tracker.
@@ -25,6 +26,7 @@ pub(crate) enum Subject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
     Tcp(Segment),
+    Sctp(sctp::Packet),
     /// An ICMP or ICMPv6 query.
     Query,
     /// An answer to one.
@@ -44,6 +46,10 @@ impl Transport {
                     Ok(Protocol::Tcp(Tcp::open(segment)))
                 }
                 SegmentKind::Ack | SegmentKind::Fin | SegmentKind::Rst => Err(Invalid::TcpNotSyn),
+            },
+            Self::Sctp(packet) => match Sctp::open(packet) {
+                Some(sctp) => Ok(Protocol::Sctp(sctp)),
+                None => Err(Invalid::SctpUnopened),
             },
             Self::Query => Ok(Protocol::Query(Query::First)),
             Self::Answer => Err(Invalid::IcmpReplyFirst),
@@ -100,10 +106,17 @@ pub(crate) fn subject<F: Frame>(frame: &F, layout: &Layout) -> Result<Subject, I
                 Err(BadSegment::Flags) => Err(Invalid::TcpFlags),
             }
         }
-        L4::Udp | L4::Sctp => Ok(Subject::Packet(
+        L4::Udp => Ok(Subject::Packet(
             with_ports(head, layout)?,
             Transport::Datagram,
         )),
+        L4::Sctp => {
+            let tuple = with_ports(head, layout)?;
+            match sctp::Packet::read(frame, layout) {
+                Ok(packet) => Ok(Subject::Packet(tuple, Transport::Sctp(packet))),
+                Err(sctp::BadPacket) => Err(Invalid::SctpChunks),
+            }
+        }
         L4::Icmp | L4::Icmpv6 => message(head, layout, ip),
         L4::None => {
             let tuple = Tuple::of(head, layout).ok_or(Invalid::L4Length)?;
@@ -193,8 +206,13 @@ enum Role {
 
 const fn role_icmp(kind: u8) -> Role {
     match kind {
-        icmp::ECHO_REQUEST | icmp::TIMESTAMP_REQUEST | icmp::INFO_REQUEST => Role::Query,
-        icmp::ECHO_REPLY | icmp::TIMESTAMP_REPLY | icmp::INFO_REPLY => Role::Answer,
+        icmp::ECHO_REQUEST
+        | icmp::TIMESTAMP_REQUEST
+        | icmp::INFO_REQUEST
+        | icmp::MASK_REQUEST => Role::Query,
+        icmp::ECHO_REPLY | icmp::TIMESTAMP_REPLY | icmp::INFO_REPLY | icmp::MASK_REPLY => {
+            Role::Answer
+        }
         icmp::UNREACHABLE
         | icmp::SOURCE_QUENCH
         | icmp::REDIRECT
@@ -206,12 +224,10 @@ const fn role_icmp(kind: u8) -> Role {
 
 const fn role_icmpv6(kind: u8) -> Role {
     match kind {
-        icmpv6::ECHO_REQUEST => Role::Query,
-        icmpv6::ECHO_REPLY => Role::Answer,
-        icmpv6::UNREACHABLE
-        | icmpv6::PACKET_TOO_BIG
-        | icmpv6::TIME_EXCEEDED
-        | icmpv6::PARAMETER_PROBLEM => Role::Error,
+        icmpv6::ECHO_REQUEST | icmpv6::NODE_QUERY => Role::Query,
+        icmpv6::ECHO_REPLY | icmpv6::NODE_REPLY => Role::Answer,
+        // RFC 4443 2.1, 2.4: errors that nobody has defined yet are errors.
+        ..icmpv6::ECHO_REQUEST => Role::Error,
         _ if icmpv6::is_link_control(kind) => Role::LinkControl,
         _ => Role::Other,
     }

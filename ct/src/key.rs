@@ -68,7 +68,8 @@ impl Key {
     }
 
     /// The number at `end` that a translation may choose: a port, or the identifier of an ICMP
-    /// query, which is the same at both. `None` if the protocol has none.
+    /// query, which is the same at both. `None` if the protocol has none; a query for node
+    /// information has none either, but says there what is asked for (RFC 4620 4).
     pub(crate) const fn number(&self, end: End) -> Option<u16> {
         match self.number_shift(end) {
             Some(shift) => Some((self.0[0] >> shift) as u16),
@@ -99,7 +100,11 @@ impl Key {
     const fn number_shift(&self, end: End) -> Option<u32> {
         const SRC: u32 = 48;
         const DST: u32 = 32;
+        const NODE_QUERY: u8 = protocol::icmpv6::NODE_QUERY;
+        const NODE_REPLY: u8 = protocol::icmpv6::NODE_REPLY;
+        let icmp_type = (self.0[0] >> 40) as u8;
         match ((self.0[0] >> 8) as u8, self.0[0] & 0xff, end) {
+            (protocol::ICMPV6, V6, _) if matches!(icmp_type, NODE_QUERY | NODE_REPLY) => None,
             (protocol::TCP | protocol::UDP | protocol::SCTP, _, End::Dst) => Some(DST),
             (protocol::TCP | protocol::UDP | protocol::SCTP, _, End::Src)
             | (protocol::ICMP, V4, End::Src | End::Dst)
@@ -159,7 +164,7 @@ mod tests {
                     End::Dst if ported => (tuple.dst_port, Tuple { dst_port: 0, ..tuple }),
                     End::Src | End::Dst => (tuple.src_port, Tuple { src_port: 0, ..tuple }),
                 };
-                if ported || tuple.is_icmp() {
+                if ported || tuple.has_identifier() {
                     prop_assert_eq!(key.number(end), Some(number));
                     prop_assert_eq!(key.without_number(end), Key::new(&without, zone));
                 } else {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use weir_packet::Tick;
 
 use crate::record::{Datagram, Protocol, Query};
+use crate::sctp::AssociationState;
 use crate::settings::Timeouts;
 use crate::tcp::{Phase, Tcp};
 
@@ -13,6 +14,8 @@ use crate::tcp::{Phase, Tcp};
 pub(crate) struct Lifetimes {
     /// By [`Phase`].
     tcp: [u64; 6],
+    /// By [`AssociationState`].
+    sctp: [u64; 8],
     /// By [`Query`].
     query: [u64; 2],
     /// By [`Datagram`].
@@ -24,6 +27,7 @@ impl Lifetimes {
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let mut all = Self {
             tcp: [0; 6],
+            sctp: [0; 8],
             query: [0; 2],
             datagram: [0; 3],
         };
@@ -36,6 +40,18 @@ impl Lifetimes {
             (Phase::Close, timeouts.tcp_close),
         ] {
             all.tcp[phase as usize] = millis(span);
+        }
+        for (state, span) in [
+            (AssociationState::Closed, timeouts.sctp_closed),
+            (AssociationState::CookieWait, timeouts.sctp_cookie_wait),
+            (AssociationState::CookieEchoed, timeouts.sctp_cookie_echoed),
+            (AssociationState::Established, timeouts.sctp_established),
+            (AssociationState::ShutdownSent, timeouts.sctp_shutdown_sent),
+            (AssociationState::ShutdownReceived, timeouts.sctp_shutdown_recd),
+            (AssociationState::ShutdownAckSent, timeouts.sctp_shutdown_ack_sent),
+            (AssociationState::HeartbeatSent, timeouts.sctp_heartbeat_sent),
+        ] {
+            all.sctp[state as usize] = millis(span);
         }
         for (query, span) in [
             (Query::First, timeouts.icmp_first),
@@ -58,6 +74,7 @@ impl Lifetimes {
     pub(crate) fn deadline(&self, protocol: &Protocol, now: Tick) -> Tick {
         match protocol {
             Protocol::Tcp(tcp) => self.after_segment(tcp, now),
+            Protocol::Sctp(sctp) => later(now, self.sctp[sctp.state as usize]),
             Protocol::Query(query) => self.after_query(*query, now),
             Protocol::Datagram(datagram) => self.after_datagram(*datagram, now),
         }

@@ -94,6 +94,9 @@ impl Owners {
         let numbers = if tuple.is_icmp() {
             // The identifier is at both ends; the type differs between query and answer.
             [tuple.src_port; 2]
+        } else if tuple.gre_key().is_some() {
+            // So is the key.
+            [tuple.src_port ^ tuple.dst_port; 2]
         } else {
             [tuple.src_port, tuple.dst_port]
         };

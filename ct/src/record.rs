@@ -4,6 +4,7 @@ use weir_nat::{End, NatKind};
 use weir_packet::Tick;
 
 use crate::key::Key;
+use crate::sctp::Sctp;
 use crate::tcp::Tcp;
 
 /// Which way a packet goes, as seen from the connection's first packet.
@@ -166,9 +167,10 @@ impl Cold {
 #[repr(u8)]
 pub(crate) enum Protocol {
     Tcp(Tcp),
+    Sctp(Sctp),
     /// ICMP and ICMPv6 queries.
     Query(Query),
-    /// UDP, SCTP and every other protocol.
+    /// UDP and every other protocol.
     Datagram(Datagram),
 }
 

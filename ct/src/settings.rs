@@ -53,7 +53,7 @@ pub struct ZoneSettings {
 }
 
 /// How long an idle connection is kept; named as `ovs-vsctl`'s timeout policies. The defaults
-/// are those of Open vSwitch, `udp_multiple` excepted.
+/// are those of Open vSwitch, `udp_multiple` excepted; SCTP's, which it has not, are Linux's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Timeouts {
     /// TCP: one SYN, or the first segment of a connection that was picked up in the middle.
@@ -68,7 +68,23 @@ pub struct Timeouts {
     pub tcp_time_wait: Duration,
     /// TCP: both FINs acknowledged, or reset.
     pub tcp_close: Duration,
-    /// UDP, SCTP and every protocol without a tracker of its own: one packet.
+    /// SCTP: an INIT without an answer, or the end of an association.
+    pub sctp_closed: Duration,
+    /// SCTP: the INIT ACK was seen.
+    pub sctp_cookie_wait: Duration,
+    /// SCTP: the COOKIE ECHO was seen.
+    pub sctp_cookie_echoed: Duration,
+    /// SCTP: established. Endpoints send a HEARTBEAT every half minute (RFC 9260 16).
+    pub sctp_established: Duration,
+    /// SCTP: the end that opened it has sent a SHUTDOWN.
+    pub sctp_shutdown_sent: Duration,
+    /// SCTP: the other end has sent a SHUTDOWN.
+    pub sctp_shutdown_recd: Duration,
+    /// SCTP: the SHUTDOWN ACK was seen.
+    pub sctp_shutdown_ack_sent: Duration,
+    /// SCTP: HEARTBEATs without an answer.
+    pub sctp_heartbeat_sent: Duration,
+    /// UDP and every protocol without a tracker of its own: one packet.
     pub udp_first: Duration,
     /// The same: several packets, all in one direction.
     pub udp_single: Duration,
@@ -89,6 +105,14 @@ impl Default for Timeouts {
             tcp_fin_wait: Duration::from_secs(900),
             tcp_time_wait: Duration::from_secs(45),
             tcp_close: Duration::from_secs(30),
+            sctp_closed: Duration::from_secs(10),
+            sctp_cookie_wait: Duration::from_secs(3),
+            sctp_cookie_echoed: Duration::from_secs(3),
+            sctp_established: Duration::from_secs(210),
+            sctp_shutdown_sent: Duration::from_secs(3),
+            sctp_shutdown_recd: Duration::from_secs(3),
+            sctp_shutdown_ack_sent: Duration::from_secs(3),
+            sctp_heartbeat_sent: Duration::from_secs(30),
             udp_first: Duration::from_secs(60),
             udp_single: Duration::from_secs(60),
             udp_multiple: Duration::from_secs(120),

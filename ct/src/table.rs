@@ -15,7 +15,7 @@ use weir_packet::hint::{prefetch_element, prefetch_read};
 use weir_packet::{Tick, Tuple};
 
 use crate::chains::Chains;
-use crate::entry::{Entry, ProtocolInfo, TcpInfo};
+use crate::entry::{Entry, ProtocolInfo, SctpInfo, TcpInfo};
 use crate::index::{Index, Place};
 use crate::key::Key;
 use crate::memory::Memory;
@@ -708,6 +708,10 @@ pub(crate) fn info(protocol: &Protocol) -> ProtocolInfo {
             });
             ProtocolInfo::Tcp { original, reply }
         }
+        Protocol::Sctp(sctp) => ProtocolInfo::Sctp(SctpInfo {
+            state: sctp.state,
+            tags: sctp.tags,
+        }),
         Protocol::Query(_) | Protocol::Datagram(_) => ProtocolInfo::Stateless,
     }
 }

@@ -20,6 +20,7 @@ use crate::key::Key;
 use crate::memory::Memory;
 use crate::record::{Datagram, Direction, Ending, Protocol, Query};
 use crate::request::{Commit, CtDrop, Meeting, Outcome, Request, Role, Seen};
+use crate::sctp;
 use crate::settings::{Settings, TableTooSmall};
 use crate::state::CtState;
 use crate::table::{Birth, Keyed, Table, Turn};
@@ -451,6 +452,19 @@ impl Tracker {
                     Verdict::Unanswered => return Followed::Invalid(Invalid::TcpUnanswered),
                 }
             }
+            (Protocol::Sctp(association), Transport::Sctp(packet)) => {
+                match association.update(direction, packet) {
+                    sctp::Verdict::Accepted => {}
+                    sctp::Verdict::Tolerated => (alive, odd) = (false, true),
+                    sctp::Verdict::BadTag => return Followed::Invalid(Invalid::SctpTag),
+                    sctp::Verdict::BadState => return Followed::Invalid(Invalid::SctpState),
+                }
+                match direction {
+                    Direction::Reply => CtState::EST | CtState::RPL,
+                    Direction::Original if hot.replied => CtState::EST,
+                    Direction::Original => CtState::NEW,
+                }
+            }
             (Protocol::Query(query), Transport::Query | Transport::Answer) => {
                 *query = query.after(direction);
                 match query {
@@ -466,9 +480,10 @@ impl Tracker {
                 }
             }
             // The key holds the protocol, and the protocol decides the kind of both.
-            (Protocol::Tcp(_), Transport::Query | Transport::Answer | Transport::Datagram)
-            | (Protocol::Query(_), Transport::Tcp(_) | Transport::Datagram)
-            | (Protocol::Datagram(_), Transport::Tcp(_) | Transport::Query | Transport::Answer) => {
+            (
+                Protocol::Tcp(_) | Protocol::Sctp(_) | Protocol::Query(_) | Protocol::Datagram(_),
+                _,
+            ) => {
                 return Followed::Invalid(Invalid::L4Length);
             }
         };
@@ -708,6 +723,7 @@ const fn visible(protocol: &Protocol) -> [u8; 2] {
             let [original, reply] = tcp.states();
             [original as u8, reply as u8]
         }
+        Protocol::Sctp(sctp) => [sctp.state as u8, 0],
         Protocol::Query(query) => [*query as u8, 0],
         Protocol::Datagram(datagram) => [*datagram as u8, 0],
     }

@@ -12,6 +12,7 @@
 //! +1    zone=5 commit(mark=1/0xf) udp 10.0.0.1:1 > 10.0.0.2:2 => new mark=1
 //! +0    commit nat(src=9.9.9.9:1-9) udp 10.0.0.1:1 > 10.0.0.2:2 => new|snat to udp 9.9.9.9:1 > 10.0.0.2:2
 //! state SYN_SENT CLOSED timeout=30               both ends of the only TCP connection
+//! state ESTABLISHED tags=0x2/0x1 timeout=210     the only SCTP association
 //! dump udp,orig=(...),reply=(...),zone=5,mark=1  all lines of the dump, in any order
 //! dump none
 //! flush zone=5 => 1                              how many were flushed
@@ -366,6 +367,13 @@ impl Run {
                     reply.state,
                     entry.timeout_left.as_secs_f64()
                 )),
+                ProtocolInfo::Sctp(association) => Some(format!(
+                    "{} tags={:#x}/{:#x} timeout={}",
+                    association.state,
+                    association.tags[0],
+                    association.tags[1],
+                    entry.timeout_left.as_secs_f64()
+                )),
                 ProtocolInfo::Stateless => None,
             });
             let there: Vec<_> = there.collect();
@@ -443,6 +451,8 @@ fn timeout<'a>(timeouts: &'a mut Timeouts, name: &str) -> Result<&'a mut Duratio
         "udp_single" => &mut timeouts.udp_single,
         "udp_multiple" => &mut timeouts.udp_multiple,
         "icmp_first" => &mut timeouts.icmp_first,
+        "sctp_closed" => &mut timeouts.sctp_closed,
+        "sctp_established" => &mut timeouts.sctp_established,
         _ => return Err(format!("no such setting: {name}")),
     })
 }

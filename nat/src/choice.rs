@@ -242,7 +242,7 @@ fn numbers(original: &Tuple) -> Option<RangeInclusive<u16>> {
     if has_ports(original) {
         Some(class(original.src_port))
     } else {
-        original.is_icmp().then_some(0..=u16::MAX)
+        original.has_identifier().then_some(0..=u16::MAX)
     }
 }
 

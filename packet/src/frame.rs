@@ -84,6 +84,30 @@ pub trait Frame: Sized {
     }
 }
 
+/// `N` bytes of a frame from `at` on, in whichever segments they lie; `None` if it ends before.
+///
+/// Cost: one copy if they lie in the head, else a walk over the segments.
+pub fn bytes_at<F: Frame, const N: usize>(frame: &F, at: usize) -> Option<[u8; N]> {
+    let end = at.checked_add(N)?;
+    if let Some(bytes) = frame.head().get(at..end) {
+        return bytes.try_into().ok();
+    }
+    let mut bytes = [0; N];
+    let (mut before, mut copied) = (0, 0);
+    for segment in std::iter::once(frame.head()).chain(frame.tail()) {
+        let from = (at + copied).saturating_sub(before).min(segment.len());
+        let piece = &segment[from..];
+        let piece = &piece[..piece.len().min(N - copied)];
+        bytes[copied..copied + piece.len()].copy_from_slice(piece);
+        copied += piece.len();
+        before += segment.len();
+        if copied == N {
+            return Some(bytes);
+        }
+    }
+    None
+}
+
 /// A frame in ordinary memory, for tests, `weir replay` and packets made by hand.
 ///
 /// Two are equal if their bytes are; the room in front does not count.

@@ -20,7 +20,7 @@ mod tick;
 mod tuple;
 pub mod view;
 
-pub use frame::{ChecksumStatus, Frame, NoHeadroom, SegmentedFrame, VecFrame};
+pub use frame::{ChecksumStatus, Frame, NoHeadroom, SegmentedFrame, VecFrame, bytes_at};
 pub use layout::{Fragment, L3, L4, Layout, Malformed, parse};
 pub use tick::Tick;
 pub use tuple::{IpPair, Tuple};

@@ -47,9 +47,13 @@ pub mod icmp {
     pub const INFO_REQUEST: u8 = 15;
     /// Information reply.
     pub const INFO_REPLY: u8 = 16;
+    /// Address mask request (RFC 950; deprecated by RFC 6918).
+    pub const MASK_REQUEST: u8 = 17;
+    /// Address mask reply.
+    pub const MASK_REPLY: u8 = 18;
 }
 
-/// ICMPv6 types (RFC 4443, RFC 4861, RFC 3810).
+/// ICMPv6 types (RFC 4443, RFC 4861, RFC 3810, RFC 4620).
 pub mod icmpv6 {
     /// Destination unreachable.
     pub const UNREACHABLE: u8 = 1;
@@ -79,6 +83,10 @@ pub mod icmpv6 {
     pub const NEIGHBOR_ADVERT: u8 = 136;
     /// Redirect.
     pub const REDIRECT: u8 = 137;
+    /// Node information query (RFC 4620).
+    pub const NODE_QUERY: u8 = 139;
+    /// Node information reply.
+    pub const NODE_REPLY: u8 = 140;
     /// Multicast listener report, version 2.
     pub const MLD2_REPORT: u8 = 143;
 

@@ -29,7 +29,7 @@
 //! * Payload: `len=N` counted bytes, of which the first is `from=` (0), or `data=HEX`.
 //! * TCP: flags out of `FSRPAUECN`, `seq=`, `ack=`, `win=` (65535), `urg=`, `mss=`, `sack-ok`,
 //!   `ts=VALUE:ECHO`, `wscale=`, or all options as `opt=HEX`. UDP: `udp-len=`. SCTP: `vtag=`,
-//!   `chunk=NAME[:FLAGS[:HEX]]`.
+//!   `chunk=NAME[:FLAGS[:HEX]]`, `init=TAG` and `init-ack=TAG` (chunks with that tag, and else plain).
 //! * ICMP: a type's name or `type=`, `code=`, `id=` and `seq=` or `mtu=` or `rest=` (the four bytes
 //!   behind the checksum), `{ the quoted packet }` and `cut=` (how many bytes of it are quoted).
 //!   Neighbour Discovery: `target=`, `sll=` or `tll=`, `flags=RSO`.

@@ -29,7 +29,8 @@ pub enum IpPair {
 /// in host order.
 ///
 /// For TCP, UDP and SCTP the numbers are the ports; for ICMP and ICMPv6 queries `src_port` is
-/// the identifier and `dst_port` is `type << 8 | code`; otherwise both are 0.
+/// the identifier and `dst_port` is `type << 8 | code`; for GRE they are the upper and the lower
+/// half of the key, which is the same in both directions; otherwise both are 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tuple {
     /// Source and destination address.
@@ -65,8 +66,8 @@ impl Tuple {
     /// header, or an ICMP or ICMPv6 message that is no query or reply (an error is about the
     /// tuple it quotes).
     ///
-    /// ICMP queries are echo, timestamp and information, ICMPv6 queries echo, each with code
-    /// 0 only. Any other IP protocol has ports of 0.
+    /// ICMP queries are echo, timestamp, information and address mask, ICMPv6 queries echo and
+    /// node information, each with code 0 only. Any other IP protocol has ports of 0.
     #[inline]
     pub fn of(head: &[u8], layout: &Layout) -> Option<Self> {
         let ip = IpPair::of(head, layout)?;
@@ -85,13 +86,12 @@ impl Tuple {
                 array(head.get(..end).unwrap_or(head), layout.l4_offset.into())?
             }
             L4::None => {
-                let portless = layout.malformed.is_none() && layout.fragment == Fragment::No;
-                return portless.then_some(Self {
-                    ip,
-                    protocol: layout.protocol,
-                    src_port: 0,
-                    dst_port: 0,
-                });
+                if layout.malformed.is_some() || layout.fragment != Fragment::No {
+                    return None;
+                }
+                let end = layout.l3_end as usize;
+                let l4 = head.get(..end).unwrap_or(head).get(layout.l4_offset.into()..)?;
+                return Self::without_ports(ip, layout.protocol, l4);
             }
         };
         let &[icmp_type, code, _, _, id0, id1, ..] = l4;
@@ -107,6 +107,30 @@ impl Tuple {
         })
     }
 
+    /// The tuple of a packet that is not of TCP, UDP, SCTP, ICMP or ICMPv6, with `l4` behind its
+    /// IP headers. `None` if it is GRE whose header is cut off.
+    #[inline]
+    pub fn without_ports(ip: IpPair, protocol: u8, l4: &[u8]) -> Option<Self> {
+        let key = match protocol {
+            protocol::GRE => gre_key(l4)?,
+            _ => 0,
+        };
+        Some(Self {
+            ip,
+            protocol,
+            src_port: (key >> 16) as u16,
+            dst_port: key as u16,
+        })
+    }
+
+    /// The key of GRE, 0 if it has none; `None` of any other protocol.
+    pub const fn gre_key(&self) -> Option<u32> {
+        match self.protocol {
+            protocol::GRE => Some((self.src_port as u32) << 16 | self.dst_port as u32),
+            _ => None,
+        }
+    }
+
     /// The tuple of the answer to a packet of this tuple that nobody translated: addresses
     /// and ports swapped; for an ICMP or ICMPv6 query its reply with the same identifier, and
     /// the other way round.
@@ -119,6 +143,12 @@ impl Tuple {
         let opposite = match (self.ip, self.protocol) {
             (IpPair::V4 { .. }, protocol::ICMP) => opposite_icmp(icmp_type),
             (IpPair::V6 { .. }, protocol::ICMPV6) => opposite_icmpv6(icmp_type),
+            (_, protocol::GRE) => {
+                return Self {
+                    ip: self.ip.reversed(),
+                    ..self
+                };
+            }
             (_, _) => {
                 return Self {
                     ip: self.ip.reversed(),
@@ -138,6 +168,18 @@ impl Tuple {
             src_port: self.src_port,
             dst_port: u16::from_be_bytes([answer, code]),
         }
+    }
+
+    /// Whether there is an identifier that a translation may change: in an ICMP or ICMPv6 query,
+    /// but one for node information, which says there what is asked for (RFC 4620 4).
+    #[inline]
+    pub const fn has_identifier(&self) -> bool {
+        let [icmp_type, _] = self.dst_port.to_be_bytes();
+        let asks_node = matches!(
+            icmp_type,
+            protocol::icmpv6::NODE_QUERY | protocol::icmpv6::NODE_REPLY
+        );
+        self.is_icmp() && !(asks_node && self.protocol == protocol::ICMPV6)
     }
 
     /// Whether this is an ICMP or ICMPv6 tuple, which has an identifier instead of ports.
@@ -179,10 +221,29 @@ impl IpPair {
     }
 }
 
+/// The key of a GRE header (RFC 2890), wherever RFC 1701 has it; 0 if there is none. `None` if the
+/// header is cut off.
+///
+/// The call of enhanced GRE (RFC 2637, version 1) is no key: it differs from one direction to
+/// the other, and only the control connection tells which belong together.
+fn gre_key(header: &[u8]) -> Option<u32> {
+    const CHECKSUM_OR_ROUTING: u16 = 0xc000;
+    const KEY: u16 = 0x2000;
+    const VERSION: u16 = 0x0007;
+    let &[f0, f1, _, _] = header.first_chunk()?;
+    let flags = u16::from_be_bytes([f0, f1]);
+    if flags & KEY == 0 || flags & VERSION != 0 {
+        return Some(0);
+    }
+    let at = if flags & CHECKSUM_OR_ROUTING == 0 { 4 } else { 8 };
+    array(header, at).map(|key| u32::from_be_bytes(*key))
+}
+
 /// The reply's type for a query's, and the other way round; `None` if `icmp_type` is neither.
 const fn opposite_icmp(icmp_type: u8) -> Option<u8> {
     use protocol::icmp::{
-        ECHO_REPLY, ECHO_REQUEST, INFO_REPLY, INFO_REQUEST, TIMESTAMP_REPLY, TIMESTAMP_REQUEST,
+        ECHO_REPLY, ECHO_REQUEST, INFO_REPLY, INFO_REQUEST, MASK_REPLY, MASK_REQUEST,
+        TIMESTAMP_REPLY, TIMESTAMP_REQUEST,
     };
     match icmp_type {
         ECHO_REQUEST => Some(ECHO_REPLY),
@@ -191,22 +252,27 @@ const fn opposite_icmp(icmp_type: u8) -> Option<u8> {
         TIMESTAMP_REPLY => Some(TIMESTAMP_REQUEST),
         INFO_REQUEST => Some(INFO_REPLY),
         INFO_REPLY => Some(INFO_REQUEST),
+        MASK_REQUEST => Some(MASK_REPLY),
+        MASK_REPLY => Some(MASK_REQUEST),
         _ => None,
     }
 }
 
 /// As [`opposite_icmp`], for ICMPv6.
 const fn opposite_icmpv6(icmp_type: u8) -> Option<u8> {
-    use protocol::icmpv6::{ECHO_REPLY, ECHO_REQUEST};
+    use protocol::icmpv6::{ECHO_REPLY, ECHO_REQUEST, NODE_QUERY, NODE_REPLY};
     match icmp_type {
         ECHO_REQUEST => Some(ECHO_REPLY),
         ECHO_REPLY => Some(ECHO_REQUEST),
+        NODE_QUERY => Some(NODE_REPLY),
+        NODE_REPLY => Some(NODE_QUERY),
         _ => None,
     }
 }
 
 /// `udp 10.0.0.5:4000 > 192.0.2.9:53`, `tcp [2001:db8::1]:1 > [2001:db8::2]:2`,
-/// `icmp 10.0.0.1 > 10.0.0.2 type=8 code=0 id=7`, `proto=47 10.0.0.1 > 10.0.0.2`.
+/// `icmp 10.0.0.1 > 10.0.0.2 type=8 code=0 id=7`, `proto=50 10.0.0.1 > 10.0.0.2`,
+/// `proto=47 10.0.0.1 > 10.0.0.2 key=7`.
 impl fmt::Display for Tuple {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (src, dst) = (self.src(), self.dst());
@@ -223,7 +289,13 @@ impl fmt::Display for Tuple {
                     "{name} {src} > {dst} type={icmp_type} code={code} id={id}"
                 );
             }
-            number => return write!(f, "proto={number} {src} > {dst}"),
+            number => {
+                write!(f, "proto={number} {src} > {dst}")?;
+                return match self.gre_key() {
+                    None | Some(0) => Ok(()),
+                    Some(key) => write!(f, " key={key}"),
+                };
+            }
         };
         let src = SocketAddr::new(src, self.src_port);
         let dst = SocketAddr::new(dst, self.dst_port);

@@ -1,4 +1,4 @@
-//! The names of timeouts: those of `ovs-vsctl`'s timeout policies.
+//! The names of timeouts: those of `ovs-vsctl`'s timeout policies, and `nf_conntrack`'s for SCTP.
 
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ macro_rules! names {
 
 names! {
     tcp_syn_sent tcp_syn_recv tcp_established tcp_fin_wait tcp_time_wait tcp_close
+    sctp_closed sctp_cookie_wait sctp_cookie_echoed sctp_established
+    sctp_shutdown_sent sctp_shutdown_recd sctp_shutdown_ack_sent sctp_heartbeat_sent
     udp_first udp_single udp_multiple
     icmp_first icmp_reply
 }

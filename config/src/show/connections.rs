@@ -56,7 +56,7 @@ pub struct HalfRow {
     /// ICMP code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<u8>,
-    /// TCP state of the end that sends in this direction.
+    /// TCP state of the end that sends in this direction; for SCTP, that of the association.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// The shift of RFC 7323 of its windows.
@@ -78,6 +78,7 @@ impl ConnectionRow {
     pub fn new(entry: &Entry, style: &DumpStyle) -> Self {
         let (original, reply) = match entry.protocol {
             ProtocolInfo::Tcp { original, reply } => (Some(original), Some(reply)),
+            ProtocolInfo::Sctp(_) => (None, None),
             ProtocolInfo::Stateless => (None, None),
         };
         let [there, back] = [0, 1].map(|direction| entry.carried.map(|both| both[direction]));
@@ -85,8 +86,8 @@ impl ConnectionRow {
         Self {
             id: entry.id,
             protocol: line.split(',').next().unwrap_or_default().to_owned(),
-            original: HalfRow::new(&entry.original, original, there),
-            reply: HalfRow::new(&entry.reply, reply, back),
+            original: HalfRow::new(entry, &entry.original, original, there),
+            reply: HalfRow::new(entry, &entry.reply, reply, back),
             zone: entry.zone,
             mark: entry.mark,
             labels: format!("{:#x}", entry.label),
@@ -100,7 +101,17 @@ impl ConnectionRow {
 }
 
 impl HalfRow {
-    fn new(tuple: &Tuple, tcp: Option<TcpInfo>, carried: Option<Carried>) -> Self {
+    fn new(
+        entry: &Entry,
+        tuple: &Tuple,
+        tcp: Option<TcpInfo>,
+        carried: Option<Carried>,
+    ) -> Self {
+        let state = match entry.protocol {
+            ProtocolInfo::Tcp { .. } => tcp.map(|tcp| tcp.state.to_string()),
+            ProtocolInfo::Sctp(association) => Some(association.state.to_string()),
+            ProtocolInfo::Stateless => None,
+        };
         let [kind, code] = tuple.dst_port.to_be_bytes();
         let is_icmp = matches!(tuple.protocol, 1 | 58);
         let of_icmp = |value| is_icmp.then_some(value);
@@ -113,7 +124,7 @@ impl HalfRow {
             id: of_icmp(tuple.src_port),
             kind: is_icmp.then_some(kind),
             code: is_icmp.then_some(code),
-            state: tcp.map(|tcp| tcp.state.to_string()),
+            state,
             window_scale: tcp.map(|tcp| tcp.window_scale),
             liberal: tcp.map(|tcp| tcp.liberal),
             packets: carried.map(|carried| carried.packets),

@@ -52,7 +52,7 @@ pub(super) fn ipv4(bytes: &[u8], receiver: Ipv4Addr) -> Option<Tuple> {
     let (src_port, dst_port) = match protocol {
         protocol::TCP | protocol::UDP | protocol::SCTP => ports(l4, 8)?,
         protocol::ICMP => query(l4, is_tracked_icmp)?,
-        _ => (0, 0),
+        _ => return Tuple::without_ports(IpPair::V4 { src, dst }, protocol, l4),
     };
     Some(Tuple {
         ip: IpPair::V4 { src, dst },
@@ -81,7 +81,7 @@ pub(super) fn ipv6(bytes: &[u8], receiver: Ipv6Addr) -> Option<Tuple> {
         protocol::UDP => ports(l4, 8)?,
         protocol::SCTP => ports(l4, 12)?,
         protocol::ICMPV6 => query(l4, is_tracked_icmpv6)?,
-        _ => (0, 0),
+        _ => return Tuple::without_ports(IpPair::V6 { src, dst }, protocol, l4),
     };
     Some(Tuple {
         ip: IpPair::V6 { src, dst },
@@ -95,7 +95,7 @@ pub(super) fn ipv6(bytes: &[u8], receiver: Ipv6Addr) -> Option<Tuple> {
 const MAX_EXTENSIONS: usize = 8;
 
 /// The protocol behind all extension headers, and its bytes. `None` if one is cut off, and for
-/// fragments, an atomic one (RFC 6946) excepted.
+/// later fragments.
 fn behind_extensions(mut next_header: u8, mut bytes: &[u8]) -> Option<(u8, &[u8])> {
     for _ in 0..MAX_EXTENSIONS {
         let header: &[u8; 4] = match next_header {
@@ -108,8 +108,8 @@ fn behind_extensions(mut next_header: u8, mut bytes: &[u8]) -> Option<(u8, &[u8]
         };
         let size = match next_header {
             protocol::FRAGMENT => {
-                // Offset and the flag for more (RFC 8200 4.5).
-                if u16::from_be_bytes([header[2], header[3]]) & 0xfff9 != 0 {
+                // RFC 8200 4.5: a first fragment has the L4 header, a later one has not.
+                if u16::from_be_bytes([header[2], header[3]]) & 0xfff8 != 0 {
                     return None;
                 }
                 8
@@ -148,9 +148,14 @@ const fn is_tracked_icmp(kind: u8) -> bool {
             | icmp::TIMESTAMP_REPLY
             | icmp::INFO_REQUEST
             | icmp::INFO_REPLY
+            | icmp::MASK_REQUEST
+            | icmp::MASK_REPLY
     )
 }
 
 const fn is_tracked_icmpv6(kind: u8) -> bool {
-    matches!(kind, icmpv6::ECHO_REQUEST | icmpv6::ECHO_REPLY)
+    matches!(
+        kind,
+        icmpv6::ECHO_REQUEST | icmpv6::ECHO_REPLY | icmpv6::NODE_QUERY | icmpv6::NODE_REPLY
+    )
 }

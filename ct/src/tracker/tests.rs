@@ -566,7 +566,7 @@ fn the_device_is_believed_about_checksums() {
     assert_eq!(state("udp [fc00::1]:1 > [fc00::2]:2", false), Ok(invalid));
     // A protocol without a checksum that is looked at has none that could be bad.
     assert_eq!(
-        state("ip proto=47 fc00::1 > fc00::2 data=00", false),
+        state("ip proto=50 fc00::1 > fc00::2 data=00", false),
         Ok(new)
     );
 }

@@ -225,7 +225,7 @@ pub(super) enum Rest {
 impl Rest {
     pub(super) const fn of(is_ipv6: bool, icmp_type: u8, code: u8) -> Self {
         match (is_ipv6, icmp_type, code) {
-            (false, 0 | 8 | 13..=16, _) | (true, 128 | 129, _) => Self::IdAndSeq,
+            (false, 0 | 8 | 13..=18, _) | (true, 128 | 129, _) => Self::IdAndSeq,
             (false, 3, 4) | (true, 2, _) => Self::Mtu,
             (true, protocol::icmpv6::NEIGHBOR_ADVERT, _) => Self::NeighborFlags,
             (_, _, _) => Self::Other,
@@ -254,6 +254,8 @@ pub(super) const ICMP_NAMES: &[(&str, u8)] = &[
     ("timestamp-reply", protocol::icmp::TIMESTAMP_REPLY),
     ("info-request", protocol::icmp::INFO_REQUEST),
     ("info-reply", protocol::icmp::INFO_REPLY),
+    ("mask-request", protocol::icmp::MASK_REQUEST),
+    ("mask-reply", protocol::icmp::MASK_REPLY),
 ];
 
 pub(super) const ICMPV6_NAMES: &[(&str, u8)] = &[
@@ -289,6 +291,13 @@ pub(super) const CHUNK_NAMES: &[(&str, u8)] = &[
     ("cookie-ack", 11),
     ("shutdown-complete", 14),
 ];
+
+/// Chunks that are mostly told by their tag.
+pub(super) const INIT_NAMES: [(&str, u8); 2] = [("init", 1), ("init-ack", 2)];
+
+/// What follows the tag of an INIT or INIT ACK that is told by it: a window of 65,536 bytes, one
+/// stream each way, and 1 as the first number (RFC 9260 3.3.2).
+pub(super) const PLAIN_INIT: [u8; 12] = [0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1];
 
 /// Bit 0 first.
 pub(super) const TCP_FLAGS: &str = "FSRPAUECN";

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::packet::{
     Arp, Body, CHUNK_NAMES, Csum, DEFAULT_DST, DEFAULT_SRC, DEFAULT_WINDOW, ICMP_NAMES,
-    ICMPV6_NAMES, Ip, IpOptions, Mac, Packet, Payload, Rest, SOURCE_LINK_LAYER, TCP_FLAGS, Tcp,
+    ICMPV6_NAMES, INIT_NAMES, Ip, IpOptions, Mac, PLAIN_INIT, Packet, Payload, Rest, SOURCE_LINK_LAYER, TCP_FLAGS, Tcp,
     TcpOptions, Transport,
 };
 use crate::ether_type;
@@ -239,6 +239,14 @@ impl Display for Payload {
                 }
             }
             Self::Chunks(chunks) => chunks.iter().try_for_each(|(chunk_type, flags, value)| {
+                if let (Some(name), 0, Some((tag, rest))) = (
+                    name_of(&INIT_NAMES, *chunk_type),
+                    flags,
+                    value.split_first_chunk(),
+                ) && rest == PLAIN_INIT
+                {
+                    return write!(f, " {name}={:#x}", u32::from_be_bytes(*tag));
+                }
                 match name_of(CHUNK_NAMES, *chunk_type) {
                     Some(name) => write!(f, " chunk={name}")?,
                     None => write!(f, " chunk={chunk_type}")?,

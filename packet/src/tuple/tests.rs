@@ -83,13 +83,42 @@ fn packets_have_tuples() {
         "udp [2001:db8::1]:1 > [2001:db8::2]:65535",
         "sctp 10.0.0.1:1 > 10.0.0.2:0",
         "icmp 10.0.0.1 > 10.0.0.2 type=13 code=0 id=7",
+        "icmp 10.0.0.1 > 10.0.0.2 type=17 code=0 id=7",
         "icmp6 ::1 > ::2 type=129 code=0 id=7",
+        "icmp6 ::1 > ::2 type=140 code=0 id=0",
     ] {
-        assert_eq!(of(line).as_deref(), Some(line));
+        assert_eq!(of(&line.replace(" id=0", "")).as_deref(), Some(line));
     }
     assert_eq!(
         of("ip proto=47 ::1 > ::2 len=9").as_deref(),
         Some("proto=47 ::1 > ::2")
+    );
+}
+
+#[test]
+fn a_gre_key_is_part_of_the_tuple() {
+    let key = |header: &str| of(&format!("ip proto=47 ::1 > ::2 data={header}"));
+    let with = |key: &str| Some(format!("proto=47 ::1 > ::2{key}"));
+    assert_eq!(key("00000800"), with(""));
+    assert_eq!(key("200008000a0b0c0d"), with(" key=168496141"));
+    // Behind a sum; behind the sum that goes with the routing of RFC 1701.
+    assert_eq!(key("a0000800ffff000000000007"), with(" key=7"));
+    assert_eq!(key("60000800ffff000000000007"), with(" key=7"));
+    // A sequence number is none, nor is the call of enhanced GRE.
+    assert_eq!(key("1000080000000007"), with(""));
+    assert_eq!(key("2001880b00040007"), with(""));
+    // Cut off.
+    assert_eq!(key("000008"), None);
+    assert_eq!(key("20000800000000"), None);
+}
+
+#[test]
+fn the_answer_to_a_gre_packet_has_its_key() {
+    let there = tuple("10.0.0.1:1", "10.0.0.2:2", protocol::GRE);
+    assert_eq!(there.gre_key(), Some(0x1_0002));
+    assert_eq!(
+        there.reversed(),
+        tuple("10.0.0.2:1", "10.0.0.1:2", protocol::GRE)
     );
 }
 

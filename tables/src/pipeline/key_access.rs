@@ -242,6 +242,8 @@ impl FlowKey {
 fn ports(tuple: &weir_packet::Tuple) -> u64 {
     let (src, dst) = match tuple.protocol {
         1 | 58 => (tuple.dst_port >> 8, tuple.dst_port & 0xff),
+        // No field tells of a key.
+        47 => (0, 0),
         _ => (tuple.src_port, tuple.dst_port),
     };
     u64::from(src) << 16 | u64::from(dst)

@@ -198,7 +198,7 @@ const PACKETS: &[&str] = &[
     "tcp [::2]:80 > [::1]:1000 SA seq=100 ack=101 label=0x5",
     "udp [::1]:1000 > [::2]:53 ext=60:010400000000 len=5",
     "udp [::1]:1000 > [::2]:53 frag id=9 off=0 mf len=8",
-    "sctp 10.0.0.1:1 > 10.0.0.2:2 vtag=0x5 chunk=init:0:0011",
+    "sctp 10.0.0.1:1 > 10.0.0.2:2 init=0x1",
     "icmp 10.0.0.1 > 10.0.0.2 echo-request id=7 seq=1 len=56",
     "icmp 10.0.0.2 > 10.0.0.1 echo-reply id=7 seq=1 len=56",
     "icmp 10.0.0.9 > 10.0.0.1 unreachable code=3 { udp 10.0.0.1:16 > 10.0.0.2:53 len=9 }",

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::super::TextError;
 use super::super::packet::{
-    CHUNK_NAMES, Csum, DEFAULT_WINDOW, Fragment, ICMP_NAMES, ICMPV6_NAMES, Ip, IpOptions,
-    KnownTcpOptions, Payload, Rest, SOURCE_LINK_LAYER, TARGET_LINK_LAYER, TCP_FLAGS, Tcp,
+    CHUNK_NAMES, Csum, DEFAULT_WINDOW, Fragment, ICMP_NAMES, ICMPV6_NAMES, INIT_NAMES, Ip,
+    IpOptions, KnownTcpOptions, PLAIN_INIT, Payload, Rest, SOURCE_LINK_LAYER, TARGET_LINK_LAYER, TCP_FLAGS, Tcp,
     TcpOptions, Transport,
 };
 use super::payload;
@@ -288,8 +288,27 @@ fn sctp(words: &mut Words<'_>, vtag: &mut u32, payload: &mut Payload) -> Result<
         *vtag = value.number(u32::MAX)?;
         return Ok(true);
     }
-    let Some(value) = words.value("chunk")? else {
+    let Some(chunk) = chunk(words)? else {
         return Ok(false);
+    };
+    match payload {
+        Payload::Chunks(chunks) => chunks.push(chunk),
+        _ => *payload = Payload::Chunks(vec![chunk]),
+    }
+    Ok(true)
+}
+
+/// Type, flags and value of a chunk, if one comes next.
+fn chunk(words: &mut Words<'_>) -> Result<Option<(u8, u8, Vec<u8>)>, TextError> {
+    for (name, chunk_type) in INIT_NAMES {
+        if let Some(value) = words.value(name)? {
+            let tag: u32 = value.number(u32::MAX)?;
+            let body = [&tag.to_be_bytes()[..], &PLAIN_INIT].concat();
+            return Ok(Some((chunk_type, 0, body)));
+        }
+    }
+    let Some(value) = words.value("chunk")? else {
+        return Ok(None);
     };
     let (name, rest) = value.split();
     let (flags, body) = match rest.map(Word::split) {
@@ -299,12 +318,7 @@ fn sctp(words: &mut Words<'_>, vtag: &mut u32, payload: &mut Payload) -> Result<
             body.map(Word::hex).transpose()?.unwrap_or_default(),
         ),
     };
-    let chunk = (name.named(CHUNK_NAMES)?, flags, body);
-    match payload {
-        Payload::Chunks(chunks) => chunks.push(chunk),
-        _ => *payload = Payload::Chunks(vec![chunk]),
-    }
-    Ok(true)
+    Ok(Some((name.named(CHUNK_NAMES)?, flags, body)))
 }
 
 fn icmp_rest(words: &mut Words<'_>, kind: Rest, rest: &mut u32) -> Result<bool, TextError> {

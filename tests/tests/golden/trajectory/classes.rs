@@ -51,7 +51,7 @@ fn both_directions_of_each_class_are_remembered() {
 #[test]
 fn other_classes_are_never_remembered() {
     for packet in [
-        "sctp 10.0.0.5:1 > 192.0.2.9:2 vtag=0x5 chunk=init:0:0011",
+        "sctp 10.0.0.5:1 > 192.0.2.9:2 init=0x1",
         "ip proto=47 10.0.0.5 > 192.0.2.9 data=00000800",
         "icmp 192.0.2.1 > 10.0.0.5 unreachable code=3 { udp 10.0.0.5:4000 > 192.0.2.9:53 len=9 }",
         "icmp 10.0.0.5 > 192.0.2.9 type=13 id=7 seq=1 len=12",

@@ -55,7 +55,7 @@ fn nothing_else_passes_out() {
         for packet in [
             format!("tcp {ip}:4000 > {network}:80 S seq=7 mss=1460"),
             format!("udp {ip}:4000 > {network}:53 len=30"),
-            format!("sctp {ip}:1 > {network}:2 chunk=init:0:0000"),
+            format!("sctp {ip}:1 > {network}:2 init=0x1"),
             format!("ip proto=47 {ip} > {network} data=00000800"),
             // Right but for the prefix.
             vm.ping("172.19.28.255", 1),
