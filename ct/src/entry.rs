@@ -6,6 +6,7 @@ use std::time::Duration;
 use weir_packet::{IpPair, Tick, Tuple};
 
 use crate::record::Carried;
+use crate::request::ZoneDir;
 use crate::sctp::AssociationState;
 use crate::tcp::PeerState;
 
@@ -16,6 +17,8 @@ pub struct Entry {
     pub id: u64,
     /// The zone.
     pub zone: u16,
+    /// Which direction alone is in the zone, the other one being in zone 0; `None`: both are.
+    pub zone_dir: Option<ZoneDir>,
     /// The tuple of the packet that opened it.
     pub original: Tuple,
     /// The tuple that replies have.
@@ -132,6 +135,7 @@ impl fmt::Display for Line<'_> {
         let Entry {
             id,
             zone,
+            zone_dir,
             original,
             reply,
             mark,
@@ -165,6 +169,9 @@ impl fmt::Display for Line<'_> {
         }
         if *zone != 0 {
             write!(f, ",zone={zone}")?;
+        }
+        if let Some(direction) = zone_dir {
+            write!(f, ",zone_dir={}", direction.name())?;
         }
         if more {
             // A connection in the table is confirmed; one with traffic both ways is assured.

@@ -86,10 +86,11 @@ impl Key {
         key
     }
 
-    /// Zone and source address, as a key of its own: no tuple has protocol 0 and destination 0.
-    pub(crate) const fn source(&self) -> Self {
+    /// Its source address in `zone`, as a key of its own: no tuple has protocol 0 and destination
+    /// 0.
+    pub(crate) const fn source(&self, zone: u16) -> Self {
         let [head, a, b, ..] = self.0;
-        let zone = head & 0xffff_0000;
+        let zone = (zone as u64) << 16;
         if head & 0xff == V6 {
             Self([zone | V6, a, b, 0, 0])
         } else {

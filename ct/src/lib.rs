@@ -68,7 +68,7 @@ pub use filter::{Filter, FilterError, Network, PartialTuple, StateFilter};
 pub use memory::Memory;
 pub use owner::{Belongs, Owners, PairId, ShardId};
 pub use record::{Carried, Ending};
-pub use request::{Commit, CtDrop, Outcome, Request, Seen};
+pub use request::{Commit, CtDrop, Outcome, Request, Seen, ZoneDir};
 pub use sctp::AssociationState;
 pub use settings::{Settings, TableTooSmall, Timeouts, ZoneSettings};
 pub use shard::{Arrival, Bounds, HandOffDrop, Held, Message, Ready, Shard, ShardCounters, Wish};

@@ -4,6 +4,7 @@ use weir_nat::{End, NatKind};
 use weir_packet::Tick;
 
 use crate::key::Key;
+use crate::request::ZoneDir;
 use crate::sctp::Sctp;
 use crate::tcp::Tcp;
 
@@ -152,6 +153,16 @@ impl Cold {
 
     pub(crate) const fn key(&self, direction: Direction) -> &Key {
         &self.keys[direction as usize]
+    }
+
+    /// Which direction alone is in `zone`, the connection's; `None`: both are.
+    pub(crate) const fn zone_dir(&self, zone: u16) -> Option<ZoneDir> {
+        let [original, reply] = &self.keys;
+        match (original.zone() == zone, reply.zone() == zone) {
+            (true, false) => Some(ZoneDir::Original),
+            (false, true) => Some(ZoneDir::Reply),
+            (true, true) | (false, false) => None,
+        }
     }
 
     /// Whether both directions have one key.

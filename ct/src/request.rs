@@ -32,6 +32,47 @@ pub struct Commit {
     pub mark: Option<(u32, u32)>,
     /// Value and mask to write into the connection's label.
     pub label: Option<(u128, u128)>,
+    /// `zone_dir`: the zone is that of this direction only, the other one is in zone 0. A packet
+    /// then belongs to a connection of which it is in this direction in the zone, or in the
+    /// other one in zone 0. `None`: both directions are in the zone.
+    pub zone_dir: Option<ZoneDir>,
+}
+
+/// A direction that alone is in a connection's zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneDir {
+    /// That of the packet that opened it.
+    Original,
+    /// That of replies.
+    Reply,
+}
+
+impl ZoneDir {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Original => "original",
+            Self::Reply => "reply",
+        }
+    }
+}
+
+impl Request<'_> {
+    /// In which zone a packet that opens a connection is looked for, and its replies.
+    #[inline]
+    pub(crate) const fn zones(&self) -> [u16; 2] {
+        match self.commit {
+            Some(Commit {
+                zone_dir: Some(ZoneDir::Original),
+                ..
+            }) => [self.zone, 0],
+            Some(Commit {
+                zone_dir: Some(ZoneDir::Reply),
+                ..
+            }) => [0, self.zone],
+            Some(Commit { zone_dir: None, .. }) | None => [self.zone; 2],
+        }
+    }
 }
 
 /// What the tracker says about one packet.
@@ -60,6 +101,7 @@ pub struct Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub(crate) slot: u32,
+    /// In which it was looked for.
     pub(crate) zone: u16,
     pub(crate) id: u64,
     pub(crate) meeting: Meeting,

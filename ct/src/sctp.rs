@@ -9,7 +9,7 @@
 //!   1. A packet judged invalid changes nothing, whichever of its chunks was at fault.
 //!
 //! Cost: proportional to the chunks of the packet that say anything of the state, at most
-//! [`MOST_STEPS`].
+//! `MOST_STEPS`.
 
 mod packet;
 
@@ -17,8 +17,6 @@ use std::fmt;
 
 use crate::record::Direction;
 
-#[cfg(test)]
-pub(crate) use packet::MOST_STEPS;
 pub(crate) use packet::{BadPacket, Packet, Step};
 
 /// How far an association has come. The order is that of `nf_conntrack`.

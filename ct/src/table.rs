@@ -73,6 +73,8 @@ const COUNTED: u8 = 0x10;
 
 /// A connection to be.
 pub(crate) struct Birth {
+    /// The zone; one of its keys may be in zone 0 instead.
+    pub(crate) zone: u16,
     pub(crate) original: Keyed,
     pub(crate) reply: Keyed,
     pub(crate) protocol: Protocol,
@@ -268,6 +270,7 @@ impl Table {
         Entry {
             id: hot.id,
             zone: hot.zone,
+            zone_dir: cold.zone_dir(hot.zone),
             original: cold.key(Direction::Original).tuple(),
             reply: cold.key(Direction::Reply).tuple(),
             mark: hot.mark,
@@ -345,6 +348,7 @@ impl Table {
         self.last_id += 1;
         self.last_version += 1;
         let Birth {
+            zone,
             original,
             reply,
             protocol,
@@ -360,7 +364,7 @@ impl Table {
             version: self.last_version,
             protocol,
             mark,
-            zone: original.key.zone(),
+            zone,
             replied: false,
             nat,
             leased: 0,
@@ -378,7 +382,6 @@ impl Table {
             sharing.begin(&[original.key, reply.key]);
         }
         self.wheel.insert(slot, deadline, now);
-        let zone = original.key.zone();
         self.zones.began(zone);
         self.chains.insert(zone, slot, now);
         if let Some(account) = self.accounts.get_mut(slot as usize) {
@@ -388,7 +391,7 @@ impl Table {
         if self.zones.policy(zone).source_limit.is_some()
             && let Some(sources) = &mut self.sources
         {
-            sources.begin(self.index.hash(&original.key.source()));
+            sources.begin(self.index.hash(&original.key.source(zone)));
             self.hot[slot as usize].leased |= COUNTED;
         }
         if nat == Some(NatKind::Src) {
@@ -409,6 +412,7 @@ impl Table {
             hash: self.index.hash(&key),
         });
         let birth = Birth {
+            zone: hot.zone,
             original,
             reply,
             protocol: hot.protocol,
@@ -579,16 +583,17 @@ impl Table {
         std::iter::once(original).chain(reply)
     }
 
-    /// How many connections the source of `key` opened since it is counted.
-    pub(crate) fn of_source(&self, key: &Key) -> u32 {
-        let sources = self.sources.as_ref();
-        sources.map_or(0, |sources| sources.count(self.index.hash(&key.source())))
+    /// How many connections the source of `key` opened in `zone` since it is counted.
+    pub(crate) fn of_source(&self, key: &Key, zone: u16) -> u32 {
+        let count = |sources: &Sources| sources.count(self.index.hash(&key.source(zone)));
+        self.sources.as_ref().map_or(0, count)
     }
 
-    /// Whether the connection in `slot` counts among those of the source of `key`.
-    pub(crate) fn counts_for(&self, slot: u32, key: &Key) -> bool {
-        let own = self.cold(slot).key(Direction::Original).source();
-        self.hot(slot).leased & COUNTED != 0 && own.is(&key.source())
+    /// Whether the connection in `slot` counts among those of the source of `key` in `zone`.
+    pub(crate) fn counts_for(&self, slot: u32, key: &Key, zone: u16) -> bool {
+        let hot = self.hot(slot);
+        let own = self.cold(slot).key(Direction::Original).source(hot.zone);
+        hot.leased & COUNTED != 0 && own.is(&key.source(zone))
     }
 
     /// Gives back every number that is leased to the connection in `slot`, and its place among
@@ -599,7 +604,8 @@ impl Table {
             && let Some(sources) = &mut self.sources
         {
             let key = self.cold[slot as usize].key(Direction::Original);
-            sources.end(self.index.hash(&key.source()));
+            let zone = self.hot[slot as usize].zone;
+            sources.end(self.index.hash(&key.source(zone)));
         }
         leased &= !COUNTED;
         if leased == 0 {

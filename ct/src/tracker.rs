@@ -297,7 +297,11 @@ impl Tracker {
             return false;
         };
         let hot = self.table.hot(seen.slot);
-        let same = hot.id == seen.id && seen.zone == request.zone && !hot.is_expired(now);
+        // A reply may have been met in the zone that it has for itself.
+        let [own_zone, reply_zone] = request.zones();
+        let is_zone = seen.zone == own_zone
+            || (seen.zone == reply_zone && seen.meeting.direction == Direction::Reply);
+        let same = hot.id == seen.id && is_zone && !hot.is_expired(now);
         let force = request.commit.is_some_and(|commit| commit.force);
         if !same || force {
             return false;
@@ -316,14 +320,18 @@ impl Tracker {
     ) -> Result<(), Refusal> {
         let (request, now) = (visit.request, visit.now);
         let zone = request.zone;
-        let key = Key::new(tuple, zone);
-        let hash = visit.search.hash(zone, || self.table.hash(&key));
+        let [own_zone, reply_zone] = request.zones();
+        let key = Key::new(tuple, own_zone);
+        let hash = visit.search.hash(own_zone, || self.table.hash(&key));
         let key = Keyed { key, hash };
-        let place = if visit.search.is_absent(zone, self.table.made()) {
+        let mut place = if visit.search.is_absent(own_zone, self.table.made()) {
             None
         } else {
             self.find(&key, now)
         };
+        if place.is_none() && own_zone != reply_zone {
+            place = self.find_reply(tuple, reply_zone, now);
+        }
         if let Some(place) = place {
             let force = request.commit.is_some_and(|commit| commit.force);
             if force && place.direction == Direction::Reply {
@@ -373,7 +381,7 @@ impl Tracker {
         };
         match request.commit {
             None => {
-                visit.search.missed(zone, key.hash, self.table.made());
+                visit.search.missed(own_zone, key.hash, self.table.made());
                 *visit.outcome = new(*tuple);
                 Ok(())
             }
@@ -383,8 +391,7 @@ impl Tracker {
 
     /// An ICMP error about a packet whose reply would have the tuple `about`.
     fn error(&mut self, about: &Tuple, visit: &mut Visit<'_>) {
-        let key = Keyed::new(&self.table, about, visit.request.zone);
-        match self.find(&key, visit.now) {
+        match self.find_in(about, visit.request.zones(), visit.now) {
             Some(Place { slot, direction }) => {
                 let meeting = Meeting {
                     direction,
@@ -406,6 +413,26 @@ impl Tracker {
             return None;
         }
         Some(place)
+    }
+
+    /// Finds the connection of a packet that opens one in the first of `zones`, with replies in
+    /// the second.
+    fn find_in(&mut self, tuple: &Tuple, zones: [u16; 2], now: Tick) -> Option<Place> {
+        let [own, reply] = zones;
+        let key = Keyed::new(&self.table, tuple, own);
+        let place = self.find(&key, now);
+        if place.is_none() && own != reply {
+            return self.find_reply(tuple, reply, now);
+        }
+        place
+    }
+
+    /// Finds the connection of which a packet is a reply, if those are in `zone`.
+    #[cold]
+    fn find_reply(&mut self, tuple: &Tuple, zone: u16, now: Tick) -> Option<Place> {
+        let key = Keyed::new(&self.table, tuple, zone);
+        let place = self.find(&key, now);
+        place.filter(|place| place.direction == Direction::Reply)
     }
 
     /// Lets the protocol's tracker judge a packet of a connection and follow it.
@@ -556,7 +583,7 @@ impl Tracker {
             original: Some(self.table.cold(slot).keys[0].tuple()),
             seen: Some(Seen {
                 slot,
-                zone: request.zone,
+                zone: self.table.cold(slot).key(meeting.direction).zone(),
                 id: self.table.hot(slot).id,
                 meeting,
             }),
@@ -579,6 +606,7 @@ impl Tracker {
         let (reply, nat) = self.reply_to(tuple, visit)?;
         let (mark, label) = merged(commit, 0, 0);
         let birth = Birth {
+            zone: request.zone,
             original,
             reply,
             protocol,
@@ -593,7 +621,7 @@ impl Tracker {
             nat,
             size: visit.size,
         };
-        if let Err(reason) = self.make_room(&original.key, now) {
+        if let Err(reason) = self.make_room(&original.key, request.zone, now) {
             return Err(self.refuse(request.zone, reason));
         }
         let Some(slot) = self.table.insert(&birth, now) else {

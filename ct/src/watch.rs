@@ -41,6 +41,7 @@ impl Event {
         let entry = Entry {
             id: 0,
             zone: 0,
+            zone_dir: None,
             original: tuple,
             reply: tuple,
             mark: 0,

@@ -27,7 +27,7 @@
 //! any other packet is written as `weir_packet::text` has it. `again` in place of a packet means
 //! the packet before, as it then was, in its next `ct()`. States are printed without `trk`; a
 //! commit that drops its packet says `drop:` and the reason; `to` is the packet if it was
-//! translated. `commit` takes `force`, `mark=V/M`, `label=V/M`; `nat` is bare or takes what
+//! translated. `commit` takes `force`, `mark=V/M`, `label=V/M`, `zone_dir=original`; `nat` is bare or takes what
 //! `ct(nat(...))` does.
 
 mod world;
@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use weir_ct::{
-    Bounds, Commit, DumpStyle, Entry, Filter, Outcome, ProtocolInfo, Settings, Timeouts,
+    Bounds, Commit, DumpStyle, Entry, Filter, Outcome, ProtocolInfo, Settings, Timeouts, ZoneDir,
 };
 use weir_nat::{NatFlags, NatKind, NatRange, NatSpec, PortChoice, rewrite};
 use weir_packet::{Frame, Tick, Tuple, VecFrame, text};
@@ -491,6 +491,13 @@ fn commit(arguments: &str) -> Result<Commit, String> {
         let (value, mask) = value.split_once('/').unwrap_or((value, "0xffffffff"));
         match name {
             "force" => commit.force = true,
+            "zone_dir" => {
+                commit.zone_dir = Some(match argument {
+                    "zone_dir=original" => ZoneDir::Original,
+                    "zone_dir=reply" => ZoneDir::Reply,
+                    _ => return Err(format!("no such direction: {argument}")),
+                });
+            }
             "mark" => commit.mark = Some((number(value)? as u32, number(mask)? as u32)),
             "label" => commit.label = Some((number(value)?, number(mask)?)),
             _ => return Err(format!("no such argument: {name}")),

@@ -3,6 +3,7 @@
 //! Short-hands (`mod_dl_dst`, `strip_vlan`, `set_tunnel`, ...) do not occur here: the parser
 //! writes what OpenFlow 1.3 sends for them (`set_field`, `pop_vlan`, ...).
 
+use weir_ct::ZoneDir;
 use weir_nat::NatSpec;
 
 use crate::field::Field;
@@ -282,6 +283,8 @@ pub struct CtAction {
     pub force: bool,
     /// The zone.
     pub zone: ZoneSource,
+    /// The direction that alone is in the zone, the other one being in zone 0; needs `commit`.
+    pub zone_dir: Option<ZoneDir>,
     /// Where a copy of the packet goes on, tracked.
     pub table: Option<TableId>,
     /// Address translation.

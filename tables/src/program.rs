@@ -3,6 +3,7 @@
 //! Compiling is where a policy that asks for something weir does not execute is refused: a
 //! [`Program`] holds only what the pipeline can do, so the pipeline cannot fail.
 
+use weir_ct::ZoneDir;
 use weir_nat::NatSpec;
 
 use crate::action::{
@@ -180,6 +181,8 @@ pub(crate) struct CtOp {
 #[derive(Debug)]
 pub(crate) struct CommitOp {
     pub force: bool,
+    /// The direction that alone is in the zone.
+    pub zone_dir: Option<ZoneDir>,
     /// Writes to `ct_mark` and `ct_label`.
     pub exec: Box<[Op]>,
 }
@@ -490,6 +493,7 @@ fn compile_ct(ct: &CtAction, map: &TlvMap) -> Result<CtOp, Unsupported> {
     let commit = if ct.commit {
         Some(CommitOp {
             force: ct.force,
+            zone_dir: ct.zone_dir,
             exec: compile_exec(&ct.exec, map)?,
         })
     } else {

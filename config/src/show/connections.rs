@@ -17,6 +17,9 @@ pub struct ConnectionRow {
     pub reply: HalfRow,
     /// Zone.
     pub zone: u16,
+    /// The direction that alone is in the zone, if the other one is in zone 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone_dir: Option<String>,
     /// `ct_mark`
     pub mark: u32,
     /// `ct_label`, hexadecimal: JSON's numbers do not reach that far.
@@ -89,6 +92,7 @@ impl ConnectionRow {
             original: HalfRow::new(entry, &entry.original, original, there),
             reply: HalfRow::new(entry, &entry.reply, reply, back),
             zone: entry.zone,
+            zone_dir: entry.zone_dir.map(|direction| direction.name().to_owned()),
             mark: entry.mark,
             labels: format!("{:#x}", entry.label),
             replied: entry.replied,

@@ -41,6 +41,7 @@ fn tcp(original: PeerState, reply: PeerState) -> Entry {
     Entry {
         id: 77,
         zone: 0,
+        zone_dir: None,
         original: tuple,
         reply: tuple.reversed(),
         mark: 0,

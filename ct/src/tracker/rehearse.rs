@@ -101,12 +101,12 @@ impl Tracker {
             .subject;
         let mut before = None;
         if let Ok(Subject::Packet(tuple, _) | Subject::Error(tuple)) = &subject {
-            self.cover(tuple, request.zone, now);
-            self.cover(&tuple.reversed(), request.zone, now);
-            let key = Keyed::new(&self.table, tuple, request.zone);
+            for zone in request.zones() {
+                self.cover(tuple, zone, now);
+                self.cover(&tuple.reversed(), zone, now);
+            }
             before = self
-                .table
-                .find(&key)
+                .find_in(tuple, request.zones(), now)
                 .map(|place| self.table.entry(place.slot, now));
         }
         let counters = self.counters.clone();
@@ -162,17 +162,17 @@ impl Tracker {
     pub(super) fn rehearsed_room(
         &mut self,
         original: &Key,
+        zone: u16,
         now: Tick,
     ) -> Option<Result<(), CtDrop>> {
         self.under.as_ref()?;
-        let zone = original.zone();
         let policy = self.table.zones.policy(zone);
         let (limit, source_limit) = (policy.limit, policy.source_limit);
         if let Some(limit) = source_limit {
-            let over = self.table.of_source(original);
+            let over = self.table.of_source(original, zone);
             let under = self.under.as_mut()?;
-            under.forget_overdue(now, |under| under.of_source(original) + over < limit);
-            if under.of_source(original) + over >= limit {
+            under.forget_overdue(now, |under| under.of_source(original, zone) + over < limit);
+            if under.of_source(original, zone) + over >= limit {
                 return Some(Err(CtDrop::SourceLimit));
             }
         }
@@ -273,12 +273,12 @@ impl Under {
         table.zones.live(zone) - covered.count() as u32
     }
 
-    /// How many connections the source of `key` opened, of those that no copy stands for.
-    fn of_source(&self, key: &Key) -> u32 {
+    /// How many connections the source of `key` opened in `zone`, of those that no copy stands for.
+    fn of_source(&self, key: &Key, zone: u16) -> u32 {
         let table = &self.tracker.table;
         let covered = self.covered.iter();
-        let covered = covered.filter(|&&slot| table.counts_for(slot, key));
-        table.of_source(key) - covered.count() as u32
+        let covered = covered.filter(|&&slot| table.counts_for(slot, key, zone));
+        table.of_source(key, zone) - covered.count() as u32
     }
 
     /// Lets those of the connections looked at first whose time is over be gone, until it is

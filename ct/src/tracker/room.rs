@@ -9,20 +9,24 @@ use crate::table::{Table, Turn};
 use crate::tracker::Tracker;
 
 impl Tracker {
-    /// Sees to it that every limit allows one more connection with this original key: forgets
+    /// Sees to it that every limit allows one more connection of `zone` with this original key: forgets
     /// such whose time is over, else evicts the oldest unreplied of the next [`PROBE`] slots, of
     /// the same zone if it is the zone's limit. A source limit evicts nobody.
     ///
     /// Cost: bounded by [`PROBE`], whatever the table holds.
-    pub(super) fn make_room(&mut self, original: &Key, now: Tick) -> Result<(), CtDrop> {
-        if let Some(room) = self.rehearsed_room(original, now) {
+    pub(super) fn make_room(
+        &mut self,
+        original: &Key,
+        zone: u16,
+        now: Tick,
+    ) -> Result<(), CtDrop> {
+        if let Some(room) = self.rehearsed_room(original, zone, now) {
             return room;
         }
-        let zone = original.zone();
         let policy = self.table.zones.policy(zone);
         let (limit, source_limit) = (policy.limit, policy.source_limit);
         if let Some(limit) = source_limit
-            && !self.fits(now, None, |table| table.of_source(original) < limit)
+            && !self.fits(now, None, |table| table.of_source(original, zone) < limit)
         {
             return Err(CtDrop::SourceLimit);
         }

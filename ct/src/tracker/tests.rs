@@ -76,7 +76,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         any::<Option<(u32, u32)>>(),
         any::<Option<(u128, u128)>>(),
     )
-        .prop_map(|(force, mark, label)| Commit { force, mark, label });
+        .prop_map(|(force, mark, label)| Commit { force, mark, label, zone_dir: None });
     let request =
         (0..2u16, prop::option::weighted(0.7, commit)).prop_map(|(zone, commit)| Request {
             zone,

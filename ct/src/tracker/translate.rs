@@ -28,6 +28,7 @@ impl Tracker {
         visit: &mut Visit<'_>,
     ) -> Result<(Keyed, Option<NatKind>), Refusal> {
         self.be_ours(tuple, visit.request.zone, visit.quest)?;
+        let [_, reply_zone] = visit.request.zones();
         let Visit {
             request,
             search,
@@ -37,30 +38,32 @@ impl Tracker {
         } = visit;
         let (zone, now) = (request.zone, *now);
         let Some(spec @ NatSpec::Allocate { kind, .. }) = request.nat else {
-            let reply = search.keyed_reply(&self.table, &tuple.reversed(), zone);
+            let reply = search.keyed_reply(&self.table, &tuple.reversed(), reply_zone);
             if self.find(&reply, now).is_some() {
                 return Err(self.refuse(zone, CtDrop::TupleInUse));
             }
             return Ok((reply, None));
         };
-        let chosen = self.choose(tuple, spec, search, quest, zone, now);
+        let chosen = self.choose(tuple, spec, search, quest, [zone, reply_zone], now);
         match &chosen {
             Ok(_) if quest.probes > 1 => self.ranges.note(spec, zone, quest.probes, None),
             Err(Refusal::Drop(drop)) => self.ranges.note(spec, zone, quest.probes, Some(*drop)),
             Ok(_) | Err(Refusal::Ask { .. } | Refusal::Later) => {}
         }
         let reply = chosen?;
-        Ok((search.keyed_reply(&self.table, &reply, zone), Some(*kind)))
+        let reply = search.keyed_reply(&self.table, &reply, reply_zone);
+        Ok((reply, Some(*kind)))
     }
 
-    /// A free tuple of those that `spec` has to choose from.
+    /// A free tuple of those that `spec` has to choose from, for a connection of the first of
+    /// `zones` whose replies are in the second.
     fn choose(
         &mut self,
         tuple: &Tuple,
         spec: &NatSpec,
         search: &Lookup,
         quest: &mut Quest,
-        zone: u16,
+        [zone, reply_zone]: [u16; 2],
         now: Tick,
     ) -> Result<Tuple, Refusal> {
         let NatSpec::Allocate { kind, range, flags } = spec else {
@@ -80,7 +83,7 @@ impl Tracker {
         };
         if let Some(reply) = quest.granted.take()
             && !self
-                .in_zone(search, &mut quest.probes, zone, now)
+                .in_zone(search, &mut quest.probes, reply_zone, now)
                 .is_taken(&reply, End::Dst)
         {
             return Ok(reply);
@@ -88,7 +91,7 @@ impl Tracker {
         loop {
             match choice.offer(tuple, quest.position) {
                 Ok(Some((offer, next))) => {
-                    if let Some(reply) = self.take(&offer, search, quest, zone, now)? {
+                    if let Some(reply) = self.take(&offer, search, quest, reply_zone, now)? {
                         return Ok(reply);
                     }
                     quest.go_on(next);

@@ -83,9 +83,16 @@ impl Tracker {
         flushed: &mut u64,
     ) -> Option<Cursor> {
         if let Some(tuple) = filter.exact() {
-            let key = Keyed::new(&self.table, &tuple, filter.zone.unwrap_or(0));
-            if let Some(place) = self.table.find(&key) {
-                self.end(place.slot, flushed);
+            let zone = filter.zone.unwrap_or(0);
+            // That direction may be in zone 0 though the connection is not.
+            let slot = [zone, 0].into_iter().find_map(|key_zone| {
+                let key = Keyed::new(&self.table, &tuple, key_zone);
+                let slot = self.table.find(&key)?.slot;
+                let is_there = key_zone == zone || self.table.hot(slot).zone == zone;
+                is_there.then_some(slot)
+            });
+            if let Some(slot) = slot {
+                self.end(slot, flushed);
             }
             return None;
         }

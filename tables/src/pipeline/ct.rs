@@ -100,6 +100,7 @@ fn commit_request(op: &CommitOp, key: &FlowKey) -> Commit {
     if op.exec.is_empty() {
         return Commit {
             force: op.force,
+            zone_dir: op.zone_dir,
             ..Commit::default()
         };
     }
@@ -122,6 +123,7 @@ fn commit_request(op: &CommitOp, key: &FlowKey) -> Commit {
     let label_mask = written.field(Field::CT_LABEL);
     Commit {
         force: op.force,
+        zone_dir: op.zone_dir,
         mark: (mark_mask != 0).then(|| (scratch.field(Field::CT_MARK) as u32, mark_mask)),
         label: (label_mask != 0).then(|| (scratch.field(Field::CT_LABEL), label_mask)),
     }

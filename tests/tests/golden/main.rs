@@ -7,6 +7,7 @@ mod changes;
 mod conjunction;
 mod copies;
 mod ct;
+mod ct_protocols;
 mod drops;
 mod fields;
 mod groups;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use weir_ct::ZoneDir;
 use weir_nat::{NatFlags, NatKind, NatRange, NatSpec, PortChoice};
 use weir_tables::action::{Action, Alg, CtAction, ZoneSource};
 
@@ -18,7 +19,7 @@ impl ActionReader<'_> {
     /// Unlike Open vSwitch, a match without `ip` may use it.
     pub(super) fn ct(&mut self, pair: &Pair<'_>) -> Result<Action, Fault> {
         let mut ct = CtAction::default();
-        let mut needs_commit = None;
+        let (mut needs_commit, mut one_way) = (None, None);
         let mut pairs = Pairs::new(pair.value);
         while let Some(option) = pairs.next()? {
             match option.key.text {
@@ -33,6 +34,19 @@ impl ActionReader<'_> {
                 }
                 "table" => ct.table = Some(value::table(option.required("a table")?)?),
                 "zone" => ct.zone = self.zone(option.required("a zone")?)?,
+                "zone_dir" => {
+                    let tok = option.required("original or reply")?;
+                    ct.zone_dir = Some(match tok.text {
+                        "original" => ZoneDir::Original,
+                        "reply" => ZoneDir::Reply,
+                        _ => {
+                            let fault = tok.fault(format!("unknown direction {}", tok.text));
+                            return Err(fault.hint("expected original or reply"));
+                        }
+                    });
+                    needs_commit = needs_commit.or(Some((option.whole, "zone_dir")));
+                    one_way = Some(option.whole);
+                }
                 "alg" => ct.alg = Some(self.alg(option.required("ftp or tftp")?)?),
                 "nat" => {
                     if ct.nat.is_some() {
@@ -55,7 +69,9 @@ impl ActionReader<'_> {
                     let fault = option
                         .key
                         .fault(format!("unknown option {}", option.key.text));
-                    return Err(fault.hint("expected commit, force, table, zone, nat, exec or alg"));
+                    return Err(fault.hint(
+                        "expected commit, force, table, zone, zone_dir, nat, exec or alg",
+                    ));
                 }
             }
         }
@@ -64,6 +80,11 @@ impl ActionReader<'_> {
                 return Err(tok.fault(format!("{what} needs commit")).hint("add commit"));
             }
             _ => {}
+        }
+        if let (Some(tok), ZoneSource::Number(0)) = (one_way, ct.zone) {
+            // Both directions would be in zone 0.
+            let fault = tok.fault("zone_dir needs a zone other than 0");
+            return Err(fault.hint("add zone="));
         }
         if ct.commit && self.context.invalid() {
             let fault = pair.whole.fault("an invalid packet cannot be committed");

@@ -271,6 +271,7 @@ fn ct(f: &mut fmt::Formatter<'_>, ct: &CtAction) -> fmt::Result {
         commit,
         force,
         zone,
+        zone_dir,
         table,
         nat: translation,
         exec,
@@ -302,6 +303,10 @@ fn ct(f: &mut fmt::Formatter<'_>, ct: &CtAction) -> fmt::Result {
             f.write_str("zone=")?;
             subfield(f, source)?;
         }
+    }
+    if let Some(direction) = zone_dir {
+        next(f)?;
+        write!(f, "zone_dir={}", direction.name())?;
     }
     if let Some(spec) = translation {
         next(f)?;

@@ -73,6 +73,9 @@ fn ct(zone: u16, commit: Option<Commit>, nat: Option<&NatSpec>) -> String {
     if zone != 0 {
         parts.push(format!("zone={zone}"));
     }
+    if let Some(direction) = commit.and_then(|commit| commit.zone_dir) {
+        parts.push(format!("zone_dir={}", direction.name()));
+    }
     if let Some((mark, mask)) = commit.and_then(|commit| commit.mark) {
         parts.push(format!("mark={mark:#x}/{mask:#x}"));
     }

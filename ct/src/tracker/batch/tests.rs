@@ -71,6 +71,7 @@ pub(in crate::tracker) fn asked() -> impl Strategy<Value = Asked> {
             force,
             mark,
             label: None,
+            zone_dir: None,
         });
     let nat = prop_oneof![
         3 => Just(None),

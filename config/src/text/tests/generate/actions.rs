@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use weir_ct::ZoneDir;
 use weir_nat::{NatFlags, NatKind, NatRange, NatSpec, PortChoice};
 use weir_tables::action::{
     Action, Alg, ControllerAction, CtAction, PacketInReason, Subfield, TableId, ZoneSource,
@@ -169,15 +170,17 @@ fn cts(kind: Kind) -> impl Strategy<Value = Action> {
         zone,
         option::of(tables()),
         option::of(nats(kind)),
+        option::of(select(vec![ZoneDir::Original, ZoneDir::Reply])),
         exec,
         alg,
     )
-        .prop_map(move |((commit, force), zone, table, nat, exec, alg)| {
+        .prop_map(move |((commit, force), zone, table, nat, zone_dir, exec, alg)| {
             let commit = commit && !kind.invalid;
             Action::Ct(Box::new(CtAction {
                 commit,
                 force: force && commit,
                 zone,
+                zone_dir: zone_dir.filter(|_| commit && zone != ZoneSource::Number(0)),
                 table,
                 nat: nat.filter(|nat| commit || *nat == NatSpec::Existing),
                 exec: if commit { exec } else { Vec::new() },
