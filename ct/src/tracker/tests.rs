@@ -7,17 +7,21 @@ use weir_packet::{ChecksumStatus, Frame, NoHeadroom, Tick, Tuple, VecFrame, text
 
 use super::{Cursor, Tracker};
 use crate::entry::Entry;
+use crate::extract::{self, Subject, Transport};
 use crate::filter::{Filter, PartialTuple};
-use crate::request::{Commit, CtDrop, Outcome, Request};
-use crate::settings::{Settings, TableTooSmall, Timeouts};
+use crate::lifetimes::Lifetimes;
+use crate::record::{Datagram, Direction, Protocol, Query};
+use crate::request::{Commit, CtDrop, Outcome, Request, ZoneDir};
+use crate::settings::{Settings, TableTooSmall, Timeouts, ZoneSettings};
 use crate::shard::Bounds;
 use crate::state::CtState;
+use crate::{sctp, tcp};
 use crate::world::{Parcel, World};
 
 /// A packet of few addresses and ports, so that packets meet.
 #[derive(Clone, Copy, Debug)]
 struct Packet {
-    protocol: Protocol,
+    kind: Kind,
     /// 10.0.0.SRC to 10.0.0.DST
     src: u8,
     dst: u8,
@@ -25,23 +29,59 @@ struct Packet {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Protocol {
+enum Kind {
     Udp,
     EchoRequest,
     EchoReply,
     Gre,
+    /// Flags and numbers.
+    Tcp(&'static str),
+    /// Tag and chunks.
+    Sctp(&'static str),
 }
+
+/// Of a connection between two ends that both begin at 100.
+const SEGMENTS: [&str; 9] = [
+    "S seq=100",
+    "S seq=100",
+    "SA seq=100 ack=101",
+    "A seq=101 ack=101",
+    "A seq=101 ack=101 len=9",
+    "FA seq=101 ack=101",
+    "A seq=102 ack=102",
+    "R seq=101",
+    "A seq=3000000000 ack=101",
+];
+
+/// Of an association whose ends both chose the tag 1.
+const CHUNKS: [&str; 9] = [
+    "init=1",
+    "init=1",
+    "vtag=1 init-ack=1",
+    "vtag=1 chunk=cookie-echo",
+    "vtag=1 chunk=cookie-ack",
+    "vtag=1 chunk=data",
+    "vtag=1 chunk=heartbeat",
+    "vtag=1 chunk=abort",
+    "vtag=2 chunk=data",
+];
 
 impl Packet {
     fn line(&self) -> String {
         let Self { src, dst, port, .. } = self;
-        match self.protocol {
-            Protocol::Udp => format!("udp 10.0.0.{src}:{port} > 10.0.0.{dst}:1"),
-            Protocol::EchoRequest => {
+        match self.kind {
+            Kind::Udp => format!("udp 10.0.0.{src}:{port} > 10.0.0.{dst}:1"),
+            Kind::EchoRequest => {
                 format!("icmp 10.0.0.{src} > 10.0.0.{dst} echo-request id={port}")
             }
-            Protocol::EchoReply => format!("icmp 10.0.0.{src} > 10.0.0.{dst} echo-reply id={port}"),
-            Protocol::Gre => format!("ip proto=47 10.0.0.{src} > 10.0.0.{dst} data=00000800"),
+            Kind::EchoReply => format!("icmp 10.0.0.{src} > 10.0.0.{dst} echo-reply id={port}"),
+            Kind::Gre => format!("ip proto=47 10.0.0.{src} > 10.0.0.{dst} data=00000800"),
+            Kind::Tcp(rest) => {
+                format!("tcp 10.0.0.{src}:{port} > 10.0.0.{dst}:{port} {rest}")
+            }
+            Kind::Sctp(rest) => {
+                format!("sctp 10.0.0.{src}:{port} > 10.0.0.{dst}:{port} {rest}")
+            }
         }
     }
 }
@@ -52,31 +92,48 @@ enum Operation {
     Pass(u64),
     Expire(usize),
     Flush(Filter, usize),
+    /// Of all connections.
     Limit(u32),
+    ZoneLimit(u16, Option<u32>),
+    SourceLimit(u16, Option<u32>),
+    /// `udp_multiple` of a zone, in seconds.
+    Timeout(u16, u64),
 }
 
 const SLOTS: u32 = 6;
 
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
-    let protocol = prop_oneof![
-        3 => Just(Protocol::Udp),
-        1 => Just(Protocol::EchoRequest),
-        1 => Just(Protocol::EchoReply),
-        1 => Just(Protocol::Gre),
+    let kind = prop_oneof![
+        4 => Just(Kind::Udp),
+        1 => Just(Kind::EchoRequest),
+        1 => Just(Kind::EchoReply),
+        1 => Just(Kind::Gre),
+        4 => prop::sample::select(&SEGMENTS[..]).prop_map(Kind::Tcp),
+        4 => prop::sample::select(&CHUNKS[..]).prop_map(Kind::Sctp),
     ];
-    let packet =
-        (protocol, 1..4u8, 1..4u8, 1..3u16).prop_map(|(protocol, src, dst, port)| Packet {
-            protocol,
-            src,
-            dst,
-            port,
-        });
+    let packet = (kind, 1..4u8, 1..4u8, 1..3u16).prop_map(|(kind, src, dst, port)| Packet {
+        kind,
+        src,
+        dst,
+        port,
+    });
+    let zone_dir = prop_oneof![
+        6 => Just(None),
+        1 => Just(Some(ZoneDir::Original)),
+        1 => Just(Some(ZoneDir::Reply)),
+    ];
     let commit = (
         any::<bool>(),
         any::<Option<(u32, u32)>>(),
         any::<Option<(u128, u128)>>(),
+        zone_dir,
     )
-        .prop_map(|(force, mark, label)| Commit { force, mark, label, zone_dir: None });
+        .prop_map(|(force, mark, label, zone_dir)| Commit {
+            force,
+            mark,
+            label,
+            zone_dir,
+        });
     let request =
         (0..2u16, prop::option::weighted(0.7, commit)).prop_map(|(zone, commit)| Request {
             zone,
@@ -104,112 +161,223 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         Just(0),
         Just(1),
         0..200u64,
+        Just(2_999),
         Just(29_999),
         Just(30_000),
         Just(60_000),
         0..700_000u64,
     ];
+    let limit = prop::option::weighted(0.7, 0..4u32);
     prop::collection::vec(
         prop_oneof![
-            12 => (packet, request).prop_map(|(packet, request)| {
+            16 => (packet, request).prop_map(|(packet, request)| {
                 Operation::Packet(packet, request)
             }),
             5 => span.prop_map(Operation::Pass),
             2 => (0..5usize).prop_map(Operation::Expire),
             1 => (filter, 1..4usize).prop_map(|(filter, budget)| Operation::Flush(filter, budget)),
             1 => (0..=SLOTS).prop_map(Operation::Limit),
+            1 => (0..2u16, limit.clone()).prop_map(|(zone, limit)| Operation::ZoneLimit(zone, limit)),
+            1 => (0..2u16, limit).prop_map(|(zone, limit)| Operation::SourceLimit(zone, limit)),
+            1 => (0..2u16, 1..300u64).prop_map(|(zone, span)| Operation::Timeout(zone, span)),
         ],
         0..120,
     )
 }
 
 /// What the tracker is to hold, oldest first.
-#[derive(Default)]
 struct Model {
     connections: Vec<Connection>,
-    limit: usize,
+    settings: Settings,
 }
 
 #[derive(Clone, Debug)]
 struct Connection {
     zone: u16,
+    /// Of its original and of its reply tuple.
+    zones: [u16; 2],
     original: Tuple,
     mark: u32,
     label: u128,
     replied: bool,
+    /// TCP and SCTP have trackers of their own, which are tested elsewhere.
+    protocol: Protocol,
+    /// Whether it was counted for its source address.
+    counted: bool,
     deadline: u64,
 }
 
+/// What the packet of a connection is to it.
+enum Part {
+    Alive(CtState),
+    /// It keeps nothing alive; a reset that may be right brings the end nearer.
+    Idle(CtState, Option<u64>),
+    Invalid,
+    Reopens,
+}
+
 impl Model {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            connections: Vec::new(),
+            settings: settings.clone(),
+        }
+    }
+
+    fn zone(&mut self, zone: u16) -> &mut ZoneSettings {
+        self.settings.zones.entry(zone).or_default()
+    }
+
+    fn lifetimes(&self, zone: u16) -> Lifetimes {
+        let own = self.settings.zones.get(&zone);
+        let own = own.and_then(|zone| zone.timeouts.as_ref());
+        Lifetimes::new(own.unwrap_or(&self.settings.timeouts))
+    }
+
+    /// The connection of which a packet in `zone` is a part, and in which direction.
+    fn find(&self, tuple: Tuple, zone: u16) -> Option<(usize, Direction)> {
+        self.connections.iter().enumerate().find_map(|(at, connection)| {
+            let [original_zone, reply_zone] = connection.zones;
+            if connection.original == tuple && original_zone == zone {
+                Some((at, Direction::Original))
+            } else if connection.original.reversed() == tuple && reply_zone == zone {
+                Some((at, Direction::Reply))
+            } else {
+                None
+            }
+        })
+    }
+
     fn packet(
         &mut self,
-        tuple: Tuple,
-        protocol: Protocol,
+        frame: &VecFrame,
         request: &Request,
         now: u64,
-        timeouts: &Timeouts,
     ) -> Result<Outcome, CtDrop> {
-        self.connections
-            .retain(|connection| connection.deadline > now);
-        let after = |wait: Duration| now + wait.as_millis() as u64;
+        self.forget(now);
+        let layout = weir_packet::parse(frame.head(), frame.len()).expect("no runt");
+        let Ok(Subject::Packet(tuple, transport)) = extract::subject(frame, &layout) else {
+            panic!("each is a packet of a connection");
+        };
         let force = request.commit.is_some_and(|commit| commit.force);
-        let found = self.connections.iter().position(|connection| {
-            connection.zone == request.zone
-                && (connection.original == tuple || connection.original.reversed() == tuple)
+        let zones = match request.commit.and_then(|commit| commit.zone_dir) {
+            None => [request.zone; 2],
+            Some(ZoneDir::Original) => [request.zone, 0],
+            Some(ZoneDir::Reply) => [0, request.zone],
+        };
+        let found = self.find(tuple, zones[0]).or_else(|| {
+            let found = self.find(tuple, zones[1]);
+            found.filter(|(_, direction)| *direction == Direction::Reply)
         });
-        let reply = found.is_some_and(|at| self.connections[at].original != tuple);
-        if let Some(at) = found
-            && !(force && reply)
-        {
-            let connection = &mut self.connections[at];
-            connection.replied |= reply;
-            connection.deadline = after(match (protocol, connection.replied) {
-                (Protocol::Udp | Protocol::Gre, false) => timeouts.udp_single,
-                (Protocol::Udp | Protocol::Gre, true) => timeouts.udp_multiple,
-                (Protocol::EchoRequest | Protocol::EchoReply, false) => timeouts.icmp_first,
-                (Protocol::EchoRequest | Protocol::EchoReply, true) => timeouts.icmp_reply,
-            });
-            let state = match (connection.replied, reply) {
-                (false, _) => CtState::NEW,
-                (true, false) => CtState::EST,
-                (true, true) => CtState::EST | CtState::RPL,
+        if let Some((at, direction)) = found {
+            let part = if force && direction == Direction::Reply {
+                Part::Reopens
+            } else {
+                let lifetimes = self.lifetimes(self.connections[at].zone);
+                self.connections[at].follow(direction, &transport, &lifetimes, now)
             };
-            connection.write(request);
-            return Ok(connection.outcome(state));
-        }
-        if let Some(at) = found {
+            let connection = &mut self.connections[at];
+            let state = match part {
+                Part::Reopens => None,
+                Part::Invalid => Some(CtState::INV),
+                Part::Alive(state) | Part::Idle(state, _) => {
+                    connection.replied |= direction == Direction::Reply;
+                    connection.write(request);
+                    Some(state)
+                }
+            };
+            if let Part::Idle(_, Some(deadline)) = part {
+                connection.deadline = connection.deadline.min(deadline);
+            }
+            if let Some(state) = state {
+                return Ok(connection.outcome(state));
+            }
             self.connections.remove(at);
         }
-        if matches!(protocol, Protocol::EchoReply) {
+        let Ok(protocol) = transport.open(true) else {
             return Ok(Outcome {
                 state: CtState::TRK | CtState::INV,
                 ..Outcome::default()
             });
-        }
+        };
+        let lifetimes = self.lifetimes(request.zone);
+        let deadline = lifetimes.deadline(&protocol, Tick::from_millis(now));
         let mut connection = Connection {
             zone: request.zone,
+            zones,
             original: tuple,
             mark: 0,
             label: 0,
             replied: false,
-            deadline: after(match protocol {
-                Protocol::Udp | Protocol::Gre => timeouts.udp_first,
-                Protocol::EchoRequest | Protocol::EchoReply => timeouts.icmp_first,
-            }),
+            protocol,
+            counted: false,
+            deadline: deadline.as_millis(),
         };
         if request.commit.is_some() {
-            if self.connections.len() == self.limit
-                && let Some(oldest) = self.connections.iter().position(|other| !other.replied)
-            {
-                self.connections.remove(oldest);
+            if self.find(tuple.reversed(), zones[1]).is_some() {
+                return Err(CtDrop::TupleInUse);
             }
-            if self.connections.len() >= self.limit {
-                return Err(CtDrop::TableFull);
-            }
+            self.make_room(&mut connection)?;
             connection.write(request);
             self.connections.push(connection.clone());
         }
         Ok(connection.outcome(CtState::NEW))
+    }
+
+    fn make_room(&mut self, new: &mut Connection) -> Result<(), CtDrop> {
+        let own = self.settings.zones.get(&new.zone).cloned().unwrap_or_default();
+        let of_source = |other: &&Connection| {
+            other.counted && other.zone == new.zone && other.original.src() == new.original.src()
+        };
+        if let Some(limit) = own.source_limit {
+            if self.connections.iter().filter(of_source).count() >= limit as usize {
+                return Err(CtDrop::SourceLimit);
+            }
+            new.counted = true;
+        }
+        let all = Some(self.settings.max_connections);
+        for (zone, limit, reason) in [
+            (Some(new.zone), own.limit, CtDrop::ZoneFull),
+            (None, all, CtDrop::TableFull),
+        ] {
+            let Some(limit) = limit else { continue };
+            let there = |other: &Connection| zone.is_none_or(|zone| zone == other.zone);
+            let count = |model: &Self| model.connections.iter().filter(|c| there(c)).count();
+            let unreplied = |other: &Connection| there(other) && !other.replied;
+            if count(self) == limit as usize
+                && let Some(oldest) = self.connections.iter().position(unreplied)
+            {
+                self.connections.remove(oldest);
+            }
+            if count(self) >= limit as usize {
+                return Err(reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the user sets.
+    fn change(&mut self, operation: &Operation) {
+        match *operation {
+            Operation::Limit(limit) => self.settings.max_connections = limit,
+            Operation::ZoneLimit(zone, limit) => self.zone(zone).limit = limit,
+            Operation::SourceLimit(zone, limit) => self.zone(zone).source_limit = limit,
+            Operation::Timeout(zone, seconds) => {
+                let timeouts = self.settings.timeouts.clone();
+                self.zone(zone).timeouts = Some(Timeouts {
+                    udp_multiple: Duration::from_secs(seconds),
+                    ..timeouts
+                });
+            }
+            Operation::Packet(..)
+            | Operation::Pass(_)
+            | Operation::Expire(_)
+            | Operation::Flush(..) => {}
+        }
+    }
+
+    fn forget(&mut self, now: u64) {
+        self.connections.retain(|connection| connection.deadline > now);
     }
 
     fn flush(&mut self, filter: &Filter) -> u64 {
@@ -226,6 +394,61 @@ impl Model {
 }
 
 impl Connection {
+    fn follow(
+        &mut self,
+        direction: Direction,
+        transport: &Transport,
+        lifetimes: &Lifetimes,
+        now: u64,
+    ) -> Part {
+        let replied = self.replied || direction == Direction::Reply;
+        let heard = match (replied, direction) {
+            (false, _) => CtState::NEW,
+            (true, Direction::Original) => CtState::EST,
+            (true, Direction::Reply) => CtState::EST | CtState::RPL,
+        };
+        let tick = Tick::from_millis(now);
+        let part = match (&mut self.protocol, transport) {
+            (Protocol::Tcp(tcp), Transport::Tcp(segment)) => {
+                match tcp.update(direction, segment) {
+                    tcp::Verdict::Accepted => Part::Alive(heard),
+                    tcp::Verdict::SynAgain => Part::Alive(CtState::NEW),
+                    tcp::Verdict::Tolerated => Part::Idle(heard, None),
+                    tcp::Verdict::Challenged => {
+                        let end = lifetimes.reset(tick).as_millis();
+                        Part::Idle(heard, segment.resets().then_some(end))
+                    }
+                    tcp::Verdict::Reopens => Part::Reopens,
+                    tcp::Verdict::OutOfWindow
+                    | tcp::Verdict::BadReset
+                    | tcp::Verdict::Unanswered => Part::Invalid,
+                }
+            }
+            (Protocol::Sctp(sctp), Transport::Sctp(packet)) => {
+                match sctp.update(direction, packet) {
+                    sctp::Verdict::Accepted => Part::Alive(heard),
+                    sctp::Verdict::Tolerated => Part::Idle(heard, None),
+                    sctp::Verdict::BadTag | sctp::Verdict::BadState => Part::Invalid,
+                }
+            }
+            (Protocol::Query(query), Transport::Query | Transport::Answer) => {
+                if replied {
+                    *query = Query::Replied;
+                }
+                Part::Alive(heard)
+            }
+            (Protocol::Datagram(datagram), Transport::Datagram) => {
+                *datagram = if replied { Datagram::Multiple } else { Datagram::Single };
+                Part::Alive(heard)
+            }
+            (protocol, transport) => panic!("{protocol:?} never meets {transport:?}"),
+        };
+        if let Part::Alive(_) = part {
+            self.deadline = lifetimes.deadline(&self.protocol, tick).as_millis();
+        }
+        part
+    }
+
     fn write(&mut self, request: &Request) {
         let Some(Commit { mark, label, .. }) = request.commit else {
             return;
@@ -246,6 +469,7 @@ impl Connection {
             label,
             replied,
             deadline,
+            ..
         } = *self;
         let reply = original.reversed();
         (zone, original, reply, mark, label, replied, deadline - now)
@@ -330,22 +554,20 @@ proptest! {
         chance: u64,
         start in 0..1_000_000u64,
     ) {
-        let timeouts = Timeouts::default();
         let mut world = World::new(shards, &settings(200), secret, chance, Bounds::default());
-        let mut model = Model { limit: usize::MAX, ..Model::default() };
+        let mut model = Model::new(&settings(200));
         let mut now = start;
         for operation in operations {
             let tick = Tick::from_millis(now);
             match operation {
                 Operation::Packet(packet, request) => {
                     let frame = text::frame(&packet.line());
-                    let tuple = crate::world::tuple_of(&frame).expect("it has one");
                     let Request { zone, commit, .. } = request;
                     let (number, nat, seen) = (0, None, None);
+                    let wanted = model.packet(&frame, &request, now);
                     let parcel = Parcel { number, frame, zone, commit, nat, seen };
                     let there = world.packet(parcel, tick).outcome;
                     let forget = |outcome| Outcome { seen: None, recall: None, ..outcome };
-                    let wanted = model.packet(tuple, packet.protocol, &request, now, &timeouts);
                     prop_assert_eq!(there.map(forget), wanted, "{}", packet.line());
                 }
                 Operation::Pass(millis) => now += millis,
@@ -353,19 +575,26 @@ proptest! {
                     world.expire(tick);
                 }
                 Operation::Flush(filter, _) => {
-                    model.connections.retain(|connection| connection.deadline > now);
+                    model.forget(now);
                     // Expired ones may be flushed as well; they are no longer in the model.
                     let expired = world.entries(Tick::ZERO).len() - model.connections.len();
                     let flushed = world.flush(&filter, tick);
                     let wanted = model.flush(&filter);
                     prop_assert!((wanted..=wanted + expired as u64).contains(&flushed));
                 }
-                Operation::Limit(_) => {}
+                Operation::Timeout(..) => {
+                    model.change(&operation);
+                    for shard in &mut world.shards {
+                        let done = shard.tracker_mut().reconfigure(&model.settings);
+                        prop_assert_eq!(done, Ok(()));
+                    }
+                }
+                Operation::Limit(_) | Operation::ZoneLimit(..) | Operation::SourceLimit(..) => {}
             }
             let tick = Tick::from_millis(now);
             world.check(tick);
             world.shards.iter().for_each(|shard| shard.tracker().check(tick));
-            model.connections.retain(|connection| connection.deadline > now);
+            model.forget(now);
             let mut there: Vec<_> = world.entries(tick).iter().map(known).collect();
             let mut wanted: Vec<_> = model.connections.iter().map(|other| other.known(now)).collect();
             there.sort_unstable();
@@ -377,9 +606,8 @@ proptest! {
 
     #[test]
     fn agrees_with_the_model(operations in operations(), secret: u64, start in 0..1_000_000u64) {
-        let timeouts = Timeouts::default();
         let mut tracker = Tracker::new(&settings(SLOTS), secret);
-        let mut model = Model { limit: SLOTS as usize, ..Model::default() };
+        let mut model = Model::new(&settings(SLOTS));
         let mut now = start;
         for operation in operations {
             match operation {
@@ -387,11 +615,10 @@ proptest! {
                     let line = packet.line();
                     let frame = text::frame(&line);
                     let layout = weir_packet::parse(frame.head(), frame.len()).expect("no runt");
-                    let tuple = Tuple::of(frame.head(), &layout).expect("it has one");
                     let tick = Tick::from_millis(now);
                     let there = tracker.execute(&frame, &layout, &request, tick);
                     let there = there.map(|outcome| Outcome { seen: None, recall: None, ..outcome });
-                    let wanted = model.packet(tuple, packet.protocol, &request, now, &timeouts);
+                    let wanted = model.packet(&frame, &request, now);
                     prop_assert_eq!(there, wanted, "{} with {:?}", line, request);
                 }
                 Operation::Pass(millis) => now += millis,
@@ -402,7 +629,7 @@ proptest! {
                     prop_assert_eq!(before - tracker.len(), forgotten);
                 }
                 Operation::Flush(filter, budget) => {
-                    model.connections.retain(|connection| connection.deadline > now);
+                    model.forget(now);
                     // Expired ones may be flushed as well; they are no longer in the model.
                     let expired = dump(&tracker, Tick::ZERO).len() - model.connections.len();
                     let (mut cursor, mut flushed) = (Some(Cursor::default()), 0);
@@ -412,13 +639,16 @@ proptest! {
                     let wanted = model.flush(&filter);
                     prop_assert!((wanted..=wanted + expired as u64).contains(&flushed));
                 }
-                Operation::Limit(limit) => {
-                    prop_assert_eq!(tracker.reconfigure(&settings(limit)), Ok(()));
-                    model.limit = limit as usize;
+                Operation::Limit(_)
+                | Operation::ZoneLimit(..)
+                | Operation::SourceLimit(..)
+                | Operation::Timeout(..) => {
+                    model.change(&operation);
+                    prop_assert_eq!(tracker.reconfigure(&model.settings), Ok(()));
                 }
             }
             tracker.check(Tick::from_millis(now));
-            model.connections.retain(|connection| connection.deadline > now);
+            model.forget(now);
             let mut entries: Vec<_> =
                 dump(&tracker, Tick::from_millis(now)).iter().map(known).collect();
             let mut wanted: Vec<_> = model.connections.iter().map(|other| other.known(now)).collect();
@@ -432,7 +662,8 @@ proptest! {
         while tracker.expire(end, 3) > 0 {}
         prop_assert!(tracker.is_empty());
         let counters = tracker.counters();
-        let ended = counters.expired + counters.evicted + counters.flushed + counters.forced;
+        let ended = counters.expired + counters.evicted + counters.flushed + counters.forced
+            + counters.reopened;
         prop_assert_eq!(counters.created, ended);
         tracker.check(end);
     }
