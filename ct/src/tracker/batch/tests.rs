@@ -6,7 +6,7 @@ use weir_packet::{Frame, Layout, VecFrame, text};
 
 use super::*;
 use crate::filter::Filter;
-use crate::request::{Commit, Seen};
+use crate::request::{Commit, Seen, ZoneDir};
 use crate::settings::Settings;
 use crate::tracker::Cursor;
 
@@ -43,6 +43,28 @@ fn packets() -> impl Strategy<Value = VecFrame> {
         1 => format!("udp 10.0.0.2:53 > 10.0.0.1:{port}"),
         _ => format!("udp 10.0.0.2:53 > 10.0.0.9:{port}"),
     });
+    let sctp = (
+        port.clone(),
+        prop::sample::select(
+            &[
+                "init=1",
+                "vtag=1 init-ack=1",
+                "vtag=1 chunk=cookie-echo",
+                "vtag=1 chunk=cookie-ack",
+                "vtag=1 chunk=data",
+                "vtag=1 chunk=shutdown",
+                "vtag=2 chunk=heartbeat",
+            ][..],
+        ),
+        any::<bool>(),
+    )
+        .prop_map(|(port, chunk, back)| {
+            if back {
+                format!("sctp 10.0.0.2:80 > 10.0.0.1:{port} {chunk}")
+            } else {
+                format!("sctp 10.0.0.1:{port} > 10.0.0.2:80 {chunk}")
+            }
+        });
     let icmp = (port, 0..4u8).prop_map(|(id, kind)| match kind {
         0 => format!("icmp 10.0.0.1 > 10.0.0.2 echo-request id={id}"),
         1 => format!("icmp 10.0.0.2 > 10.0.0.1 echo-reply id={id}"),
@@ -51,7 +73,7 @@ fn packets() -> impl Strategy<Value = VecFrame> {
         }
         _ => "icmp6 fe80::1 > ff02::1 neighbor-solicit target=fe80::2".to_owned(),
     });
-    prop_oneof![4 => tcp, 3 => udp, 2 => icmp].prop_map(|line| text::frame(&line))
+    prop_oneof![4 => tcp, 3 => udp, 2 => sctp, 2 => icmp].prop_map(|line| text::frame(&line))
 }
 
 /// What is asked for one packet.
@@ -66,12 +88,18 @@ pub(in crate::tracker) struct Asked {
 }
 
 pub(in crate::tracker) fn asked() -> impl Strategy<Value = Asked> {
-    let commit =
-        (prop::bool::weighted(0.2), any::<Option<(u32, u32)>>()).prop_map(|(force, mark)| Commit {
+    let zone_dir = prop::sample::select(&[ZoneDir::Original, ZoneDir::Reply][..]);
+    let commit = (
+        prop::bool::weighted(0.2),
+        any::<Option<(u32, u32)>>(),
+        prop::option::weighted(0.2, any::<(u128, u128)>()),
+        prop::option::weighted(0.2, zone_dir),
+    )
+        .prop_map(|(force, mark, label, zone_dir)| Commit {
             force,
             mark,
-            label: None,
-            zone_dir: None,
+            label,
+            zone_dir,
         });
     let nat = prop_oneof![
         3 => Just(None),
