@@ -11,20 +11,23 @@ use weir_tables::flow_tables::FlowTables;
 
 mod packet;
 mod replay;
+mod sctp;
 mod seeds;
 
 pub use packet::packet_parse;
 pub use replay::{join, replay, replayed};
+pub use sctp::sctp_chunks;
 pub use seeds::seeds;
 
 /// A target: its name, and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     ("flow_text", flow_text_reads_back),
     ("packet_parse", packet_parse),
     ("replay", replay),
+    ("sctp_chunks", sctp_chunks),
     ("toml", toml_reads_back),
 ];
 

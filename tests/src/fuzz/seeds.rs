@@ -9,6 +9,7 @@ use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use pcap_file::{DataLink, TsResolution};
 
 use super::replay::join;
+use super::sctp;
 use crate::differential::Case;
 
 /// Inputs for the target called `name`.
@@ -45,6 +46,19 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
             .map(|case| toml(case).into_bytes())
             .chain(texts("../examples", "toml"))
             .collect(),
+        "sctp_chunks" => {
+            let scripts = texts("../ct/tests/scripts", "pkt");
+            let scripts = scripts.iter().map(|script| String::from_utf8_lossy(script));
+            let whole: Vec<_> = scripts.map(|script| sctp::of_script(&script)).collect();
+            let whole = whole.into_iter().filter(|packets| !packets.is_empty());
+            // Each script, and what comes before its end.
+            whole
+                .flat_map(|packets| {
+                    let some = (1..=4).map(|part| packets[..packets.len() * part / 4].to_vec());
+                    some.collect::<Vec<_>>()
+                })
+                .collect()
+        }
         "replay" => cases.iter().map(replay).collect(),
         other => panic!("there is no target {other}"),
     }
