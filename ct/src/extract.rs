@@ -206,10 +206,9 @@ enum Role {
 
 const fn role_icmp(kind: u8) -> Role {
     match kind {
-        icmp::ECHO_REQUEST
-        | icmp::TIMESTAMP_REQUEST
-        | icmp::INFO_REQUEST
-        | icmp::MASK_REQUEST => Role::Query,
+        icmp::ECHO_REQUEST | icmp::TIMESTAMP_REQUEST | icmp::INFO_REQUEST | icmp::MASK_REQUEST => {
+            Role::Query
+        }
         icmp::ECHO_REPLY | icmp::TIMESTAMP_REPLY | icmp::INFO_REPLY | icmp::MASK_REPLY => {
             Role::Answer
         }

@@ -47,9 +47,18 @@ impl Lifetimes {
             (AssociationState::CookieEchoed, timeouts.sctp_cookie_echoed),
             (AssociationState::Established, timeouts.sctp_established),
             (AssociationState::ShutdownSent, timeouts.sctp_shutdown_sent),
-            (AssociationState::ShutdownReceived, timeouts.sctp_shutdown_recd),
-            (AssociationState::ShutdownAckSent, timeouts.sctp_shutdown_ack_sent),
-            (AssociationState::HeartbeatSent, timeouts.sctp_heartbeat_sent),
+            (
+                AssociationState::ShutdownReceived,
+                timeouts.sctp_shutdown_recd,
+            ),
+            (
+                AssociationState::ShutdownAckSent,
+                timeouts.sctp_shutdown_ack_sent,
+            ),
+            (
+                AssociationState::HeartbeatSent,
+                timeouts.sctp_heartbeat_sent,
+            ),
         ] {
             all.sctp[state as usize] = millis(span);
         }

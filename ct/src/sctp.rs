@@ -312,11 +312,7 @@ const fn after(
             Step::ShutdownAck,
             ShutdownSent | ShutdownReceived | ShutdownAckSent | HeartbeatSent,
         ) => ShutdownAckSent,
-        (
-            _,
-            Step::ShutdownAck,
-            state @ (Closed | CookieWait | CookieEchoed | Established),
-        ) => state,
+        (_, Step::ShutdownAck, state @ (Closed | CookieWait | CookieEchoed | Established)) => state,
         (
             _,
             Step::ShutdownComplete | Step::ShutdownCompleteReflected,

@@ -90,7 +90,10 @@ impl Tuple {
                     return None;
                 }
                 let end = layout.l3_end as usize;
-                let l4 = head.get(..end).unwrap_or(head).get(layout.l4_offset.into()..)?;
+                let l4 = head
+                    .get(..end)
+                    .unwrap_or(head)
+                    .get(layout.l4_offset.into()..)?;
                 return Self::without_ports(ip, layout.protocol, l4);
             }
         };
@@ -235,7 +238,11 @@ fn gre_key(header: &[u8]) -> Option<u32> {
     if flags & KEY == 0 || flags & VERSION != 0 {
         return Some(0);
     }
-    let at = if flags & CHECKSUM_OR_ROUTING == 0 { 4 } else { 8 };
+    let at = if flags & CHECKSUM_OR_ROUTING == 0 {
+        4
+    } else {
+        8
+    };
     array(header, at).map(|key| u32::from_be_bytes(*key))
 }
 

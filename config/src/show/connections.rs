@@ -105,12 +105,7 @@ impl ConnectionRow {
 }
 
 impl HalfRow {
-    fn new(
-        entry: &Entry,
-        tuple: &Tuple,
-        tcp: Option<TcpInfo>,
-        carried: Option<Carried>,
-    ) -> Self {
+    fn new(entry: &Entry, tuple: &Tuple, tcp: Option<TcpInfo>, carried: Option<Carried>) -> Self {
         let state = match entry.protocol {
             ProtocolInfo::Tcp { .. } => tcp.map(|tcp| tcp.state.to_string()),
             ProtocolInfo::Sctp(association) => Some(association.state.to_string()),

@@ -47,9 +47,17 @@ fn each_direction_has_its_tag() {
         for chunk in ["data:3:00", "sack", "shutdown", "error", "abort"] {
             let mut sctp = established();
             let there = |tag| packet(&format!("vtag={tag} chunk={chunk}"));
-            assert_eq!(sctp.update(direction, &there(other)), Verdict::BadTag, "{chunk}");
+            assert_eq!(
+                sctp.update(direction, &there(other)),
+                Verdict::BadTag,
+                "{chunk}"
+            );
             assert_eq!(sctp, established(), "it changes nothing");
-            assert_eq!(sctp.update(direction, &there(own)), Verdict::Accepted, "{chunk}");
+            assert_eq!(
+                sctp.update(direction, &there(own)),
+                Verdict::Accepted,
+                "{chunk}"
+            );
         }
     }
 }
@@ -57,8 +65,14 @@ fn each_direction_has_its_tag() {
 #[test]
 fn a_reflected_tag_is_that_of_the_other_direction() {
     let mut sctp = established();
-    assert_eq!(sctp.update(Reply, &packet("vtag=1 chunk=abort:1")), Verdict::BadTag);
-    assert_eq!(sctp.update(Reply, &packet("vtag=2 chunk=abort:1")), Verdict::Accepted);
+    assert_eq!(
+        sctp.update(Reply, &packet("vtag=1 chunk=abort:1")),
+        Verdict::BadTag
+    );
+    assert_eq!(
+        sctp.update(Reply, &packet("vtag=2 chunk=abort:1")),
+        Verdict::Accepted
+    );
     assert_eq!(sctp.state, Closed);
 }
 
@@ -127,8 +141,14 @@ fn inits_may_cross() {
     assert_eq!(sctp.update(Reply, &packet("init=2")), Verdict::Tolerated);
     assert_eq!(sctp.tags, [2, 1]);
     // An answer must tell the tag that the INIT told.
-    assert_eq!(sctp.update(Reply, &packet("vtag=1 init-ack=3")), Verdict::BadTag);
-    assert_eq!(sctp.update(Reply, &packet("vtag=1 init-ack=2")), Verdict::Accepted);
+    assert_eq!(
+        sctp.update(Reply, &packet("vtag=1 init-ack=3")),
+        Verdict::BadTag
+    );
+    assert_eq!(
+        sctp.update(Reply, &packet("vtag=1 init-ack=2")),
+        Verdict::Accepted
+    );
     assert_eq!(sctp.state, CookieWait);
 }
 

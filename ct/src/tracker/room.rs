@@ -14,12 +14,7 @@ impl Tracker {
     /// the same zone if it is the zone's limit. A source limit evicts nobody.
     ///
     /// Cost: bounded by [`PROBE`], whatever the table holds.
-    pub(super) fn make_room(
-        &mut self,
-        original: &Key,
-        zone: u16,
-        now: Tick,
-    ) -> Result<(), CtDrop> {
+    pub(super) fn make_room(&mut self, original: &Key, zone: u16, now: Tick) -> Result<(), CtDrop> {
         if let Some(room) = self.rehearsed_room(original, zone, now) {
             return room;
         }

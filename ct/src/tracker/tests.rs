@@ -15,8 +15,8 @@ use crate::request::{Commit, CtDrop, Outcome, Request, ZoneDir};
 use crate::settings::{Settings, TableTooSmall, Timeouts, ZoneSettings};
 use crate::shard::Bounds;
 use crate::state::CtState;
-use crate::{sctp, tcp};
 use crate::world::{Parcel, World};
+use crate::{sctp, tcp};
 
 /// A packet of few addresses and ports, so that packets meet.
 #[derive(Clone, Copy, Debug)]
@@ -236,24 +236,22 @@ impl Model {
 
     /// The connection of which a packet in `zone` is a part, and in which direction.
     fn find(&self, tuple: Tuple, zone: u16) -> Option<(usize, Direction)> {
-        self.connections.iter().enumerate().find_map(|(at, connection)| {
-            let [original_zone, reply_zone] = connection.zones;
-            if connection.original == tuple && original_zone == zone {
-                Some((at, Direction::Original))
-            } else if connection.original.reversed() == tuple && reply_zone == zone {
-                Some((at, Direction::Reply))
-            } else {
-                None
-            }
-        })
+        self.connections
+            .iter()
+            .enumerate()
+            .find_map(|(at, connection)| {
+                let [original_zone, reply_zone] = connection.zones;
+                if connection.original == tuple && original_zone == zone {
+                    Some((at, Direction::Original))
+                } else if connection.original.reversed() == tuple && reply_zone == zone {
+                    Some((at, Direction::Reply))
+                } else {
+                    None
+                }
+            })
     }
 
-    fn packet(
-        &mut self,
-        frame: &VecFrame,
-        request: &Request,
-        now: u64,
-    ) -> Result<Outcome, CtDrop> {
+    fn packet(&mut self, frame: &VecFrame, request: &Request, now: u64) -> Result<Outcome, CtDrop> {
         self.forget(now);
         let layout = weir_packet::parse(frame.head(), frame.len()).expect("no runt");
         let Ok(Subject::Packet(tuple, transport)) = extract::subject(frame, &layout) else {
@@ -325,7 +323,12 @@ impl Model {
     }
 
     fn make_room(&mut self, new: &mut Connection) -> Result<(), CtDrop> {
-        let own = self.settings.zones.get(&new.zone).cloned().unwrap_or_default();
+        let own = self
+            .settings
+            .zones
+            .get(&new.zone)
+            .cloned()
+            .unwrap_or_default();
         let of_source = |other: &&Connection| {
             other.counted && other.zone == new.zone && other.original.src() == new.original.src()
         };
@@ -377,7 +380,8 @@ impl Model {
     }
 
     fn forget(&mut self, now: u64) {
-        self.connections.retain(|connection| connection.deadline > now);
+        self.connections
+            .retain(|connection| connection.deadline > now);
     }
 
     fn flush(&mut self, filter: &Filter) -> u64 {
@@ -409,21 +413,19 @@ impl Connection {
         };
         let tick = Tick::from_millis(now);
         let part = match (&mut self.protocol, transport) {
-            (Protocol::Tcp(tcp), Transport::Tcp(segment)) => {
-                match tcp.update(direction, segment) {
-                    tcp::Verdict::Accepted => Part::Alive(heard),
-                    tcp::Verdict::SynAgain => Part::Alive(CtState::NEW),
-                    tcp::Verdict::Tolerated => Part::Idle(heard, None),
-                    tcp::Verdict::Challenged => {
-                        let end = lifetimes.reset(tick).as_millis();
-                        Part::Idle(heard, segment.resets().then_some(end))
-                    }
-                    tcp::Verdict::Reopens => Part::Reopens,
-                    tcp::Verdict::OutOfWindow
-                    | tcp::Verdict::BadReset
-                    | tcp::Verdict::Unanswered => Part::Invalid,
+            (Protocol::Tcp(tcp), Transport::Tcp(segment)) => match tcp.update(direction, segment) {
+                tcp::Verdict::Accepted => Part::Alive(heard),
+                tcp::Verdict::SynAgain => Part::Alive(CtState::NEW),
+                tcp::Verdict::Tolerated => Part::Idle(heard, None),
+                tcp::Verdict::Challenged => {
+                    let end = lifetimes.reset(tick).as_millis();
+                    Part::Idle(heard, segment.resets().then_some(end))
                 }
-            }
+                tcp::Verdict::Reopens => Part::Reopens,
+                tcp::Verdict::OutOfWindow | tcp::Verdict::BadReset | tcp::Verdict::Unanswered => {
+                    Part::Invalid
+                }
+            },
             (Protocol::Sctp(sctp), Transport::Sctp(packet)) => {
                 match sctp.update(direction, packet) {
                     sctp::Verdict::Accepted => Part::Alive(heard),
@@ -438,7 +440,11 @@ impl Connection {
                 Part::Alive(heard)
             }
             (Protocol::Datagram(datagram), Transport::Datagram) => {
-                *datagram = if replied { Datagram::Multiple } else { Datagram::Single };
+                *datagram = if replied {
+                    Datagram::Multiple
+                } else {
+                    Datagram::Single
+                };
                 Part::Alive(heard)
             }
             (protocol, transport) => panic!("{protocol:?} never meets {transport:?}"),

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use super::packet::{
     Arp, Body, CHUNK_NAMES, Csum, DEFAULT_DST, DEFAULT_SRC, DEFAULT_WINDOW, ICMP_NAMES,
-    ICMPV6_NAMES, INIT_NAMES, Ip, IpOptions, Mac, PLAIN_INIT, Packet, Payload, Rest, SOURCE_LINK_LAYER, TCP_FLAGS, Tcp,
-    TcpOptions, Transport,
+    ICMPV6_NAMES, INIT_NAMES, Ip, IpOptions, Mac, PLAIN_INIT, Packet, Payload, Rest,
+    SOURCE_LINK_LAYER, TCP_FLAGS, Tcp, TcpOptions, Transport,
 };
 use crate::ether_type;
 

@@ -71,7 +71,13 @@ fn frame(reply: bool, packet: &[u8]) -> VecFrame {
 /// State, tags and time left of what there is.
 fn states(tracker: &Tracker, now: Tick) -> Vec<String> {
     let mut entries = Vec::new();
-    let walked = tracker.dump(Default::default(), 99, &Filter::default(), now, &mut entries);
+    let walked = tracker.dump(
+        Default::default(),
+        99,
+        &Filter::default(),
+        now,
+        &mut entries,
+    );
     assert_eq!(walked, None, "a few slots are looked at in one go");
     let state = |entry: &weir_ct::Entry| match entry.protocol {
         ProtocolInfo::Sctp(association) => format!("{association:?} {:?}", entry.timeout_left),
@@ -102,7 +108,11 @@ pub(super) fn of_script(script: &str) -> Vec<u8> {
         };
         let (src, dst) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
         // In each script one end has the higher port when it answers.
-        let reply = if src < 80 && dst < 80 { src > dst } else { src == 80 };
+        let reply = if src < 80 && dst < 80 {
+            src > dst
+        } else {
+            src == 80
+        };
         let commit = asked.contains("commit");
         let chunks = frame.get(ports + 12..).unwrap_or_default();
         let tag = frame.get(ports + 4..ports + 8).unwrap_or_default();

@@ -104,10 +104,7 @@ fn zones_of_one_direction_tell_tenants_apart() {
     zones.sort();
     assert_eq!(
         zones,
-        [
-            "5,zone_dir=original,mark=5",
-            "6,zone_dir=original,mark=6"
-        ]
+        ["5,zone_dir=original,mark=5", "6,zone_dir=original,mark=6"]
     );
     assert_eq!(sw.flush_conntrack(&["zone=5"]), 1);
     sw.inject(3, "udp 192.0.2.9:53 > 198.51.100.7:7002");
@@ -143,11 +140,14 @@ fn gre_is_told_apart_by_key() {
     sw.inject(2, &back(8));
     sw.inject(2, &back(7));
     assert_eq!(sw.sent(1), [back(7)]);
-    let error = |key| format!("icmp 10.0.0.9 > 10.0.0.1 unreachable code=1 {{ {} }}", there(key));
+    let error = |key| {
+        format!(
+            "icmp 10.0.0.9 > 10.0.0.1 unreachable code=1 {{ {} }}",
+            there(key)
+        )
+    };
     sw.inject(2, &error(8));
     sw.inject(2, &error(7));
     assert_eq!(sw.sent(1), [error(7)]);
-    sw.assert_state(
-        "ct: replied=1 invalid_icmp_unrelated=1; drops: action_drop=2",
-    );
+    sw.assert_state("ct: replied=1 invalid_icmp_unrelated=1; drops: action_drop=2");
 }

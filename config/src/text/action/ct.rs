@@ -69,9 +69,8 @@ impl ActionReader<'_> {
                     let fault = option
                         .key
                         .fault(format!("unknown option {}", option.key.text));
-                    return Err(fault.hint(
-                        "expected commit, force, table, zone, zone_dir, nat, exec or alg",
-                    ));
+                    return Err(fault
+                        .hint("expected commit, force, table, zone, zone_dir, nat, exec or alg"));
                 }
             }
         }

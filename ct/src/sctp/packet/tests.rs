@@ -73,7 +73,11 @@ fn lengths_are_held_against_the_packet() {
     assert_eq!(with("07000008000000010b0000"), Ok(1), "a rest is no chunk");
     assert_eq!(with("0700000500"), Ok(1), "the last one without padding");
     assert_eq!(with("07000003"), Err(BadPacket));
-    assert_eq!(with("0700000900000001"), Err(BadPacket), "it ends in the padding");
+    assert_eq!(
+        with("0700000900000001"),
+        Err(BadPacket),
+        "it ends in the padding"
+    );
 }
 
 proptest! {

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::super::TextError;
 use super::super::packet::{
     CHUNK_NAMES, Csum, DEFAULT_WINDOW, Fragment, ICMP_NAMES, ICMPV6_NAMES, INIT_NAMES, Ip,
-    IpOptions, KnownTcpOptions, PLAIN_INIT, Payload, Rest, SOURCE_LINK_LAYER, TARGET_LINK_LAYER, TCP_FLAGS, Tcp,
-    TcpOptions, Transport,
+    IpOptions, KnownTcpOptions, PLAIN_INIT, Payload, Rest, SOURCE_LINK_LAYER, TARGET_LINK_LAYER,
+    TCP_FLAGS, Tcp, TcpOptions, Transport,
 };
 use super::payload;
 use super::words::{Word, Words, list};

@@ -174,19 +174,21 @@ fn cts(kind: Kind) -> impl Strategy<Value = Action> {
         exec,
         alg,
     )
-        .prop_map(move |((commit, force), zone, table, nat, zone_dir, exec, alg)| {
-            let commit = commit && !kind.invalid;
-            Action::Ct(Box::new(CtAction {
-                commit,
-                force: force && commit,
-                zone,
-                zone_dir: zone_dir.filter(|_| commit && zone != ZoneSource::Number(0)),
-                table,
-                nat: nat.filter(|nat| commit || *nat == NatSpec::Existing),
-                exec: if commit { exec } else { Vec::new() },
-                alg,
-            }))
-        })
+        .prop_map(
+            move |((commit, force), zone, table, nat, zone_dir, exec, alg)| {
+                let commit = commit && !kind.invalid;
+                Action::Ct(Box::new(CtAction {
+                    commit,
+                    force: force && commit,
+                    zone,
+                    zone_dir: zone_dir.filter(|_| commit && zone != ZoneSource::Number(0)),
+                    table,
+                    nat: nat.filter(|nat| commit || *nat == NatSpec::Existing),
+                    exec: if commit { exec } else { Vec::new() },
+                    alg,
+                }))
+            },
+        )
 }
 
 fn notes() -> impl Strategy<Value = Action> {
