@@ -116,7 +116,7 @@ pub(super) fn of_script(script: &str) -> Vec<u8> {
         let commit = asked.contains("commit");
         let chunks = frame.get(ports + 12..).unwrap_or_default();
         let tag = frame.get(ports + 4..ports + 8).unwrap_or_default();
-        let kind = u8::from(reply) * REPLY | u8::from(commit) * COMMIT;
+        let kind = if reply { REPLY } else { 0 } | if commit { COMMIT } else { 0 };
         bytes.extend_from_slice(&[kind, (4 + chunks.len()) as u8]);
         bytes.extend_from_slice(tag);
         bytes.extend_from_slice(chunks);
