@@ -255,6 +255,10 @@ pub enum Command {
     )]
     DumpConntrack(DumpConntrack),
 
+    /// Show the connections that are expected, because another one has announced them (alg=).
+    #[command(after_help = "Example:\n  weir dump-conntrack-exp zone=7")]
+    DumpConntrackExp(DumpConntrackExp),
+
     /// Forget tracked connections.
     #[command(
         after_help = concat!("FILTER is ", filter_help!(), "\n\nExamples:\n  \
@@ -677,6 +681,18 @@ pub struct DumpConntrack {
     #[arg(short = 'm', long)]
     pub(crate) more: bool,
     /// The bridge, and which connections, as dpctl takes them.
+    #[arg(value_name = "BRIDGE] [FILTER")]
+    pub(crate) words: Vec<String>,
+}
+
+/// `weir dump-conntrack-exp`
+#[derive(Debug, Args)]
+pub struct DumpConntrackExp {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// The bridge, and which: zone=N.
     #[arg(value_name = "BRIDGE] [FILTER")]
     pub(crate) words: Vec<String>,
 }

@@ -24,9 +24,9 @@ use serde::{Deserialize, Serialize};
 use crate::file::NamedText;
 use crate::metrics::Sample;
 use crate::show::{
-    AggregateRow, ConnectionRow, CtStatsRow, DropRow, EventRow, FdbRow, FlowRow, FlowTableRow,
-    GroupRow, GroupStatsRow, LcoreRow, LimitRow, NeighbourRow, PortRow, ReloadReport, SwitchRow,
-    TlvRow,
+    AggregateRow, ConnectionRow, CtStatsRow, DropRow, EventRow, ExpectedRow, FdbRow, FlowRow,
+    FlowTableRow, GroupRow, GroupStatsRow, LcoreRow, LimitRow, NeighbourRow, PortRow, ReloadReport,
+    SwitchRow, TlvRow,
 };
 use crate::trace::TraceReport;
 
@@ -152,6 +152,13 @@ pub enum Verb {
         more: bool,
         /// `-s`
         statistics: bool,
+        /// Whether rows are wanted instead of lines.
+        json: bool,
+        /// Which, as words of the command line. The first may be the bridge's name.
+        filter: Vec<String>,
+    },
+    /// Answered by [`Frame::Lines`] or, for `json`, [`Frame::Expected`].
+    DumpConntrackExp {
         /// Whether rows are wanted instead of lines.
         json: bool,
         /// Which, as words of the command line. The first may be the bridge's name.
@@ -363,6 +370,8 @@ pub enum Frame {
     CtStats(Box<CtStatsRow>),
     /// Drops by reason.
     Drops(Vec<DropRow>),
+    /// Connections that are expected.
+    Expected(Vec<ExpectedRow>),
     /// Some events; none: nothing happened lately.
     Events(Vec<EventRow>),
     /// Some learned MAC addresses.
@@ -479,6 +488,7 @@ impl Request {
                 word.take_if(|word| word == own);
             }
             Verb::DumpConntrack { filter: words, .. }
+            | Verb::DumpConntrackExp { filter: words, .. }
             | Verb::FlushConntrack { filter: words }
             | Verb::CtDelLimits { limits: words }
             | Verb::CtGetLimits { limits: words }

@@ -27,7 +27,7 @@ use crate::diagnostic::Diagnostic;
 use crate::file::{Config, NamedText};
 use crate::metrics::{CounterRow, Sample, TableRow};
 use crate::policy::{self, Difference, Policy, flow_set, group_set};
-use crate::show::ReloadReport;
+use crate::show::{ExpectedRow, ReloadReport};
 use crate::text::{Options, Spanned, Strictness, flow_text, group_text, parse_packet_out};
 use crate::trace::{self, Asked};
 
@@ -186,6 +186,7 @@ impl<D: Datapath> Management<D> {
                     Err(failure) => reply.fail(failure),
                 };
             }
+            Verb::DumpConntrackExp { json, filter } => self.expected(&filter, json).map(Some),
             Verb::Monitor { invalid_ttl } => {
                 let now = self.datapath.now();
                 let wants = Wants::OpenFlow { invalid_ttl };
@@ -517,6 +518,41 @@ impl<D: Datapath> Management<D> {
             }
         }
         Ok(None)
+    }
+
+    fn expected(&mut self, words: &[String], json: bool) -> Result<Frame, Failure> {
+        let filter = parse_connections(words)?;
+        let zone = filter.zone;
+        let all = Filter {
+            zone,
+            ..Filter::default()
+        };
+        if filter != all {
+            return Err(Failure::input("expected zone=N and nothing else"));
+        }
+        let mut expected = Vec::new();
+        for lcore in 0..self.datapath.counters().len() {
+            let mut cursor = Some(0);
+            while let Some(at) = cursor {
+                let request = LcoreRequest::DumpExpected {
+                    cursor: at,
+                    budget: SLICE,
+                    zone,
+                };
+                cursor = match self.datapath.ask(lcore, request).map_err(gone)? {
+                    LcoreAnswer::Expected { entries, next } => {
+                        expected.extend(entries);
+                        next
+                    }
+                    other => unreachable!("an lcore answers what it was asked, not {other:?}"),
+                };
+            }
+        }
+        Ok(if json {
+            Frame::Expected(expected.iter().map(ExpectedRow::from).collect())
+        } else {
+            Frame::Lines(expected.iter().map(ToString::to_string).collect())
+        })
     }
 
     fn macs(&mut self) -> Result<Frame, Failure> {

@@ -23,7 +23,7 @@ mod tests;
 mod top;
 mod zones;
 
-pub use connections::{ConnectionRow, HalfRow};
+pub use connections::{ConnectionRow, ExpectedRow, HalfRow};
 pub use ct_stats::{CtStatsRow, ct_stats_lines};
 pub use events::{
     ConnectionEventRow, EventRow, FlowRemovedRow, PacketInRow, packet_text, write_events,

@@ -36,6 +36,12 @@ counters! {
     refused_nat_version: "Commits that dropped their packet: NAT range of the other IP version.",
     refused_zone_full: "Commits that dropped their packet: limit of the zone reached.",
     refused_source_limit: "Commits that dropped their packet: limit of the source address reached.",
+    refused_held: "Segments held back: a part of a command of FTP that waits for the rest.",
+    refused_no_room: "Packets dropped: no room for the payload that a helper makes.",
+    expectations: "Connections expected because a helper found them announced.",
+    expectations_refused: "Announcements that opened nothing: another's address, a port below 1024 or taken, or no room.",
+    related: "Connections created that were expected.",
+    unhelped: "Connections created without the helper asked for: no room for more.",
     invalid_not_ip: "Invalid: neither IPv4 nor IPv6.",
     invalid_ip_header: "Invalid: malformed IPv4 or IPv6 header, or IPv6 extension header.",
     invalid_ip_checksum: "Invalid: wrong IPv4 header checksum.",
@@ -118,6 +124,8 @@ impl Counters {
             CtDrop::NatVersion => &mut self.refused_nat_version,
             CtDrop::ZoneFull => &mut self.refused_zone_full,
             CtDrop::SourceLimit => &mut self.refused_source_limit,
+            CtDrop::Held => &mut self.refused_held,
+            CtDrop::NoRoom => &mut self.refused_no_room,
         };
         *counter += 1;
     }

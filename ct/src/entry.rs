@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use weir_packet::{IpPair, Tick, Tuple};
 
+use crate::alg::Helper;
 use crate::record::Carried;
 use crate::request::ZoneDir;
 use crate::sctp::AssociationState;
@@ -40,6 +41,48 @@ pub struct Entry {
     pub last_seen: Tick,
     /// What it carried, in original and in reply direction, unless nobody counts.
     pub carried: Option<[Carried; 2]>,
+    /// What looks into its payload.
+    pub helper: Option<Helper>,
+    /// The tuple of the packet that opened its master, if it was expected.
+    pub parent: Option<Tuple>,
+}
+
+/// A connection that is expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The zone.
+    pub zone: u16,
+    /// The tuple of its first packet; the source port, which may be any, is 0.
+    pub tuple: Tuple,
+    /// The tuple of the packet that opened its master.
+    pub parent: Tuple,
+    /// `ct_mark` of its master.
+    pub mark: u32,
+    /// `ct_label` of its master.
+    pub label: u128,
+    /// How long it is expected.
+    pub timeout_left: Duration,
+}
+
+/// As `ovs-appctl dpctl/dump-conntrack-exp` prints it.
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match protocol_name(self.tuple.protocol) {
+            Some(name) => f.write_str(name)?,
+            None => write!(f, "{}", self.tuple.protocol)?,
+        }
+        write!(f, ",orig=({})", Half(&self.tuple, None))?;
+        if self.zone != 0 {
+            write!(f, ",zone={}", self.zone)?;
+        }
+        if self.mark != 0 {
+            write!(f, ",mark={}", self.mark)?;
+        }
+        if self.label != 0 {
+            write!(f, ",labels={:#x}", self.label)?;
+        }
+        write!(f, ",parent=({})", Half(&self.parent, None))
+    }
 }
 
 /// State kept by a protocol's tracker.
@@ -204,6 +247,12 @@ impl fmt::Display for Line<'_> {
                 f,
                 ",protoinfo=(state={state},vtag_orig={original},vtag_reply={reply})"
             )?,
+        }
+        if let Some(helper) = self.entry.helper {
+            write!(f, ",helper={}", helper.name())?;
+        }
+        if let Some(parent) = self.entry.parent.filter(|_| more) {
+            write!(f, ",parent=({})", Half(&parent, None))?;
         }
         match lcore {
             Some(lcore) => write!(f, ",lcore={lcore}"),

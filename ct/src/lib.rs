@@ -9,6 +9,9 @@
 //! With several lcores each has a [`Shard`]: a tracker, and what it settles with the others so
 //! that every packet of a connection comes to one of them ([`Owners`] says to which).
 //!
+//! Connections may have helpers ([`alg`]), which find out from what is said there which others
+//! will be opened because of it.
+//!
 //! Invariants
 //!   1. Every live connection is in the index under both of its tuples (once if they are
 //!      equal) and in exactly one bucket of the timer wheel, not later than its deadline.
@@ -30,6 +33,7 @@
 #[cfg(test)]
 extern crate self as weir_ct;
 
+pub mod alg;
 mod chains;
 mod counters;
 mod directory;
@@ -62,8 +66,9 @@ mod wheel;
 mod world;
 mod zones;
 
+pub use alg::Helper;
 pub use counters::Counters;
-pub use entry::{DumpStyle, Entry, ProtocolInfo, SctpInfo, TcpInfo, protocol_name};
+pub use entry::{DumpStyle, Entry, Expected, ProtocolInfo, SctpInfo, TcpInfo, protocol_name};
 pub use filter::{Filter, FilterError, Network, PartialTuple, StateFilter};
 pub use memory::Memory;
 pub use owner::{Belongs, Owners, PairId, ShardId};

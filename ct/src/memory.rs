@@ -13,6 +13,8 @@ pub struct Memory {
     pub leases: usize,
     /// What waits for its time-out.
     pub timers: usize,
+    /// Helpers, what they expect, and what they know of control connections.
+    pub helpers: usize,
     /// What zones count and go by.
     pub zones: usize,
 }

@@ -18,6 +18,13 @@ pub(crate) enum Direction {
 impl Direction {
     pub(crate) const BOTH: [Self; 2] = [Self::Original, Self::Reply];
 
+    pub(crate) const fn opposite(self) -> Self {
+        match self {
+            Self::Original => Self::Reply,
+            Self::Reply => Self::Original,
+        }
+    }
+
     /// The bit of [`Hot::leased`] that says that the number at `end` of this direction's key is
     /// leased.
     pub(crate) const fn lease_bit(self, end: End) -> u8 {
@@ -103,6 +110,9 @@ pub(crate) struct Hot {
     pub(crate) nat: Option<NatKind>,
     /// Which numbers of its keys are leased: bits of [`Direction::lease_bit`].
     pub(crate) leased: u8,
+    /// What it has to do with other connections: [`HELPED`](crate::alg::HELPED),
+    /// [`RELATED`](crate::alg::RELATED).
+    pub(crate) kin: u8,
 }
 
 const _: () = assert!(size_of::<Hot>() == 64);
@@ -118,6 +128,7 @@ impl Hot {
         replied: false,
         nat: None,
         leased: 0,
+        kin: 0,
     };
 
     pub(crate) const fn is_live(&self) -> bool {

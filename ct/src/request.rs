@@ -3,6 +3,7 @@
 use weir_nat::{NatSpec, Translation};
 use weir_packet::Tuple;
 
+use crate::alg::Helper;
 use crate::record::Direction;
 use crate::state::CtState;
 use crate::tracker::Recall;
@@ -36,6 +37,8 @@ pub struct Commit {
     /// then belongs to a connection of which it is in this direction in the zone, or in the
     /// other one in zone 0. `None`: both directions are in the zone.
     pub zone_dir: Option<ZoneDir>,
+    /// What looks into the payload of a connection that is created.
+    pub helper: Option<Helper>,
 }
 
 /// A direction that alone is in a connection's zone.
@@ -91,6 +94,9 @@ pub struct Outcome {
     pub seen: Option<Seen>,
     /// What the packet's headers are to say, if anything changes.
     pub translation: Option<Translation>,
+    /// Whether the payload is to change, or the numbers of a TCP header, once the headers are
+    /// translated: [`Tracker::mend`](crate::Tracker::mend).
+    pub mends: bool,
     /// For caches: the connection, if it was there before and the packet changed nothing of it
     /// that a rule could see.
     pub recall: Option<Recall>,
@@ -113,6 +119,8 @@ pub(crate) struct Meeting {
     pub(crate) direction: Direction,
     pub(crate) role: Role,
     pub(crate) state: CtState,
+    /// Whether a helper has looked at the packet.
+    pub(crate) helped: bool,
 }
 
 /// What a packet is to the connection that it met.
@@ -145,11 +153,18 @@ pub enum CtDrop {
     /// The source address has as many connections in the zone as it may.
     #[error("source limit reached")]
     SourceLimit,
+    /// All of it is a part of a command that waits for the rest: what comes next brings it along.
+    #[error("held until the rest of the line comes")]
+    Held,
+    /// There is no room in front of the frame for what its payload is to become, or it lies in
+    /// several pieces of memory.
+    #[error("no room for the new payload")]
+    NoRoom,
 }
 
 impl CtDrop {
     /// How many reasons there are.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 8;
 
     /// The counters that they are, by number.
     pub(crate) const NAMES: [&str; Self::COUNT] = [
@@ -159,5 +174,7 @@ impl CtDrop {
         "refused_nat_version",
         "refused_zone_full",
         "refused_source_limit",
+        "refused_held",
+        "refused_no_room",
     ];
 }

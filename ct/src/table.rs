@@ -7,6 +7,7 @@
 //!   3. Slots at and above `touched` were never live.
 //!   4. A number is leased exactly if a live connection says so of a key of its own
 //!      (`Hot::leased`). So a lease ends with its connection, however that ends.
+//!   5. What a connection expects ends with it in the same way.
 //!
 //! Cost: constant per operation; memory is taken once, in [`Table::new`].
 
@@ -14,6 +15,7 @@ use weir_nat::{End, Leases, NatKind, Pool};
 use weir_packet::hint::{prefetch_element, prefetch_read};
 use weir_packet::{Tick, Tuple};
 
+use crate::alg::Alg;
 use crate::chains::Chains;
 use crate::entry::{Entry, ProtocolInfo, SctpInfo, TcpInfo};
 use crate::index::{Index, Place};
@@ -42,6 +44,8 @@ pub(crate) struct Table {
     pub(crate) zones: Zones,
     /// Once some zone has a limit for source addresses.
     sources: Option<Sources>,
+    /// Once some connection may have a helper.
+    pub(crate) alg: Option<Box<Alg>>,
     /// If other lcores have tables too.
     sharing: Option<Box<Sharing>>,
     /// Slots below `touched` that are free; the last one freed is used next.
@@ -104,6 +108,7 @@ impl Table {
             leases: Leases::new(slots),
             zones: Zones::new(settings),
             sources: None,
+            alg: None,
             sharing: None,
             free: Vec::with_capacity(slots as usize),
             touched: 0,
@@ -137,6 +142,7 @@ impl Table {
             index: self.index.memory(),
             leases: self.leases.memory(),
             timers: self.wheel.memory(),
+            helpers: self.alg.as_ref().map_or(0, |alg| alg.memory()),
             zones: self.zones.memory()
                 + self.chains.zone_memory()
                 + self.sources.as_ref().map_or(0, Sources::memory),
@@ -265,6 +271,7 @@ impl Table {
     pub(crate) fn entry(&self, slot: u32, now: Tick) -> Entry {
         let (hot, cold) = (self.hot(slot), self.cold(slot));
         let start = self.chains.born(slot);
+        let alg = self.alg.as_deref();
         let lifetimes = &self.zones.policy(hot.zone).lifetimes;
         let age = lifetimes.idle(&hot.protocol, hot.deadline, now);
         Entry {
@@ -281,6 +288,10 @@ impl Table {
             start,
             last_seen: age.max(start),
             carried: self.accounts.get(slot as usize).map(|account| account.0),
+            helper: alg
+                .and_then(|alg| alg.master(slot))
+                .map(|master| master.helper),
+            parent: alg.and_then(|alg| alg.parent(slot)),
         }
     }
 
@@ -368,6 +379,7 @@ impl Table {
             replied: false,
             nat,
             leased: 0,
+            kin: 0,
         };
         self.cold[slot as usize] = Cold {
             keys: [original.key, reply.key],
@@ -403,9 +415,9 @@ impl Table {
         Some(slot)
     }
 
-    /// Makes a connection like one of another table with the same secret; returns whether there was
-    /// room.
-    pub(crate) fn adopt(&mut self, other: &Self, slot: u32, now: Tick) -> bool {
+    /// Makes a connection like one of another table with the same secret, if there is room, but
+    /// for its kin.
+    pub(crate) fn adopt(&mut self, other: &Self, slot: u32, now: Tick) -> Option<u32> {
         let (hot, cold) = (other.hot(slot), other.cold(slot));
         let [original, reply] = cold.keys.map(|key| Keyed {
             key,
@@ -423,9 +435,7 @@ impl Table {
             size: 0,
         };
         let (born, account) = (other.chains.born(slot), other.accounts.get(slot as usize));
-        let Some(slot) = self.insert(&birth, now) else {
-            return false;
-        };
+        let slot = self.insert(&birth, now)?;
         self.chains.set_born(slot, born);
         if let (Some(to), Some(from)) = (self.accounts.get_mut(slot as usize), account) {
             *to = *from;
@@ -438,7 +448,7 @@ impl Table {
                 }
             }
         }
-        true
+        Some(slot)
     }
 
     /// Notes that the number at `end` of this key of a live connection is taken, until the
@@ -509,6 +519,11 @@ impl Table {
         self.hot[slot as usize].version = self.last_version;
     }
 
+    /// Notes what the connection in `slot` has to do with others.
+    pub(crate) const fn set_kin(&mut self, slot: u32, kin: u8) {
+        self.hot[slot as usize].kin = kin;
+    }
+
     /// Writes mark and label.
     pub(crate) fn set_metadata(&mut self, slot: u32, mark: u32, label: u128) {
         let (hot, cold) = (&mut self.hot[slot as usize], &mut self.cold[slot as usize]);
@@ -560,6 +575,11 @@ impl Table {
             sharing.end(&self.cold[slot as usize].keys);
         }
         self.give_back(slot);
+        if self.hot[slot as usize].kin != 0
+            && let Some(alg) = &mut self.alg
+        {
+            alg.end(slot);
+        }
         let zone = self.hot[slot as usize].zone;
         self.zones.ended(zone, ending);
         self.chains.remove(zone, slot);

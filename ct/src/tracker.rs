@@ -1,6 +1,8 @@
 //! What `ct()` does, packet by packet.
 
 mod batch;
+mod help;
+mod mend;
 mod quest;
 mod ranges;
 mod reading;
@@ -13,6 +15,7 @@ mod walk;
 
 use weir_packet::{Frame, Layout, Tick, Tuple};
 
+use crate::alg::{HELPED, RELATED};
 use crate::counters::{Counters, Invalid};
 use crate::extract::{Subject, Transport};
 use crate::index::Place;
@@ -150,25 +153,28 @@ impl Tracker {
     ) -> Result<(), CtDrop> {
         self.habit.zone = Some(request.zone);
         self.table.at(now);
-        if self.meet_again(request, outcome, now) {
-            return Ok(());
+        if !self.meet_again(request, outcome, now) {
+            let reading = reading.get_or_insert_with(|| Reading::of(frame, layout));
+            let Reading {
+                subject,
+                search,
+                size,
+            } = reading;
+            let mut visit = Visit {
+                request,
+                search,
+                size: *size,
+                quest: &mut Quest::default(),
+                outcome,
+                now,
+            };
+            self.judge(subject, &mut visit)
+                .map_err(Refusal::without_others)?;
         }
-        let reading = reading.get_or_insert_with(|| Reading::of(frame, layout));
-        let Reading {
-            subject,
-            search,
-            size,
-        } = reading;
-        let mut visit = Visit {
-            request,
-            search,
-            size: *size,
-            quest: &mut Quest::default(),
-            outcome,
-            now,
-        };
-        self.judge(subject, &mut visit)
-            .map_err(Refusal::without_others)
+        if self.table.alg.is_some() {
+            return self.help(frame, layout, request, outcome, now);
+        }
+        Ok(())
     }
 
     /// As [`Tracker::execute`], where other lcores may have to be asked first.
@@ -239,6 +245,9 @@ impl Tracker {
             }
         }
         self.counters.expired += forgotten as u64;
+        if let Some(alg) = &mut self.table.alg {
+            alg.expire(now, budget);
+        }
         forgotten
     }
 
@@ -340,6 +349,13 @@ impl Tracker {
             } else {
                 let before = self.table.hot(place.slot).version;
                 let mut steady = false;
+                let owned;
+                let transport = if self.table.hot(place.slot).kin & HELPED == 0 {
+                    transport
+                } else {
+                    owned = self.in_own_numbers(place, transport);
+                    &owned
+                };
                 let state = match self.follow(place, transport, visit.size, now) {
                     Followed::Part(state) => {
                         steady = self.table.hot(place.slot).version == before;
@@ -361,6 +377,7 @@ impl Tracker {
                         direction: place.direction,
                         role: Role::Part,
                         state,
+                        helped: false,
                     };
                     if steady {
                         self.met_steadily(place.slot, meeting, request, visit.outcome);
@@ -383,6 +400,7 @@ impl Tracker {
             None => {
                 visit.search.missed(own_zone, key.hash, self.table.made());
                 *visit.outcome = new(*tuple);
+                self.foretell(&key.key, visit);
                 Ok(())
             }
             Some(commit) => self.create(tuple, key, protocol, commit, visit),
@@ -397,6 +415,7 @@ impl Tracker {
                     direction,
                     role: Role::Error,
                     state: CtState::TRK | CtState::REL | reply_bit(direction),
+                    helped: false,
                 };
                 self.met(slot, meeting, visit.request, visit.outcome);
             }
@@ -573,6 +592,10 @@ impl Tracker {
             (mark, label) = merged(commit, mark, label);
             self.table.set_metadata(slot, mark, label);
         }
+        let mut original = self.table.cold(slot).keys[0].tuple();
+        if self.table.hot(slot).kin & RELATED != 0 {
+            self.relate(slot, &mut meeting, &mut original);
+        }
         let translation = request
             .nat
             .and_then(|_| self.translation(slot, &mut meeting));
@@ -580,7 +603,7 @@ impl Tracker {
             state: meeting.state,
             mark,
             label,
-            original: Some(self.table.cold(slot).keys[0].tuple()),
+            original: Some(original),
             seen: Some(Seen {
                 slot,
                 zone: self.table.cold(slot).key(meeting.direction).zone(),
@@ -588,6 +611,7 @@ impl Tracker {
                 meeting,
             }),
             translation,
+            mends: false,
             recall: None,
         };
     }
@@ -603,8 +627,13 @@ impl Tracker {
     ) -> Result<(), Refusal> {
         let (request, now) = (visit.request, visit.now);
         self.habit.nat = request.nat.copied();
-        let (reply, nat) = self.reply_to(tuple, visit)?;
-        let (mark, label) = merged(commit, 0, 0);
+        let expected = self.expected(&original.key, now);
+        let (reply, nat) = match &expected {
+            Some(expected) => self.reply_as_expected(tuple, expected, visit)?,
+            None => self.reply_to(tuple, visit)?,
+        };
+        let (mark, label) = expected.map_or((0, 0), |expected| (expected.mark, expected.label));
+        let (mark, label) = merged(commit, mark, label);
         let birth = Birth {
             zone: request.zone,
             original,
@@ -634,10 +663,14 @@ impl Tracker {
             slot,
             direction: Direction::Original,
         });
+        if expected.is_some() || commit.helper.is_some() {
+            self.begin_kin(slot, expected, commit.helper);
+        }
         let meeting = Meeting {
             direction: Direction::Original,
             role: Role::Part,
             state: CtState::TRK | CtState::NEW,
+            helped: false,
         };
         // The metadata is there already, and writing it again changes nothing.
         self.met(slot, meeting, request, visit.outcome);

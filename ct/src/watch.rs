@@ -52,6 +52,8 @@ impl Event {
             start: Tick::ZERO,
             last_seen: Tick::ZERO,
             carried: None,
+            helper: None,
+            parent: None,
         };
         let (at, kind) = (Tick::ZERO, EventKind::New);
         let mut room = vec![Self { at, kind, entry }; len];

@@ -47,6 +47,33 @@ pub trait Frame: Sized {
     /// If the head is shorter than `count`.
     fn pull_front(&mut self, count: usize);
 
+    /// Puts `with` in the place of `size` bytes from `at` on, which lie in the head. What lies in
+    /// front of them moves, as when headers are put on or taken off.
+    ///
+    /// Cost: copies what lies in front.
+    ///
+    /// # Errors
+    /// [`NoHeadroom`] if there is no room for more bytes; the frame is then unchanged.
+    ///
+    /// # Panics
+    /// If the head ends before those bytes do.
+    fn replace(&mut self, at: usize, size: usize, with: &[u8]) -> Result<(), NoHeadroom> {
+        assert!(
+            at + size <= self.head().len(),
+            "what is replaced lies in the head"
+        );
+        if let Some(more) = with.len().checked_sub(size) {
+            self.push_front(more)?;
+            self.head_mut().copy_within(more..more + at, 0);
+        } else {
+            let less = size - with.len();
+            self.head_mut().copy_within(..at, less);
+            self.pull_front(less);
+        }
+        self.head_mut()[at..at + with.len()].copy_from_slice(with);
+        Ok(())
+    }
+
     /// Keeps the first `size` bytes; what lies behind them is given back. Does nothing to a frame
     /// that is not longer.
     ///

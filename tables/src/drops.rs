@@ -70,6 +70,8 @@ reasons! {
     NeighbourAnswer "neighbour_answer" "It was for weir itself: what somebody's MAC address is.";
     CtZoneFull "ct_zone_full" "The zone has as many connections as it may, and none to evict.";
     CtSourceLimit "ct_source_limit" "The source address has as many connections in the zone as it may.";
+    FtpHeld "ftp_held" "A part of a command of FTP that is to be rewritten; it goes on together with the rest.";
+    FtpNoRoom "ftp_no_room" "No room in front of the frame for the new payload, or it lies in several buffers.";
     CtFull "ct_full" "The connection table is full and holds nothing to evict.";
 }
 
@@ -85,6 +87,8 @@ impl From<CtDrop> for DropReason {
             CtDrop::NatVersion => Self::NatVersion,
             CtDrop::ZoneFull => Self::CtZoneFull,
             CtDrop::SourceLimit => Self::CtSourceLimit,
+            CtDrop::Held => Self::FtpHeld,
+            CtDrop::NoRoom => Self::FtpNoRoom,
         }
     }
 }

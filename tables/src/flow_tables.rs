@@ -79,6 +79,7 @@ pub struct FlowTables {
     options: Arc<TlvMap>,
     changes: ChangeLog,
     interest: Interest,
+    helpers: bool,
     counters: Vec<RuleCounters>,
     expiry: Expiry,
     generation: u64,
@@ -144,6 +145,7 @@ impl FlowTables {
             options: Arc::default(),
             changes: ChangeLog::default(),
             interest: Interest::default(),
+            helpers: false,
             counters: vec![RuleCounters::default(); lcores],
             expiry: Expiry::default(),
             generation: 0,
@@ -171,6 +173,7 @@ impl FlowTables {
             rules: self.by_slot.clone(),
             changes: self.changes.clone(),
             interest: self.interest,
+            helpers: self.helpers,
             counters: self.counters.clone().into(),
         }
     }
@@ -479,6 +482,7 @@ impl FlowTables {
         self.note_sender(rule);
         self.changes.note(rule, self.generation + 1);
         self.interest.widen(rule);
+        self.helpers |= rule.program.helps();
         replaced
     }
 

@@ -8,7 +8,9 @@
 
 use std::sync::Arc;
 
-use weir_ct::{After, Cursor, Entry, Event, Filter, Memory, Settings, Tally, Tracker, ZoneCounts};
+use weir_ct::{
+    After, Cursor, Entry, Event, Expected, Filter, Memory, Settings, Tally, Tracker, ZoneCounts,
+};
 use weir_packet::Tick;
 
 use crate::cache::{
@@ -52,6 +54,16 @@ pub enum LcoreRequest {
         /// To put them into; with room for as many as the budget, so that the lcore need not get
         /// memory.
         room: Vec<Entry>,
+    },
+    /// The connections that are expected in `zone`, or in any, at most `budget` places from
+    /// `cursor` on.
+    DumpExpected {
+        /// 0, or where the last answer said to go on.
+        cursor: u32,
+        /// How many places to look at.
+        budget: usize,
+        /// Which zone.
+        zone: Option<u16>,
     },
     /// Forgets the connections that `filter` names, at most `budget` slots from `cursor` on.
     FlushConnections {
@@ -114,6 +126,13 @@ pub enum LcoreAnswer {
         entries: Vec<Entry>,
         /// Where to go on; `None`: that was all.
         next: Option<Cursor>,
+    },
+    /// To [`LcoreRequest::DumpExpected`].
+    Expected {
+        /// What is expected.
+        entries: Vec<Expected>,
+        /// Where to go on; `None`: that was all.
+        next: Option<u32>,
     },
     /// To [`LcoreRequest::FlushConnections`].
     Flushed {
@@ -198,11 +217,15 @@ impl Lcore {
         } else {
             LcoreCounters::default()
         };
+        let mut tracker = Tracker::new(settings, secret);
+        if snapshot.helpers {
+            tracker.provide_helpers();
+        }
         Self {
             index,
             snapshot,
             counters: Arc::new(counters),
-            tracker: Tracker::new(settings, secret),
+            tracker,
             macs: MacTable::new(HashSecret(secret)),
             neighbours: Neighbours::new(HashSecret(secret), has_tunnels),
             ingress: Ingress::new(HashSecret(secret), has_tunnels, BURST),
@@ -268,9 +291,10 @@ impl Lcore {
             index,
             leases,
             timers,
+            helpers,
             zones,
         } = self.tracker.memory();
-        let connections = connections + zones;
+        let connections = connections + helpers + zones;
         let trajectories = self.trajectories.as_ref().map_or(0, Trajectories::memory);
         let megaflows = self.megaflows.as_ref().map_or(0, Megaflows::memory);
         [connections, index, leases, timers, trajectories, megaflows]
@@ -310,8 +334,12 @@ impl Lcore {
         &self.snapshot
     }
 
-    /// Obeys `snapshot` from the next packet on; returns the one before, to be retired.
+    /// Obeys `snapshot` from the next packet on; returns the one before, to be retired. With the
+    /// first rule that gives connections a helper the memory for that is taken.
     pub fn refresh(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+        if snapshot.helpers {
+            self.tracker.provide_helpers();
+        }
         std::mem::replace(&mut self.snapshot, snapshot)
     }
 
@@ -372,6 +400,17 @@ impl Lcore {
                     events: Vec::new(),
                     lost: 0,
                 }
+            }
+            LcoreRequest::DumpExpected {
+                cursor,
+                budget,
+                zone,
+            } => {
+                let mut entries = Vec::new();
+                let next = self
+                    .tracker
+                    .dump_expected(cursor, budget, zone, now, &mut entries);
+                LcoreAnswer::Expected { entries, next }
             }
             LcoreRequest::FlushConnections {
                 cursor,

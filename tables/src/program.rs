@@ -3,11 +3,12 @@
 //! Compiling is where a policy that asks for something weir does not execute is refused: a
 //! [`Program`] holds only what the pipeline can do, so the pipeline cannot fail.
 
-use weir_ct::ZoneDir;
+use weir_ct::{Helper, ZoneDir};
 use weir_nat::NatSpec;
 
 use crate::action::{
-    Action, ControllerAction, CtAction, Instructions, PacketInReason, Subfield, TableId, ZoneSource,
+    Action, Alg, ControllerAction, CtAction, Instructions, PacketInReason, Subfield, TableId,
+    ZoneSource,
 };
 use crate::field::{Access, Field, Prerequisite};
 use crate::key::{Slot, word};
@@ -183,6 +184,8 @@ pub(crate) struct CommitOp {
     pub force: bool,
     /// The direction that alone is in the zone.
     pub zone_dir: Option<ZoneDir>,
+    /// What looks into the payload of a connection that is created.
+    pub helper: Option<Helper>,
     /// Writes to `ct_mark` and `ct_label`.
     pub exec: Box<[Op]>,
 }
@@ -246,6 +249,17 @@ impl Bits {
 pub struct Unsupported(pub String);
 
 impl Program {
+    /// Whether it gives connections helpers.
+    pub(crate) fn helps(&self) -> bool {
+        self.ops.iter().any(|op| match op {
+            Op::Ct(ct) => ct
+                .commit
+                .as_ref()
+                .is_some_and(|commit| commit.helper.is_some()),
+            _ => false,
+        })
+    }
+
     /// Compiles `instructions`; `map` says where `tun_metadata` fields lie.
     ///
     /// # Errors
@@ -483,9 +497,6 @@ fn compile_controller(action: &ControllerAction) -> Result<PacketInOp, Unsupport
 }
 
 fn compile_ct(ct: &CtAction, map: &TlvMap) -> Result<CtOp, Unsupported> {
-    if ct.alg.is_some() {
-        return Err(Unsupported("ct(alg=...)".into()));
-    }
     let zone = match ct.zone {
         ZoneSource::Number(zone) => Zone::Number(zone),
         ZoneSource::Field(subfield) => Zone::Bits(readable(subfield, map)?),
@@ -494,6 +505,10 @@ fn compile_ct(ct: &CtAction, map: &TlvMap) -> Result<CtOp, Unsupported> {
         Some(CommitOp {
             force: ct.force,
             zone_dir: ct.zone_dir,
+            helper: ct.alg.map(|alg| match alg {
+                Alg::Ftp => Helper::Ftp,
+                Alg::Tftp => Helper::Tftp,
+            }),
             exec: compile_exec(&ct.exec, map)?,
         })
     } else {

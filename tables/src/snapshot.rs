@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub changes: ChangeLog,
     /// Which bits of packets anything in it, or before it, reads.
     pub interest: Interest,
+    /// Whether anything in it, or before it, gives connections helpers.
+    pub helpers: bool,
     /// Where each lcore counts for the rules.
     pub counters: Arc<[RuleCounters]>,
 }

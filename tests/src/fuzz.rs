@@ -9,11 +9,13 @@ use weir_config::text::{
 };
 use weir_tables::flow_tables::FlowTables;
 
+mod control;
 mod packet;
 mod replay;
 mod sctp;
 mod seeds;
 
+pub use control::control;
 pub use packet::packet_parse;
 pub use replay::{join, replay, replayed};
 pub use sctp::sctp_chunks;
@@ -23,7 +25,8 @@ pub use seeds::seeds;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
+    ("control", control),
     ("flow_text", flow_text_reads_back),
     ("packet_parse", packet_parse),
     ("replay", replay),

@@ -174,6 +174,24 @@ impl Twin {
         }
     }
 
+    fn expected(&mut self, now: Tick) -> Vec<String> {
+        let (mut lines, mut cursor) = (Vec::new(), Some(0));
+        while let Some(at) = cursor {
+            let request = LcoreRequest::DumpExpected {
+                cursor: at,
+                budget: 1024,
+                zone: None,
+            };
+            let LcoreAnswer::Expected { entries, next } = self.lcore.answer(request, now) else {
+                panic!("what is expected is answered with expectations");
+            };
+            lines.extend(entries.iter().map(ToString::to_string));
+            cursor = next;
+        }
+        lines.sort();
+        lines
+    }
+
     fn flush(&mut self, filter: Filter, now: Tick) -> u64 {
         let (mut flushed, mut cursor) = (0, Cursor::default());
         loop {
@@ -670,6 +688,15 @@ impl Switch {
             .map(|entry| entry.display(style).to_string())
             .collect();
         lines.sort();
+        lines
+    }
+
+    /// The lines of `dump-conntrack-exp`, sorted; all lcores expect the same.
+    pub fn expected(&mut self) -> Vec<String> {
+        let lines = self.lcore.expected(self.now);
+        for twin in &mut self.others {
+            assert_eq!(twin.expected(self.now), lines, "{}", twin.name);
+        }
         lines
     }
 

@@ -26,7 +26,7 @@ fn every_command_has_help_with_an_example() {
 }
 
 /// The verbs that the manual promises; those of other parts of it come with these parts.
-const VERBS: [&str; 40] = [
+const VERBS: [&str; 41] = [
     "run",
     "check",
     "parse-flows",
@@ -58,6 +58,7 @@ const VERBS: [&str; 40] = [
     "packet-out",
     "monitor",
     "dump-conntrack",
+    "dump-conntrack-exp",
     "flush-conntrack",
     "ct-get-limits",
     "ct-stats-show",
@@ -88,8 +89,8 @@ fn state_is_also_json_and_the_bridge_may_be_named() {
         let options: Vec<&str> = match verb {
             "dump-flows" | "dump-aggregate" | "dump-tables" | "dump-groups"
             | "dump-group-stats" | "show" | "dump-ports" | "fdb-show" | "neigh-show"
-            | "monitor" | "dump-conntrack" | "ct-get-limits" | "ct-stats-show"
-            | "pmd-stats-show" | "dump-drops" | "top" => {
+            | "monitor" | "dump-conntrack" | "dump-conntrack-exp" | "ct-get-limits"
+            | "ct-stats-show" | "pmd-stats-show" | "dump-drops" | "top" => {
                 vec!["--json", "br0"]
             }
             "add-flow" | "add-flows" | "mod-flows" | "replace-flows" | "bundle" | "add-group"

@@ -89,6 +89,7 @@ impl OfflineSwitch {
                 LcoreAnswer::Flushed { .. }
                 | LcoreAnswer::Tallied { .. }
                 | LcoreAnswer::Events { .. }
+                | LcoreAnswer::Expected { .. }
                 | LcoreAnswer::Macs(_)
                 | LcoreAnswer::MacsFlushed
                 | LcoreAnswer::Neighbours(_)

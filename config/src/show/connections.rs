@@ -1,7 +1,7 @@
 //! Tracked connections as rows. Their lines are [`weir_ct::Entry`]'s own.
 
 use serde::{Deserialize, Serialize};
-use weir_ct::{Carried, DumpStyle, Entry, ProtocolInfo, TcpInfo};
+use weir_ct::{Carried, DumpStyle, Entry, Expected, ProtocolInfo, TcpInfo};
 use weir_packet::Tuple;
 
 /// One connection.
@@ -35,6 +35,50 @@ pub struct ConnectionRow {
     /// The lcore that has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lcore: Option<u32>,
+    /// What looks into its payload: `ftp` or `tftp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helper: Option<String>,
+    /// The tuple of the packet that opened its master, if it was expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<HalfRow>,
+}
+
+/// A connection that is expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectedRow {
+    /// The protocol as a line names it.
+    pub protocol: String,
+    /// The tuple of its first packet; any source port will do.
+    pub original: HalfRow,
+    /// The tuple of the packet that opened its master.
+    pub parent: HalfRow,
+    /// Zone.
+    pub zone: u16,
+    /// `ct_mark` of its master.
+    pub mark: u32,
+    /// `ct_label` of its master, hexadecimal.
+    pub labels: String,
+    /// Seconds for which it is expected.
+    pub timeout_s: u64,
+}
+
+impl From<&Expected> for ExpectedRow {
+    fn from(expected: &Expected) -> Self {
+        let line = expected.to_string();
+        let any_port = HalfRow {
+            sport: None,
+            ..HalfRow::new(&expected.tuple, None, None)
+        };
+        Self {
+            protocol: line.split(',').next().unwrap_or_default().to_owned(),
+            original: any_port,
+            parent: HalfRow::new(&expected.parent, None, None),
+            zone: expected.zone,
+            mark: expected.mark,
+            labels: format!("{:#x}", expected.label),
+            timeout_s: expected.timeout_left.as_secs(),
+        }
+    }
 }
 
 /// One direction of a connection.
@@ -100,6 +144,8 @@ impl ConnectionRow {
             start: style.time(entry.start).to_string(),
             last_seen: style.time(entry.last_seen).to_string(),
             lcore: style.lcore,
+            helper: entry.helper.map(|helper| helper.name().to_owned()),
+            parent: entry.parent.map(|parent| HalfRow::new(&parent, None, None)),
         }
     }
 }

@@ -80,6 +80,7 @@ fn text(frame: &Frame, statistics: Statistics, out: &mut dyn Write) -> io::Resul
         Frame::Tables(rows) => write_tables(out, rows),
         Frame::Connections(_)
         | Frame::CtStats(_)
+        | Frame::Expected(_)
         | Frame::Sample(_)
         | Frame::Done
         | Frame::Failed(_) => Err(unexpected()),
@@ -96,6 +97,7 @@ fn object(frame: &Frame, out: &mut dyn Write) -> io::Result<()> {
         Frame::Connections(_)
         | Frame::Drops(_)
         | Frame::Events(_)
+        | Frame::Expected(_)
         | Frame::Fdb(_)
         | Frame::Flows(_)
         | Frame::Groups(_)
@@ -136,6 +138,7 @@ fn json_rows(frame: &Frame, count: &mut usize, out: &mut dyn Write) -> io::Resul
     match frame {
         Frame::Connections(rows) => each(rows, count, out),
         Frame::Drops(rows) => each(rows, count, out),
+        Frame::Expected(rows) => each(rows, count, out),
         Frame::Fdb(rows) => each(rows, count, out),
         Frame::Flows(rows) => each(rows, count, out),
         Frame::Groups(rows) => each(rows, count, out),

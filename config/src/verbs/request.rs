@@ -157,6 +157,12 @@ impl Call {
                     shown(args.output.json, Layout::JsonRows),
                 )
             }
+            Command::DumpConntrackExp(args) => {
+                let json = args.output.json;
+                let filter = args.words;
+                let verb = Verb::DumpConntrackExp { json, filter };
+                (args.switch, None, verb, shown(json, Layout::JsonRows))
+            }
             Command::DumpAggregate(args) => {
                 let (bridge, matching) = only_argument(args.bridge, args.matching);
                 let layout = shown(args.output.json, Layout::JsonObject);

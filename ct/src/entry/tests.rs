@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use weir_packet::{IpPair, Tick, Tuple};
 
-use super::{DumpStyle, Entry, ProtocolInfo, TcpInfo, date};
+use super::{DumpStyle, Entry, Expected, ProtocolInfo, TcpInfo, date};
+use crate::alg::Helper;
 use crate::record::Carried;
 use crate::tcp::PeerState;
 
@@ -55,6 +56,8 @@ fn tcp(original: PeerState, reply: PeerState) -> Entry {
         start: Tick::from_millis(1_500),
         last_seen: Tick::from_millis(12_034),
         carried: None,
+        helper: None,
+        parent: None,
     }
 }
 
@@ -199,4 +202,49 @@ fn days_have_dates() {
     ] {
         assert_eq!(date(days), expected, "{days}");
     }
+}
+
+#[test]
+fn prints_helpers_parents_and_what_is_expected() {
+    let mut entry = tcp(PeerState::Established, PeerState::Established);
+    entry.helper = Some(Helper::Ftp);
+    assert_eq!(
+        entry.to_string(),
+        format!("tcp,{TUPLES},protoinfo=(state=ESTABLISHED),helper=ftp")
+    );
+    entry.helper = None;
+    entry.parent = Some(entry.reply);
+    assert_eq!(
+        entry.to_string(),
+        format!("tcp,{TUPLES},protoinfo=(state=ESTABLISHED)")
+    );
+    assert!(
+        entry
+            .display(MORE)
+            .to_string()
+            .ends_with("),parent=(src=10.1.1.2,dst=10.1.1.1,sport=80,dport=30000)")
+    );
+
+    let tuple = Tuple {
+        src_port: 0,
+        ..entry.original
+    };
+    let mut expected = Expected {
+        zone: 0,
+        tuple,
+        parent: entry.original,
+        mark: 0,
+        label: 0,
+        timeout_left: Duration::from_secs(1),
+    };
+    let (orig, parent) = (
+        "tcp,orig=(src=10.1.1.1,dst=10.1.1.2,sport=0,dport=80)",
+        "parent=(src=10.1.1.1,dst=10.1.1.2,sport=30000,dport=80)",
+    );
+    assert_eq!(expected.to_string(), format!("{orig},{parent}"));
+    (expected.zone, expected.mark, expected.label) = (7, 3, 0x10);
+    assert_eq!(
+        expected.to_string(),
+        format!("{orig},zone=7,mark=3,labels=0x10,{parent}")
+    );
 }

@@ -67,6 +67,9 @@ impl Tracker {
         let mut over = Self::new(&settings, self.secret);
         over.settings.clone_from(&self.settings);
         over.draw = self.draw;
+        if self.table.alg.is_some() {
+            over.provide_helpers();
+        }
         let real = std::mem::replace(self, over);
         self.under = Some(Under {
             tracker: Arc::new(real),
@@ -104,6 +107,7 @@ impl Tracker {
             for zone in request.zones() {
                 self.cover(tuple, zone, now);
                 self.cover(&tuple.reversed(), zone, now);
+                self.cover_expecting(tuple, zone, now);
             }
             before = self
                 .find_in(tuple, request.zones(), now)
@@ -144,8 +148,17 @@ impl Tracker {
             return;
         }
         covered.push(place.slot);
-        if !table.hot(place.slot).is_expired(now) {
-            *beyond |= !self.table.adopt(table, place.slot, now);
+        let kin = table.hot(place.slot).kin;
+        if table.hot(place.slot).is_expired(now) {
+            return;
+        }
+        let Some(slot) = self.table.adopt(table, place.slot, now) else {
+            *beyond = true;
+            return;
+        };
+        if let (Some(own), Some(alg)) = (&mut self.table.alg, &table.alg) {
+            own.adopt(slot, alg, place.slot, now);
+            self.table.set_kin(slot, kin);
         }
     }
 
@@ -154,6 +167,16 @@ impl Tracker {
         if let Some(under) = &mut self.under {
             under.beyond = true;
         }
+    }
+
+    /// The same of the connection that expects one that begins with this tuple.
+    fn cover_expecting(&mut self, tuple: &Tuple, zone: u16, now: Tick) {
+        let under = self.under.as_ref().map(|under| Arc::clone(&under.tracker));
+        let Some(master) = under.and_then(|under| under.expecting(&Key::new(tuple, zone), now))
+        else {
+            return;
+        };
+        self.cover(&master.tuple(), zone, now);
     }
 
     /// In a rehearsal: whether there would be room for one more connection with this original
@@ -222,6 +245,13 @@ impl Under {
         place.is_some_and(|place| {
             !self.covered.contains(&place.slot) && !table.hot(place.slot).is_expired(now)
         })
+    }
+
+    /// Whether somebody of whom no copy was made expects a connection with this key.
+    pub(super) fn is_expected(&self, key: &Key, now: Tick) -> bool {
+        let alg = self.tracker.table.alg.as_ref();
+        let expected = alg.and_then(|alg| alg.expected(key, now));
+        expected.is_some_and(|(_, expectation)| !self.covered.contains(&expectation.master))
     }
 
     /// The first number from `from` to `to` that is leased at `end` of `key` neither here nor in

@@ -133,6 +133,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
             mark,
             label,
             zone_dir,
+            helper: None,
         });
     let request =
         (0..2u16, prop::option::weighted(0.7, commit)).prop_map(|(zone, commit)| Request {

@@ -6,7 +6,7 @@
 
 use weir_packet::Tick;
 
-use crate::entry::Entry;
+use crate::entry::{Entry, Expected};
 use crate::filter::Filter;
 use crate::record::{Direction, Ending};
 use crate::table::{Keyed, Table, info};
@@ -103,6 +103,35 @@ impl Tracker {
             }
         }
         walk.cursor(&self.table)
+    }
+
+    /// Copies what is expected in `zone`, or in any, to the end of `out`, looking at `budget`
+    /// places from `cursor` on (0 to begin with). Returns where to go on, or `None` at the end.
+    pub fn dump_expected(
+        &self,
+        cursor: u32,
+        budget: usize,
+        zone: Option<u16>,
+        now: Tick,
+        out: &mut Vec<Expected>,
+    ) -> Option<u32> {
+        let alg = self.table.alg.as_ref()?;
+        let (slice, next) = alg.expectations.slice(cursor, budget);
+        for expectation in slice.filter(|expectation| now < expectation.deadline) {
+            let (key, master) = (expectation.key, expectation.master);
+            let hot = self.table.hot(master);
+            if zone.is_none_or(|zone| zone == key.zone()) && !hot.is_expired(now) {
+                out.push(Expected {
+                    zone: key.zone(),
+                    tuple: key.tuple(),
+                    parent: self.table.cold(master).key(Direction::Original).tuple(),
+                    mark: hot.mark,
+                    label: self.table.cold(master).label,
+                    timeout_left: expectation.deadline.since(now),
+                });
+            }
+        }
+        next
     }
 
     /// Gives for `room`, which is to be empty, what happened to connections since this was asked

@@ -279,6 +279,7 @@ impl FlowTables {
             created,
         });
         self.interest.widen_by_group(&group);
+        self.helpers |= group.parts.iter().any(|part| part.program.helps());
         self.changes.note_group(group.spec.id, self.generation + 1);
         match self.groups.insert(Arc::clone(&group)) {
             None => journal.undo.push(Undo::RemoveGroup(group)),

@@ -3,7 +3,6 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::action::{Alg, CtAction};
 use crate::field::Field;
 use crate::flow_mod::FlowFlags;
 
@@ -58,12 +57,12 @@ fn a_refused_bundle_changes_nothing() {
     ];
     tables.apply(&first, Tick::ZERO).unwrap();
     let before = listing(&tables);
-    let gateway = CtAction {
-        alg: Some(Alg::Ftp),
-        ..CtAction::default()
-    };
     let mut refused = flow(Command::Add, 9, None, 9);
-    refused.instructions.apply = vec![Action::Ct(Box::new(gateway))];
+    refused.instructions.apply = vec![Action::Unexecuted {
+        name: "learn",
+        text: "learn(table=1)".into(),
+        in_set: false,
+    }];
     let bundle = [
         flow(Command::Delete, 0, None, 0),
         flow(Command::Add, 1, Some(1), 7),
@@ -73,10 +72,7 @@ fn a_refused_bundle_changes_nothing() {
     let error = tables.apply(&bundle, Tick::ZERO).unwrap_err();
     assert_eq!(
         error,
-        (
-            3,
-            FlowModError::Unsupported(Unsupported("ct(alg=...)".into()))
-        )
+        (3, FlowModError::Unsupported(Unsupported("learn".into())))
     );
     assert_eq!(listing(&tables), before);
 }

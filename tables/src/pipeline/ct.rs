@@ -81,6 +81,9 @@ impl<O, W: Witness> Journey<'_, O, W> {
                     packet.translated = true;
                     packet.reading = None;
                 }
+                if packet.outcome.mends && !self.mend(packet) {
+                    return Flow::Lost;
+                }
                 if let Some(table) = op.table {
                     packet.recirculate_later(table, zone);
                     if self.carries() {
@@ -94,6 +97,25 @@ impl<O, W: Witness> Journey<'_, O, W> {
     }
 }
 
+impl<O, W: Witness> Journey<'_, O, W> {
+    /// Gives the packet the payload and the numbers that its connection's helper wants; false if
+    /// that cannot be done.
+    #[cold]
+    fn mend<F>(&mut self, packet: &mut Packet<F>) -> bool
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        let mended = self.tracker.mend(&mut packet.frame, &mut packet.layout);
+        packet.translated = true;
+        packet.reading = None;
+        if let Err(reason) = mended {
+            self.drop(reason.into());
+        }
+        mended.is_ok()
+    }
+}
+
 /// What `ct(commit,exec(...))` asks of the tracker.
 #[inline(always)]
 fn commit_request(op: &CommitOp, key: &FlowKey) -> Commit {
@@ -101,6 +123,7 @@ fn commit_request(op: &CommitOp, key: &FlowKey) -> Commit {
         return Commit {
             force: op.force,
             zone_dir: op.zone_dir,
+            helper: op.helper,
             ..Commit::default()
         };
     }
@@ -126,5 +149,6 @@ fn commit_request(op: &CommitOp, key: &FlowKey) -> Commit {
         zone_dir: op.zone_dir,
         mark: (mark_mask != 0).then(|| (scratch.field(Field::CT_MARK) as u32, mark_mask)),
         label: (label_mask != 0).then(|| (scratch.field(Field::CT_LABEL), label_mask)),
+        helper: op.helper,
     }
 }

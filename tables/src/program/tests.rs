@@ -118,14 +118,6 @@ fn what_cannot_be_done_is_refused_by_name() {
         ),
         (
             ct(CtAction {
-                commit: true,
-                alg: Some(crate::action::Alg::Ftp),
-                ..CtAction::default()
-            }),
-            "ct(alg=...)",
-        ),
-        (
-            ct(CtAction {
                 zone: ZoneSource::Field(Subfield {
                     field: Field::MPLS_LABEL,
                     start: 0,

@@ -59,9 +59,33 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
                 })
                 .collect()
         }
+        "control" => conversations(),
         "replay" => cases.iter().map(replay).collect(),
         other => panic!("there is no target {other}"),
     }
+}
+
+/// What is said on control connections, cut at many places.
+fn conversations() -> Vec<Vec<u8>> {
+    let said = [
+        (0, "PORT 10,0,0,5,156,64\r\nRETR x\r\n"),
+        (0, "EPRT |1|10.0.0.5|40000|\r\nNOOP\r\n"),
+        (0, "PORT 10,0,0,6,156,64\r\nPORT 10,0,0,5,0,22\r\n"),
+        (1, "227 Entering Passive Mode (192,0,2,9,195,80)\r\n"),
+        (1, "229 Entering Extended Passive Mode (|||50000|)\r\n"),
+        (
+            1,
+            "211-Features:\r\n PASV\r\n211 End\r\n227 (192,0,2,9,195,80)\r\n",
+        ),
+    ];
+    let cut = |size: usize| {
+        said.map(|(whose, text)| {
+            let pieces = text.as_bytes().chunks(size);
+            let segment = |piece: &[u8]| [&[whose, piece.len() as u8], piece].concat();
+            pieces.flat_map(segment).collect()
+        })
+    };
+    [1, 7, 16, 100].into_iter().flat_map(cut).collect()
 }
 
 fn tests(folder: &str) -> PathBuf {

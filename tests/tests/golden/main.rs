@@ -2,6 +2,7 @@
 
 mod accounting;
 mod action_set;
+mod alg;
 mod cache;
 mod changes;
 mod conjunction;

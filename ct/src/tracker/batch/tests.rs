@@ -100,6 +100,7 @@ pub(in crate::tracker) fn asked() -> impl Strategy<Value = Asked> {
             mark,
             label,
             zone_dir,
+            helper: None,
         });
     let nat = prop_oneof![
         3 => Just(None),
