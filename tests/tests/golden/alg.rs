@@ -27,24 +27,31 @@ const FIREWALL: &str = "
 /// A control connection, whose ends say what they want.
 pub(crate) struct Control {
     client: String,
+    /// As which the server knows the client.
+    public: String,
     server: String,
     /// Octets said so far, by end.
     said: [u32; 2],
 }
 
 impl Control {
-    /// The handshake between these, seen from the client on port 1 and the server on port 2.
+    /// The handshake between these, the client on port 1 and the server on port 2.
     pub(crate) fn open(sw: &mut Switch, client: &str, server: &str) -> Self {
-        let control = Self {
-            client: client.into(),
-            server: server.into(),
-            said: [0; 2],
-        };
+        Self::open_as(sw, client, client, server)
+    }
+
+    /// The same; the server knows the client as `public`.
+    pub(crate) fn open_as(sw: &mut Switch, client: &str, public: &str, server: &str) -> Self {
         sw.inject(1, &format!("tcp {client} > {server} S seq=99"));
-        sw.inject(2, &format!("tcp {server} > {client} SA seq=499 ack=100"));
+        sw.inject(2, &format!("tcp {server} > {public} SA seq=499 ack=100"));
         sw.inject(1, &format!("tcp {client} > {server} A seq=100 ack=500"));
         assert_eq!(sw.sent_anywhere().len(), 3);
-        control
+        Self {
+            client: client.into(),
+            public: public.into(),
+            server: server.into(),
+            said: [0; 2],
+        }
     }
 
     /// What the client says next.
@@ -64,7 +71,7 @@ impl Control {
         let [commands, replies] = self.said;
         self.said[1] += text.len() as u32;
         let (seq, ack) = (500 + replies, 100 + commands);
-        let (from, to) = (&self.server, &self.client);
+        let (from, to) = (&self.server, &self.public);
         format!(
             "tcp {from} > {to} PA seq={seq} ack={ack} data={}",
             hex(text)
@@ -114,7 +121,8 @@ fn an_active_data_connection_is_related_once() {
         ..DumpStyle::default()
     };
     let dump = sw.conntrack_in(more);
-    assert!(dump[0].contains("sport=4000,dport=21)") && dump[0].ends_with(",helper=ftp"));
+    let master = dump[0].contains("sport=4000,dport=21,") && dump[0].ends_with(",helper=ftp");
+    assert!(master, "{}", dump[0]);
     assert!(dump[1].contains(",mark=7,"), "{}", dump[1]);
     let parent = ",parent=(src=10.0.0.5,dst=192.0.2.9,sport=4000,dport=21)";
     assert!(dump[1].ends_with(parent), "{}", dump[1]);
@@ -168,8 +176,8 @@ fn rules_see_the_master_of_a_data_connection() {
          table=1,in_port=1,ct_state=+new-rel,tcp actions=ct(commit,alg=ftp,exec(set_field:5->ct_mark)),2
          table=1,ct_state=+est-rel,tcp,in_port=1 actions=2
          table=1,ct_state=+est-rel,tcp,in_port=2 actions=1
-         table=1,ct_state=+rel,tcp,ct_mark=5,ct_nw_src=10.0.0.5,ct_tp_dst=21,in_port=2 actions=ct(commit),3
-         table=1,ct_state=+rel+est+rpl,tcp,ct_mark=5,ct_nw_dst=192.0.2.9,ct_tp_src=4000 actions=4",
+         table=1,ct_state=+rel,tcp,ct_mark=5,ct_nw_src=10.0.0.5,ct_nw_proto=6,ct_tp_dst=21,in_port=2 actions=ct(commit),3
+         table=1,ct_state=+rel+est+rpl,tcp,ct_mark=5,ct_nw_dst=192.0.2.9,ct_nw_proto=6,ct_tp_src=4000 actions=4",
     );
     let mut control = Control::open(&mut sw, CLIENT, SERVER);
     let command = control.command("PORT 10,0,0,5,156,64\r\n");
@@ -256,7 +264,7 @@ fn expectations_end_with_their_time_with_their_master_and_are_few() {
 fn a_command_may_come_in_pieces() {
     let mut sw = Switch::with_flows(FIREWALL);
     let mut control = Control::open(&mut sw, CLIENT, SERVER);
-    for piece in ["NOOP\r\nPO", "R", "T 10,0,0,5,", "156,64", "\r", "\n"] {
+    for piece in ["NOOP\r\nPO", "RT", " 10,0,0,5,", "156,6", "4\r\n"] {
         let command = control.command(piece);
         sw.inject(1, &command);
         assert_eq!(
