@@ -17,8 +17,8 @@ const SERVER: [&str; 2] = ["10.0.0.9", "2001:db8::9"];
 const FLOWS: &str = "\
 arp actions=NORMAL
 icmp6 actions=NORMAL
-ip actions=ct(nat,table=1)
-ipv6 actions=ct(nat,table=1)
+priority=1,ip actions=ct(nat,table=1)
+priority=1,ipv6 actions=ct(nat,table=1)
 table=1,in_port=1,ct_state=+new-rel,tcp,tp_dst=21 actions=ct(commit,alg=ftp),2
 table=1,in_port=1,ct_state=+new-rel,tcp6,tp_dst=21 actions=ct(commit,alg=ftp),2
 table=1,in_port=1,ct_state=+new-rel,tcp,tp_dst=2121 actions=ct(commit,alg=ftp,nat(src=10.0.0.177)),2

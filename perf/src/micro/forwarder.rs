@@ -176,6 +176,7 @@ impl Forwarder {
                 LcoreAnswer::Flushed { next, .. } => next,
                 LcoreAnswer::Connections { .. }
                 | LcoreAnswer::Tallied { .. }
+                | LcoreAnswer::Expected { .. }
                 | LcoreAnswer::Events { .. }
                 | LcoreAnswer::Macs(_)
                 | LcoreAnswer::MacsFlushed

@@ -296,3 +296,30 @@ fn only_connections_with_a_helper_are_looked_into() {
     }
     sw.assert_state("ct: replied=2 expectations=1; drops: none");
 }
+
+/// Of a control connection each packet is looked into; a data connection is as any other.
+#[test]
+fn caches_remember_data_connections_and_no_control_connections() {
+    let mut sw = Switch::with_flows(FIREWALL);
+    let mut control = Control::open(&mut sw, CLIENT, SERVER);
+    for said in ["NOOP\r\n", "NOOP\r\n", "PORT 10,0,0,5,156,64\r\n"] {
+        let command = control.command(said);
+        sw.inject(1, &command);
+    }
+    assert_eq!(sw.trajectory_stats().hits, 0);
+    let (there, back) = (
+        "192.0.2.9:20 > 10.0.0.5:40000",
+        "10.0.0.5:40000 > 192.0.2.9:20",
+    );
+    sw.inject(2, &format!("tcp {there} S seq=1"));
+    sw.inject(1, &format!("tcp {back} SA seq=8 ack=2"));
+    for number in 0..5 {
+        sw.inject(
+            2,
+            &format!("tcp {there} A seq={} ack=9 len=9", 2 + 9 * number),
+        );
+    }
+    assert!(sw.trajectory_stats().hits >= 3);
+    assert_eq!((sw.sent(1).len(), sw.sent(2).len()), (6, 4));
+    sw.assert_state("ct: replied=2 expectations=1 related=1; drops: none");
+}
