@@ -335,6 +335,41 @@ fn a_long_dump_reaches_a_slow_reader_whole() {
 }
 
 #[test]
+fn what_is_expected_is_dumped_by_zone() {
+    let mut management = management("udp actions=ct(commit,zone=5,alg=tftp)");
+    let request = "000178006f6374657400";
+    for port in [4000, 4001] {
+        let packet = format!("udp 10.0.0.1:{port} > 10.0.0.2:69 data={request}");
+        management.inject(0, &packet);
+    }
+    let dump = |words: &[&str], json| Verb::DumpConntrackExp {
+        json,
+        filter: words.iter().map(|word| (*word).to_owned()).collect(),
+    };
+    let mut lines = |words: &[&str]| match &management.ask(dump(words, false)).unwrap()[..] {
+        [Frame::Lines(lines)] => lines.clone(),
+        other => panic!("not lines: {other:?}"),
+    };
+    assert_eq!(
+        lines(&["zone=5"])[0],
+        "udp,orig=(src=10.0.0.2,dst=10.0.0.1,sport=0,dport=4000),zone=5,\
+         parent=(src=10.0.0.1,dst=10.0.0.2,sport=4000,dport=69)"
+    );
+    assert_eq!((lines(&[]).len(), lines(&["zone=6"]).len()), (2, 0));
+    let frames = management.ask(dump(&[], true)).unwrap();
+    let [Frame::Expected(rows)] = &frames[..] else {
+        panic!("not rows: {frames:?}");
+    };
+    assert_eq!((rows[1].zone, rows[1].timeout_s), (5, 300));
+    assert_eq!(
+        (rows[1].original.sport, rows[1].parent.sport),
+        (None, Some(4001))
+    );
+    let failure = management.ask(dump(&["mark=1"], false)).unwrap_err();
+    assert_eq!(failure.message, "expected zone=N and nothing else");
+}
+
+#[test]
 fn drops_are_told_by_reason() {
     let mut management = management("in_port=2,udp actions=drop");
     management.inject(0, A_TO_B);
