@@ -196,6 +196,35 @@ impl Frame for Mbuf {
         NonNull::new(copy).map(|copy| Self(Segment(copy)))
     }
 
+    fn append(&mut self, behind: Self) {
+        let segments = self.segments() + behind.segments();
+        let segments = u16::try_from(segments).expect("a frame has at most 65535 segments");
+        // SAFETY: both frames are live and ours, and the chain takes over `behind`, whose owner
+        // is forgotten. Of a frame with more than one segment `next` is initialized.
+        unsafe {
+            let mut last = self.0;
+            for _ in 1..self.0.nb_segs() {
+                last = last.next().expect("a chain is as long as it says");
+            }
+            let behind = behind.into_raw();
+            last.set_next(behind);
+            self.0.set_nb_segs(segments);
+            self.0.set_pkt_len(self.0.pkt_len() + behind.pkt_len());
+        }
+    }
+
+    fn copy_part(&self, from: usize, size: usize) -> Option<Self> {
+        if size == 0 || from.checked_add(size)? > self.len() {
+            return None;
+        }
+        // SAFETY: the frame is live and has these bytes, whose numbers hence fit; its pool is
+        // live, because this frame is outside of it.
+        let copy = unsafe {
+            ffi::rte_pktmbuf_copy(self.0.as_ptr(), self.0.pool(), from as u32, size as u32)
+        };
+        NonNull::new(copy).map(|copy| Self(Segment(copy)))
+    }
+
     #[inline]
     fn ip_checksum_status(&self) -> ChecksumStatus {
         // SAFETY: the frame is live and ours.

@@ -92,6 +92,17 @@ pub trait Frame: Sized {
     /// A copy with memory of its own, or `None` if the pool it comes from is empty.
     fn duplicate(&self) -> Option<Self>;
 
+    /// Puts `behind` after the last byte; its head becomes a segment of the tail, or part of one.
+    /// Nothing is copied where frames are chains.
+    ///
+    /// # Panics
+    /// If the frame comes to more than 65535 segments.
+    fn append(&mut self, behind: Self);
+
+    /// A copy of the `size` bytes from byte `from` on, with memory of its own, or `None` if the
+    /// pool it comes from is empty or the frame ends before.
+    fn copy_part(&self, from: usize, size: usize) -> Option<Self>;
+
     /// What the receiving device says about the IPv4 header checksum.
     fn ip_checksum_status(&self) -> ChecksumStatus {
         ChecksumStatus::Unknown
@@ -228,6 +239,15 @@ impl Frame for VecFrame {
     fn duplicate(&self) -> Option<Self> {
         Some(self.clone())
     }
+
+    fn append(&mut self, behind: Self) {
+        self.bytes.extend_from_slice(behind.bytes());
+    }
+
+    fn copy_part(&self, from: usize, size: usize) -> Option<Self> {
+        let part = self.bytes().get(from..)?.get(..size)?;
+        Some(Self::new(part))
+    }
 }
 
 /// A frame in several pieces of ordinary memory, as an mbuf chain is; for tests of all that
@@ -329,6 +349,18 @@ impl Frame for SegmentedFrame {
 
     fn duplicate(&self) -> Option<Self> {
         Some(self.clone())
+    }
+
+    fn append(&mut self, behind: Self) {
+        self.tail.push(behind.head.bytes().to_vec());
+        self.tail.extend(behind.tail);
+    }
+
+    fn copy_part(&self, from: usize, size: usize) -> Option<Self> {
+        // Cut otherwise than the frame was, as a pool with larger buffers would.
+        let bytes = self.to_vec();
+        let part = bytes.get(from..)?.get(..size)?;
+        Some(Self::new(part, 256, &[512]))
     }
 }
 

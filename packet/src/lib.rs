@@ -13,6 +13,7 @@ mod frame;
 pub mod hint;
 mod layout;
 pub mod protocol;
+pub mod reassembly;
 #[cfg(any(test, feature = "proptest"))]
 pub mod strategy;
 pub mod text;

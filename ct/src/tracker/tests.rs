@@ -770,6 +770,15 @@ impl Frame for Vouched {
         self.frame.duplicate().map(|frame| Self { frame, ..*self })
     }
 
+    fn append(&mut self, behind: Self) {
+        self.frame.append(behind.frame);
+    }
+
+    fn copy_part(&self, from: usize, size: usize) -> Option<Self> {
+        let part = self.frame.copy_part(from, size);
+        part.map(|frame| Self { frame, ..*self })
+    }
+
     fn ip_checksum_status(&self) -> ChecksumStatus {
         if self.good {
             ChecksumStatus::Good

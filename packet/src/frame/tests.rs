@@ -59,3 +59,19 @@ fn a_head_is_filled_from_behind() {
     assert!(frame.gather_head(99));
     assert_eq!((frame.head(), frame.tail().count()), (&bytes[..], 0));
 }
+
+#[test]
+fn frames_are_joined_and_parts_copied() {
+    let mut linear = VecFrame::new(&[1, 2, 3]);
+    linear.append(VecFrame::new(&[4, 5]));
+    assert_eq!(linear.bytes(), [1, 2, 3, 4, 5]);
+    let mut frame = SegmentedFrame::new(&[1, 2, 3], 2, &[1]);
+    frame.append(SegmentedFrame::new(&[4, 5], 1, &[1]));
+    assert_eq!((frame.to_vec(), frame.len()), (vec![1, 2, 3, 4, 5], 5));
+    assert_eq!(frame.tail().count(), 3);
+    let part = frame.copy_part(1, 3).expect("the frame has these");
+    assert_eq!(part.to_vec(), [2, 3, 4]);
+    assert_eq!(linear.copy_part(1, 3), Some(VecFrame::new(&[2, 3, 4])));
+    assert_eq!(frame.copy_part(3, 3), None);
+    assert_eq!(linear.copy_part(6, 0), None);
+}
