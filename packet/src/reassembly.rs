@@ -88,8 +88,18 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// How many kinds there are.
-    pub const COUNT: usize = 9;
+    /// All kinds.
+    pub const ALL: [Self; 9] = [
+        Self::Overlap,
+        Self::Duplicate,
+        Self::Tiny,
+        Self::Misaligned,
+        Self::Oversize,
+        Self::TooMany,
+        Self::Ecn,
+        Self::Expired,
+        Self::Evicted,
+    ];
 }
 
 /// A datagram that is whole.
@@ -148,7 +158,7 @@ pub struct Reassembly<F> {
     table: Table<F>,
     bounds: Bounds,
     secret: u64,
-    refused: [u64; Refused::COUNT],
+    refused: [u64; Refused::ALL.len()],
 }
 
 impl<F: Frame> Reassembly<F> {
@@ -165,7 +175,7 @@ impl<F: Frame> Reassembly<F> {
             ),
             bounds,
             secret,
-            refused: [0; Refused::COUNT],
+            refused: [0; Refused::ALL.len()],
         }
     }
 

@@ -10,7 +10,7 @@ cd "$(dirname "$0")"
 seconds=${1:-600}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(control packet_parse flow_text toml replay sctp_chunks)
+[ ${#targets[@]} -gt 0 ] || targets=(control packet_parse fragments flow_text toml replay sctp_chunks)
 
 # libFuzzer's instrumentation on the pinned toolchain. The crates under test forbid unsafe
 # code, so a sanitizer would watch only the libraries.

@@ -10,12 +10,14 @@ use weir_config::text::{
 use weir_tables::flow_tables::FlowTables;
 
 mod control;
+mod fragments;
 mod packet;
 mod replay;
 mod sctp;
 mod seeds;
 
 pub use control::control;
+pub use fragments::fragments;
 pub use packet::packet_parse;
 pub use replay::{join, replay, replayed};
 pub use sctp::sctp_chunks;
@@ -25,9 +27,10 @@ pub use seeds::seeds;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("control", control),
     ("flow_text", flow_text_reads_back),
+    ("fragments", fragments),
     ("packet_parse", packet_parse),
     ("replay", replay),
     ("sctp_chunks", sctp_chunks),

@@ -7,17 +7,6 @@ use crate::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use crate::{SegmentedFrame, VecFrame, parse, text};
 
 const NOW: Tick = Tick::from_millis(1000);
-const ALL: [Refused; Refused::COUNT] = [
-    Refused::Overlap,
-    Refused::Duplicate,
-    Refused::Tiny,
-    Refused::Misaligned,
-    Refused::Oversize,
-    Refused::TooMany,
-    Refused::Ecn,
-    Refused::Expired,
-    Refused::Evicted,
-];
 
 fn layout(frame: &impl Frame) -> Layout {
     parse(frame.head(), frame.len()).expect("no runt")
@@ -379,7 +368,7 @@ proptest! {
                 handed_out += whole;
                 models.remove(&id);
             }
-            let refused: u64 = ALL.iter().map(|&reason| table.refused(reason)).sum();
+            let refused: u64 = Refused::ALL.iter().map(|&reason| table.refused(reason)).sum();
             prop_assert_eq!(taken, u64::from(table.held()) + handed_out + refused);
         }
         table.expire(Tick::from_millis(now + 60_000), 9);

@@ -32,6 +32,7 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
             .flat_map(|case| case.packets)
             .map(|packet| packet.frame)
             .collect(),
+        "fragments" => super::fragments::seeds(),
         "flow_text" => {
             let lines = cases
                 .into_iter()
