@@ -282,6 +282,8 @@ enum Change {
     Pull(usize),
     Write(usize, u8),
     Copy,
+    /// Cut in two there, and joined again.
+    Cut(usize),
     Gather(u16),
 }
 
@@ -291,6 +293,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
         (0_usize..200).prop_map(Change::Pull),
         (0_usize..2_000, any::<u8>()).prop_map(|(at, value)| Change::Write(at, value)),
         Just(Change::Copy),
+        (1_usize..10_000).prop_map(Change::Cut),
         (0_u16..400).prop_map(Change::Gather),
     ];
     prop::collection::vec(change, 0..30)
@@ -339,6 +342,19 @@ fn apply(change: Change, frame: &mut Mbuf, model: &mut Vec<u8>) -> Result<(), Te
             // The old one may change without the new one noticing.
             std::mem::swap(frame, &mut copy);
             copy.head_mut().fill(0);
+        }
+        Change::Cut(at) => {
+            let len = frame.len();
+            prop_assert!(frame.copy_part(len, 1).is_none());
+            if at < len {
+                let front = frame.copy_part(0, at).expect("the pool is not empty");
+                let behind = frame.copy_part(at, len - at);
+                let segments = front.segments();
+                *frame = front;
+                frame.append(behind.expect("the pool is not empty"));
+                prop_assert!(frame.segments() > segments);
+                prop_assert_eq!(frame.len(), len);
+            }
         }
         Change::Gather(count) => {
             prop_assert!(frame.gather_head(count));
