@@ -67,12 +67,12 @@ impl From<&Expected> for ExpectedRow {
         let line = expected.to_string();
         let any_port = HalfRow {
             sport: None,
-            ..HalfRow::new(&expected.tuple, None, None)
+            ..HalfRow::plain(&expected.tuple)
         };
         Self {
             protocol: line.split(',').next().unwrap_or_default().to_owned(),
             original: any_port,
-            parent: HalfRow::new(&expected.parent, None, None),
+            parent: HalfRow::plain(&expected.parent),
             zone: expected.zone,
             mark: expected.mark,
             labels: format!("{:#x}", expected.label),
@@ -145,7 +145,7 @@ impl ConnectionRow {
             last_seen: style.time(entry.last_seen).to_string(),
             lcore: style.lcore,
             helper: entry.helper.map(|helper| helper.name().to_owned()),
-            parent: entry.parent.map(|parent| HalfRow::new(&parent, None, None)),
+            parent: entry.parent.map(|parent| HalfRow::plain(&parent)),
         }
     }
 }
@@ -157,6 +157,18 @@ impl HalfRow {
             ProtocolInfo::Sctp(association) => Some(association.state.to_string()),
             ProtocolInfo::Stateless => None,
         };
+        Self {
+            state,
+            window_scale: tcp.map(|tcp| tcp.window_scale),
+            liberal: tcp.map(|tcp| tcp.liberal),
+            packets: carried.map(|carried| carried.packets),
+            bytes: carried.map(|carried| carried.bytes),
+            ..Self::plain(tuple)
+        }
+    }
+
+    /// Addresses and ports alone.
+    fn plain(tuple: &Tuple) -> Self {
         let [kind, code] = tuple.dst_port.to_be_bytes();
         let is_icmp = matches!(tuple.protocol, 1 | 58);
         let of_icmp = |value| is_icmp.then_some(value);
@@ -169,11 +181,11 @@ impl HalfRow {
             id: of_icmp(tuple.src_port),
             kind: is_icmp.then_some(kind),
             code: is_icmp.then_some(code),
-            state,
-            window_scale: tcp.map(|tcp| tcp.window_scale),
-            liberal: tcp.map(|tcp| tcp.liberal),
-            packets: carried.map(|carried| carried.packets),
-            bytes: carried.map(|carried| carried.bytes),
+            state: None,
+            window_scale: None,
+            liberal: None,
+            packets: None,
+            bytes: None,
         }
     }
 }
