@@ -335,6 +335,10 @@ pub enum Command {
     )]
     Top(Top),
 
+    /// Show the ranges that translations choose from: connections, searches, refusals.
+    #[command(after_help = "Example:\n  weir nat-show br0")]
+    NatShow(Plain),
+
     /// Show the next hops of tunnels: those that answered, were asked for, or are configured.
     #[command(after_help = "Example:\n  weir neigh-show br0")]
     NeighShow(Plain),

@@ -25,8 +25,8 @@ use crate::file::NamedText;
 use crate::metrics::Sample;
 use crate::show::{
     AggregateRow, ConnectionRow, CtStatsRow, DropRow, EventRow, ExpectedRow, FdbRow, FlowRow,
-    FlowTableRow, GroupRow, GroupStatsRow, LcoreRow, LimitRow, NeighbourRow, PortRow, ReloadReport,
-    SwitchRow, TlvRow,
+    FlowTableRow, GroupRow, GroupStatsRow, LcoreRow, LimitRow, NatRow, NeighbourRow, PortRow,
+    ReloadReport, SwitchRow, TlvRow,
 };
 use crate::trace::TraceReport;
 
@@ -248,6 +248,8 @@ pub enum Verb {
         /// What recirculations are told that ct() said, in order.
         ct_next: Vec<String>,
     },
+    /// Answered by [`Frame::Nat`].
+    NatShow,
     /// Answered by [`Frame::Neighbours`].
     NeighShow,
     /// Answered by [`Frame::Lcores`].
@@ -390,6 +392,8 @@ pub enum Frame {
     Limits(Vec<LimitRow>),
     /// Lines to print as they are.
     Lines(Vec<String>),
+    /// Ranges of translations.
+    Nat(Vec<NatRow>),
     /// The next hops of tunnels.
     Neighbours(Vec<NeighbourRow>),
     /// Each port's statistics.
@@ -516,6 +520,7 @@ impl Request {
             | Verb::Monitor { .. }
             | Verb::MonitorConntrack { .. }
             | Verb::PacketOut { .. }
+            | Verb::NatShow
             | Verb::NeighShow
             | Verb::PmdStatsShow
             | Verb::Trace { .. }

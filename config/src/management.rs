@@ -37,6 +37,7 @@ mod groups;
 mod limits;
 mod links;
 mod monitors;
+mod nat;
 mod options;
 mod ports;
 pub(crate) mod rows;
@@ -245,6 +246,7 @@ impl<D: Datapath> Management<D> {
             Verb::FdbShow => self.macs().map(Some),
             Verb::ModFlows { strict, flow } => self.modify_flows(strict, &flow),
             Verb::ModPort { port, change } => self.change_port(&port, change),
+            Verb::NatShow => self.nat().map(Some),
             Verb::NeighShow => self.neighbours().map(Some),
             Verb::DumpPorts { port } => self.ports(port.as_deref()).map(Some),
             Verb::DumpDrops => Ok(Some(Frame::Drops(rows::drops(&self.datapath.counters())))),

@@ -9,7 +9,8 @@
 use std::sync::Arc;
 
 use weir_ct::{
-    After, Cursor, Entry, Event, Expected, Filter, Memory, Settings, Tally, Tracker, ZoneCounts,
+    After, Cursor, Entry, Event, Expected, Filter, Memory, RangeCounts, RangeKey, Settings, Tally,
+    Tracker, ZoneCounts,
 };
 use weir_packet::Tick;
 
@@ -104,6 +105,18 @@ pub enum LcoreRequest {
         /// How many zones to look at.
         budget: usize,
     },
+    /// What searches in each range of translations came to.
+    RangeCounts,
+    /// How many connections have a place in each of `ranges`: of at most `budget` slots from
+    /// `cursor` on.
+    CountInRanges {
+        /// 0, or where the last answer said to go on.
+        cursor: u32,
+        /// How many slots of the table to look at.
+        budget: usize,
+        /// The ranges.
+        ranges: Arc<[RangeKey]>,
+    },
     /// New timeouts, limits and other settings for the connections, those that there are included.
     Configure(Settings),
     /// Sends a packet. Whoever has the ports answers it, with [`Lcore::packet_out`].
@@ -165,6 +178,15 @@ pub enum LcoreAnswer {
     Zones {
         /// Zones that counted anything or have connections.
         zones: Vec<ZoneCounts>,
+        /// Where to go on; `None`: that was all.
+        next: Option<u32>,
+    },
+    /// To [`LcoreRequest::RangeCounts`]: ranges that counted anything.
+    RangeCounts(Vec<RangeCounts>),
+    /// To [`LcoreRequest::CountInRanges`].
+    InRanges {
+        /// Connections, by range.
+        counts: Vec<u64>,
         /// Where to go on; `None`: that was all.
         next: Option<u32>,
     },
@@ -440,6 +462,20 @@ impl Lcore {
             LcoreRequest::ZoneCounts { cursor, budget } => {
                 let (zones, next) = self.tracker.zone_counts(cursor, budget);
                 LcoreAnswer::Zones { zones, next }
+            }
+            LcoreRequest::RangeCounts => {
+                LcoreAnswer::RangeCounts(self.tracker.range_counts().cloned().collect())
+            }
+            LcoreRequest::CountInRanges {
+                cursor,
+                budget,
+                ranges,
+            } => {
+                let mut counts = vec![0; ranges.len()];
+                let next = self
+                    .tracker
+                    .count_in_ranges(cursor, budget, &ranges, now, &mut counts);
+                LcoreAnswer::InRanges { counts, next }
             }
             LcoreRequest::Configure(settings) => {
                 let done = self.tracker.reconfigure(&settings);

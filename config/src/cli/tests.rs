@@ -26,7 +26,7 @@ fn every_command_has_help_with_an_example() {
 }
 
 /// The verbs that the manual promises; those of other parts of it come with these parts.
-const VERBS: [&str; 41] = [
+const VERBS: [&str; 42] = [
     "run",
     "check",
     "parse-flows",
@@ -61,6 +61,7 @@ const VERBS: [&str; 41] = [
     "dump-conntrack-exp",
     "flush-conntrack",
     "ct-get-limits",
+    "nat-show",
     "ct-stats-show",
     "ct-set-limits",
     "ct-del-limits",
@@ -89,8 +90,8 @@ fn state_is_also_json_and_the_bridge_may_be_named() {
         let options: Vec<&str> = match verb {
             "dump-flows" | "dump-aggregate" | "dump-tables" | "dump-groups"
             | "dump-group-stats" | "show" | "dump-ports" | "fdb-show" | "neigh-show"
-            | "monitor" | "dump-conntrack" | "dump-conntrack-exp" | "ct-get-limits"
-            | "ct-stats-show" | "pmd-stats-show" | "dump-drops" | "top" => {
+            | "monitor" | "nat-show" | "dump-conntrack" | "dump-conntrack-exp"
+            | "ct-get-limits" | "ct-stats-show" | "pmd-stats-show" | "dump-drops" | "top" => {
                 vec!["--json", "br0"]
             }
             "add-flow" | "add-flows" | "mod-flows" | "replace-flows" | "bundle" | "add-group"

@@ -19,6 +19,7 @@ use crate::show::Statistics;
 mod connections;
 mod groups;
 mod limits;
+mod nat;
 mod options;
 mod trace;
 

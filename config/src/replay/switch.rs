@@ -94,6 +94,8 @@ impl OfflineSwitch {
                 | LcoreAnswer::MacsFlushed
                 | LcoreAnswer::Neighbours(_)
                 | LcoreAnswer::Zones { .. }
+                | LcoreAnswer::RangeCounts(_)
+                | LcoreAnswer::InRanges { .. }
                 | LcoreAnswer::Configured(_)
                 | LcoreAnswer::Traced(_)
                 | LcoreAnswer::PacketSent(_) => {

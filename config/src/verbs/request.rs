@@ -226,6 +226,10 @@ impl Call {
                 };
                 (args.switch, args.bridge, Verb::FdbShow, layout)
             }
+            Command::NatShow(args) => {
+                let layout = shown(args.output.json, Layout::JsonRows);
+                (args.switch, args.bridge, Verb::NatShow, layout)
+            }
             Command::NeighShow(args) => {
                 let layout = if args.output.json {
                     Layout::JsonRows

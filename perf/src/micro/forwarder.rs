@@ -182,6 +182,8 @@ impl Forwarder {
                 | LcoreAnswer::MacsFlushed
                 | LcoreAnswer::Neighbours(_)
                 | LcoreAnswer::Zones { .. }
+                | LcoreAnswer::RangeCounts(_)
+                | LcoreAnswer::InRanges { .. }
                 | LcoreAnswer::Configured(_)
                 | LcoreAnswer::Traced(_)
                 | LcoreAnswer::PacketSent(_) => None,
