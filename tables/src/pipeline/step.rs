@@ -165,7 +165,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         packet.key_mut().write(slot, ttl - 1);
         if let Some(trace) = &mut self.trace {
             packet.changes.decrement_ttl();
-            trace.decremented_ttl(packet.changes.ttl_less());
+            trace.decremented_ttl(packet.changes);
         }
         Flow::Continue
     }

@@ -100,7 +100,7 @@ impl Changes {
     }
 
     /// How much less than what the packet brought the TTL is; 0 if actions have set it.
-    pub(crate) const fn ttl_less(self) -> u8 {
+    pub(super) const fn ttl_less(self) -> u8 {
         self.ttl_less
     }
 
@@ -109,7 +109,7 @@ impl Changes {
     }
 
     /// Whether part of the TTL was written and part not: nobody can say what it is then.
-    const fn mixes_ttl(self) -> bool {
+    pub(super) const fn mixes_ttl(self) -> bool {
         !self.sets_ttl() && self.written & TTL != 0
     }
 }

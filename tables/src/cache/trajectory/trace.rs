@@ -308,8 +308,13 @@ impl Trace {
             + usize::from(self.mac_destination.is_some())
     }
 
-    /// The TTL was decremented, `less` times by now since it came in.
-    pub(crate) fn decremented_ttl(&mut self, less: u8) {
+    /// The TTL was decremented, as `changes` has it by now. Of one that was written in part, what
+    /// the packet brought does not say how often that goes well.
+    pub(crate) fn decremented_ttl(&mut self, changes: Changes) {
+        if changes.mixes_ttl() {
+            self.refuse(Refusal::Headers);
+        }
+        let less = changes.ttl_less();
         self.plan.least_ttl = self.plan.least_ttl.max(less.saturating_add(1));
     }
 

@@ -202,3 +202,16 @@ fn packets_that_share_a_key_come_out_as_without_a_cache() {
         "{hits} of {packets} packets were answered"
     );
 }
+
+/// How far a TTL of which a part was written can be decremented, the part that was not does not
+/// say.
+#[test]
+fn a_ttl_written_in_part_runs_out_as_without_a_cache() {
+    let mut sw = Switch::builder().empty();
+    sw.change_flows("udp actions=load:3->NXM_NX_IP_TTL[0..3],dec_ttl,dec_ttl,dec_ttl")
+        .expect("a rule");
+    for ttl in [64, 4, 64] {
+        sw.inject(1, &format!("udp 10.0.0.5:4000 > 192.0.2.9:53 ttl={ttl}"));
+    }
+    sw.state();
+}
