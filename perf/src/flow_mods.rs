@@ -1,15 +1,13 @@
 //! Throughput while rules of a table that no packet passes come and go.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use weir_config::control::{Request, Verb, call};
 
+use crate::beside::Beside;
 use crate::compare::{Spread, make_dir, temporary_dir};
 use crate::contender::{Contender, Job, Placement, Weir};
 use crate::failure::Failure;
@@ -67,7 +65,10 @@ pub fn measure(
         let quiet = steady(&mut *running, scenario, plan)?;
         let mut changed = Ok(Changes::default());
         let busy = steady_while(&mut *running, scenario, plan, || {
-            Churn::start(&socket, placement.main_cpu, &mut changed)
+            let socket = socket.clone();
+            Beside::start(placement.main_cpu, &mut changed, move |stop| {
+                churn(&socket, stop)
+            })
         })?;
         let changes = changed?;
         changes.enough().map_err(Failure::Unproven)?;
@@ -112,43 +113,7 @@ impl Changes {
     }
 }
 
-/// A thread that adds and deletes a rule, a change each millisecond, until it is dropped. It
-/// leaves no rule behind.
-struct Churn<'a> {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<Changes, Failure>>>,
-    result: &'a mut Result<Changes, Failure>,
-}
-
-impl<'a> Churn<'a> {
-    fn start(socket: &Path, cpu: u16, result: &'a mut Result<Changes, Failure>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, socket) = (Arc::clone(&stop), socket.to_owned());
-        let thread = thread::spawn(move || {
-            // It is only a courtesy that the worker is left alone.
-            let mut set = CpuSet::new();
-            let _ = set.set(cpu.into());
-            let _ = sched_setaffinity(Pid::from_raw(0), &set);
-            churn(&socket, &stopped)
-        });
-        Self {
-            stop,
-            thread: Some(thread),
-            result,
-        }
-    }
-}
-
-impl Drop for Churn<'_> {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let lost = || Failure::Program("the thread that changes rules panicked".to_owned());
-            *self.result = thread.join().unwrap_or_else(|_| Err(lost()));
-        }
-    }
-}
-
+/// Adds and deletes a rule, a change each millisecond, until `stop`. Leaves no rule behind.
 fn churn(socket: &Path, stop: &AtomicBool) -> Result<Changes, Failure> {
     let begun = Instant::now();
     let mut made = 0;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+mod beside;
 pub mod captures;
 pub mod chart;
 pub mod compare;

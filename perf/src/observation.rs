@@ -5,16 +5,13 @@
 //! of the management thread, of all that passed while dumps went on.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use weir_config::control::{Frame, Request, Verb, call};
 use weir_packet::text;
 
+use crate::beside::Beside;
 use crate::compare::{Spread, make_dir, temporary_dir};
 use crate::contender::{Contender, Job, Placement, Weir};
 use crate::failure::Failure;
@@ -81,7 +78,10 @@ pub fn measure(
         let quiet = steady(&mut *running, scenario, plan)?.mpps;
         let mut dumps = Ok(Dumps::default());
         let busy = steady_while(&mut *running, scenario, plan, || {
-            Looking::start(&socket, placement.main_cpu, &mut dumps)
+            let socket = socket.clone();
+            Beside::start(placement.main_cpu, &mut dumps, move |stop| {
+                look(&socket, stop)
+            })
         })?
         .mpps;
         let dumps = dumps?;
@@ -171,42 +171,7 @@ struct Dumps {
     answering: u64,
 }
 
-/// A thread that dumps all connections again and again until it is dropped, at least once.
-struct Looking<'a> {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<Dumps, Failure>>>,
-    result: &'a mut Result<Dumps, Failure>,
-}
-
-impl<'a> Looking<'a> {
-    fn start(socket: &Path, cpu: u16, result: &'a mut Result<Dumps, Failure>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, socket) = (Arc::clone(&stop), socket.to_owned());
-        let thread = thread::spawn(move || {
-            // It is only a courtesy that the worker is left alone.
-            let mut set = CpuSet::new();
-            let _ = set.set(cpu.into());
-            let _ = sched_setaffinity(Pid::from_raw(0), &set);
-            look(&socket, &stopped)
-        });
-        Self {
-            stop,
-            thread: Some(thread),
-            result,
-        }
-    }
-}
-
-impl Drop for Looking<'_> {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let lost = || Failure::Program("the thread that dumps panicked".to_owned());
-            *self.result = thread.join().unwrap_or_else(|_| Err(lost()));
-        }
-    }
-}
-
+/// Dumps all connections again and again until `stop`, at least once.
 fn look(socket: &Path, stop: &AtomicBool) -> Result<Dumps, Failure> {
     let begun = Instant::now();
     let (cycles, answering) = lcore_cycles(socket)?;

@@ -30,8 +30,7 @@ fn nobody_there_is_a_complaint() {
     assert!(churn(&socket, &AtomicBool::new(false)).is_err());
     // One that is stopped before it begins changes nothing.
     let mut changed = Err(Failure::Program(String::new()));
-    let begun = Churn::start(&socket, 0, &mut changed);
-    begun.stop.store(true, Ordering::Relaxed);
+    let begun = Beside::start(0, &mut changed, move |stop| churn(&socket, stop));
     drop(begun);
     assert!(changed.is_err() || changed.is_ok_and(|changes| changes.made == 0));
 }
