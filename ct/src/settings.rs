@@ -14,7 +14,8 @@ pub struct Settings {
     pub tcp_liberal: bool,
     /// The most connections of a zone that has no limit of its own; `None`: no limit.
     pub zone_limit: Option<u32>,
-    /// Whether each connection counts what it carries. Memory for that is taken at start.
+    /// Whether each connection counts what it carries, which costs each packet of it a few percent.
+    /// Memory for that is taken at start. As Linux's `nf_conntrack_acct`, off unless asked for.
     pub accounting: bool,
     /// What differs in some zones.
     pub zones: BTreeMap<u16, ZoneSettings>,
@@ -29,7 +30,7 @@ impl Default for Settings {
             tcp_loose: true,
             tcp_liberal: false,
             zone_limit: None,
-            accounting: true,
+            accounting: false,
             zones: BTreeMap::new(),
             timeouts: Timeouts::default(),
         }

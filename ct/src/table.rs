@@ -240,6 +240,7 @@ impl Table {
     #[inline]
     pub(crate) fn prefetch_slot(&self, slot: u32) {
         self.prefetch_hot(slot);
+        self.prefetch_account(slot);
         if let Some(cold) = self.cold.get(slot as usize) {
             prefetch_read(&cold.keys);
             prefetch_read(&cold.label);
@@ -250,6 +251,17 @@ impl Table {
     #[inline]
     pub(crate) fn prefetch_hot(&self, slot: u32) {
         prefetch_element(&self.hot, slot as usize);
+    }
+
+    /// Whether connections count what they carry.
+    #[inline]
+    pub(crate) fn is_accounting(&self) -> bool {
+        !self.accounts.is_empty()
+    }
+
+    /// Asks for what the connection in `slot` counts.
+    #[inline]
+    pub(crate) fn prefetch_account(&self, slot: u32) {
         prefetch_element(&self.accounts, slot as usize);
     }
 

@@ -76,7 +76,7 @@ impl TupleChange {
 
     /// Changes a packet, which is of the tuple and protocol that this is for; checksums stay as
     /// right as they were. `layout` stays true.
-    #[inline]
+    #[inline(always)]
     pub fn apply(&self, head: &mut [u8], layout: &Layout) {
         let Some(ip) = bytes::<20>(head, layout.l3_offset) else {
             return;

@@ -84,7 +84,7 @@ fn defaults_are_those_of_the_documentation() {
             tcp_loose: true,
             tcp_liberal: false,
             zone_limit: None,
-            accounting: true,
+            accounting: false,
             zones: BTreeMap::new(),
             timeouts: Timeouts::default(),
         },

@@ -85,6 +85,18 @@ impl Tracker {
         self.table.prefetch_hot(recall.slot());
     }
 
+    /// Whether connections count what they carry.
+    #[inline]
+    pub fn is_accounting(&self) -> bool {
+        self.table.is_accounting()
+    }
+
+    /// Asks for what [`Tracker::pass`] counts in.
+    #[inline]
+    pub fn prefetch_account(&self, recall: Recall) {
+        self.table.prefetch_account(recall.slot());
+    }
+
     /// Whether `ct()` would say of a packet what it said when `recall` was made; `after` is then
     /// for [`Tracker::apply`]. If not, or only after a change, the packet has to go the long way.
     /// Checksums are the caller's business. Writes nothing of the tracker's.
@@ -114,8 +126,15 @@ impl Tracker {
     /// [`Tracker::allows`] and [`Tracker::apply`] in one step, for a packet that meets one
     /// connection and of which nothing else can be refused any more. Returns whether it is
     /// allowed; if not, nothing is written. The packet has `size` bytes from the IP header on.
+    /// `COUNTS` is [`Tracker::is_accounting`], asked once for many packets.
     #[inline(always)]
-    pub fn pass(&mut self, recall: Recall, part: &Part, size: u32, now: Tick) -> bool {
+    pub fn pass<const COUNTS: bool>(
+        &mut self,
+        recall: Recall,
+        part: &Part,
+        size: u32,
+        now: Tick,
+    ) -> bool {
         let slot = recall.slot();
         let (hot, zones) = self.table.hot_and_zones(slot);
         let Some(hot) = hot else {
@@ -155,7 +174,9 @@ impl Tracker {
         } else if deadline != hot.deadline {
             self.bring_forward(slot, deadline, now);
         }
-        self.table.count(slot, direction, size);
+        if COUNTS {
+            self.table.count(slot, direction, size);
+        }
         true
     }
 

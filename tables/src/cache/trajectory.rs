@@ -279,6 +279,15 @@ impl Trajectories {
         }
     }
 
+    /// Asks for what the entry's first connection counts in, if it names any.
+    #[inline]
+    pub(crate) fn prefetch_account(&self, id: EntryId, tracker: &Tracker) {
+        let entry = &self.entries[id.0 as usize];
+        if entry.connections() > 0 {
+            tracker.prefetch_account(entry.first());
+        }
+    }
+
     /// Place and version of a reference.
     #[inline]
     fn reference(&self, id: EntryId, at: usize) -> (u32, u64) {

@@ -174,6 +174,10 @@ impl Lcore {
         if missed {
             self.look_ahead(in_port, burst, &stages);
         }
+        let counts = self.tracker.is_accounting();
+        if counts {
+            self.prefetch_accounts(&stages[..burst.len()]);
+        }
         let (mut hits, mut misses) = (0, 0);
         // Whether an earlier packet of the burst may have put another in an entry's place.
         let mut installed = false;
@@ -181,7 +185,11 @@ impl Lcore {
         loop {
             let quick = match stages.get(next) {
                 Some(stage) if stage.is_plain() => {
-                    self.runs(&mut burst[next..], &stages[next..], installed, now, out)
+                    let (burst, stages) = (&mut burst[next..], &stages[next..]);
+                    match counts {
+                        false => self.runs::<F, O, false>(burst, stages, installed, now, out),
+                        true => self.runs::<F, O, true>(burst, stages, installed, now, out),
+                    }
                 }
                 Some(_) | None => 0,
             };

@@ -71,6 +71,16 @@ impl Lcore {
         misses
     }
 
+    /// Asks for what the connections count in that were found.
+    pub(super) fn prefetch_accounts(&self, stages: &[Stage]) {
+        let Some(trajectories) = &self.trajectories else {
+            return;
+        };
+        for stage in stages.iter().filter(|stage| stage.entry != EntryId::NONE) {
+            trajectories.prefetch_account(stage.entry, &self.tracker);
+        }
+    }
+
     /// Reads what goes the long way as far as that can be done for all of the burst at once.
     #[inline]
     pub(super) fn look_ahead<F: Frame>(

@@ -3,7 +3,7 @@
 //! A hit has two halves: first all checks, which write nothing; only if all pass, the effects.
 //! What is refused takes the long way, as if it had not been found.
 
-use weir_ct::{Part, Recall, Tracker};
+use weir_ct::{After, Part, Recall, Tracker};
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok, plain_checksums_ok};
 use weir_packet::{ChecksumStatus, Frame, L3, L4, Layout, Tick, protocol};
 
@@ -15,9 +15,10 @@ use crate::pipeline::Output;
 impl Lcore {
     /// Runs of plain packets that were found, from the first on; returns how many they are. What
     /// cannot be done this way is left as it is. `recheck`: whether another may have been put in
-    /// an entry's place. By itself, so that its loop has all registers.
+    /// an entry's place. By itself, so that its loop has all registers; and made twice, so that
+    /// nobody pays for counts of connections (`COUNTS`) who does not want them.
     #[inline(never)]
-    pub(super) fn runs<F, O>(
+    pub(super) fn runs<F, O, const COUNTS: bool>(
         &mut self,
         burst: &mut [Option<F>],
         stages: &[Stage],
@@ -52,7 +53,7 @@ impl Lcore {
                     break;
                 }
                 if let Some(connection) = member.connection
-                    && !passes(tracker, connection, frame, (protocol, end), now)
+                    && !passes::<F, COUNTS>(tracker, connection, frame, (protocol, end), now)
                 {
                     break;
                 }
@@ -108,21 +109,6 @@ impl Lcore {
         if is_wrapped && !trajectories.next_hops_stand(program, &self.neighbours, now) {
             return Err(Refused(frame));
         }
-        // Most packets meet one connection, and no address.
-        if connections > 0 {
-            let Some(part) = part(&frame, layout) else {
-                return Err(Refused(frame));
-            };
-            if !self.tracker.allows(first, &part, now, &mut self.after[0]) {
-                return Err(Refused(frame));
-            }
-            for at in 1..connections {
-                let recall = trajectories.recall(id, at);
-                if !self.tracker.allows(recall, &part, now, &mut self.after[at]) {
-                    return Err(Refused(frame));
-                }
-            }
-        }
         let mut source = None;
         if meets_macs {
             let destination;
@@ -133,21 +119,50 @@ impl Lcore {
                 return Err(Refused(frame));
             }
         }
-
         if connections > 0 {
+            let Some(part) = part(&frame, layout) else {
+                return Err(Refused(frame));
+            };
             let size = layout.l3_end.saturating_sub(layout.l3_offset.into());
-            self.tracker.apply(first, &self.after[0], size, now);
-            for at in 1..connections {
-                let recall = trajectories.recall(id, at);
-                self.tracker.apply(recall, &self.after[at], size, now);
+            // Most packets meet one connection.
+            let met = match connections {
+                1 => self.tracker.pass::<true>(first, &part, size, now),
+                _ => {
+                    let meets = (0..connections).map(|at| trajectories.recall(id, at));
+                    meet_all(&mut self.tracker, &mut self.after, meets, &part, size, now)
+                }
+            };
+            if !met {
+                return Err(Refused(frame));
             }
         }
+
         if let Some(source) = source {
             self.macs.refresh(source, now);
         }
         trajectories.run(id, program, frame, layout, out, &self.counters);
         Ok(())
     }
+}
+
+/// Whether a packet is allowed by all connections that it meets, in which case each tracks it.
+#[inline(never)]
+fn meet_all(
+    tracker: &mut Tracker,
+    after: &mut [After],
+    meets: impl Iterator<Item = Recall> + Clone,
+    part: &Part,
+    size: u32,
+    now: Tick,
+) -> bool {
+    let mut all = meets.clone().zip(after.iter_mut());
+    let met = all.all(|(recall, after)| tracker.allows(recall, part, now, after));
+    if met {
+        for (recall, after) in meets.zip(after) {
+            tracker.apply(recall, after, size, now);
+        }
+    }
+    met
 }
 
 /// A packet that an entry is not for, to go the long way.
@@ -163,7 +178,7 @@ fn plain_ttl(head: &[u8]) -> Option<u8> {
 /// Whether `ct()` would say of a plain packet what it said before, in which case it is tracked.
 /// False also if that takes a closer look.
 #[inline(always)]
-fn passes<F: Frame>(
+fn passes<F: Frame, const COUNTS: bool>(
     tracker: &mut Tracker,
     connection: Recall,
     frame: &F,
@@ -177,14 +192,14 @@ fn passes<F: Frame>(
     };
     right
         && match protocol {
-            protocol::TCP => segment_passes(tracker, connection, head, end, now),
-            _ => tracker.pass(connection, &Part::UDP, plain_size(end), now),
+            protocol::TCP => segment_passes::<COUNTS>(tracker, connection, head, end, now),
+            _ => tracker.pass::<COUNTS>(connection, &Part::UDP, plain_size(end), now),
         }
 }
 
 /// The same for a plain TCP segment whose checksums are right.
 #[inline(never)]
-fn segment_passes(
+fn segment_passes<const COUNTS: bool>(
     tracker: &mut Tracker,
     connection: Recall,
     head: &[u8],
@@ -192,7 +207,7 @@ fn segment_passes(
     now: Tick,
 ) -> bool {
     let part = Part::tcp(head, &Layout::plain(protocol::TCP, end));
-    part.is_some_and(|part| tracker.pass(connection, &part, plain_size(end), now))
+    part.is_some_and(|part| tracker.pass::<COUNTS>(connection, &part, plain_size(end), now))
 }
 
 /// Bytes of a plain packet, which ends at `end`, from its IP header on.

@@ -57,6 +57,7 @@ impl Default for Builder {
             options: None,
             settings: Settings {
                 max_connections: 256,
+                accounting: true,
                 ..Settings::default()
             },
             caches: Caches::default(),
@@ -155,6 +156,13 @@ impl Builder {
     #[must_use]
     pub fn max_connections(mut self, max_connections: u32) -> Self {
         self.settings.max_connections = max_connections;
+        self
+    }
+
+    /// Connections do not count what they carry, as without `[conntrack] accounting`.
+    #[must_use]
+    pub const fn no_accounting(mut self) -> Self {
+        self.settings.accounting = false;
         self
     }
 

@@ -1,7 +1,7 @@
 //! What connections carried, by whatever way their packets went; each lcore counts the same.
 
 use weir_ct::Carried;
-use weir_tests::switch::Switch;
+use weir_tests::switch::{Builder, Switch};
 
 const FIREWALL: &str = "
     priority=100,ip actions=ct(table=1,nat)
@@ -84,4 +84,23 @@ fn a_packet_that_passes_two_zones_counts_once_in_each() {
     }
     assert_eq!(sw.sent(2).len() as u64, TIMES);
     assert_eq!(carried(&mut sw), [[(TIMES, TIMES * 28), (0, 0)]; 2]);
+}
+
+#[test]
+fn nothing_else_changes_where_nobody_counts() {
+    let mut sw = Builder::default().no_accounting().flows(FIREWALL);
+    for n in 0..TIMES {
+        let seq = 101 + 10 * n;
+        sw.inject(1, "udp 10.0.0.5:4000 > 192.0.2.9:53 len=10");
+        sw.inject(2, "udp 192.0.2.9:53 > 198.51.100.7:4000 len=100");
+        sw.inject(1, "udp [2001:db8::1]:4000 > [2001:db8::2]:53");
+        sw.inject(
+            1,
+            &format!("tcp 10.0.0.5:4000 > 192.0.2.9:80 A seq={seq} ack=501 win=1000 len=10"),
+        );
+    }
+    assert_eq!(sw.sent_anywhere().len() as u64, 4 * TIMES);
+    let entries = sw.connections();
+    assert_eq!(entries.len(), 3);
+    assert!(entries.iter().all(|entry| entry.carried.is_none()));
 }

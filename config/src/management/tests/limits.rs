@@ -218,8 +218,7 @@ fn wrong_limits_are_pointed_at_and_change_nothing() {
 #[test]
 fn limits_set_by_hand_stay_over_a_reload_until_the_file_says_otherwise() {
     let mut management = management(COMMIT);
-    let before =
-        "[conntrack]\nmax_connections = 5000\nzone_limit = 100\n[[zone]]\nid = 1\nlimit = 10\n";
+    let before = "[conntrack]\nmax_connections = 5000\naccounting = true\nzone_limit = 100\n[[zone]]\nid = 1\nlimit = 10\n";
     let report = management.reload_with(before, false, false);
     assert_eq!(
         report.added,

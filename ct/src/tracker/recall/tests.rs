@@ -54,6 +54,7 @@ fn lines() -> impl Strategy<Value = String> {
 fn settings() -> Settings {
     Settings {
         max_connections: 16,
+        accounting: true,
         ..Settings::default()
     }
 }
@@ -148,7 +149,7 @@ proptest! {
                 if done {
                     two.apply(recall, &after, size(&layout), now);
                 }
-                prop_assert_eq!(one.pass(recall, &part, size(&layout), now), done, "{}", line);
+                prop_assert_eq!(one.pass::<true>(recall, &part, size(&layout), now), done, "{}", line);
             }
             if !done {
                 let commit = commit.then_some(Commit::default());

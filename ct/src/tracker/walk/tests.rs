@@ -66,6 +66,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
 fn tracker() -> Tracker {
     let settings = Settings {
         max_connections: SLOTS,
+        accounting: true,
         ..Settings::default()
     };
     Tracker::new(&settings, 1)
@@ -301,6 +302,7 @@ fn what_is_part_of_a_connection_is_counted_for_it() {
 fn who_does_not_want_counts_has_no_memory_for_them() {
     let mut settings = Settings {
         max_connections: 1_000,
+        accounting: true,
         ..Settings::default()
     };
     let with = Tracker::new(&settings, 1).memory().connections;
@@ -323,11 +325,10 @@ fn who_does_not_want_counts_has_no_memory_for_them() {
 /// A walk over a zone looks at no other connection.
 #[test]
 fn a_zone_costs_what_it_has() {
-    let mut settings = Settings {
+    let settings = Settings {
         max_connections: 5_000,
         ..Settings::default()
     };
-    settings.accounting = false;
     let mut tracker = Tracker::new(&settings, 1);
     for port in 1..=4_000 {
         let zone = if port % 400 == 0 { 9 } else { 3 };
