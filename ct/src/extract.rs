@@ -36,6 +36,7 @@ pub(crate) enum Transport {
 
 impl Transport {
     /// The state of a connection that this packet opens.
+    #[inline(always)]
     pub(crate) fn open(&self, loose: bool) -> Result<Protocol, Invalid> {
         match self {
             Self::Tcp(segment) => match segment.kind {

@@ -103,13 +103,14 @@ impl Key {
         const DST: u32 = 32;
         const NODE_QUERY: u8 = protocol::icmpv6::NODE_QUERY;
         const NODE_REPLY: u8 = protocol::icmpv6::NODE_REPLY;
-        let icmp_type = (self.0[0] >> 40) as u8;
         match ((self.0[0] >> 8) as u8, self.0[0] & 0xff, end) {
-            (protocol::ICMPV6, V6, _) if matches!(icmp_type, NODE_QUERY | NODE_REPLY) => None,
             (protocol::TCP | protocol::UDP | protocol::SCTP, _, End::Dst) => Some(DST),
             (protocol::TCP | protocol::UDP | protocol::SCTP, _, End::Src)
-            | (protocol::ICMP, V4, End::Src | End::Dst)
-            | (protocol::ICMPV6, V6, End::Src | End::Dst) => Some(SRC),
+            | (protocol::ICMP, V4, End::Src | End::Dst) => Some(SRC),
+            (protocol::ICMPV6, V6, End::Src | End::Dst) => match (self.0[0] >> 40) as u8 {
+                NODE_QUERY | NODE_REPLY => None,
+                _ => Some(SRC),
+            },
             (_, _, End::Src | End::Dst) => None,
         }
     }

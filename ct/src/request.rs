@@ -64,16 +64,14 @@ impl Request<'_> {
     /// In which zone a packet that opens a connection is looked for, and its replies.
     #[inline]
     pub(crate) const fn zones(&self) -> [u16; 2] {
-        match self.commit {
-            Some(Commit {
-                zone_dir: Some(ZoneDir::Original),
-                ..
-            }) => [self.zone, 0],
-            Some(Commit {
-                zone_dir: Some(ZoneDir::Reply),
-                ..
-            }) => [0, self.zone],
-            Some(Commit { zone_dir: None, .. }) | None => [self.zone; 2],
+        let zone_dir = match &self.commit {
+            Some(commit) => commit.zone_dir,
+            None => None,
+        };
+        match zone_dir {
+            None => [self.zone; 2],
+            Some(ZoneDir::Original) => [self.zone, 0],
+            Some(ZoneDir::Reply) => [0, self.zone],
         }
     }
 }

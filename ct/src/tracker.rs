@@ -162,6 +162,7 @@ impl Tracker {
             } = reading;
             let mut visit = Visit {
                 request,
+                zones: request.zones(),
                 search,
                 size: *size,
                 quest: &mut Quest::default(),
@@ -199,6 +200,7 @@ impl Tracker {
             } = Reading::of(frame, layout);
             let mut visit = Visit {
                 request,
+                zones: request.zones(),
                 search: &mut search,
                 size,
                 quest,
@@ -329,7 +331,7 @@ impl Tracker {
     ) -> Result<(), Refusal> {
         let (request, now) = (visit.request, visit.now);
         let zone = request.zone;
-        let [own_zone, reply_zone] = request.zones();
+        let [own_zone, reply_zone] = visit.zones;
         let key = Key::new(tuple, own_zone);
         let hash = visit.search.hash(own_zone, || self.table.hash(&key));
         let key = Keyed { key, hash };
@@ -409,7 +411,7 @@ impl Tracker {
 
     /// An ICMP error about a packet whose reply would have the tuple `about`.
     fn error(&mut self, about: &Tuple, visit: &mut Visit<'_>) {
-        match self.find_in(about, visit.request.zones(), visit.now) {
+        match self.find_in(about, visit.zones, visit.now) {
             Some(Place { slot, direction }) => {
                 let meeting = Meeting {
                     direction,
@@ -424,14 +426,20 @@ impl Tracker {
     }
 
     /// Finds a connection. One whose time is over is forgotten on the way.
+    #[inline(always)]
     fn find(&mut self, key: &Keyed, now: Tick) -> Option<Place> {
         let place = self.table.find(key)?;
         if self.table.hot(place.slot).is_expired(now) {
-            self.table.remove(place.slot, Ending::Expired);
-            self.counters.expired += 1;
+            self.remove_expired(place.slot);
             return None;
         }
         Some(place)
+    }
+
+    #[cold]
+    fn remove_expired(&mut self, slot: u32) {
+        self.table.remove(slot, Ending::Expired);
+        self.counters.expired += 1;
     }
 
     /// Finds the connection of a packet that opens one in the first of `zones`, with replies in
@@ -546,7 +554,7 @@ impl Tracker {
         if let Some(deadline) = deadline {
             self.table.set_deadline(slot, deadline, now);
         }
-        if self.counted.is_first(place) {
+        if self.table.is_accounting() && self.counted.is_first(place) {
             self.table.count(slot, direction, size);
         }
         if changed {
@@ -658,11 +666,11 @@ impl Tracker {
             return Err(self.refuse(request.zone, CtDrop::TableFull));
         };
         self.counters.created += 1;
-        // It was counted when it was made.
-        self.counted.is_first(Place {
-            slot,
-            direction: Direction::Original,
-        });
+        if self.table.is_accounting() {
+            // It was counted when it was made.
+            let direction = Direction::Original;
+            self.counted.is_first(Place { slot, direction });
+        }
         if expected.is_some() || commit.helper.is_some() {
             self.begin_kin(slot, expected, commit.helper);
         }
@@ -730,6 +738,8 @@ impl Counted {
 /// One `ct()` of one packet.
 struct Visit<'a> {
     request: &'a Request<'a>,
+    /// [`Request::zones`]
+    zones: [u16; 2],
     search: &'a mut Lookup,
     /// Bytes of the packet from the IP header on.
     size: u32,

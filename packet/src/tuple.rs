@@ -85,17 +85,7 @@ impl Tuple {
                 let end = layout.l3_end as usize;
                 array(head.get(..end).unwrap_or(head), layout.l4_offset.into())?
             }
-            L4::None => {
-                if layout.malformed.is_some() || layout.fragment != Fragment::No {
-                    return None;
-                }
-                let end = layout.l3_end as usize;
-                let l4 = head
-                    .get(..end)
-                    .unwrap_or(head)
-                    .get(layout.l4_offset.into()..)?;
-                return Self::without_ports(ip, layout.protocol, l4);
-            }
+            L4::None => return Self::of_other(ip, head, layout),
         };
         let &[icmp_type, code, _, _, id0, id1, ..] = l4;
         let answer = match ip {
@@ -108,6 +98,19 @@ impl Tuple {
             src_port: u16::from_be_bytes([id0, id1]),
             dst_port: u16::from_be_bytes([icmp_type, code]),
         })
+    }
+
+    #[cold]
+    fn of_other(ip: IpPair, head: &[u8], layout: &Layout) -> Option<Self> {
+        if layout.malformed.is_some() || layout.fragment != Fragment::No {
+            return None;
+        }
+        let end = layout.l3_end as usize;
+        let l4 = head
+            .get(..end)
+            .unwrap_or(head)
+            .get(layout.l4_offset.into()..)?;
+        Self::without_ports(ip, layout.protocol, l4)
     }
 
     /// The tuple of a packet that is not of TCP, UDP, SCTP, ICMP or ICMPv6, with `l4` behind its
@@ -139,11 +142,20 @@ impl Tuple {
     /// the other way round.
     ///
     /// A translated connection's answer is not this one: reverse first, then translate.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn reversed(self) -> Self {
         let [icmp_type, code] = self.dst_port.to_be_bytes();
         let opposite = match (self.ip, self.protocol) {
+            // Most of all, so first.
+            (_, protocol::TCP | protocol::UDP) => {
+                return Self {
+                    ip: self.ip.reversed(),
+                    protocol: self.protocol,
+                    src_port: self.dst_port,
+                    dst_port: self.src_port,
+                };
+            }
             (IpPair::V4 { .. }, protocol::ICMP) => opposite_icmp(icmp_type),
             (IpPair::V6 { .. }, protocol::ICMPV6) => opposite_icmpv6(icmp_type),
             (_, protocol::GRE) => {

@@ -325,9 +325,13 @@ impl Tracker {
     }
 
     /// What a connection gets whose first packet has this key, if it is expected.
-    #[inline]
+    #[inline(always)]
     pub(super) fn expected(&self, key: &Key, now: Tick) -> Option<Foretold> {
-        let alg = self.table.alg.as_deref()?;
+        self.expected_of(self.table.alg.as_deref()?, key, now)
+    }
+
+    #[inline(never)]
+    fn expected_of(&self, alg: &Alg, key: &Key, now: Tick) -> Option<Foretold> {
         let (at, expectation) = alg.expected(key, now)?;
         let (hot, cold) = (
             self.table.hot(expectation.master),
@@ -348,7 +352,7 @@ impl Tracker {
     }
 
     /// A packet that could open a connection: is it expected?
-    #[inline]
+    #[inline(always)]
     pub(super) fn foretell(&self, key: &Key, visit: &mut Visit<'_>) {
         if let Some(expected) = self.expected(key, visit.now) {
             let outcome = &mut *visit.outcome;
@@ -359,6 +363,7 @@ impl Tracker {
     }
 
     /// As [`Self::reply_to`], for a connection that is translated as was foretold.
+    #[cold]
     pub(super) fn reply_as_expected(
         &mut self,
         tuple: &Tuple,
@@ -380,6 +385,7 @@ impl Tracker {
         };
         let mut visit = Visit {
             request: &request,
+            zones: visit.zones,
             search: visit.search,
             size: visit.size,
             quest: visit.quest,

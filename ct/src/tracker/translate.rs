@@ -22,37 +22,49 @@ impl Tracker {
     ///
     /// Both tuples belong to this lcore then. If that takes asking another one, the answer goes
     /// into `quest`, and then it is tried again.
+    #[inline(always)]
     pub(super) fn reply_to(
         &mut self,
         tuple: &Tuple,
         visit: &mut Visit<'_>,
     ) -> Result<(Keyed, Option<NatKind>), Refusal> {
-        self.be_ours(tuple, visit.request.zone, visit.quest)?;
-        let [_, reply_zone] = visit.request.zones();
+        let (zone, now) = (visit.request.zone, visit.now);
+        if self.table.sharing().is_some() {
+            self.be_ours(tuple, zone, visit.quest)?;
+        }
+        let [_, reply_zone] = visit.zones;
+        if let Some(spec @ NatSpec::Allocate { kind, .. }) = visit.request.nat {
+            let reply = self.translated(tuple, spec, [zone, reply_zone], visit)?;
+            return Ok((reply, Some(*kind)));
+        }
+        let reply = tuple.reversed();
+        let reply = visit.search.keyed_reply(&self.table, &reply, reply_zone);
+        if self.find(&reply, now).is_some() {
+            return Err(self.refuse(zone, CtDrop::TupleInUse));
+        }
+        Ok((reply, None))
+    }
+
+    /// The same for a connection of the first of `zones` that is translated, with replies in the
+    /// second.
+    fn translated(
+        &mut self,
+        tuple: &Tuple,
+        spec: &NatSpec,
+        [zone, reply_zone]: [u16; 2],
+        visit: &mut Visit<'_>,
+    ) -> Result<Keyed, Refusal> {
         let Visit {
-            request,
-            search,
-            quest,
-            now,
-            ..
+            search, quest, now, ..
         } = visit;
-        let (zone, now) = (request.zone, *now);
-        let Some(spec @ NatSpec::Allocate { kind, .. }) = request.nat else {
-            let reply = search.keyed_reply(&self.table, &tuple.reversed(), reply_zone);
-            if self.find(&reply, now).is_some() {
-                return Err(self.refuse(zone, CtDrop::TupleInUse));
-            }
-            return Ok((reply, None));
-        };
+        let now = *now;
         let chosen = self.choose(tuple, spec, search, quest, [zone, reply_zone], now);
         match &chosen {
             Ok(_) if quest.probes > 1 => self.ranges.note(spec, zone, quest.probes, None),
             Err(Refusal::Drop(drop)) => self.ranges.note(spec, zone, quest.probes, Some(*drop)),
             Ok(_) | Err(Refusal::Ask { .. } | Refusal::Later) => {}
         }
-        let reply = chosen?;
-        let reply = search.keyed_reply(&self.table, &reply, reply_zone);
-        Ok((reply, Some(*kind)))
+        Ok(search.keyed_reply(&self.table, &chosen?, reply_zone))
     }
 
     /// A free tuple of those that `spec` has to choose from, for a connection of the first of
