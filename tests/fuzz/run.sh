@@ -26,7 +26,7 @@ built=${CARGO_TARGET_DIR:-target}
 RUSTFLAGS='' cargo run --release --quiet --bin make_corpus corpus
 
 for target in "${targets[@]}"; do
-  mkdir -p "corpus/$target" "artifacts/$target"
+  mkdir -p "corpus/$target" "artifacts/$target" "regressions/$target"
   log="artifacts/$target.log"
   # Longer ones are slower and find no more.
   case "$target" in replay) longest=8192 ;; *) longest=2048 ;; esac

@@ -17,12 +17,14 @@ mod commands;
 mod expectation;
 mod outcome;
 pub(crate) mod ovs;
+mod rows;
 mod unixctl;
 mod weir;
 
-pub use case::{Case, CaseError, Packet, PortSpec, port_name};
+pub use case::{Case, CaseError, Packet, PortSpec, Question, port_name};
 pub use commands::{CommandCase, CommandStep};
 pub use expectation::{Expected, Side};
 pub use outcome::{Outcome, SentFrame};
 pub use ovs::{Ovs, OvsError, TunnelCase, TunnelOutcome};
+pub use rows::{Row, Rows};
 pub use weir::run_weir;

@@ -11,7 +11,7 @@ use std::io;
 use std::io::Write;
 use std::path::PathBuf;
 
-use weir_tests::differential::{Case, CommandCase, Outcome, Ovs, OvsError, Side, run_weir};
+use weir_tests::differential::{Case, CommandCase, Outcome, Ovs, OvsError, Rows, Side, run_weir};
 
 #[test]
 fn weir_answers_as_open_vswitch_does() {
@@ -99,6 +99,30 @@ fn rows_without_a_case_are_marked() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// How many cases there are at least about connections, translation apart.
+const CONNTRACK_CASES: usize = 150;
+
+/// `differential/rows` lists what there is to connection tracking, a file for each section; a case
+/// names the rows that it `covers:`.
+#[test]
+fn each_row_of_connection_tracking_has_a_case() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("differential/rows");
+    let mut rows = Rows::read_all(&folder).unwrap_or_else(|error| panic!("{error}"));
+    let cases = all_cases();
+    let covers = cases.iter().map(|case| (&case.name, &case.covers));
+    let commands = all_commands();
+    let covers = covers.chain(commands.iter().map(|case| (&case.name, &case.covers)));
+    for (case, covered) in covers {
+        rows.cover(case, covered)
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+    let open: Vec<String> = rows.open().map(ToString::to_string).collect();
+    assert!(open.is_empty(), "rows without a case:\n{}", open.join("\n"));
+    // Translation and its helpers are counted apart.
+    let cases = rows.cases(|section| !matches!(section, "1.6" | "1.7"));
+    assert!(cases >= CONNTRACK_CASES, "{cases} cases");
 }
 
 /// Whether `text` has `word`, and not just as a part of another.

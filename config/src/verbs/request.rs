@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Parser;
+
 use super::VerbError;
-use crate::cli::{ChangeGroup, Command, Switch};
+use crate::cli::{ChangeGroup, Cli, Command, Switch};
 use crate::control::{FlowVerb, GroupVerb, PolicyFiles, Request, Verb};
 use crate::diagnostic::Diagnostic;
 use crate::file::{Config, read_text};
@@ -44,6 +46,25 @@ pub enum Layout {
 }
 
 impl Call {
+    /// What the command line `weir WORDS...` asks of a running switch; reads the files it names.
+    ///
+    /// # Errors
+    /// If it is none, or is wrong.
+    pub fn of_words(words: &[String]) -> Result<Self, VerbError> {
+        let line = std::iter::once("weir").chain(words.iter().map(String::as_str));
+        let cli = Cli::try_parse_from(line).map_err(|error| VerbError::Usage(error.to_string()))?;
+        match cli.command {
+            Command::Run(_)
+            | Command::Check(_)
+            | Command::ParseFlows(_)
+            | Command::DiffFlows(_)
+            | Command::Monitor(_)
+            | Command::Top(_)
+            | Command::Replay(_) => Err(VerbError::Usage("asks no running switch once".to_owned())),
+            command => Self::new(command),
+        }
+    }
+
     /// What `command` asks; reads the files it names, so that the switch need not.
     ///
     /// # Errors

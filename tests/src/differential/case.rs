@@ -3,6 +3,7 @@
 //! ```text
 //! title: UDP is new until the reply
 //! about: ct_state `new`: a UDP connection that has not seen a reply
+//! covers: 1.2 new
 //!
 //! [ports]
 //! 1
@@ -18,6 +19,9 @@
 //! [packets]
 //! @0ms 1: udp 10.0.0.5:4000 > 192.0.2.9:53
 //!     -> 2
+//! @1ms $ ct-stats-show
+//!     < Connections Stats:
+//!     <     Total: 1
 //!
 //! [connections]
 //! udp,orig=(src=10.0.0.5,...
@@ -29,8 +33,11 @@
 //! 1 of 1: 1
 //! ```
 //!
-//! `about` names what of Open vSwitch the case holds weir against. `-> PORT` is the frame that
-//! went in, `-> PORT: PACKET` another one. `[connections]` is the sorted dump in the end,
+//! `about` names what of Open vSwitch the case holds weir against; `covers` is a row of
+//! `differential/rows`, one in each line. `-> PORT` is the frame that
+//! went in, `-> PORT: PACKET` another one. `$` is a command of `weir`, which Open vSwitch knows as
+//! one of `ovs-appctl dpctl` (or of `ovs-ofctl`, `ct-flush`); the lines behind `<` are its answer, sorted, or
+//! `refused`. `[connections]` is the sorted dump in the end,
 //! `[hits]` counts packets per flow, in order; `[buckets]` for each of the `[groups]`, which are
 //! added before the flows, `PACKETS of GROUP: PACKETS OF ITS BUCKETS`. A line behind `ovs` or `weir` is expected of that
 //! switch alone, and then `differs:` says why; `refused:` is what weir says against a policy
@@ -54,7 +61,7 @@ mod tests;
 
 use source::Source;
 
-const HEADERS: [&str; 4] = ["title", "about", "differs", "refused"];
+const HEADERS: [&str; 5] = ["title", "about", "covers", "differs", "refused"];
 const SECTIONS: [&str; 10] = [
     "ports",
     "groups",
@@ -82,6 +89,8 @@ pub struct Case {
     pub title: String,
     /// Rows, bullets and surprises of Open vSwitch's behaviour that it shows.
     pub about: Vec<String>,
+    /// Rows of `differential/rows` that it shows.
+    pub covers: Vec<String>,
     /// Why weir answers differently, if it does.
     pub differs: Vec<String>,
     /// What weir's error says if it refuses the policy, which Open vSwitch runs.
@@ -98,6 +107,8 @@ pub struct Case {
     pub ovs_commands: Vec<String>,
     /// What goes in, in order; no two at the same time.
     pub packets: Vec<Packet>,
+    /// What is asked among the packets, in order.
+    pub questions: Vec<Question>,
     /// Connections in the end, one dump line each.
     pub conntrack: Expected<String>,
     /// Packets per flow in the order of `flows`, as numbers with blanks between.
@@ -149,6 +160,23 @@ pub struct Packet {
     pub frame: Vec<u8>,
     /// What is sent for it.
     pub expected: Expected<SentFrame>,
+    /// The time as it is written.
+    when: String,
+    /// The comment and empty lines above it.
+    comments: String,
+}
+
+/// A command to the running switch, and what it is expected to answer.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// When, in milliseconds since the case began.
+    pub time_ms: u64,
+    /// How many packets went in before.
+    pub packets: usize,
+    /// The verb and its arguments.
+    pub words: Vec<String>,
+    /// The sorted lines of the answer.
+    pub expected: Expected<String>,
     /// The time as it is written.
     when: String,
     /// The comment and empty lines above it.
@@ -246,18 +274,10 @@ impl Case {
                 }
                 Some("ovs") => case.ovs_commands.push(content.to_owned()),
                 Some("packets") if content.starts_with('@') => {
-                    let mut packet = source.packet(content)?;
-                    if case
-                        .packets
-                        .last()
-                        .is_some_and(|last| last.time_ms >= packet.time_ms)
-                    {
-                        return Err(source.error(content, "comes no later than the one before"));
-                    }
-                    packet.comments = std::mem::take(&mut comments);
-                    case.packets.push(packet);
+                    let comments = std::mem::take(&mut comments);
+                    case.step(&source, content, comments)?;
                 }
-                Some("packets") => case.expected_frame(&source, content)?,
+                Some("packets") => case.expected_of_step(&source, content)?,
                 Some("connections") => push(&mut case.conntrack, content),
                 Some("groups") => case.groups.extend(source.lines(content)?),
                 Some("buckets") => push(&mut case.buckets, content),
@@ -288,6 +308,7 @@ impl Case {
     pub fn is_split(&self) -> bool {
         self.refused.is_some()
             || self.packets.iter().any(|packet| packet.expected.is_split())
+            || self.questions.iter().any(|asked| asked.expected.is_split())
             || self.conntrack.is_split()
             || self.hits.is_split()
             || self.buckets.is_split()
@@ -317,11 +338,59 @@ impl Case {
         match key {
             "title" => self.title = value,
             "about" => self.about.push(value),
+            "covers" => self.covers.push(value),
             "differs" => self.differs.push(value),
             "refused" => self.refused = Some(value),
             _ => return Err(source.unknown(key, "header", key, &HEADERS)),
         }
         Ok(())
+    }
+
+    /// A packet or a question.
+    fn step(&mut self, source: &Source<'_>, line: &str, comments: String) -> Result<(), CaseError> {
+        let packet = self.packets.last().map(|packet| packet.time_ms);
+        let last = packet.max(self.questions.last().map(|asked| asked.time_ms));
+        let (when, time_ms, rest) = source.time(line)?;
+        if last.is_some_and(|last| last >= time_ms) {
+            return Err(source.error(line, "comes no later than the one before"));
+        }
+        match rest.strip_prefix("$ ") {
+            Some(words) => self.questions.push(Question {
+                time_ms,
+                packets: self.packets.len(),
+                words: words.split_whitespace().map(str::to_owned).collect(),
+                expected: Expected(Vec::new()),
+                when: when.to_owned(),
+                comments,
+            }),
+            None => {
+                let (port, frame) = source.packet(rest)?;
+                self.packets.push(Packet {
+                    time_ms,
+                    port: port.to_owned(),
+                    frame,
+                    expected: Expected(Vec::new()),
+                    when: when.to_owned(),
+                    comments,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the last step is expected to do.
+    fn expected_of_step(&mut self, source: &Source<'_>, line: &str) -> Result<(), CaseError> {
+        let (side, rest) = Side::split(line);
+        let Some(answer) = rest.strip_prefix("< ") else {
+            return self.expected_frame(source, line);
+        };
+        match self.questions.last_mut() {
+            Some(asked) if asked.packets == self.packets.len() => {
+                asked.expected.0.push((side, answer.to_owned()));
+                Ok(())
+            }
+            _ => Err(source.error(line, "answers no question")),
+        }
     }
 
     fn expected_frame(&mut self, source: &Source<'_>, line: &str) -> Result<(), CaseError> {
@@ -358,7 +427,8 @@ impl Case {
         if self.title.is_empty() || self.about.is_empty() {
             return whole("`title:` and `about:` are needed");
         }
-        if self.ports.is_empty() || self.flows.is_empty() || self.packets.is_empty() {
+        let steps = self.packets.len() + self.questions.len();
+        if self.ports.is_empty() || self.flows.is_empty() || steps == 0 {
             return whole("[ports], [flows] and [packets] are needed");
         }
         if !self.flows_ovs.is_empty() && self.flows_ovs.len() != self.flows.len() {

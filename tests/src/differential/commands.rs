@@ -46,6 +46,8 @@ pub struct CommandCase {
     pub path: PathBuf,
     /// Rows of Open vSwitch's language that it shows.
     pub about: Vec<String>,
+    /// Rows of `differential/rows` that it shows.
+    pub covers: Vec<String>,
     /// Why weir answers differently, if it does.
     pub differs: String,
     /// The commands, in order.
@@ -127,9 +129,14 @@ impl CommandCase {
                 match line.split_once(": ") {
                     Some(("title", _)) => {}
                     Some(("about", row)) => case.about.push(row.to_owned()),
+                    Some(("covers", row)) => case.covers.push(row.to_owned()),
                     Some(("differs", why)) => case.differs = why.to_owned(),
                     _ if line.is_empty() || line.starts_with('#') => {}
-                    _ => return Err(wrong("expected `title:`, `about:` or `differs:`")),
+                    _ => {
+                        return Err(wrong(
+                            "expected `title:`, `about:`, `covers:` or `differs:`",
+                        ));
+                    }
                 }
             }
         }

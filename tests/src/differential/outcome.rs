@@ -5,6 +5,7 @@ use std::fmt::Write;
 use weir_packet::text::describe;
 
 use super::case::Case;
+use super::commands::REFUSED;
 use super::expectation::Side;
 
 #[cfg(test)]
@@ -33,6 +34,8 @@ pub struct Outcome {
     pub flows: Vec<String>,
     /// What groups counted, as in `[buckets]`, by number.
     pub buckets: Vec<String>,
+    /// Per question, the sorted lines of the answer.
+    pub answers: Vec<Vec<String>>,
 }
 
 impl Outcome {
@@ -67,7 +70,25 @@ impl Outcome {
             hits,
             flows,
             buckets: Vec::new(),
+            answers: Vec::new(),
         })
+    }
+
+    /// The same with what was answered to each question: the text, or that it was refused.
+    #[must_use]
+    pub fn with_answers(mut self, answers: Vec<Option<String>>) -> Self {
+        let lines = |answer: Option<String>| {
+            let text = answer.unwrap_or_else(|| REFUSED.to_owned());
+            let lines = text.lines().map(str::trim_end);
+            let mut lines: Vec<_> = lines
+                .filter(|line| !line.is_empty())
+                .map(str::to_owned)
+                .collect();
+            lines.sort();
+            lines
+        };
+        self.answers = answers.into_iter().map(lines).collect();
+        self
     }
 
     /// The same with what groups counted; `dump` is the output of `dump-group-stats`.
@@ -105,6 +126,14 @@ impl Outcome {
                 let _ = writeln!(text, "@{}ms {}: {line}", packet.time_ms, packet.port);
                 list(&mut text, "expected", &expected, show);
                 list(&mut text, "sent", sent, show);
+            }
+        }
+        for (asked, answer) in case.questions.iter().zip(&self.answers) {
+            let expected = asked.expected.of(side);
+            if expected != *answer {
+                let _ = writeln!(text, "@{}ms $ {}", asked.time_ms, asked.words.join(" "));
+                list(&mut text, "expected", &expected, Clone::clone);
+                list(&mut text, "answered", answer, Clone::clone);
             }
         }
         let expected = case.conntrack.of(side);

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 mod tunnel;
 
-use super::case::{Case, Packet, PortSpec, port_name};
+use super::case::{Case, Packet, PortSpec, Question, port_name};
 use super::commands::{CommandCase, REFUSED};
 use super::expectation::Side;
 use super::outcome::{Outcome, SentFrame};
@@ -156,12 +156,19 @@ impl Ovs {
         self.ofctl(&["add-flows"], &["-"], &case.flow_file(Side::Ovs))?;
         for line in &case.ovs_commands {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let (method, arguments) = words.split_first().expect("a command line is not empty");
-            self.call(method, arguments)?;
+            match words.split_first().expect("a command line is not empty") {
+                (&"ovs-vsctl", arguments) => self.vsctl(arguments)?,
+                (method, arguments) => self.call(method, arguments)?,
+            };
         }
         let mut sent = Vec::new();
+        let mut answers = Vec::new();
+        let mut questions = case.questions.iter().peekable();
         let mut now_ms = 0;
         for packet in &case.packets {
+            while let Some(asked) = questions.next_if(|asked| asked.packets <= sent.len()) {
+                answers.push(self.ask(asked, &mut now_ms)?);
+            }
             self.advance(packet.time_ms - now_ms)?;
             now_ms = packet.time_ms;
             self.inject(packet)?;
@@ -176,16 +183,35 @@ impl Ovs {
             }
             sent.push(frames);
         }
+        for asked in questions {
+            answers.push(self.ask(asked, &mut now_ms)?);
+        }
         let conntrack = self.call("dpctl/dump-conntrack", &[])?;
         let conntrack = conntrack.lines().map(str::to_owned).collect();
         let dump = self.ofctl(&["dump-flows"], &[], "")?;
         let outcome = Outcome::new(sent, conntrack, dump.lines(), case.flows.len());
-        let outcome = outcome.map_err(OvsError::Failed)?;
+        let outcome = outcome.map_err(OvsError::Failed)?.with_answers(answers);
         if case.groups.is_empty() {
             return Ok(outcome);
         }
         let groups = self.ofctl(&["dump-group-stats"], &[], "")?;
         Ok(outcome.with_groups(groups.lines()))
+    }
+
+    /// The answer to a question of a case; `None` if it is refused.
+    fn ask(&mut self, asked: &Question, now_ms: &mut u64) -> Result<Option<String>, OvsError> {
+        self.advance(asked.time_ms - *now_ms)?;
+        *now_ms = asked.time_ms;
+        let words: Vec<&str> = asked.words.iter().map(String::as_str).collect();
+        let (verb, arguments) = words.split_first().expect("a question is not empty");
+        if *verb == "ct-flush" {
+            return match self.ofctl(&[verb], arguments, "") {
+                Ok(text) => Ok(Some(text)),
+                Err(OvsError::Failed(_)) => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
+        Ok(self.control.call(&format!("dpctl/{verb}"), arguments).ok())
     }
 
     /// What Open vSwitch answers to each command of a sequence.
@@ -338,7 +364,17 @@ impl Ovs {
                 file: None,
             });
         }
-        self.vsctl(&["--if-exists", "del-br", BRIDGE])?;
+        // Limits and timeouts of zones are the datapath's, in the database too.
+        self.vsctl(&[
+            "--if-exists",
+            "del-br",
+            BRIDGE,
+            "--",
+            "clear",
+            "Open_vSwitch",
+            ".",
+            "datapaths",
+        ])?;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.vsctl(&words)?;
         self.call("dpctl/flush-conntrack", &[])?;

@@ -1,5 +1,6 @@
 //! weir's side of a case: configuration and captures in a temporary directory, `weir replay`
-//! over them, and what it wrote read back.
+//! over them, and what it wrote read back. A case that asks something gets a switch with a control
+//! socket instead ([`live`]).
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,6 +18,8 @@ use weir_config::replay;
 use super::case::{Case, port_name};
 use super::expectation::Side;
 use super::outcome::{Outcome, SentFrame};
+
+mod live;
 
 /// When each case begins, so that no time is zero: seconds since 1970.
 const BEGIN: Duration = Duration::from_secs(1_000_000_000);
@@ -39,6 +42,18 @@ pub fn run_weir(case: &Case) -> Result<Outcome, String> {
     let at = |name: &str| dir.path().join(name);
     write(&at("case.flows"), &case.flow_file(Side::Weir))?;
     write(&at("case.groups"), &case.groups.join("\n"))?;
+    if !case.questions.is_empty() {
+        let run = |caches: &str| {
+            write(&at("case.toml"), &configuration(case, caches))?;
+            live::run(case, &at("case.toml"), &at("weir.sock"))
+        };
+        let all = run(CACHES[0])?;
+        let none = run(CACHES[3])?;
+        return match all == none {
+            true => Ok(all),
+            false => Err(format!("with all caches:\n{all:#?}\nwithout:\n{none:#?}")),
+        };
+    }
     let inputs = write_captures(case, dir.path())?;
     let run = |caches: &str, out: &str| {
         write(&at("case.toml"), &configuration(case, caches))?;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use weir_packet::text::describe;
 
-use super::{Case, Packet};
+use super::{Case, Packet, Question};
 use crate::differential::expectation::{Expected, Side};
 use crate::differential::outcome::{Outcome, SentFrame};
 
@@ -17,6 +17,7 @@ impl Case {
         let head = self.text.split("[packets]\n").next().unwrap_or_default();
         let mut text = format!("{head}[packets]\n");
         for (at, packet) in self.packets.iter().enumerate() {
+            self.render_questions(at, ovs, weir, &mut text);
             let Packet {
                 comments,
                 when,
@@ -28,6 +29,7 @@ impl Case {
             let weir = weir.map(|outcome| outcome.sent[at].as_slice());
             packet.render(&merge(&packet.expected, &ovs.sent[at], weir), &mut text);
         }
+        self.render_questions(self.packets.len(), ovs, weir, &mut text);
         let weir_conntrack = weir.map(|outcome| outcome.conntrack.as_slice());
         let conntrack = merge(&self.conntrack, &ovs.conntrack, weir_conntrack);
         if !conntrack.0.is_empty() {
@@ -43,6 +45,32 @@ impl Case {
             let _ = write!(text, "\n[buckets]\n{}", buckets.render(""));
         }
         text
+    }
+
+    /// Those behind which `packets` packets went in.
+    fn render_questions(
+        &self,
+        packets: usize,
+        ovs: &Outcome,
+        weir: Option<&Outcome>,
+        text: &mut String,
+    ) {
+        for (at, asked) in self.questions.iter().enumerate() {
+            if asked.packets != packets {
+                continue;
+            }
+            let Question {
+                comments,
+                when,
+                words,
+                ..
+            } = asked;
+            let _ = writeln!(text, "{comments}@{when} $ {}", words.join(" "));
+            let weir = weir.map(|outcome| outcome.answers[at].as_slice());
+            for (side, line) in merge(&asked.expected, &ovs.answers[at], weir).0 {
+                let _ = writeln!(text, "{INDENT}{}< {line}", side.word());
+            }
+        }
     }
 }
 

@@ -6,8 +6,9 @@ use std::path::Path;
 use weir_config::diagnostic::{Diagnostic, nearest};
 use weir_packet::text;
 
-use super::{CaseError, Packet, PortSpec};
-use crate::differential::expectation::Expected;
+use super::{CaseError, PortSpec};
+
+const EXPECTED_STEP: &str = "expected `@TIME PORT: PACKET` or `@TIME $ COMMAND`";
 
 /// The text being parsed, for error messages. All `&str` given to its methods are parts of it.
 pub(super) struct Source<'a> {
@@ -57,14 +58,11 @@ impl Source<'_> {
         })
     }
 
-    /// `@TIME PORT: PACKET`
-    pub(super) fn packet(&self, line: &str) -> Result<Packet, CaseError> {
+    /// `@TIME STEP`: the time as it is written and in milliseconds, and the step.
+    pub(super) fn time<'a>(&self, line: &'a str) -> Result<(&'a str, u64, &'a str), CaseError> {
         let (when, rest) = line[1..]
             .split_once(' ')
-            .ok_or_else(|| self.error(line, "expected `@TIME PORT: PACKET`"))?;
-        let (port, text) = rest
-            .split_once(':')
-            .ok_or_else(|| self.error(line, "expected `@TIME PORT: PACKET`"))?;
+            .ok_or_else(|| self.error(line, EXPECTED_STEP))?;
         let (number, unit_ms) = if let Some(number) = when.strip_suffix("ms") {
             (number, 1)
         } else if let Some(number) = when.strip_suffix('s') {
@@ -75,14 +73,15 @@ impl Source<'_> {
         let time: u64 = number
             .parse()
             .map_err(|_| self.error(number, "is not a whole number"))?;
-        Ok(Packet {
-            time_ms: time.saturating_mul(unit_ms),
-            port: port.trim().to_owned(),
-            frame: self.frame(text.trim())?,
-            expected: Expected(Vec::new()),
-            when: when.to_owned(),
-            comments: String::new(),
-        })
+        Ok((when, time.saturating_mul(unit_ms), rest))
+    }
+
+    /// `PORT: PACKET`
+    pub(super) fn packet<'a>(&self, step: &'a str) -> Result<(&'a str, Vec<u8>), CaseError> {
+        let (port, text) = step
+            .split_once(':')
+            .ok_or_else(|| self.error(step, EXPECTED_STEP))?;
+        Ok((port.trim(), self.frame(text.trim())?))
     }
 
     /// The line, or those of the file that it includes.
