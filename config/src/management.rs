@@ -49,6 +49,7 @@ use connections::{ConnectionDump, epoch_ms};
 use limits::{Limit, limit_set, with_kept};
 use links::Links;
 use monitors::{Monitor, Wants};
+use nat::{Exhausted, Named};
 
 /// How many slots of the connection table an lcore looks at between two bursts.
 const SLICE: usize = 256;
@@ -74,6 +75,10 @@ pub struct Management<D> {
     packet_ins_refused: [u64; 2],
     /// By lcore: room for what happens to connections, while somebody wants to hear of it.
     event_rooms: Vec<Vec<Event>>,
+    /// What was said of ranges of translations that refused.
+    exhausted: Exhausted,
+    /// Which ranges of translations have series of their own.
+    named: Named,
     /// The Unix time at which the clock of connections began, in milliseconds.
     epoch_ms: u64,
 }
@@ -97,6 +102,8 @@ impl<D: Datapath> Management<D> {
             monitors: Vec::new(),
             packet_ins_refused: [0; 2],
             event_rooms: Vec::new(),
+            exhausted: Exhausted::default(),
+            named: Named::default(),
         }
     }
 
@@ -128,6 +135,9 @@ impl<D: Datapath> Management<D> {
     /// Goes on with dumps, frees what no lcore looks at any more, and sees which links are up.
     pub fn look_after(&mut self) {
         self.look_at_links();
+        for warning in self.exhausted_ranges() {
+            tracing::warn!("{warning}");
+        }
         let datapath = &mut self.datapath;
         self.dumps.retain_mut(|dump| dump.go_on(datapath));
         let now = self.datapath.now();
@@ -614,8 +624,9 @@ impl<D: Datapath> Management<D> {
     }
 
     fn sample(&mut self) -> Sample {
-        // An lcore that does not answer has nothing to say of its zones.
+        // An lcore that does not answer has nothing to say of its zones and ranges.
         let zones = self.zone_counts().unwrap_or_default();
+        let nat = self.nat_sample().unwrap_or_default();
         let counters = self.datapath.counters();
         let sizes = self.policy.tables.table_sizes();
         Sample {
@@ -634,6 +645,7 @@ impl<D: Datapath> Management<D> {
             max_connections: self.policy.conntrack.max_connections.into(),
             conntrack: rows::conntrack(&counters),
             zones,
+            nat,
             packet_ins: rows::packet_ins(&counters),
             packet_ins_refused: ["rate", "slots"]
                 .into_iter()

@@ -20,7 +20,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::control::Asker;
-use crate::show::{DropRow, GroupStatsRow, LcoreRow, PortRow, ZoneRow};
+use crate::show::{DropRow, GroupStatsRow, LcoreRow, NatRow, PortRow, ZoneRow};
 
 mod http;
 mod series;
@@ -60,6 +60,8 @@ pub struct Sample {
     pub groups: Vec<GroupStatsRow>,
     /// What each zone counted.
     pub zones: Vec<ZoneRow>,
+    /// Each range of translations; not more than a few hundred of them have a name.
+    pub nat: Vec<NatRow>,
     /// Each lcore.
     pub lcores: Vec<LcoreRow>,
 }

@@ -1,6 +1,7 @@
-//! `nat-show`: what there is of each range that translations choose from.
+//! What there is of each range that translations choose from: `nat-show`, and what Prometheus is
+//! told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use weir_ct::{RangeCounts, RangeKey};
@@ -15,9 +16,50 @@ use super::{Management, SLICE, gone};
 use crate::control::{Failure, Frame};
 use crate::show::{NatRow, NatZoneRow, range_text};
 
+mod exhausted;
+
+pub(super) use exhausted::Exhausted;
+
+/// Ranges that have series of their own; what others count is one sum.
+const NAMED: usize = 256;
+
+/// The ranges that have series of their own. One that has them keeps them while it is there, so
+/// that what it counts never goes back.
+#[derive(Debug, Default)]
+pub(super) struct Named(BTreeSet<String>);
+
+impl Named {
+    /// Rows of the named ranges, and one of all others, if there are any.
+    fn bounded(&mut self, rows: Vec<NatRow>) -> Vec<NatRow> {
+        let names = || rows.iter().filter_map(|row| row.nat.as_ref());
+        let there: BTreeSet<&String> = names().collect();
+        self.0.retain(|name| there.contains(name));
+        for name in names() {
+            if self.0.len() == NAMED {
+                break;
+            }
+            self.0.insert(name.clone());
+        }
+        let is_named = |row: &NatRow| row.nat.as_ref().is_some_and(|name| self.0.contains(name));
+        let (mut named, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_named);
+        named.extend(others.into_iter().reduce(NatRow::and));
+        named
+    }
+}
+
 impl<D: Datapath> Management<D> {
     /// The ranges of the policy's flows and groups, and those that counted anything before.
     pub(super) fn nat(&mut self) -> Result<Frame, Failure> {
+        self.range_rows().map(Frame::Nat)
+    }
+
+    /// The same, but no more than [`NAMED`] of them by name.
+    pub(super) fn nat_sample(&mut self) -> Result<Vec<NatRow>, Failure> {
+        let rows = self.range_rows()?;
+        Ok(self.named.bounded(rows))
+    }
+
+    fn range_rows(&mut self) -> Result<Vec<NatRow>, Failure> {
         let mut counted: BTreeMap<String, (RangeKey, Vec<RangeCounts>)> = BTreeMap::new();
         for range in ranges(&self.policy.tables) {
             counted
@@ -68,7 +110,7 @@ impl<D: Datapath> Management<D> {
                 zones: vec![NatZoneRow::of(&further)],
             });
         }
-        Ok(Frame::Nat(rows))
+        Ok(rows)
     }
 
     fn range_counts(&mut self) -> Result<Vec<RangeCounts>, Failure> {
@@ -86,6 +128,9 @@ impl<D: Datapath> Management<D> {
     /// How many connections have a place in each of `ranges`, on all lcores.
     fn connections_in(&mut self, ranges: &Arc<[RangeKey]>) -> Result<Vec<u64>, Failure> {
         let mut sums = vec![0; ranges.len()];
+        if ranges.is_empty() {
+            return Ok(sums);
+        }
         for lcore in 0..self.datapath.counters().len() {
             let mut cursor = Some(0);
             while let Some(at) = cursor {

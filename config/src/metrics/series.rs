@@ -7,6 +7,8 @@ use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncod
 use super::{CounterRow, Sample};
 use crate::show::{BucketStatsRow, CacheRow, GroupStatsRow, LcoreRow, LinkState, PortRow, ZoneRow};
 
+mod nat;
+
 /// Makes text of samples; remembers the last one for what is a rate.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
@@ -75,6 +77,7 @@ impl Encoder {
         series.gauge(name, help, &[], |put| put(&[], sample.max_connections));
         conntrack(&mut series, &sample.conntrack);
         zones(&mut series, &sample.zones);
+        nat::ranges(&mut series, &sample.nat);
         packet_ins(&mut series, sample);
         groups(&mut series, &sample.groups);
         self.lcores(&mut series, &sample.lcores);

@@ -8,7 +8,8 @@ use super::{CounterRow, Exporter, PATIENCE, Sample, TableRow};
 use crate::control::{Frame, Limits, Server, Verb};
 use crate::file::Control;
 use crate::show::{
-    BucketStatsRow, CacheRow, DropRow, GroupStatsRow, LcoreRow, LinkState, PortRow, ZoneRow,
+    BucketStatsRow, CacheRow, DropRow, GroupStatsRow, LcoreRow, LinkState, NatRow, NatZoneRow,
+    PortRow, ZoneRow,
 };
 
 fn counter(name: &str, value: u64) -> CounterRow {
@@ -77,6 +78,34 @@ fn sample() -> Sample {
                 zone: None,
                 connections: 0,
                 counts: [("created".to_owned(), 35)].into(),
+            },
+        ],
+        nat: vec![
+            NatRow {
+                nat: Some("nat(src=192.0.2.1-192.0.2.4)".to_owned()),
+                addresses: Some(4),
+                ports: None,
+                connections: 36,
+                zones: vec![NatZoneRow {
+                    zone: Some(5),
+                    searched: 37,
+                    longest_probe: 38,
+                    exhausted: 39,
+                    other_version: 40,
+                }],
+            },
+            NatRow {
+                nat: None,
+                addresses: None,
+                ports: None,
+                connections: 41,
+                zones: vec![NatZoneRow {
+                    zone: None,
+                    searched: 42,
+                    longest_probe: 43,
+                    exhausted: 44,
+                    other_version: 45,
+                }],
             },
         ],
         packet_ins: vec![counter("action", 24)],
@@ -151,6 +180,17 @@ fn every_value_is_a_series() {
         "weir_conntrack_zone_expired_total{zone=\"5\"} 32",
         "weir_conntrack_zone_invalid_packets_total{reason=\"tcp_window\",zone=\"5\"} 33",
         "weir_conntrack_zone_refused_commits_total{reason=\"zone_full\",zone=\"5\"} 34",
+        "weir_nat_range_addresses{range=\"nat(src=192.0.2.1-192.0.2.4)\"} 4",
+        "weir_nat_range_ports_in_use{range=\"nat(src=192.0.2.1-192.0.2.4)\"} 36",
+        "weir_nat_range_ports_in_use{range=\"other\"} 41",
+        "weir_nat_range_searched_total{range=\"nat(src=192.0.2.1-192.0.2.4)\",zone=\"5\"} 37",
+        "weir_nat_range_longest_probe{range=\"nat(src=192.0.2.1-192.0.2.4)\",zone=\"5\"} 38",
+        "weir_nat_range_longest_probe{range=\"other\",zone=\"other\"} 43",
+        "weir_nat_range_failures_total{range=\"nat(src=192.0.2.1-192.0.2.4)\",\
+         reason=\"exhausted\",zone=\"5\"} 39",
+        "weir_nat_range_failures_total{range=\"nat(src=192.0.2.1-192.0.2.4)\",\
+         reason=\"other_version\",zone=\"5\"} 40",
+        "weir_nat_range_failures_total{range=\"other\",reason=\"exhausted\",zone=\"other\"} 44",
         "weir_lcore_packets_total{lcore=\"1\"} 15",
         "weir_cache_hits_total{cache=\"trajectory\",lcore=\"1\"} 16",
         "weir_cache_misses_total{cache=\"trajectory\",lcore=\"1\"} 17",

@@ -10,7 +10,7 @@ use weir_nat::{NatFlags, NatSpec};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NatRow {
     /// As in a flow, without flags: `nat(src=192.0.2.1:1024-65535)`; `None`: all ranges without
-    /// counts of their own, because there are too many.
+    /// a row of their own, because there are too many.
     pub nat: Option<String>,
     /// Addresses; `None`: each keeps its own.
     pub addresses: Option<u64>,
@@ -22,8 +22,23 @@ pub struct NatRow {
     pub zones: Vec<NatZoneRow>,
 }
 
+impl NatRow {
+    /// What two ranges have together, none of which is named then: its zones are one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let zones = self.zones.into_iter().chain(other.zones);
+        Self {
+            nat: None,
+            addresses: None,
+            ports: None,
+            connections: self.connections + other.connections,
+            zones: zones.reduce(NatZoneRow::and).into_iter().collect(),
+        }
+    }
+}
+
 /// What searches in a range came to, in one zone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NatZoneRow {
     /// The zone; `None`: several.
     pub zone: Option<u16>,
@@ -46,6 +61,17 @@ impl NatZoneRow {
             longest_probe: counts.longest_probe,
             exhausted: counts.exhausted,
             other_version: counts.other_version,
+        }
+    }
+
+    /// What two zones counted together.
+    fn and(self, other: Self) -> Self {
+        Self {
+            zone: None,
+            searched: self.searched + other.searched,
+            longest_probe: self.longest_probe.max(other.longest_probe),
+            exhausted: self.exhausted + other.exhausted,
+            other_version: self.other_version + other.other_version,
         }
     }
 }
