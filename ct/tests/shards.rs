@@ -401,3 +401,109 @@ fn a_translated_destination_is_reserved_where_it_belongs() {
     );
     world.end(Tick::ZERO);
 }
+
+/// What a client's packet leaves as, or why it does not.
+fn translated(world: &mut World, packet: &str, nat: NatSpec) -> Result<Tuple, CtDrop> {
+    let done = world.packet(parcel(0, text::frame(packet), Some(nat)), Tick::ZERO);
+    let tuple = tuple_of(&done.frame).expect("it has one");
+    done.outcome.map(|_| tuple)
+}
+
+fn pool(addresses: u8, ports: Option<(u16, u16)>, persistent: bool) -> NatSpec {
+    let address = |last: u8| format!("198.51.100.{last}").parse().expect("an address");
+    let range = NatRange::new(address(1), address(addresses), ports).expect("a range");
+    NatSpec::Allocate {
+        kind: NatKind::Src,
+        range: Some(range),
+        flags: NatFlags {
+            persistent,
+            ..NatFlags::default()
+        },
+    }
+}
+
+/// Several addresses, with ports given and with those of a class; and identifiers. On whichever
+/// shard a client's packets come in, all of it is used before anybody is refused, and what comes
+/// back is found.
+#[test]
+fn every_address_and_port_is_used_on_any_number_of_shards() {
+    let udp = |client: u32| {
+        format!(
+            "udp 10.0.{}.{}:4000 > 192.0.2.9:53",
+            client / 200,
+            client % 200 + 1
+        )
+    };
+    let echo = |client: u32| {
+        format!(
+            "icmp 10.0.{}.{} > 192.0.2.9 echo-request id=7",
+            client / 200,
+            client % 200 + 1
+        )
+    };
+    let privileged = |client: u32| {
+        format!(
+            "udp 10.0.{}.{}:900 > 192.0.2.9:53",
+            client / 200,
+            client % 200 + 1
+        )
+    };
+    type Client = dyn Fn(u32) -> String;
+    let kinds: [(NatSpec, &Client, u32); 4] = [
+        (pool(3, Some((5000, 5019)), false), &udp, 60),
+        (pool(3, Some((5000, 5019)), true), &echo, 60),
+        (pool(20, Some((80, 80)), false), &udp, 20),
+        (pool(2, None, false), &privileged, 2 * 424),
+    ];
+    let settings = Settings {
+        max_connections: 1_000,
+        ..Settings::default()
+    };
+    for shards in 1..=8 {
+        for (nat, client, room) in kinds {
+            let mut world = World::new(shards, &settings, 7, shards.into(), Bounds::default());
+            let mut given = HashMap::new();
+            for number in 0..room {
+                let tuple = translated(&mut world, &client(number), nat);
+                let tuple = tuple.unwrap_or_else(|drop| panic!("{number} of {room}: {drop}"));
+                assert_eq!(given.insert(tuple, number), None, "{tuple} is given twice");
+            }
+            let late = client(room);
+            assert_eq!(
+                translated(&mut world, &late, nat),
+                Err(CtDrop::NatExhausted)
+            );
+            // One ends, whoever had it: its place is the only one, and is found.
+            let gone = room / 2;
+            let place = translated(&mut world, &client(gone), nat);
+            let host = client(gone);
+            let host = host.split([' ', ':']).nth(1).expect("an address");
+            let filter = Filter::parse(&[&format!("ct_nw_src={host}")]).expect("a filter");
+            assert_eq!(world.flush(&filter, Tick::ZERO), 1);
+            assert_eq!(translated(&mut world, &late, nat), place);
+            let later = client(room + 1);
+            assert_eq!(
+                translated(&mut world, &later, nat),
+                Err(CtDrop::NatExhausted)
+            );
+            world.end(Tick::ZERO);
+        }
+    }
+}
+
+/// A persistent client's address hangs on nothing but the client and the range.
+#[test]
+fn a_persistent_address_is_the_same_on_any_number_of_shards() {
+    let mut addresses = HashSet::new();
+    for shards in 1..=8 {
+        let secret = u64::from(shards) * 1_000_003;
+        let mut world = World::new(shards, &settings(), secret, 5, Bounds::default());
+        for port in 4000..4020 {
+            let packet = format!("udp 10.0.0.5:{port} > 192.0.2.{}:53", port - 3999);
+            let tuple = translated(&mut world, &packet, pool(200, None, true)).expect("a port");
+            addresses.insert(tuple.src());
+        }
+        world.end(Tick::ZERO);
+    }
+    assert_eq!(addresses.len(), 1, "{addresses:?}");
+}
