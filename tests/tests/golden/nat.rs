@@ -2,6 +2,12 @@
 
 use weir_tests::switch::Switch;
 
+mod balance;
+mod checksums;
+mod hairpin;
+mod rfc;
+mod words;
+
 /// Inside is port 1, outside port 2; everybody inside shares one address.
 const GATEWAY: &str = "
     in_port=1,ip actions=ct(commit,nat(src=198.51.100.7)),output:2
