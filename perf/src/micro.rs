@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use weir_config::policy::{apply, read_flow_text};
+use weir_ct::Filter;
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::{Frame, Tick, Tuple, VecFrame, parse};
 use weir_tables::classifier::{Classifier, HashSecret};
@@ -22,6 +23,7 @@ use crate::failure::Failure;
 use crate::scenario::Scenario;
 
 mod conjunction;
+mod crowded;
 mod forwarder;
 mod meter;
 mod store;
@@ -125,6 +127,9 @@ pub fn all(meter: &Meter, only: &str, progress: impl FnMut(&Line)) -> Result<Vec
         sheet.with = format!("{percent} % of {} ports taken", tracking::POOL);
         sheet.add("parse, ct(commit,nat) new, rewrite", || {
             tracking::crowded(meter, percent)
+        })?;
+        sheet.add("pipeline, new connections: snat", || {
+            crowded::opening(meter, percent)
         })?;
     }
     for (rules, masks) in [
@@ -268,7 +273,7 @@ fn opening(meter: &Meter, scenario: &Scenario) -> Result<Cost, Failure> {
     let cost = meter.measure_with(
         frames,
         // What was filled once and emptied has its memory.
-        || forwarder.borrow_mut().forget_connections(),
+        || forwarder.borrow_mut().forget_connections(Filter::default()),
         |()| {
             sent += forwarder.borrow_mut().one_way(Direction::Forward);
             samples += 1;

@@ -5,6 +5,7 @@
 use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use weir_ct::Filter;
 use weir_perf::captures::Direction;
 use weir_perf::micro::{Caches, Forwarder};
 use weir_perf::scenario::Scenario;
@@ -46,7 +47,7 @@ fn nothing_is_allocated(name: &str, caches: Caches) {
     );
 
     // The same connections are opened again, answered and established.
-    forwarder.forget_connections();
+    forwarder.forget_connections(Filter::default());
     let again = allocations_of(|| three_turns(&mut forwarder, each_way));
     assert_eq!(again, 0, "{name}, {caches:?}");
 }

@@ -162,15 +162,15 @@ impl Forwarder {
             .sum()
     }
 
-    /// Forgets all connections; caches stay as they are.
-    pub fn forget_connections(&mut self) {
+    /// Forgets the connections that `filter` names; caches stay as they are.
+    pub fn forget_connections(&mut self, filter: Filter) {
         let Driver { lcore, now, .. } = &mut self.driver;
         let mut cursor = Some(Cursor::default());
         while let Some(at) = cursor {
             let request = LcoreRequest::FlushConnections {
                 cursor: at,
                 budget: usize::MAX,
-                filter: Filter::default(),
+                filter,
             };
             cursor = match lcore.answer(request, *now) {
                 LcoreAnswer::Flushed { next, .. } => next,
@@ -224,6 +224,15 @@ impl Forwarder {
         store
             .first(frames)
             .map(|chunk| driver.burst(direction, chunk))
+            .sum()
+    }
+
+    /// Sends the first `frames` of another capture, whose frames are as large, from the clients'
+    /// side; returns how many frames it sent.
+    pub fn other(&mut self, store: &Store, frames: usize) -> u64 {
+        let bursts = store.first(frames);
+        bursts
+            .map(|chunk| self.driver.burst(Direction::Forward, chunk))
             .sum()
     }
 }

@@ -81,10 +81,6 @@ pub(super) fn new(meter: &Meter, traffic: &Traffic, nat: Option<NatSpec>) -> Cos
 /// # Errors
 /// If they do not all get a port.
 pub(super) fn crowded(meter: &Meter, percent: u32) -> Result<Cost, Failure> {
-    let between = |client: [u8; 4]| Traffic {
-        between: Some([client, [198, 18, 0, 1]].map(|ip| Host { mac: [2; 6], ip })),
-        ..Traffic::udp(POOL)
-    };
     let store = |client| Store::new(&between(client), Direction::Forward);
     let (there, comes) = (store([10, 0, 0, 1]), store([10, 0, 0, 2]));
     let range = NatRange::new(OUTSIDE.into(), OUTSIDE.into(), Some(POOL_PORTS));
@@ -122,12 +118,20 @@ pub(super) fn crowded(meter: &Meter, percent: u32) -> Result<Cost, Failure> {
     Ok(cost)
 }
 
+/// [`POOL`] connections of one client to one server.
+pub(super) fn between(client: [u8; 4]) -> Traffic {
+    Traffic {
+        between: Some([client, [198, 18, 0, 1]].map(|ip| Host { mac: [2; 6], ip })),
+        ..Traffic::udp(POOL)
+    }
+}
+
 /// Ports of the outside address: those that the captures' clients use, so that each of these is
 /// taken as likely as any.
 const POOL_PORTS: (u16, u16) = (1024, 61_023);
 pub(super) const POOL: u32 = 60_000;
 /// Half of what is free when 99 % are taken.
-const OPENED: usize = 300;
+pub(super) const OPENED: usize = 300;
 
 /// `nat(src=ADDRESS)`
 pub(super) fn source(address: Ipv4Addr) -> NatSpec {
