@@ -118,7 +118,12 @@ impl Choice<'_> {
                 return Err(OtherVersion);
             }
             Some(range) => {
-                let first = u128::from(self.address_hash(original)) % range.len();
+                let first = match u64::try_from(range.len()) {
+                    Ok(1) => 0,
+                    Ok(len) => u128::from(self.address_hash(original) % len),
+                    // There are more addresses than hashes.
+                    Err(_) => self.address_hash(original).into(),
+                };
                 let address = range.nth(first + turn);
                 let reply = match self.kind {
                     NatKind::Src => with_dst(untranslated, address),

@@ -70,7 +70,10 @@ impl NatRange {
 
     /// The address `index` places behind the first, counted round and round.
     pub fn nth(&self, index: u128) -> IpAddr {
-        let address = bits(self.first) + index % self.len();
+        let len = self.len();
+        // Dividing so wide numbers takes as long as all else that a choice does.
+        let index = if index < len { index } else { index % len };
+        let address = bits(self.first) + index;
         match self.first {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(address as u32)),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(address)),
