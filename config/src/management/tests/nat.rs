@@ -27,6 +27,11 @@ fn ranges_are_shown_with_their_connections_and_refusals() {
     }
     management.inject(0, "udp 10.0.0.1:5000 > 192.0.2.10:53");
     let rows = management.nat_rows();
+    let frames = management.ask(Verb::Metrics).expect("a sample");
+    let [Frame::Sample(sample)] = &frames[..] else {
+        panic!("one sample, not {frames:?}")
+    };
+    assert_eq!(sample.nat, rows, "Prometheus is told the same");
     let mut text = Vec::new();
     write_nat(&mut text, &rows).expect("a vector takes all");
     let longest = rows[2].zones[0].longest_probe;
