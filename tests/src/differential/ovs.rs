@@ -12,15 +12,10 @@
 
 use std::fs::File;
 use std::io;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::io::Read;
+use std::path::PathBuf;
 
-use tempfile::TempDir;
-
+mod daemons;
 mod tunnel;
 
 use super::case::{Case, Packet, PortSpec, Question, port_name};
@@ -28,16 +23,11 @@ use super::commands::{CommandCase, REFUSED};
 use super::expectation::Side;
 use super::outcome::{Outcome, SentFrame};
 use super::unixctl::UnixCtl;
+pub(crate) use daemons::{Daemons, checked, command};
 pub use tunnel::{TunnelCase, TunnelOutcome};
-
-/// Where Debian keeps the schema of the switch's database.
-pub(crate) const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
 /// Two tags are parsed, as in weir; by default Open vSwitch parses one.
 const VLAN_LIMIT: &str = "other_config:vlan-limit=2";
-
-/// How long the daemons may take to come up.
-const START: Duration = Duration::from_secs(15);
 
 /// Control commands served by one turn of the daemon's main loop, and one more. After that
 /// many calls the loop has turned, so what was queued before them is done.
@@ -68,10 +58,7 @@ pub enum OvsError {
 pub struct Ovs {
     control: UnixCtl,
     captures_made: usize,
-    dir: TempDir,
-    // Fields are dropped in order of declaration: the switch before its database.
-    _switch: Daemon,
-    _database: Daemon,
+    daemons: Daemons,
 }
 
 impl Ovs {
@@ -81,56 +68,13 @@ impl Ovs {
     /// [`OvsError::Absent`] if Open vSwitch is not installed; otherwise what went wrong, with
     /// the daemon's log.
     pub fn start() -> Result<Self, OvsError> {
-        for program in [
-            "ovsdb-tool",
-            "ovsdb-server",
-            "ovs-vswitchd",
-            "ovs-vsctl",
-            "ovs-ofctl",
-        ] {
-            if find(program).is_none() {
-                return Err(OvsError::Absent(program.to_owned()));
-            }
-        }
-        let dir = tempfile::Builder::new().prefix("weir-ovs-").tempdir()?;
-        let at = |name: &str| dir.path().join(name).display().to_string();
-        let (database, socket) = (at("conf.db"), at("db.sock"));
-        checked(
-            command(dir.path(), "ovsdb-tool").args(["create", &database, SCHEMA]),
-            "",
-        )?;
-        let database = Daemon::start(
-            command(dir.path(), "setpriv")
-                .args(["--pdeathsig", "KILL", "ovsdb-server", "--no-chdir"])
-                .arg(format!("--unixctl={}", at("ovsdb.ctl")))
-                .arg(format!("--remote=punix:{socket}"))
-                .arg(&database),
-            dir.path().join("ovsdb.log"),
-        )?;
-        database.wait_for(&dir.path().join("db.sock"))?;
-        checked(
-            command(dir.path(), "ovs-vsctl")
-                .arg(format!("--db=unix:{socket}"))
-                .args(["--no-wait", "set", "Open_vSwitch", ".", VLAN_LIMIT]),
-            "",
-        )?;
-        let control = dir.path().join("vswitchd.ctl");
-        let switch = Daemon::start(
-            command(dir.path(), "setpriv")
-                .args(["--pdeathsig", "KILL", "ovs-vswitchd", "--no-chdir"])
-                .args(["--enable-dummy", "--disable-system"])
-                .arg(format!("--unixctl={}", control.display()))
-                .arg(format!("unix:{socket}")),
-            dir.path().join("vswitchd.log"),
-        )?;
-        switch.wait_for(&control)?;
-        let control = UnixCtl::connect(&control)?;
+        let options = ["--enable-dummy"];
+        let daemons = Daemons::start(&[], &options, &[VLAN_LIMIT])?;
+        let control = UnixCtl::connect(&daemons.control())?;
         Ok(Self {
             control,
             captures_made: 0,
-            dir,
-            _switch: switch,
-            _database: database,
+            daemons,
         })
     }
 
@@ -157,7 +101,7 @@ impl Ovs {
         for line in &case.ovs_commands {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.split_first().expect("a command line is not empty") {
-                (&"ovs-vsctl", arguments) => self.vsctl(arguments)?,
+                (&"ovs-vsctl", arguments) => self.daemons.vsctl(arguments)?,
                 (method, arguments) => self.call(method, arguments)?,
             };
         }
@@ -338,8 +282,8 @@ impl Ovs {
         for port in ports {
             self.captures_made += 1;
             let path = self
-                .dir
-                .path()
+                .daemons
+                .dir()
                 .join(format!("sent-{}.pcap", self.captures_made));
             let name = port.name();
             words.push("--".to_owned());
@@ -365,7 +309,7 @@ impl Ovs {
             });
         }
         // Limits and timeouts of zones are the datapath's, in the database too.
-        self.vsctl(&[
+        self.daemons.vsctl(&[
             "--if-exists",
             "del-br",
             BRIDGE,
@@ -376,7 +320,7 @@ impl Ovs {
             "datapaths",
         ])?;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        self.vsctl(&words)?;
+        self.daemons.vsctl(&words)?;
         self.call("dpctl/flush-conntrack", &[])?;
         self.call("time/stop", &[])?;
         Ok(captures)
@@ -414,19 +358,9 @@ impl Ovs {
 
     fn call(&mut self, method: &str, arguments: &[&str]) -> Result<String, OvsError> {
         self.control.call(method, arguments).map_err(|error| {
-            let log = std::fs::read_to_string(self.dir.path().join("vswitchd.log"));
-            OvsError::Failed(format!("{error}\n{}", tail(&log.unwrap_or_default())))
+            let log = self.daemons.log();
+            OvsError::Failed(format!("{error}\n{}", daemons::tail(&log)))
         })
-    }
-
-    fn vsctl(&self, arguments: &[&str]) -> Result<String, OvsError> {
-        let database = format!("--db=unix:{}", self.dir.path().join("db.sock").display());
-        checked(
-            command(self.dir.path(), "ovs-vsctl")
-                .arg(database)
-                .args(arguments),
-            "",
-        )
     }
 
     fn ofctl(&self, verb: &[&str], arguments: &[&str], input: &str) -> Result<String, OvsError> {
@@ -440,15 +374,8 @@ impl Ovs {
         arguments: &[&str],
         input: &str,
     ) -> Result<String, OvsError> {
-        let socket = self.dir.path().join(format!("{BRIDGE}.mgmt"));
-        checked(
-            command(self.dir.path(), "ovs-ofctl")
-                .args(["-O", version])
-                .args(verb)
-                .arg(format!("unix:{}", socket.display()))
-                .args(arguments),
-            input,
-        )
+        let daemons = &self.daemons;
+        daemons.ofctl(BRIDGE, version, verb, arguments, input)
     }
 }
 
@@ -486,107 +413,4 @@ impl Capture {
         }
         Ok(frames)
     }
-}
-
-/// A daemon that dies with this value.
-pub(crate) struct Daemon {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Daemon {
-    pub(crate) fn start(command: &mut Command, log: PathBuf) -> Result<Self, OvsError> {
-        let output = File::create(&log)?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()?;
-        Ok(Self { child, log })
-    }
-
-    pub(crate) fn wait_for(&self, path: &Path) -> Result<(), OvsError> {
-        let begun = Instant::now();
-        // The path is there before anybody listens.
-        while UnixStream::connect(path).is_err() {
-            if begun.elapsed() > START {
-                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-                let message = format!("nobody listens at {}:\n{}", path.display(), tail(&log));
-                return Err(OvsError::Failed(message));
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // Either fails only if the daemon is already gone, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A program of Open vSwitch that keeps all its files in `dir`.
-pub(crate) fn command(dir: &Path, program: &str) -> Command {
-    let mut command = Command::new(find(program).unwrap_or_else(|| program.into()));
-    for variable in ["OVS_RUNDIR", "OVS_DBDIR", "OVS_SYSCONFDIR", "OVS_LOGDIR"] {
-        command.env(variable, dir);
-    }
-    command
-        .env("PATH", search_path())
-        .env("LC_ALL", "C")
-        .env("TZ", "UTC")
-        .current_dir(dir);
-    if matches!(program, "ovs-appctl" | "ovs-ofctl" | "ovs-vsctl") {
-        // A daemon that died answers nobody.
-        command.arg("--timeout=60");
-    }
-    command
-}
-
-/// Where programs are looked for: a user's `PATH` need not have the administrator's folders.
-fn search_path() -> String {
-    format!(
-        "{}:/usr/sbin:/sbin",
-        std::env::var("PATH").unwrap_or_default()
-    )
-}
-
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    search_path()
-        .split(':')
-        .map(|dir| Path::new(dir).join(program))
-        .find(|path| path.is_file())
-}
-
-/// Runs a command to its end with `input` on its standard input; returns what it printed.
-pub(crate) fn checked(command: &mut Command, input: &str) -> Result<String, OvsError> {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut stdin = child.stdin.take().expect("standard input is piped");
-    stdin.write_all(input.as_bytes())?;
-    drop(stdin);
-    let output = child.wait_with_output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() {
-        return Ok(text);
-    }
-    let error = String::from_utf8_lossy(&output.stderr);
-    let program = Path::new(command.get_program()).display().to_string();
-    Err(OvsError::Failed(format!(
-        "{program}: {}{}",
-        text,
-        error.trim_end()
-    )))
-}
-
-/// The last lines of a log.
-fn tail(log: &str) -> String {
-    let lines: Vec<&str> = log.lines().collect();
-    lines[lines.len().saturating_sub(15)..].join("\n")
 }

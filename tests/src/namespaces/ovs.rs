@@ -4,21 +4,12 @@
 //! Bridge `br-below` is at the underlay; bridge `br-above` has a port `tun` and the host's own
 //! interface, and sends everything from one to the other.
 
-use std::path::Path;
-
-use tempfile::TempDir;
-
 use super::{Lab, ip};
 use crate::differential::OvsError;
-use crate::differential::ovs::{Daemon, SCHEMA, checked, command, find};
+use crate::differential::ovs::{Daemons, checked, command};
 
 /// The daemons in the namespace of a host. They end with this value.
-pub struct OvsHost {
-    dir: TempDir,
-    // Fields are dropped in order of declaration: the switch before its database.
-    _switch: Daemon,
-    _database: Daemon,
-}
+pub struct OvsHost(Daemons);
 
 /// What the host at the other end of a tunnel is.
 #[derive(Clone, Copy, Debug)]
@@ -49,60 +40,21 @@ impl OvsHost {
     /// # Panics
     /// If it does not start, with its log; with `CI=true`, instead of `None`.
     pub fn start(lab: &Lab, host: &str, end: &FarEnd<'_>) -> Option<Self> {
-        for program in ["ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl"] {
-            if find(program).is_none() {
-                let why = OvsError::Absent(program.to_owned());
+        let namespace = lab.name(host);
+        let elsewhere = ["ip", "netns", "exec", &namespace];
+        let daemons = match Daemons::start(&elsewhere, &[], &[]) {
+            Ok(daemons) => daemons,
+            Err(why @ OvsError::Absent(_)) => {
                 eprintln!("SKIPPED: {why}");
                 let is_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
                 assert!(!is_ci, "{why}");
                 return None;
             }
-        }
-        let started = Self::daemons(&lab.name(host));
-        let ovs = started.unwrap_or_else(|error| panic!("{error}"));
+            Err(error) => panic!("{error}"),
+        };
+        let ovs = Self(daemons);
         ovs.connect(lab, host, end);
         Some(ovs)
-    }
-
-    fn daemons(namespace: &str) -> Result<Self, OvsError> {
-        let dir = tempfile::Builder::new().prefix("weir-ovs-").tempdir()?;
-        let at = |name: &str| dir.path().join(name).display().to_string();
-        let (database, socket) = (at("conf.db"), at("db.sock"));
-        checked(
-            command(dir.path(), "ovsdb-tool").args(["create", &database, SCHEMA]),
-            "",
-        )?;
-        let database = Daemon::start(
-            command(dir.path(), "setpriv")
-                .args(["--pdeathsig", "KILL", "ovsdb-server", "--no-chdir"])
-                .arg(format!("--unixctl={}", at("ovsdb.ctl")))
-                .arg(format!("--remote=punix:{socket}"))
-                .arg(&database),
-            dir.path().join("ovsdb.log"),
-        )?;
-        database.wait_for(Path::new(&socket))?;
-        checked(
-            command(dir.path(), "ovs-vsctl")
-                .arg(format!("--db=unix:{socket}"))
-                .args(["--no-wait", "init"]),
-            "",
-        )?;
-        let control = at("vswitchd.ctl");
-        let switch = Daemon::start(
-            command(dir.path(), "ip")
-                .args(["netns", "exec", namespace])
-                .args(["setpriv", "--pdeathsig", "KILL"])
-                .args(["ovs-vswitchd", "--no-chdir", "--disable-system"])
-                .arg(format!("--unixctl={control}"))
-                .arg(format!("unix:{socket}")),
-            dir.path().join("vswitchd.log"),
-        )?;
-        switch.wait_for(Path::new(&control))?;
-        Ok(Self {
-            dir,
-            _switch: switch,
-            _database: database,
-        })
     }
 
     fn connect(&self, lab: &Lab, host: &str, end: &FarEnd<'_>) {
@@ -144,13 +96,7 @@ impl OvsHost {
     }
 
     fn vsctl(&self, arguments: &[&str]) {
-        let database = format!("--db=unix:{}", self.dir.path().join("db.sock").display());
-        let done = checked(
-            command(self.dir.path(), "ovs-vsctl")
-                .arg(database)
-                .args(arguments),
-            "",
-        );
+        let done = self.0.vsctl(arguments);
         done.unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{}", self.log()));
     }
 
@@ -160,14 +106,7 @@ impl OvsHost {
     /// If they are refused.
     pub fn ofctl(&self, arguments: &[&str]) -> String {
         let (verb, rest) = arguments.split_first().expect("a verb");
-        let socket = self.dir.path().join(format!("{INSIDE}.mgmt"));
-        let done = checked(
-            command(self.dir.path(), "ovs-ofctl")
-                .args(["-O", "OpenFlow13", verb])
-                .arg(format!("unix:{}", socket.display()))
-                .args(rest),
-            "",
-        );
+        let done = self.0.ofctl(INSIDE, "OpenFlow13", &[verb], rest, "");
         done.unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
     }
 
@@ -176,11 +115,10 @@ impl OvsHost {
     /// # Panics
     /// If it fails.
     pub fn appctl(&self, arguments: &[&str]) -> String {
-        let control = self.dir.path().join("vswitchd.ctl");
         let answer = checked(
-            command(self.dir.path(), "ovs-appctl")
+            command(self.0.dir(), "ovs-appctl")
                 .arg("-t")
-                .arg(control)
+                .arg(self.0.control())
                 .args(arguments),
             "",
         );
@@ -189,7 +127,7 @@ impl OvsHost {
 
     /// What the switch said.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("vswitchd.log")).unwrap_or_default()
+        self.0.log()
     }
 
     /// The host's interface inside of the tunnel.

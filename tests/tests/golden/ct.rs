@@ -7,7 +7,7 @@ const ASK: &str = "udp 10.0.0.5:4000 > 192.0.2.9:53";
 const ANSWER: &str = "udp 192.0.2.9:53 > 10.0.0.5:4000";
 
 /// From port 1 everything may go out to 2; from 2 only what belongs to a connection.
-const FIREWALL: &str = "
+pub(crate) const FIREWALL: &str = "
     priority=100,ip actions=ct(table=1)
     priority=100,ipv6 actions=ct(table=1)
     priority=10,arp actions=NORMAL

@@ -2,17 +2,7 @@
 
 use weir_tests::switch::Switch;
 
-/// From port 1 everything may go out to 2; from 2 only what belongs to a connection.
-const FIREWALL: &str = "
-    ip actions=ct(table=1)
-    ipv6 actions=ct(table=1)
-    table=1,priority=9,ct_state=+inv+trk actions=drop
-    table=1,in_port=1,ct_state=+new+trk,ip actions=ct(commit),output:2
-    table=1,in_port=1,ct_state=+new+trk,ipv6 actions=ct(commit),output:2
-    table=1,in_port=1,ct_state=+est+trk actions=output:2
-    table=1,in_port=2,ct_state=+rel+trk actions=output:1
-    table=1,in_port=2,ct_state=+est+trk actions=output:1
-    table=1,in_port=2,ct_state=+new+trk actions=drop";
+use crate::ct::FIREWALL;
 
 #[test]
 fn an_sctp_association_from_handshake_to_close() {

@@ -80,7 +80,7 @@ impl Ovs {
             self.receive("p1", frame)?;
             outcome.above.push(above.new_frames()?);
         }
-        self.vsctl(&["--if-exists", "del-br", BELOW])?;
+        self.daemons.vsctl(&["--if-exists", "del-br", BELOW])?;
         Ok(outcome)
     }
 
@@ -91,14 +91,14 @@ impl Ovs {
             Capture {
                 port: port.to_string(),
                 path: self
-                    .dir
-                    .path()
+                    .daemons
+                    .dir()
                     .join(format!("sent-{}.pcap", self.captures_made)),
                 file: None,
             }
         });
         for bridge in [BRIDGE, BELOW] {
-            self.vsctl(&["--if-exists", "del-br", bridge])?;
+            self.daemons.vsctl(&["--if-exists", "del-br", bridge])?;
         }
         let mac = format!("other-config:hwaddr={}", case.own_mac);
         let [tx1, tx2] = [0, 1].map(|at: usize| {
@@ -107,7 +107,7 @@ impl Ovs {
         });
         let dummy = "datapath_type=dummy";
         let protocols = "protocols=OpenFlow10,OpenFlow13";
-        self.vsctl(&[
+        self.daemons.vsctl(&[
             "add-br",
             BELOW,
             "--",
@@ -128,7 +128,7 @@ impl Ovs {
             "ofport_request=1",
             &tx1,
         ])?;
-        self.vsctl(&[
+        self.daemons.vsctl(&[
             "add-br",
             BRIDGE,
             "--",
@@ -153,7 +153,7 @@ impl Ovs {
         let mut words = vec!["add-port", BRIDGE, "t9", "--", "set", "interface", "t9"];
         words.push("ofport_request=9");
         words.extend(case.settings.iter().map(String::as_str));
-        self.vsctl(&words)?;
+        self.daemons.vsctl(&words)?;
         Ok(captures)
     }
 
