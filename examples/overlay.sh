@@ -35,7 +35,7 @@ clean_up() {
   rm -rf "$runtime"
 }
 trap clean_up EXIT
-trap 'exit 130' INT TERM
+trap 'exit 0' INT TERM
 
 ip netns add weir-switch
 ip netns add weir-peer
@@ -57,12 +57,17 @@ ip -n weir-switch addr add 192.168.77.1/24 dev br0
 
 cat <<EOF
 
-The host is the namespace 'weir-switch', the other end 'weir-peer'. Try, in another terminal:
-  sudo ip netns exec weir-switch ping 192.168.77.2    # passes through the tunnel
-  sudo ip netns exec weir-peer ping 192.168.77.1      # nobody asked: dropped
-  sudo ip netns exec weir-peer ping 10.10.59.1        # weir answers for its tunnel address
-  sudo WEIR_SOCKET=$WEIR_SOCKET $weir neigh-show
-  sudo WEIR_SOCKET=$WEIR_SOCKET $weir dump-ports
-Ctrl-C ends it.
+The host is the namespace 'weir-switch', the other end 'weir-peer'. In another terminal, as root, try:
+
+  ip netns exec weir-switch ping -c 3 192.168.77.2
+  ip netns exec weir-peer ping -c 3 10.10.59.1
+  $weir neigh-show --socket $WEIR_SOCKET
+  $weir dump-ports --socket $WEIR_SOCKET
+
+The first goes through the tunnel, the second is answered by weir itself. What nobody lets in:
+
+  ip netns exec weir-peer ping -c 3 192.168.77.1
+
+Ctrl-C stops it.
 EOF
 wait "$switch"

@@ -70,6 +70,10 @@ weir runs. In another terminal, as root, try:
   $weir dump-flows --socket $WEIR_SOCKET
   $weir dump-conntrack --socket $WEIR_SOCKET
 
+What nobody lets in:
+
+  ip netns exec right ping -c 3 192.168.0.1
+
 Ctrl-C stops it.
 TRY
 wait "$switch"
