@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,14 @@ use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 use tempfile::TempDir;
 
+mod meet;
 mod ovs;
 mod part;
+mod routers;
 
 pub use ovs::{FarEnd, OvsHost};
 pub use part::{Part, play};
+pub use routers::{Addresses, Routers, V4, V6};
 
 /// How long the switch may take to start and to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,7 +31,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Panics
 /// With `CI=true`, instead of `None`.
 pub fn weir_binary() -> Option<PathBuf> {
-    match find_binary() {
+    weir_binary_and(&[])
+}
+
+/// As [`weir_binary`], for hosts that have these programs, too; each with arguments with which it does
+/// nothing.
+///
+/// # Panics
+/// As that.
+pub fn weir_binary_and(programs: &[&[&str]]) -> Option<PathBuf> {
+    match find_binary(programs) {
         Ok(binary) => Some(binary),
         Err(why) => {
             eprintln!("SKIPPED: {why}");
@@ -40,20 +52,20 @@ pub fn weir_binary() -> Option<PathBuf> {
 }
 
 /// The binary, or what is missing for it.
-fn find_binary() -> Result<PathBuf, String> {
+fn find_binary(programs: &[&[&str]]) -> Result<PathBuf, String> {
     if !geteuid().is_root() {
         return Err("network namespaces need root".to_owned());
     }
     if !Path::new("/dev/net/tun").exists() {
         return Err("there is no /dev/net/tun".to_owned());
     }
-    for tool in ["ip", "ping"] {
-        let found = Command::new(tool)
-            .arg("-V")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        found.map_err(|error| format!("{tool}: {error}"))?;
+    for program in [&[&["ip", "-V"][..], &["ping", "-V"]], programs].concat() {
+        let words = program.join(" ");
+        let done = Command::new(program[0]).args(&program[1..]).output();
+        let done = done.map_err(|error| format!("{words}: {error}"))?;
+        if !done.status.success() {
+            return Err(format!("{words}: {}", text(&done)));
+        }
     }
     if let Some(weir) = std::env::var_os("WEIR_BIN") {
         return Ok(weir.into());
@@ -179,10 +191,40 @@ impl Lab {
 
     /// Gives a port of the switch to a host, with these addresses.
     pub fn place(&self, device: &str, host: &str, mac: &str, address: &str) {
+        self.plug(device, host, mac);
+        self.address(host, device, address);
+    }
+
+    /// Gives a port of the switch to a host, with this MAC address.
+    pub fn plug(&self, device: &str, host: &str, mac: &str) {
         let (switch, name) = (self.name("switch"), self.name(host));
         ip(&["-n", &switch, "link", "set", device, "netns", &name]);
         ip(&["-n", &name, "link", "set", device, "address", mac, "up"]);
-        self.address(host, device, address);
+    }
+
+    /// Joins a new device of one host to one of another.
+    pub fn cable(&self, (one, device): (&str, &str), (other, far_device): (&str, &str)) {
+        let (one, other) = (self.name(one), self.name(other));
+        let far = ["peer", "name", far_device, "netns", &other];
+        let cable = ["-n", &one, "link", "add", device, "type", "veth"];
+        ip(&[&cable, &far[..]].concat());
+        ip(&["-n", &one, "link", "set", device, "up"]);
+        ip(&["-n", &other, "link", "set", far_device, "up"]);
+    }
+
+    /// Runs `ip` about a host's routes.
+    pub fn route(&self, host: &str, arguments: &[&str]) {
+        ip(&[&["-n", &self.name(host)], arguments].concat());
+    }
+
+    /// Sets `/proc/sys/NAME` of a host.
+    ///
+    /// # Panics
+    /// If there is no such setting.
+    pub fn set(&self, host: &str, name: &str, value: &str) {
+        let write = format!("echo {value} > /proc/sys/{name}");
+        let written = self.at(host, &["sh", "-c", &write]);
+        assert!(written.status.success(), "{}", text(&written));
     }
 
     /// Gives a device at a host an address, at once.

@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use weir_tests::namespaces::{Lab, ip, text, weir_binary};
+use weir_tests::namespaces::{Lab, ip, text, weir_binary_and};
 
 const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ftp/hosts.py");
 const CLIENT_MAC: &str = "02:00:00:00:00:05";
@@ -37,16 +37,9 @@ table=1,in_port=2,ct_state=+est actions=1
 
 #[test]
 fn files_are_fetched_and_stored_in_every_way() {
-    let Some(binary) = weir_binary() else {
+    let Some(binary) = weir_binary_and(&[&["python3", "--version"]]) else {
         return;
     };
-    let python = Command::new("python3").arg("--version").output();
-    if python.is_err() {
-        eprintln!("SKIPPED: there is no python3");
-        let is_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-        assert!(!is_ci, "there is no python3");
-        return;
-    }
     let toml = "[eal]\nidle_sleep_us = 50\n\
         [[port]]\nname = \"client\"\nid = 1\nvdev = \"net_tap0,iface=client\"\n\
         [[port]]\nname = \"server\"\nid = 2\nvdev = \"net_tap1,iface=server\"\n\

@@ -4,13 +4,9 @@
 //!
 //! Needs what `namespaces.rs` needs, and is skipped as that is.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
+use std::net::Ipv4Addr;
 
-use weir_tests::namespaces::{Lab, ip, text, weir_binary};
+use weir_tests::namespaces::{Lab, ip, play, text, weir_binary};
 
 const TENANT: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 7);
 const TARGET: Ipv4Addr = Ipv4Addr::new(172, 168, 0, 7);
@@ -22,8 +18,6 @@ const TENANTS: [(&str, &str, &str); 2] = [
     ("two", "ca:7a:93:97:f9:40", "192.168.0.27"),
 ];
 const PORT: u16 = 5003;
-/// Which helper this process is.
-const ROLE: &str = "WEIR_TEST_TENANT_ROLE";
 
 #[test]
 fn two_tenants_with_one_address_reach_the_target() {
@@ -52,6 +46,7 @@ fn two_tenants_with_one_address_reach_the_target() {
     for (_, _, alias) in TENANTS {
         knows(&lab, "target", alias);
     }
+    knows(&lab, "target", &TENANT.to_string());
 
     let target = TARGET.to_string();
     for (host, _, _) in TENANTS {
@@ -59,18 +54,18 @@ fn two_tenants_with_one_address_reach_the_target() {
         assert!(pinged.status.success(), "{}\n{}", text(&pinged), lab.log());
     }
     // The target says whom it sees, over TCP and over UDP.
-    let mut server = helper(&lab, "target", "serve");
-    sleep(Duration::from_millis(500));
+    let introducing = lab.play("target", &format!("introduce target {TARGET}:{PORT}"));
     for (host, _, alias) in TENANTS {
-        let asked = helper(&lab, host, "ask").wait_with_output();
-        let told = text(&asked.expect("a helper ends"));
-        for protocol in ["tcp", "udp"] {
-            let seen = format!("{protocol}: I see {alias}");
-            assert!(told.contains(&seen), "{told}\n{}", lab.log());
+        let expected = format!("met target, who sees {alias}\n");
+        for part in [
+            format!("meet {TARGET}:{PORT} 1"),
+            format!("hail {TARGET}:{PORT}"),
+        ] {
+            let told = lab.play(host, &part).told();
+            assert!(told.contains(&expected), "{part}: {told}\n{}", lab.log());
         }
     }
-    server.kill().expect("a helper can be ended");
-    server.wait().expect("a helper ends");
+    drop(introducing);
     let connections = lab.weir(&["dump-conntrack"]);
     for (zone, (_, _, alias)) in (1..).zip(TENANTS) {
         let reply = format!("reply=(src={TARGET},dst={alias},");
@@ -81,10 +76,19 @@ fn two_tenants_with_one_address_reach_the_target() {
         assert!(line.contains(&format!("orig=(src={TENANT},dst={TARGET},")));
         assert!(line.contains(&format!("zone={zone}")), "{line}");
     }
-    // The target reaches nobody unasked.
-    for (_, _, alias) in TENANTS {
+    // The target reaches nobody unasked: whoever is there, and under no address.
+    for (host, _, alias) in TENANTS {
+        let introducing = lab.play(host, &format!("introduce {host} {TENANT}:{PORT}"));
         let refused = lab.at("target", &["ping", "-c", "1", "-W", "1", alias]);
         assert!(!refused.status.success(), "{}", text(&refused));
+        for address in [alias, &TENANT.to_string()] {
+            for part in ["knock", "hail"] {
+                let told = lab.play("target", &format!("{part} {address}:{PORT}"));
+                let told = told.told();
+                assert!(told.contains("nobody answers"), "{address}: {told}");
+            }
+        }
+        drop(introducing);
     }
 }
 
@@ -105,60 +109,9 @@ fn knows(lab: &Lab, host: &str, address: &str) {
     ]);
 }
 
-/// This test's own binary as another process at a host.
-fn helper(lab: &Lab, host: &str, role: &str) -> Child {
-    Command::new("ip")
-        .args(["netns", "exec", &lab.name(host)])
-        .arg(std::env::current_exe().expect("this binary"))
-        .args(["--ignored", "--exact", "helper_process", "--nocapture"])
-        .env(ROLE, role)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("ip can be run")
-}
-
-/// The other processes of the test above, by the role in the environment.
+/// What hosts do in the test above.
 #[test]
 #[ignore = "a part of the other test, run by it"]
-fn helper_process() {
-    match std::env::var(ROLE).as_deref() {
-        Ok("serve") => serve(),
-        Ok("ask") => ask(),
-        role => panic!("{ROLE} is {role:?}"),
-    }
-}
-
-/// Tells everybody who asks the address that it sees.
-fn serve() {
-    let listener = TcpListener::bind((TARGET, PORT)).expect("a free port");
-    let socket = UdpSocket::bind((TARGET, PORT)).expect("a free port");
-    std::thread::spawn(move || {
-        loop {
-            let (_, from) = socket.recv_from(&mut [0; 16]).expect("a question");
-            let answer = format!("udp: I see {}", from.ip());
-            socket.send_to(answer.as_bytes(), from).expect("sent");
-        }
-    });
-    for stream in listener.incoming() {
-        let mut stream = stream.expect("a connection");
-        let from = stream.peer_addr().expect("it is open").ip();
-        write!(stream, "tcp: I see {from}").expect("it is open");
-    }
-}
-
-fn ask() {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    let address = SocketAddr::from((TARGET, PORT));
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    println!("{answer}");
-    let socket = UdpSocket::bind((TENANT, 0)).expect("a port");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    socket.send_to(b"who", address).expect("sent");
-    let mut answer = [0; 64];
-    let size = socket.recv(&mut answer).expect("an answer");
-    println!("{}", String::from_utf8_lossy(&answer[..size]));
+fn part() {
+    play();
 }

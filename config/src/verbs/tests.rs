@@ -184,7 +184,12 @@ fn output(line: &str) -> Result<String, VerbError> {
 fn every_example_checks_and_what_is_printed_is_a_configuration() {
     for (name, first) in [
         ("complete", 3),
+        ("dual-stack-firewall", 8),
         ("firewall-over-tunnel", 3),
+        ("floating-ips", 14),
+        ("load-balancer", 15),
+        ("masquerade", 8),
+        ("overlay", 4),
         ("stateful-firewall", 3),
         ("vpc-computeA", 8),
     ] {

@@ -8,41 +8,71 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::Lab;
+use super::{Lab, meet};
 
 /// What is to be done, in words.
 const PART: &str = "WEIR_TEST_PART";
 /// How long a transfer may pause.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long somebody waits who may be refused.
-const SHORT_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const SHORT_PATIENCE: Duration = Duration::from_secs(2);
 const READY: &str = "ready\n";
 
 /// Somebody at a host. Ends with this value.
 #[derive(Debug)]
-pub struct Part(Child);
+pub struct Part {
+    child: Child,
+    /// Until it was ready.
+    said: String,
+}
 
 impl Part {
+    fn begin(command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::piped());
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self {
+            child: command.spawn().expect("ip can be run"),
+            said: String::new(),
+        }
+    }
+
+    /// Waits until it says that it is ready.
+    fn once_ready(mut self) -> Self {
+        // Unbuffered: what follows is for whoever waits.
+        let output = self.child.stdout.as_mut().expect("it is piped");
+        let mut said = Vec::new();
+        while !said.ends_with(READY.as_bytes()) {
+            let mut byte = [0];
+            let read = output.read(&mut byte).expect("a pipe");
+            let told = String::from_utf8_lossy(&said);
+            assert_eq!(read, 1, "it ended: {told}");
+            said.push(byte[0]);
+        }
+        self.said = String::from_utf8_lossy(&said).into_owned();
+        self
+    }
+
+    /// Lets it do what it waits for, as [`Part::told`].
+    ///
+    /// # Panics
+    /// As that.
+    pub fn goes_on(mut self) -> String {
+        drop(self.child.stdin.take());
+        self.told()
+    }
+
     /// Waits until it ends by itself; returns what it said.
     ///
     /// # Panics
     /// If it failed, with what it said.
     pub fn told(mut self) -> String {
-        let mut told = String::new();
-        for pipe in [
-            self.0
-                .stdout
-                .take()
-                .map(|pipe| Box::new(pipe) as Box<dyn Read>),
-            self.0
-                .stderr
-                .take()
-                .map(|pipe| Box::new(pipe) as Box<dyn Read>),
-        ] {
-            let mut pipe = pipe.expect("it is piped");
-            pipe.read_to_string(&mut told).expect("text");
-        }
-        let status = self.0.wait().expect("a child");
+        let mut told = std::mem::take(&mut self.said);
+        let (out, err) = (self.child.stdout.take(), self.child.stderr.take());
+        let mut out = out.expect("it is piped");
+        out.read_to_string(&mut told).expect("text");
+        let mut err = err.expect("it is piped");
+        err.read_to_string(&mut told).expect("text");
+        let status = self.child.wait().expect("a child");
         assert!(status.success(), "{told}");
         told
     }
@@ -51,8 +81,8 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         // Either fails only if it has ended, which is what is wanted.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -68,38 +98,42 @@ impl Lab {
     /// | `send ADDRESS SIZE` | sends that transfer, waits until it was received |
     /// | `echo ADDRESS` | sends each datagram back |
     /// | `ask ADDRESS` | sends one there; says `answered`, `refused` (by an ICMP error) or `nobody answers` |
+    /// | `introduce NAME ADDRESS` | says its name and whom it sees to whoever asks, over TCP and over UDP |
+    /// | `hail ADDRESS` | asks for that by one datagram; says `met NAME, who sees ADDRESS` or `nobody answers` |
+    /// | `meet ADDRESS COUNT` | asks for it over as many TCP connections |
+    /// | `meet-again ADDRESS COUNT` | does so, and at [`Part::goes_on`] once more over the same connections |
     ///
-    /// Who listens has begun to when this returns; who holds a connection has it.
+    /// Who listens has begun to when this returns; who holds a connection has it; who meets again has
+    /// met once.
     ///
     /// # Panics
     /// If that does not begin.
     pub fn play(&self, host: &str, part: &str) -> Part {
-        let mut child = Command::new("ip")
+        let mut command = Command::new("ip");
+        let binary = std::env::current_exe().expect("this binary");
+        command
             .args(["netns", "exec", &self.name(host)])
-            .arg(std::env::current_exe().expect("this binary"))
+            .arg(binary)
             .args(["--ignored", "--exact", "part", "--nocapture"])
-            .env(PART, part)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("ip can be run");
-        if !["listen ", "hold ", "receive ", "echo "]
-            .iter()
-            .any(|listens| part.starts_with(listens))
-        {
-            return Part(child);
+            .env(PART, part);
+        let waits = ["ask", "hail", "knock", "meet", "send"];
+        if waits.contains(&part.split(' ').next().expect("a word")) {
+            Part::begin(&mut command)
+        } else {
+            Part::begin(&mut command).once_ready()
         }
-        // Unbuffered: what follows is for whoever waits.
-        let output = child.stdout.as_mut().expect("it is piped");
-        let mut said = Vec::new();
-        while !said.ends_with(READY.as_bytes()) {
-            let mut byte = [0];
-            let read = output.read(&mut byte).expect("a pipe");
-            let told = String::from_utf8_lossy(&said);
-            assert_eq!(read, 1, "{host}, {part} ended: {told}");
-            said.push(byte[0]);
-        }
-        Part(child)
+    }
+
+    /// Runs a program at a host that says `ready` when others may come.
+    ///
+    /// # Panics
+    /// If it ends before.
+    pub fn serve(&self, host: &str, program: &[&str]) -> Part {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.name(host)])
+            .args(program);
+        Part::begin(&mut command).once_ready()
     }
 
     /// A TCP connection from one host to `address` of another, over which `size` bytes go.
@@ -147,11 +181,22 @@ pub fn play() {
         "send" => send(address(), size()),
         "echo" => echo(address()),
         "ask" => ask(address()),
+        "introduce" => meet::introduce(words[1], words[2].parse().expect("an address")),
+        "hail" => meet::hail(address()),
+        "meet" => drop(meet::meet(address(), size())),
+        "meet-again" => {
+            let met = meet::meet(address(), size());
+            say_that_we_are_ready();
+            std::io::stdin()
+                .read_to_end(&mut Vec::new())
+                .expect("a pipe");
+            meet::again(&met);
+        }
         _ => panic!("{PART} is {part}"),
     }
 }
 
-fn say_that_we_are_ready() {
+pub(super) fn say_that_we_are_ready() {
     print!("{READY}");
     std::io::stdout().flush().expect("a pipe");
 }
