@@ -21,7 +21,7 @@ build:
 	$(CARGO) build --release --bin weir
 
 run: build
-	@examples/two-namespaces.sh target/release/weir
+	@examples/two-namespaces.sh $(or $(CARGO_TARGET_DIR),target)/release/weir
 
 check:
 	$(CARGO) fmt --all --check
