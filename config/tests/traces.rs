@@ -73,6 +73,13 @@ const CASES: &[Case] = &[
         None,
     ),
     (
+        "floating-ips",
+        "neighbour-solicitation",
+        "in_port=one,icmp6,dl_src=02:00:00:00:01:05,ipv6_src=fd00:a::5,ipv6_dst=ff02::1:ff00:1,icmp_type=135,nd_target=fd00:a::1,nd_sll=02:00:00:00:01:05",
+        &[],
+        None,
+    ),
+    (
         "features",
         "ct-nat-recirculation",
         "in_port=1,tcp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tcp_dst=80",
@@ -140,17 +147,19 @@ fn cases() -> impl Iterator<Item = &'static Case> {
 
 /// A policy beside the traces, or an example, whose tunnels know their next hops.
 fn configuration(policy: &str) -> Config {
-    if !policy.starts_with("vpc-") {
-        let path = traces().join(format!("{policy}.toml"));
-        return Config::load(&path).expect("a configuration");
+    let beside = traces().join(format!("{policy}.toml"));
+    if beside.exists() {
+        return Config::load(&beside).expect("a configuration");
     }
     let path = traces().join(format!("../../../examples/{policy}.toml"));
     let mut config = Config::load(&path).expect("a configuration");
-    config.neighbours.extend((2..8).map(|host| Neighbour {
-        port: "uplink".to_owned(),
-        ip: [10, 10, 10, host].into(),
-        mac: [2, 0, 0, 0, 0, host],
-    }));
+    if policy.starts_with("vpc-") {
+        config.neighbours.extend((2..8).map(|host| Neighbour {
+            port: "uplink".to_owned(),
+            ip: [10, 10, 10, host].into(),
+            mac: [2, 0, 0, 0, 0, host],
+        }));
+    }
     config
 }
 

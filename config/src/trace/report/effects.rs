@@ -107,12 +107,17 @@ fn set(values: &[(Field, u128)], start: &FlowKey) -> Vec<String> {
         132 => "sctp",
         _ => "icmp",
     };
+    let is_arp = start.field(Field::ETH_TYPE) == 0x0806;
     let is_v6 = start.field(Field::ETH_TYPE) == 0x86dd;
     let mut headers: Vec<(&str, Vec<String>)> = Vec::new();
     for &(field, value) in values {
         let (header, text) = match field {
             Field::ETH_SRC => ("eth", format!("src={}", mac(value))),
             Field::ETH_DST => ("eth", format!("dst={}", mac(value))),
+            // Where an IPv6 address has its own beginning.
+            Field::IP_SRC | Field::IP_DST if is_v6 => continue,
+            Field::IP_SRC if is_arp => ("arp", format!("sip={}", ipv4(value))),
+            Field::IP_DST if is_arp => ("arp", format!("tip={}", ipv4(value))),
             Field::IP_SRC => ("ipv4", format!("src={}", ipv4(value))),
             Field::IP_DST => ("ipv4", format!("dst={}", ipv4(value))),
             Field::IPV6_SRC => ("ipv6", format!("src={}", Ipv6Addr::from_bits(value))),
