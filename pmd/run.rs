@@ -1,6 +1,7 @@
 //! `weir run`: the switch in the foreground, until a signal ends it.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -29,6 +30,8 @@ pub(crate) fn run(arguments: Run) -> Exit {
                 .from_env_lossy(),
         )
         .with_writer(std::io::stderr)
+        // A log in a file has no colours.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
     match attempt(arguments) {

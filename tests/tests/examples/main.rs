@@ -35,6 +35,9 @@ fn every_example_starts() {
             let line = format!("({}): addr:", port.name);
             assert!(shown.contains(&line), "{name}: {line}: {shown}");
         }
+        // Nor does it write for a terminal where there is none.
+        let log = lab.log();
+        assert!(!log.contains('\x1b'), "{log}");
         lab.stop(&[]);
     }
 }
