@@ -66,7 +66,7 @@ The host is the namespace 'weir-switch', the other end 'weir-peer'. In another t
 
 The first goes through the tunnel, the second is answered by weir itself. What nobody lets in:
 
-  ip netns exec weir-peer ping -c 3 192.168.77.1
+  ip netns exec weir-peer ping -c 3 -W 1 192.168.77.1
 
 Ctrl-C stops it.
 EOF

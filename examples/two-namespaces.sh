@@ -72,7 +72,7 @@ weir runs. In another terminal, as root, try:
 
 What nobody lets in:
 
-  ip netns exec right ping -c 3 192.168.0.1
+  ip netns exec right ping -c 3 -W 1 192.168.0.1
 
 Ctrl-C stops it.
 TRY
