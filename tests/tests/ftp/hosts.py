@@ -156,6 +156,8 @@ def ask_ftp(address, port):
             with data:
                 fetched = b"".join(iter(lambda: data.recv(65536), b""))
             assert fetched == DATA
+            control.sendall(b"QUIT\r\n")
+            assert "221 bye" in replies.read()
             print("ftp", address, port, "pieces", flush=True)
 
 
