@@ -189,11 +189,8 @@ impl<F: Frame> Packet<F> {
         };
         let reserved = self.changed(Field::ND_RESERVED);
         let target = self.changed(Field::ND_TARGET);
-        let addresses = [
-            (message.source, self.changed(Field::ND_SLL)),
-            (message.destination, self.changed(Field::ND_TLL)),
-        ];
         let kind = self.changed(Field::ND_OPTIONS_TYPE);
+        let [source, destination] = [Field::ND_SLL, Field::ND_TLL].map(|field| self.changed(field));
         let head = self.frame.head_mut();
         if let Some(reserved) = reserved {
             let bytes = (reserved as u32).to_be_bytes();
@@ -203,11 +200,6 @@ impl<F: Frame> Packet<F> {
             let bytes = target.to_be_bytes();
             rewrite::set_icmpv6_bytes(head, &layout, neighbour::TARGET_AT, bytes);
         }
-        for (link, mac) in addresses {
-            if let (Some(link), Some(mac)) = (link, mac) {
-                rewrite::set_icmpv6_bytes(head, &layout, link.at, mac_bytes(mac));
-            }
-        }
         let first = match message.first_type {
             neighbour::SOURCE => message.source,
             _ => message.destination,
@@ -216,6 +208,15 @@ impl<F: Frame> Packet<F> {
             // One unit of eight bytes.
             let bytes = [kind as u8, 1];
             rewrite::set_icmpv6_bytes(head, &layout, link.at - 2, bytes);
+        }
+        // As in Open vSwitch an address goes into the option that has its type by then.
+        let Some(message) = Message::read(head, &layout) else {
+            return;
+        };
+        for (link, mac) in [(message.source, source), (message.destination, destination)] {
+            if let (Some(link), Some(mac)) = (link, mac) {
+                rewrite::set_icmpv6_bytes(head, &layout, link.at, mac_bytes(mac));
+            }
         }
     }
 

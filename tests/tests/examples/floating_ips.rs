@@ -57,6 +57,15 @@ fn machines_with_one_address_have_outside_addresses_of_their_own() {
             }
         }
     }
+    // weir has answered for the gateways and for outside addresses.
+    for version in 0..2 {
+        let gateway = GATEWAYS[version];
+        let outside = MACHINES.map(|(_, _, outside)| ("outside", outside[version]));
+        for (host, address) in [[("one", gateway), ("two", gateway)], outside].concat() {
+            let known = text(&lab.at(host, &["ip", "neigh", "show", address]));
+            assert!(known.contains("02:00:00:00:00:fe"), "{host}: {known}");
+        }
+    }
     // Nobody has a way to an inside address but the machine itself.
     lab.route(
         "outside",
