@@ -132,7 +132,7 @@ impl Routers {
     /// If one is missing, or another one shown.
     pub fn client_traces_the_route(&self, addresses: &Addresses) {
         for way in ["--udp", "--icmp", "--tcp"] {
-            let options = ["-n", "-q", "1", "-w", "2", "-m", "6", addresses.server];
+            let options = ["-n", "-q", "1", "-w", "5", "-m", "6", addresses.server];
             let asked = [&["traceroute", way], &options[..]].concat();
             let told = text(&self.lab.at("client", &asked));
             // One line for each, after the first: its number, its address, how long it took.

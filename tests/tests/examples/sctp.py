@@ -71,7 +71,7 @@ def answer(host, port):
 
 def ask(host, port):
     # Nobody waits for ever.
-    signal.alarm(10)
+    signal.alarm(30)
     association = End.of(host)
     done(lib.usrsctp_connect(association.so, *address(host, port)), "connect")
     for size in (1, 3, 1000, 5000):
