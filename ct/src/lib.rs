@@ -36,6 +36,7 @@ extern crate self as weir_ct;
 pub mod alg;
 mod chains;
 mod counters;
+pub mod credits;
 mod directory;
 mod entry;
 mod extract;
