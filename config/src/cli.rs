@@ -25,9 +25,9 @@ pub use top::Top;
 macro_rules! filter_help {
     () => {
         "[zone=N] [mark=X[/M]] [labels=Y[/N]] [state=STATE] ['ORIGINAL' ['REPLY']], in this order. \
-        STATE is that of TCP as a dump shows it, or replied, or unreplied. A tuple has any of \
+        STATE is that of TCP or SCTP as a dump shows it, or replied, or unreplied. A tuple has any of \
         ct_nw_src, ct_nw_dst, ct_ipv6_src, ct_ipv6_dst (ADDRESS[/BITS]), ct_nw_proto, and behind \
-        that ct_tp_src, ct_tp_dst or icmp_id, icmp_type, icmp_code."
+        that ct_tp_src, ct_tp_dst or icmp_id, icmp_type, icmp_code or gre_key."
     };
 }
 

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use weir_packet::{IpPair, Tuple, protocol};
 
-use crate::entry::{Entry, ProtocolInfo};
+use crate::entry::{Entry, ProtocolInfo, SctpInfo};
+use crate::sctp::AssociationState;
 use crate::tcp::PeerState;
 
 /// Conditions, all of which must hold. The default holds for every connection.
@@ -29,8 +30,8 @@ pub struct Filter {
 /// What state a connection is to be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateFilter {
-    /// TCP, and a dump shows this state of it.
-    Tcp(PeerState),
+    /// A dump shows this state of it, of TCP or of SCTP; of either name there is at least one.
+    Shown(Option<PeerState>, Option<AssociationState>),
     /// A packet in reply direction was seen.
     Replied,
     /// None was.
@@ -64,6 +65,8 @@ pub struct PartialTuple {
     pub icmp_type: Option<u8>,
     /// `icmp_code`
     pub icmp_code: Option<u8>,
+    /// `gre_key`; 0 is that of packets without a key.
+    pub gre_key: Option<u32>,
 }
 
 /// What is wrong with a filter's text, in Open vSwitch's words.
@@ -81,7 +84,8 @@ pub struct FilterError {
 impl Filter {
     /// Parses the arguments of `flush-conntrack`: `[zone=N] [mark=X[/M]] [labels=Y[/N]]
     /// [state=STATE] ['ORIGINAL' ['REPLY']]`, in this order. Beyond Open vSwitch, an address may be
-    /// a prefix, and there is a state: that of TCP as a dump shows it, `replied` or `unreplied`.
+    /// a prefix, GRE has a key, and there is a state: that of TCP or SCTP as a dump shows it, `replied`
+    /// or `unreplied`.
     ///
     /// # Errors
     /// Where, and what is wrong.
@@ -153,7 +157,11 @@ impl Filter {
     pub(crate) fn takes_state(&self, protocol: &ProtocolInfo, replied: bool) -> bool {
         match self.state {
             None => true,
-            Some(StateFilter::Tcp(state)) => protocol.shown_state() == Some(state),
+            Some(StateFilter::Shown(tcp, sctp)) => match protocol {
+                ProtocolInfo::Tcp { .. } => tcp.is_some() && protocol.shown_state() == tcp,
+                ProtocolInfo::Sctp(SctpInfo { state, .. }) => sctp == Some(*state),
+                ProtocolInfo::Stateless => false,
+            },
             Some(StateFilter::Replied) => replied,
             Some(StateFilter::Unreplied) => !replied,
         }
@@ -165,10 +173,13 @@ impl StateFilter {
         let shown = PeerState::ALL.into_iter();
         let shown = shown.filter(|state| state.coalesced() == *state);
         let mut shown = shown.filter(|state| state.to_string().eq_ignore_ascii_case(text));
-        match text.to_ascii_lowercase().as_str() {
-            "replied" => Some(Self::Replied),
-            "unreplied" => Some(Self::Unreplied),
-            _ => shown.next().map(Self::Tcp),
+        let mut of_sctp = AssociationState::ALL.into_iter();
+        let of_sctp = of_sctp.find(|state| state.to_string().eq_ignore_ascii_case(text));
+        match (text.to_ascii_lowercase().as_str(), shown.next(), of_sctp) {
+            ("replied", ..) => Some(Self::Replied),
+            ("unreplied", ..) => Some(Self::Unreplied),
+            (_, None, None) => None,
+            (_, tcp, sctp) => Some(Self::Shown(tcp, sctp)),
         }
     }
 }
@@ -177,7 +188,9 @@ impl fmt::Display for StateFilter {
     /// As it is parsed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(state) => state.fmt(f),
+            Self::Shown(Some(state), _) => state.fmt(f),
+            Self::Shown(None, Some(state)) => state.fmt(f),
+            Self::Shown(None, None) => Ok(()),
             Self::Replied => f.write_str("replied"),
             Self::Unreplied => f.write_str("unreplied"),
         }
@@ -268,6 +281,7 @@ impl PartialTuple {
             && self.icmp_id.is_none_or(|id| id == tuple.src_port)
             && self.icmp_type.is_none_or(|kind| kind == icmp_type)
             && self.icmp_code.is_none_or(|code| code == icmp_code)
+            && self.gre_key.is_none_or(|key| tuple.gre_key() == Some(key))
     }
 
     /// The tuple, if no part is left open.
@@ -283,6 +297,11 @@ impl PartialTuple {
                 self.icmp_id?,
                 u16::from_be_bytes([self.icmp_type?, self.icmp_code?]),
             )
+        } else if let Some(key) = self.gre_key {
+            if (self.src_port, self.dst_port) != (None, None) {
+                return None;
+            }
+            ((key >> 16) as u16, key as u16)
         } else {
             (self.src_port?, self.dst_port?)
         };
@@ -333,6 +352,9 @@ impl fmt::Display for PartialTuple {
             if let Some(value) = value {
                 fields.push(format!("{name}={value}"));
             }
+        }
+        if let Some(key) = self.gre_key {
+            fields.push(format!("gre_key={key}"));
         }
         f.write_str(&fields.join(","))
     }
@@ -413,6 +435,13 @@ impl Context {
                         _ => tuple.icmp_id = Some(wide()?),
                     }
                 }
+                "gre_key" => {
+                    if self.protocol != Some(protocol::GRE) {
+                        return complain("invalid L4 fields".to_owned());
+                    }
+                    let key = number(value).and_then(|key| u32::try_from(key).ok());
+                    tuple.gre_key = Some(key.ok_or_else(failed)?);
+                }
                 _ => return complain(format!("invalid conntrack tuple field: {key}")),
             }
         }
@@ -424,7 +453,8 @@ impl Context {
 }
 
 const UNKNOWN_STATE: &str = "failed to parse state: expected CLOSED, SYN_SENT, ESTABLISHED, CLOSING, \
-                             TIME_WAIT, replied or unreplied";
+                             TIME_WAIT, COOKIE_WAIT, COOKIE_ECHOED, SHUTDOWN_SENT, SHUTDOWN_RECD, \
+                             SHUTDOWN_ACK_SENT, HEARTBEAT_SENT, replied or unreplied";
 
 const fn is_icmp(protocol: u8) -> bool {
     matches!(protocol, protocol::ICMP | protocol::ICMPV6)

@@ -41,6 +41,19 @@ pub enum AssociationState {
     HeartbeatSent,
 }
 
+impl AssociationState {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Closed,
+        Self::CookieWait,
+        Self::CookieEchoed,
+        Self::Established,
+        Self::ShutdownSent,
+        Self::ShutdownReceived,
+        Self::ShutdownAckSent,
+        Self::HeartbeatSent,
+    ];
+}
+
 impl fmt::Display for AssociationState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

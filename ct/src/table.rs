@@ -331,6 +331,16 @@ impl Table {
         }
     }
 
+    /// Who listens is to know of a new connection's helper or master, too, which it got behind its
+    /// making.
+    #[cold]
+    pub(crate) fn tell_kin(&mut self, slot: u32) {
+        if let Some(mut watch) = self.watch.take() {
+            watch.complete(self.entry(slot, watch.now));
+            self.watch = Some(watch);
+        }
+    }
+
     pub(crate) const fn hot(&self, slot: u32) -> &Hot {
         &self.hot[slot as usize]
     }

@@ -100,6 +100,16 @@ impl Watch {
         }
     }
 
+    /// More is known of the connection that was made last.
+    pub(crate) fn complete(&mut self, entry: Entry) {
+        if let Some(event) = self.events.last_mut()
+            && event.kind == EventKind::New
+            && event.entry.id == entry.id
+        {
+            event.entry = entry;
+        }
+    }
+
     /// Gives what happened for `room`, which is to be empty; returns how much was lost.
     pub(crate) fn take(&mut self, room: &mut Vec<Event>) -> u64 {
         debug_assert!(room.is_empty(), "what is in there would be told again");

@@ -1,9 +1,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
-use weir_packet::protocol;
+use weir_packet::{IpPair, Tuple, protocol};
 
 use super::{Filter, Network, PartialTuple, StateFilter};
+use crate::entry::{ProtocolInfo, SctpInfo, TcpInfo};
+use crate::sctp::AssociationState;
 use crate::tcp::PeerState;
 use crate::testing::any_tuple;
 
@@ -150,6 +152,7 @@ fn any_partial() -> impl Strategy<Value = PartialTuple> {
         Just(None),
         Just(Some(1)),
         Just(Some(58)),
+        Just(Some(47)),
         any::<Option<u8>>()
     ];
     let ports = any::<[Option<u16>; 3]>();
@@ -165,6 +168,7 @@ fn any_partial() -> impl Strategy<Value = PartialTuple> {
                 icmp_id: icmp_id.filter(|_| icmp),
                 icmp_type: icmp_type.filter(|_| icmp),
                 icmp_code: icmp_code.filter(|_| icmp),
+                gre_key: icmp_id.map(u32::from).filter(|_| protocol == Some(47)),
             }
         },
     )
@@ -175,11 +179,21 @@ fn states_are_those_that_a_dump_shows() {
     let state = |text: &str| Filter::parse(&[text]).map(|filter| filter.state);
     assert_eq!(
         state("state=ESTABLISHED"),
-        Ok(Some(StateFilter::Tcp(PeerState::Established)))
+        Ok(Some(StateFilter::Shown(
+            Some(PeerState::Established),
+            Some(AssociationState::Established)
+        )))
     );
     assert_eq!(
         state("state=time_wait"),
-        Ok(Some(StateFilter::Tcp(PeerState::TimeWait)))
+        Ok(Some(StateFilter::Shown(Some(PeerState::TimeWait), None)))
+    );
+    assert_eq!(
+        state("state=shutdown_recd"),
+        Ok(Some(StateFilter::Shown(
+            None,
+            Some(AssociationState::ShutdownReceived)
+        )))
     );
     assert_eq!(state("state=unreplied"), Ok(Some(StateFilter::Unreplied)));
     assert_eq!(state("state=REPLIED"), Ok(Some(StateFilter::Replied)));
@@ -188,6 +202,75 @@ fn states_are_those_that_a_dump_shows() {
         assert!(message.starts_with("failed to parse state: expected CLOSED, SYN_SENT"));
         assert_eq!((argument, span), (0, 0..wrong.len()));
     }
+}
+
+#[test]
+fn a_state_is_that_of_its_protocol() {
+    let taken = |text: &str, protocol: &ProtocolInfo| {
+        let filter = Filter::parse(&[text]).expect("a state");
+        filter.takes_state(protocol, true)
+    };
+    let end = |state| TcpInfo {
+        state,
+        window_scale: 0,
+        scaling: false,
+        liberal: false,
+    };
+    let tcp = ProtocolInfo::Tcp {
+        original: end(PeerState::Closed),
+        reply: end(PeerState::Closed),
+    };
+    let sctp = |state| {
+        ProtocolInfo::Sctp(SctpInfo {
+            state,
+            tags: [1, 2],
+        })
+    };
+    let closed = sctp(AssociationState::Closed);
+    assert!(taken("state=CLOSED", &tcp) && taken("state=CLOSED", &closed));
+    assert!(!taken("state=TIME_WAIT", &closed) && !taken("state=COOKIE_WAIT", &tcp));
+    assert!(taken(
+        "state=cookie_wait",
+        &sctp(AssociationState::CookieWait)
+    ));
+    assert!(!taken("state=cookie_wait", &closed));
+    assert!(!taken("state=CLOSED", &ProtocolInfo::Stateless));
+}
+
+#[test]
+fn tunnels_of_gre_are_found_by_their_keys() {
+    let gre = |key: u32| Tuple {
+        ip: IpPair::V4 {
+            src: Ipv4Addr::new(10, 0, 0, 1),
+            dst: Ipv4Addr::new(10, 0, 0, 2),
+        },
+        protocol: protocol::GRE,
+        src_port: (key >> 16) as u16,
+        dst_port: key as u16,
+    };
+    let wanted: PartialTuple = "ct_nw_src=10.0.0.1,ct_nw_proto=47,gre_key=0x12345678"
+        .parse()
+        .expect("it is right");
+    assert_eq!(wanted.exact(), None);
+    let whole: PartialTuple = "ct_nw_src=10.0.0.1,ct_nw_dst=10.0.0.2,ct_nw_proto=47,gre_key=7"
+        .parse()
+        .expect("it is right");
+    assert_eq!(whole.exact(), Some(gre(7)));
+    assert!(wanted.matches(&gre(0x1234_5678)));
+    assert!(!wanted.matches(&gre(0x1234_5679)) && !wanted.matches(&gre(0)));
+    let none: PartialTuple = "ct_nw_proto=47,gre_key=0".parse().expect("it is right");
+    assert!(none.matches(&gre(0)) && !none.matches(&gre(1)));
+    assert_eq!(
+        wanted.to_string(),
+        "ct_nw_src=10.0.0.1,ct_nw_proto=47,gre_key=305419896"
+    );
+    let message = |text: &str| text.parse::<PartialTuple>().expect_err(text).message;
+    assert_eq!(message("gre_key=1,ct_nw_proto=47"), "invalid L4 fields");
+    assert_eq!(message("ct_nw_proto=6,gre_key=1"), "invalid L4 fields");
+    assert_eq!(
+        message("ct_nw_proto=47,gre_key=0x100000000"),
+        "failed to parse field gre_key"
+    );
 }
 
 #[test]
@@ -255,6 +338,7 @@ proptest! {
             icmp_id: icmp.then_some(tuple.src_port),
             icmp_type: icmp.then_some(icmp_type),
             icmp_code: icmp.then_some(icmp_code),
+            gre_key: None,
         };
         prop_assert!(original.matches(&tuple));
         prop_assert_eq!(Filter { original, ..Filter::default() }.exact(), Some(tuple));

@@ -428,6 +428,9 @@ impl Tracker {
             (..) => 0,
         };
         self.table.set_kin(slot, kin);
+        if kin != 0 {
+            self.table.tell_kin(slot);
+        }
     }
 
     /// What a packet is told of a connection that was expected: it is related to its master, and

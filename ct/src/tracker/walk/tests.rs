@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use weir_packet::{Frame, Tuple, VecFrame, text};
 
 use super::*;
+use crate::alg::Helper;
 use crate::record::Carried;
 use crate::request::{Commit, Request};
 use crate::settings::Settings;
@@ -350,6 +351,45 @@ fn a_zone_costs_what_it_has() {
         None
     );
     assert_eq!((flushed, tracker.len()), (10, 3_990));
+}
+
+#[test]
+fn a_new_connection_is_told_with_its_helper_and_its_master() {
+    let mut tracker = tracker();
+    tracker.take_events(&mut Vec::with_capacity(8), Tick::ZERO);
+    let mut execute = |line: &str, helper| {
+        let frame: VecFrame = text::frame(line);
+        let layout = weir_packet::parse(frame.head(), frame.len()).expect("no runt");
+        let commit = Commit {
+            helper,
+            ..Commit::default()
+        };
+        let request = Request {
+            commit: Some(commit),
+            ..Request::default()
+        };
+        tracker
+            .execute(&frame, &layout, &request, Tick::ZERO)
+            .expect("there is room");
+    };
+    // A read request, and the first answer to it.
+    let request = "udp 10.0.0.1:1 > 10.0.0.2:69 data=0001620000";
+    execute(request, Some(Helper::Tftp));
+    execute("udp 10.0.0.2:99 > 10.0.0.1:1 data=00030001", None);
+    let mut events = Vec::with_capacity(8);
+    assert_eq!(tracker.take_events(&mut events, Tick::ZERO), 0);
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let parent = event.entry.parent.map(|parent| parent.dst_port);
+            (event.kind, event.entry.helper, parent)
+        })
+        .collect();
+    let new = EventKind::New;
+    assert_eq!(
+        told,
+        [(new, Some(Helper::Tftp), None), (new, None, Some(69))]
+    );
 }
 
 #[test]
