@@ -554,7 +554,8 @@ impl Tracker {
         if let Some(deadline) = deadline {
             self.table.set_deadline(slot, deadline, now);
         }
-        if self.table.is_accounting() && self.counted.is_first(place) {
+        // As in the kernel: what does not keep the connection is no traffic of its.
+        if alive && self.table.is_accounting() && self.counted.is_first(place) {
             self.table.count(slot, direction, size);
         }
         if changed {

@@ -104,3 +104,40 @@ fn nothing_else_changes_where_nobody_counts() {
     assert_eq!(entries.len(), 3);
     assert!(entries.iter().all(|entry| entry.carried.is_none()));
 }
+
+/// As in the kernel, which counts what it accepts; and it accepts a segment without data wherever it
+/// lies, if what it acknowledges fits.
+#[test]
+fn tcp_does_not_count_what_is_not_accepted() {
+    let mut sw = Switch::with_flows(FIREWALL);
+    sw.inject(1, "tcp 10.0.0.5:4000 > 192.0.2.9:80 S seq=100 win=1000");
+    sw.inject(
+        2,
+        "tcp 192.0.2.9:80 > 198.51.100.7:4000 SA seq=500 ack=101 win=1000",
+    );
+    sw.inject(
+        1,
+        "tcp 10.0.0.5:4000 > 192.0.2.9:80 A seq=101 ack=501 win=1000",
+    );
+    let before = [[(2, 80), (1, 40)]];
+    assert_eq!(carried(&mut sw), before);
+    assert_eq!(sw.sent_anywhere().len(), 3);
+    for stray in [
+        "tcp 10.0.0.5:4000 > 192.0.2.9:80 A seq=101 ack=900000501 win=1000",
+        // For its receiver to challenge.
+        "tcp 10.0.0.5:4000 > 192.0.2.9:80 S seq=7777 win=1000",
+        // Outside of the window.
+        "tcp 10.0.0.5:4000 > 192.0.2.9:80 A seq=900000101 ack=501 win=1000 len=10",
+        "tcp 10.0.0.5:4000 > 192.0.2.9:80 R seq=900000101",
+    ] {
+        sw.inject(1, stray);
+        drop(sw.sent_anywhere());
+        assert_eq!(carried(&mut sw), before, "{stray}");
+    }
+    sw.inject(
+        1,
+        "tcp 10.0.0.5:4000 > 192.0.2.9:80 A seq=900000101 ack=501 win=1000",
+    );
+    drop(sw.sent_anywhere());
+    assert_eq!(carried(&mut sw), [[(3, 120), (1, 40)]]);
+}
