@@ -159,6 +159,14 @@ impl Builder {
         self
     }
 
+    /// The most connections of `zone`, and of one source address in it.
+    #[must_use]
+    pub fn limits(mut self, zone: u16, limit: Option<u32>, source_limit: Option<u32>) -> Self {
+        let zone = self.settings.zones.entry(zone).or_default();
+        (zone.limit, zone.source_limit) = (limit, source_limit);
+        self
+    }
+
     /// Connections do not count what they carry, as without `[conntrack] accounting`.
     #[must_use]
     pub const fn no_accounting(mut self) -> Self {

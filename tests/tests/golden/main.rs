@@ -11,6 +11,7 @@ mod ct;
 mod ct_protocols;
 mod drops;
 mod fields;
+mod floods;
 mod groups;
 mod nat;
 mod normal;
