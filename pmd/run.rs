@@ -138,6 +138,7 @@ fn switch_args(
         },
         caches: no_cache.map_or(config.caches, |level| level.off(config.caches)),
         conntrack: policy.conntrack.clone(),
+        fragments: config.fragments,
         packet_ins: config.controller,
         secret,
     }

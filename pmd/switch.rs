@@ -14,9 +14,11 @@ use std::time::Duration;
 
 use weir_ct::Settings;
 use weir_packet::Tick;
+use weir_packet::reassembly::Bounds;
 use weir_tables::cache::CacheSettings;
 use weir_tables::counters::LcoreCounters;
 use weir_tables::datapath::{Datapath, LcoreGone, PollStats, PortStats, PortStatus};
+use weir_tables::fragments::Fragments;
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
 use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
 use weir_tables::port::{PortConfig as TablePort, PortIndex, PortNo, PortTable};
@@ -57,6 +59,8 @@ pub struct SwitchArgs {
     pub caches: CacheSettings,
     /// For the connections.
     pub conntrack: Settings,
+    /// Pieces of datagrams that wait.
+    pub fragments: Bounds,
     /// Packets for controllers.
     pub packet_ins: PacketInSettings,
     /// Seeds the hashes of all tables.
@@ -134,7 +138,8 @@ impl Switch {
             .with_packet_ins(sender);
         let counters = lcore.counters();
         let mempool = mempools.for_node(None)?.clone();
-        let forward = Forward::new(lcore, reader, inbox, mempool, clock);
+        let fragments = Fragments::new(args.fragments, args.secret);
+        let forward = Forward::new(lcore, fragments, reader, inbox, mempool, clock);
         let worker = Worker::new(forward, queues, clock, args.worker);
         let polls = worker.counters();
         let stop = StopFlag::new();

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use weir_ct::Settings;
+use weir_packet::reassembly::Bounds;
 use weir_tables::cache::CacheSettings;
 use weir_tables::packet_in::PacketInSettings;
 use weir_tables::port::PortNo;
@@ -58,6 +59,8 @@ pub struct Config {
     /// `[controller]`: packets for controllers; 1 to 65,536 slots, a rate and a burst of 1 to
     /// 10,000,000.
     pub controller: PacketInSettings,
+    /// `[fragments] waiting`: pieces of datagrams, 128 to 65,536 and at most half of the buffers.
+    pub fragments: Bounds,
     /// `[control]`
     pub control: Control,
     /// `[metrics] listen`: where Prometheus may ask; `None`: nowhere.
@@ -257,6 +260,7 @@ impl Config {
                 sizes(&self.conntrack) != sizes(&new.conntrack),
             ),
             ("[controller]", self.controller != new.controller),
+            ("[fragments]", self.fragments != new.fragments),
             ("[control]", self.control != new.control),
             ("[metrics]", self.metrics != new.metrics),
         ]

@@ -27,15 +27,16 @@ use crate::{Fragment, Frame, L3, Layout, Tick, protocol};
 mod cut;
 mod table;
 
-pub use cut::{Pieces, cut};
+pub use cut::{Pieces, cut, forbids_cutting};
 use table::{Piece, Table};
 
 /// How long the pieces of an IPv4 datagram wait for the others; as in Linux.
 pub const IPV4_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same of IPv6 (RFC 8200 4.5).
 pub const IPV6_TIMEOUT: Duration = Duration::from_secs(60);
-/// Pieces of one datagram. 64 KB in pieces for the smallest MTU of IPv6 are 54.
-pub const MAX_PIECES: u16 = 64;
+/// Pieces of one datagram. 64 KB in pieces of 576 bytes, which every host takes (RFC 1122 3.3.2),
+/// are 119.
+pub const MAX_PIECES: u16 = 128;
 /// More than the largest datagram and the headers of its pieces.
 const LEAST_BYTES: usize = 0x2_0000;
 /// Bytes of the datagram that are gathered in its head: more than any headers that weir parses.
@@ -52,14 +53,21 @@ pub struct Bounds {
     pub bytes: usize,
 }
 
-impl Default for Bounds {
-    /// As many pieces as Open vSwitch lets wait, each of the size of an ordinary frame.
-    fn default() -> Self {
+impl Bounds {
+    /// Room for so many pieces, each of the size of an ordinary frame.
+    pub const fn of_pieces(pieces: u32) -> Self {
         Self {
-            datagrams: 500,
-            pieces: 1000,
-            bytes: 2_000_000,
+            datagrams: pieces / 2,
+            pieces,
+            bytes: pieces as usize * 2_000,
         }
+    }
+}
+
+impl Default for Bounds {
+    /// As many pieces as Open vSwitch lets wait.
+    fn default() -> Self {
+        Self::of_pieces(1_000)
     }
 }
 

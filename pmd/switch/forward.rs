@@ -5,6 +5,7 @@ use std::sync::Arc;
 use weir_packet::Tick;
 use weir_tables::counters::LcoreCounters;
 use weir_tables::drops::DropReason;
+use weir_tables::fragments::{Fragments, Gathering};
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
 use weir_tables::port::PortIndex;
 
@@ -12,12 +13,14 @@ use super::mailbox::Inbox;
 use super::publish::SnapshotReader;
 use crate::batch::Drain;
 use crate::clock::Clock;
+use crate::mbuf::Mbuf;
 use crate::mempool::Mempool;
 use crate::worker::{NotSent, Processor, TxPorts};
 
 /// The processor of a switch's lcore.
 pub(super) struct Forward {
     lcore: Lcore,
+    fragments: Fragments<Mbuf>,
     counters: Arc<LcoreCounters>,
     snapshots: SnapshotReader,
     inbox: Inbox,
@@ -29,6 +32,7 @@ pub(super) struct Forward {
 impl Forward {
     pub(super) fn new(
         lcore: Lcore,
+        fragments: Fragments<Mbuf>,
         snapshots: SnapshotReader,
         inbox: Inbox,
         mempool: Mempool,
@@ -37,6 +41,7 @@ impl Forward {
         let counters = lcore.counters();
         Self {
             lcore,
+            fragments,
             counters,
             snapshots,
             inbox,
@@ -54,11 +59,15 @@ impl Processor for Forward {
         now: Tick,
         out: &mut TxPorts,
     ) {
-        self.lcore.process_slots(in_port, frames.slots(), now, out);
+        let fragments = &mut self.fragments;
+        let mut out = Gathering { out, fragments };
+        self.lcore
+            .process_slots(in_port, frames.slots(), now, &mut out);
     }
 
     fn housekeep(&mut self, now: Tick, budget: usize) {
         self.lcore.housekeep(now, budget);
+        self.fragments.expire(now, budget, &self.counters);
     }
 
     #[inline]
@@ -68,7 +77,7 @@ impl Processor for Forward {
             let old = self.lcore.refresh(snapshot);
             self.snapshots.retire(old, generation);
         }
-        let (lcore, mempool) = (&mut self.lcore, &self.mempool);
+        let (lcore, mempool, fragments) = (&mut self.lcore, &self.mempool, &mut self.fragments);
         let (clock, counters) = (&self.clock, &self.counters);
         let mut sent = false;
         self.inbox.answer(|request| {
@@ -77,7 +86,8 @@ impl Processor for Forward {
                 LcoreRequest::PacketOut { frame, order } => {
                     let made = mempool.frame(&frame).map_err(|error| error.to_string());
                     LcoreAnswer::PacketSent(made.map(|frame| {
-                        lcore.packet_out(frame, &order, now, out);
+                        let mut out = Gathering { out, fragments };
+                        lcore.packet_out(frame, &order, now, &mut out);
                         sent = true;
                     }))
                 }

@@ -230,6 +230,24 @@ impl TunnelCounters {
     }
 }
 
+/// Pieces of datagrams that ct() puts together, and what outputs cut again. Pieces that came to
+/// ct() = those held + those joined + those dropped (`fragment_*`).
+#[derive(Debug, Default)]
+pub struct FragmentCounters {
+    /// Pieces that wait now.
+    pub held: Counter,
+    /// Bytes of their frames.
+    pub held_bytes: Counter,
+    /// Pieces that became part of a datagram.
+    pub joined: Counter,
+    /// Datagrams that became whole.
+    pub datagrams: Counter,
+    /// Outputs for which a datagram was cut.
+    pub cuts: Counter,
+    /// Pieces made by that.
+    pub pieces: Counter,
+}
+
 /// Everything else that one lcore counts.
 #[derive(Debug)]
 pub struct LcoreCounters {
@@ -254,6 +272,8 @@ pub struct LcoreCounters {
     pub trajectories: CacheCounters,
     /// The megaflow cache; zeros without one.
     pub megaflows: CacheCounters,
+    /// Pieces of datagrams.
+    pub fragments: FragmentCounters,
     /// What tunnel ports carried, by port; empty where there are none.
     pub tunnels: Box<[TunnelCounters]>,
     /// Connections now.
@@ -279,6 +299,7 @@ impl Default for LcoreCounters {
             malformed: std::array::from_fn(|_| Counter::default()),
             trajectories: CacheCounters::default(),
             megaflows: CacheCounters::default(),
+            fragments: FragmentCounters::default(),
             tunnels: Box::default(),
             connections: Counter::default(),
             answer_cycles: Counter::default(),

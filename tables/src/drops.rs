@@ -72,6 +72,15 @@ reasons! {
     CtSourceLimit "ct_source_limit" "The source address has as many connections in the zone as it may.";
     FtpHeld "ftp_held" "A part of a command of FTP that is to be rewritten; it goes on together with the rest.";
     FtpNoRoom "ftp_no_room" "No room in front of the frame for the new payload, or it lies in several buffers.";
+    FragmentOverlap "fragment_overlap" "Pieces of a datagram overlap, or one lies behind its end (RFC 5722).";
+    FragmentDuplicate "fragment_duplicate" "The piece of a datagram came before.";
+    FragmentTiny "fragment_tiny" "The first piece of a datagram does not hold its L4 header, or a piece has no data (RFC 1858).";
+    FragmentMisaligned "fragment_misaligned" "A piece that is not the last is no multiple of 8 bytes long.";
+    FragmentOversize "fragment_oversize" "The datagram would have more than 65,535 bytes.";
+    FragmentTooMany "fragment_too_many" "The datagram came in more pieces than are put together.";
+    FragmentEcn "fragment_ecn" "Congestion was noted on a piece, and another cannot carry that (RFC 3168).";
+    FragmentExpired "fragment_expired" "The other pieces of the datagram did not come in time.";
+    FragmentEvicted "fragment_evicted" "Pieces of newer datagrams took the place.";
     CtFull "ct_full" "The connection table is full and holds nothing to evict.";
 }
 

@@ -19,6 +19,7 @@ mod extract;
 pub mod field;
 pub mod flow_mod;
 pub mod flow_tables;
+pub mod fragments;
 pub mod group;
 pub mod group_mod;
 pub mod key;

@@ -22,6 +22,7 @@ use crate::action::TableId;
 use crate::cache::{Changes, Megaflows, PassHash, Records, Trace};
 use crate::counters::{LcoreCounters, RuleCounters};
 use crate::drops::DropReason;
+use crate::fragments::Fragments;
 use crate::lcore::Ahead;
 use crate::mac_table::MacTable;
 use crate::packet_in::PacketInSender;
@@ -33,6 +34,7 @@ mod carried;
 mod controller;
 mod copies;
 mod ct;
+mod fragment;
 mod group;
 mod key_access;
 mod normal;
@@ -68,6 +70,11 @@ pub trait Output<F> {
     /// Takes `frame` for `port`; frames for one port leave in the order in which they are
     /// handed in.
     fn send(&mut self, port: PortIndex, frame: F);
+
+    /// Where pieces of datagrams wait for others. Without, ct() finds each piece invalid.
+    fn fragments(&mut self) -> Option<&mut Fragments<F>> {
+        None
+    }
 
     /// Takes all `frames`, none of which is longer than `longest` bytes, for `port`.
     #[inline]

@@ -61,6 +61,9 @@ pub struct Story {
     pub trajectory: CacheStory,
     /// How many of [`Question::states`] no recirculation asked for.
     pub unused_states: usize,
+    /// Whether a ct() would keep the packet, or go on with the datagram of which it is the last
+    /// piece.
+    pub is_gathered: bool,
 }
 
 /// What becomes of a frame at a port that tunnels ride on, or of a runt.
@@ -186,6 +189,11 @@ pub enum Note {
     SeenAsOriginal,
     /// What a `ct()` came to.
     Ct(Box<CtStory>),
+    /// A `ct()` in this zone met a piece of a datagram.
+    Gathered {
+        /// Which zone.
+        zone: u16,
+    },
     /// A recirculation will begin.
     Recirculates {
         /// Which.

@@ -6,6 +6,7 @@ pub mod example;
 pub mod fuzz;
 pub mod hosts;
 pub mod namespaces;
+pub mod pieces;
 mod routed;
 pub mod switch;
 pub mod traffic;

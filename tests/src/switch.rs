@@ -34,12 +34,14 @@ use weir_config::text::{
     parse_flow_file, parse_group_file, parse_packet_out, parse_tlv_map,
 };
 use weir_ct::{Cursor, DumpStyle, Entry, Filter, Settings};
+use weir_packet::reassembly::Bounds;
 use weir_packet::{Tick, VecFrame, text};
 use weir_tables::cache::CacheStats;
 use weir_tables::classifier::HashSecret;
 use weir_tables::counters::{LcoreCounters, RuleCount};
 use weir_tables::flow_mod::{Command, FlowMod};
 use weir_tables::flow_tables::{Applied, FlowRemoved, FlowTables};
+use weir_tables::fragments::{Fragments, Gathering};
 use weir_tables::group::Group;
 use weir_tables::group_mod::BundleStep;
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
@@ -59,6 +61,8 @@ mod foretold;
 pub use builder::{Builder, Caches};
 pub use config::example;
 
+/// Keys the hash of pieces that wait.
+const FRAGMENT_SECRET: u64 = 7;
 /// When each switch begins. Not zero: a time that was never set must not look like now.
 const START: Tick = Tick::from_millis(1_000_000);
 
@@ -90,6 +94,7 @@ struct Twin {
     /// Its place in the flow tables' counters.
     index: usize,
     lcore: Lcore,
+    fragments: Fragments<VecFrame>,
     counters: Arc<LcoreCounters>,
     /// What the last burst sent, in order.
     burst: Burst,
@@ -115,6 +120,7 @@ impl Twin {
             name,
             index,
             lcore: lcore.with_packet_ins(sender),
+            fragments: Fragments::new(Bounds::default(), FRAGMENT_SECRET),
             counters,
             burst: Burst::default(),
             packet_ins,
@@ -124,14 +130,22 @@ impl Twin {
 
     fn process(&mut self, in_port: PortIndex, frames: Vec<VecFrame>, now: Tick) {
         self.burst.0.clear();
+        let mut out = Gathering {
+            out: &mut self.burst,
+            fragments: &mut self.fragments,
+        };
         self.lcore
-            .process(in_port, frames.into_iter(), now, &mut self.burst);
+            .process(in_port, frames.into_iter(), now, &mut out);
         self.hear();
     }
 
     fn packet_out(&mut self, frame: VecFrame, order: &PacketOut, now: Tick) {
         self.burst.0.clear();
-        self.lcore.packet_out(frame, order, now, &mut self.burst);
+        let mut out = Gathering {
+            out: &mut self.burst,
+            fragments: &mut self.fragments,
+        };
+        self.lcore.packet_out(frame, order, now, &mut out);
         self.hear();
     }
 
@@ -469,6 +483,7 @@ impl Switch {
         let now = self.now;
         for twin in self.twins() {
             twin.lcore.housekeep(now, usize::MAX);
+            twin.fragments.expire(now, usize::MAX, &twin.counters);
         }
         // What the first lcore counts is what all count.
         if self.tables.expire(now) > 0 {

@@ -80,6 +80,9 @@ pub(super) fn to_toml(config: &Config) -> String {
             rate: typed(config.controller.rate.into()),
             burst: typed(config.controller.burst.into()),
         }),
+        fragments: Some(raw::Fragments {
+            waiting: typed(config.fragments.pieces.into()),
+        }),
         control: Some(raw::Control {
             socket: typed(config.control.socket.display().to_string()),
             mode: typed(format!("{:04o}", config.control.mode)),

@@ -27,6 +27,7 @@ pub(super) struct File {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) zone: Vec<Spanned<Zone>>,
     pub(super) controller: Option<Controller>,
+    pub(super) fragments: Option<Fragments>,
     pub(super) control: Option<Control>,
     pub(super) metrics: Option<Metrics>,
 }
@@ -127,6 +128,12 @@ pub(super) struct Controller {
     pub(super) slots: Typed<i64>,
     pub(super) rate: Typed<i64>,
     pub(super) burst: Typed<i64>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fragments {
+    pub(super) waiting: Typed<i64>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use weir_ct::{Settings, Timeouts, ZoneSettings};
+use weir_packet::reassembly::Bounds;
 use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
 use weir_tables::packet_in::PacketInSettings;
 use weir_tables::port::PortNo;
@@ -93,6 +94,7 @@ fn defaults_are_those_of_the_documentation() {
             rate: 1_000,
             burst: 250,
         },
+        fragments: Bounds::default(),
         control: Control {
             socket: PathBuf::from("/run/weir/weir.sock"),
             mode: 0o660,
@@ -438,6 +440,7 @@ prop_compose! {
         trajectories in prop::option::of(1_usize..=16_777_216),
         conntrack in conntrack(),
         waiting in 1_usize..=65_536,
+        pieces in 128_u32..=256,
         (rate, burst) in (1_u32..=10_000_000, 1_u32..=10_000_000),
         socket in text(),
         mode in 0_u32..=0o777,
@@ -461,6 +464,7 @@ prop_compose! {
             },
             conntrack,
             controller: PacketInSettings { waiting, rate, burst },
+            fragments: Bounds::of_pieces(pieces),
             control: Control { socket: socket.into(), mode, owner, group },
             metrics: metrics.map(|listen| SocketAddr::new(listen.ip(), listen.port())),
             without_device: vec![],

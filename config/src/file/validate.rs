@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
+use weir_packet::reassembly::{Bounds, MAX_PIECES};
 use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
 use weir_tables::packet_in::PacketInSettings;
 
@@ -31,6 +32,7 @@ pub(super) struct Validator<'a> {
 impl Validator<'_> {
     pub(super) fn config(&self, raw: raw::File) -> Result<Config, Diagnostic> {
         let eal = self.eal(raw.eal.unwrap_or_default())?;
+        let fragments = self.fragments(raw.fragments.unwrap_or_default(), eal.mbufs)?;
         let mut without_device = Vec::new();
         let ports = self.ports(raw.port, &mut without_device)?;
         let neighbours = self.neighbours(raw.neighbour, &ports)?;
@@ -43,6 +45,7 @@ impl Validator<'_> {
             caches: self.cache(raw.cache.unwrap_or_default())?,
             conntrack: self.conntrack(raw.conntrack.unwrap_or_default(), raw.zone)?,
             controller: self.controller(raw.controller.unwrap_or_default())?,
+            fragments,
             control: self.control(raw.control.unwrap_or_default())?,
             metrics: self.listen(raw.metrics.unwrap_or_default().listen)?,
             without_device,
@@ -161,6 +164,16 @@ impl Validator<'_> {
             rate: self.integer("rate", raw.rate, per_port.clone(), rate.into())?,
             burst: self.integer("burst", raw.burst, per_port, burst.into())?,
         })
+    }
+
+    /// `mbufs`: buffers, of which pieces that wait have one each.
+    fn fragments(&self, raw: raw::Fragments, mbufs: u32) -> Result<Bounds, Diagnostic> {
+        let Bounds { pieces, .. } = Bounds::default();
+        let most = i64::from(mbufs / 2).min(65_536);
+        let usual = i64::from(pieces.min(mbufs / 4));
+        let range = i64::from(MAX_PIECES)..=most;
+        let pieces = self.integer("waiting", raw.waiting, range, usual)?;
+        Ok(Bounds::of_pieces(pieces))
     }
 
     fn control(&self, raw: raw::Control) -> Result<Control, Diagnostic> {

@@ -6,6 +6,7 @@ use weir_ct::{Cursor, DumpStyle, Filter};
 use weir_packet::{Frame, Tick, VecFrame};
 use weir_tables::classifier::HashSecret;
 use weir_tables::flow_mod::{Command, FlowMod};
+use weir_tables::fragments::{Fragments, Gathering};
 use weir_tables::group::Group;
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
 use weir_tables::packet_in::{self, PacketIns};
@@ -24,6 +25,7 @@ use crate::show::{DropRow, FlowRow, GroupStatsRow};
 pub struct OfflineSwitch {
     policy: Policy,
     lcore: Lcore,
+    fragments: Fragments<VecFrame>,
     /// Nobody reads what is sent to a controller.
     packet_ins: PacketIns,
 }
@@ -43,6 +45,7 @@ impl OfflineSwitch {
         Ok(Self {
             policy,
             lcore,
+            fragments: Fragments::new(config.fragments, seed),
             packet_ins,
         })
     }
@@ -134,6 +137,8 @@ impl OfflineSwitch {
 impl ReplaySwitch for OfflineSwitch {
     fn advance(&mut self, now: Tick) {
         self.lcore.housekeep(now, usize::MAX);
+        let counters = self.lcore.counters();
+        self.fragments.expire(now, usize::MAX, &counters);
         let tables = &mut self.policy.tables;
         if tables.expire(now) > 0 {
             let snapshot = Arc::new(tables.snapshot(&self.policy.ports));
@@ -158,8 +163,12 @@ impl ReplaySwitch for OfflineSwitch {
             ports: &self.policy.ports,
             out,
         };
+        let mut out = Gathering {
+            out: &mut sent,
+            fragments: &mut self.fragments,
+        };
         self.lcore
-            .process(index, std::iter::once(VecFrame::new(frame)), now, &mut sent);
+            .process(index, std::iter::once(VecFrame::new(frame)), now, &mut out);
         self.packet_ins.drain(|_| {});
     }
 }

@@ -305,6 +305,10 @@ impl Rows<'_> {
             Note::SeenAt(port) => format!("the look-up sees in_port={port}"),
             Note::SeenAsOriginal => "the look-up sees the connection's original tuple".to_owned(),
             Note::Ct(story) => ct_text(story),
+            Note::Gathered { zone } => format!(
+                "zone {zone}: a piece of a datagram waits here for the others; the last one to come \
+                 goes on as the whole datagram, with ip_frag=no"
+            ),
             Note::Recirculates { id, table } => format!(
                 "A clone of the packet is forked to recirculate as recirc({id:#x}). The forked \
                  pipeline will be resumed at table {}.",

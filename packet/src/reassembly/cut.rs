@@ -46,6 +46,13 @@ pub fn cut<'a, F: Frame>(frame: &'a F, layout: &'a Layout, size: usize) -> Optio
     })
 }
 
+/// Whether the sender of a datagram wants no smaller pieces of it than it made itself: IPv4, with
+/// DF.
+pub fn forbids_cutting<F: Frame>(frame: &F, layout: &Layout) -> bool {
+    let flags = frame.head().get(usize::from(layout.l3_offset) + 6);
+    layout.l3 == L3::Ipv4 && flags.is_some_and(|flags| flags & 0x40 != 0)
+}
+
 impl<F: Frame> Iterator for Pieces<'_, F> {
     type Item = Option<F>;
 

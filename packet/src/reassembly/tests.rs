@@ -183,7 +183,7 @@ fn pieces_wait_for_so_long_and_no_longer() {
 fn a_flood_takes_the_place_of_the_oldest() {
     let bounds = Bounds {
         datagrams: 2,
-        pieces: 64,
+        pieces: MAX_PIECES.into(),
         bytes: 0,
     };
     let mut table = Reassembly::<VecFrame>::new(bounds, 7);

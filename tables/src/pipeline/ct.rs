@@ -5,7 +5,7 @@
 //! what a pass does depends on no connection, and can be remembered.
 
 use weir_ct::{Commit, Request};
-use weir_packet::Frame;
+use weir_packet::{Fragment, Frame};
 
 use super::carried::Begin;
 use super::witness::Event;
@@ -33,6 +33,9 @@ impl<O, W: Witness> Journey<'_, O, W> {
             .commit
             .as_ref()
             .map(|commit| commit_request(commit, packet.key()));
+        if packet.layout.fragment != Fragment::No && !self.gather(packet, zone) {
+            return Flow::Lost;
+        }
         let request = Request {
             zone,
             commit,

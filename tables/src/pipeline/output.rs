@@ -232,8 +232,12 @@ impl<O, W: Witness> Journey<'_, O, W> {
             port,
             changes,
             max_len,
+            largest_piece,
             ..
         } = *egress;
+        if largest_piece > 0 {
+            return self.transmit_pieces(&frame, layout, egress, options);
+        }
         if let Some(config) = self.snapshot.ports.tunnels().of(port) {
             return self.encapsulate(frame, layout, egress, config, options);
         }

@@ -11,6 +11,7 @@
 //!   4. If nothing was `written`, `key` says of the packet what `wire` does.
 
 use weir_ct::{Outcome, Reading, Seen};
+use weir_packet::reassembly::Datagram;
 use weir_packet::{Fragment, Frame, Layout};
 
 use super::tunnel::Egress;
@@ -41,6 +42,8 @@ pub(super) struct Packet<F> {
     pub(super) reading: Option<Reading>,
     /// Whether the headers were translated since they were read.
     pub(super) translated: bool,
+    /// IP size in bytes of the largest piece that the datagram came in; 0: it came whole.
+    pub(super) largest_piece: u16,
     /// What actions have written that differs from packet to packet of a connection.
     pub(super) changes: Changes,
     pending: Option<Pending>,
@@ -99,6 +102,7 @@ impl<F: Frame> Packet<F> {
             is_met: false,
             reading,
             translated: false,
+            largest_piece: 0,
             changes: Changes::default(),
             pending: None,
         };
@@ -129,6 +133,7 @@ impl<F: Frame> Packet<F> {
             is_met: self.is_met,
             reading: self.reading,
             translated: self.translated,
+            largest_piece: self.largest_piece,
             changes: self.changes,
             pending: None,
         })
@@ -141,6 +146,17 @@ impl<F: Frame> Packet<F> {
         let mut fork = self.duplicate()?;
         fork.kept = kept;
         Some(fork)
+    }
+
+    /// Becomes the datagram that this was a piece of; what the key says of anything but the
+    /// headers stays as it is. Nothing may be pending.
+    pub(super) fn become_whole(&mut self, datagram: Datagram<F>, layout: Layout) {
+        self.frame = datagram.frame;
+        self.layout = layout;
+        self.largest_piece = datagram.largest;
+        self.wire = PacketWords::read(self.frame.head(), &layout);
+        self.wire.copy_to(&mut self.key);
+        self.reading = None;
     }
 
     /// Begins the recirculation that was pending: the tables learn what ct() said, and what the

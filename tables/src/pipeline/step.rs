@@ -12,6 +12,9 @@ use crate::port::PortNo;
 use crate::program::{Bits, Op};
 use crate::rule::Rule;
 
+/// An Ethernet header's size in bytes.
+const ETHERNET: u32 = 14;
+
 impl<'a, O, W: Witness> Journey<'a, O, W> {
     /// Runs an operation of `rule`, or of a bucket, which is no rule.
     pub(super) fn step<F>(
@@ -111,9 +114,11 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
     /// `check_pkt_larger`: neither VLAN tags nor padding count.
     fn check_larger<F: Frame>(&mut self, packet: &mut Packet<F>, size: u16, dst: &Bits) {
         let tags = 4 * u32::from(packet.layout.vlan_tags);
-        let len = match packet.layout.l3 {
-            L3::Ipv4 | L3::Ipv6 if packet.layout.malformed.is_none() => packet.layout.l3_end,
-            _ => packet.frame.len() as u32,
+        let len = match (packet.largest_piece, packet.layout.l3) {
+            // What is sent of it is no larger than what came.
+            (largest @ 1.., _) => ETHERNET + tags + u32::from(largest),
+            (0, L3::Ipv4 | L3::Ipv6) if packet.layout.malformed.is_none() => packet.layout.l3_end,
+            (0, _) => packet.frame.len() as u32,
         };
         let is_larger = len - tags > u32::from(size);
         packet

@@ -17,6 +17,8 @@ pub(super) struct Egress {
     pub(super) changes: Changes,
     /// Bytes of the frame to send at most.
     pub(super) max_len: u32,
+    /// IP size in bytes of the largest piece that a datagram came in; 0: it came whole.
+    pub(super) largest_piece: u16,
     /// Where a packet goes that leaves through a tunnel port.
     pub(super) to: Option<Destination>,
 }
@@ -58,6 +60,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
             port,
             changes: packet.changes,
             max_len,
+            largest_piece: packet.largest_piece,
             to: tunnel.and_then(|config| Destination::of(config, packet.key())),
         }
     }

@@ -172,6 +172,10 @@ pub(crate) enum Event<'a> {
         ip: IpAddr,
         ask: bool,
     },
+    /// `ct()` met a piece of a datagram; the journey ends here, unless no other is missing.
+    Gathered {
+        zone: u16,
+    },
     /// `ct()`; with `table`, a recirculation is pending.
     Tracked {
         request: &'a Request<'a>,

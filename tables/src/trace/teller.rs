@@ -357,6 +357,15 @@ impl Witness for Teller<'_> {
                 }
             }
             Event::Written { wire, key } => self.written(wire, key),
+            Event::Gathered { zone } => {
+                self.story.is_gathered = true;
+                self.effect(Effect::Ct {
+                    zone,
+                    commit: None,
+                    nat: None,
+                });
+                self.note(Note::Gathered { zone });
+            }
             Event::Tagged { tci } => self.effect(Effect::PushVlan(tci)),
             Event::Untagged => self.effect(Effect::PopVlan),
             Event::Output { port, max_len } => {

@@ -3,7 +3,7 @@
 use weir_packet::checksum::{ipv4_header_checksum_ok, l4_checksum_ok};
 use weir_packet::{Malformed, VecFrame, parse};
 use weir_tables::action::{Action, TableId};
-use weir_tables::counters::{Counter, RuleCount, TunnelCounters};
+use weir_tables::counters::{Counter, FragmentCounters, RuleCount, TunnelCounters};
 use weir_tables::drops::DropReason;
 use weir_tables::port::PortNo;
 
@@ -40,6 +40,7 @@ pub(super) struct Balance {
     packet_ins: u64,
     drops: Vec<u64>,
     malformed: Vec<u64>,
+    fragments: Pieces,
     /// What each rule counted.
     rules: Vec<RuleCount>,
     /// Packets and bytes of the rules of table 0.
@@ -48,6 +49,41 @@ pub(super) struct Balance {
     hits: u64,
     /// What each tunnel port carried.
     tunnels: Vec<[u64; 4]>,
+}
+
+/// What became of pieces of datagrams.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Pieces {
+    held: u64,
+    held_bytes: u64,
+    joined: u64,
+    datagrams: u64,
+    cuts: u64,
+    pieces: u64,
+}
+
+impl Pieces {
+    fn read(counters: &FragmentCounters) -> Self {
+        Self {
+            held: counters.held.read(),
+            held_bytes: counters.held_bytes.read(),
+            joined: counters.joined.read(),
+            datagrams: counters.datagrams.read(),
+            cuts: counters.cuts.read(),
+            pieces: counters.pieces.read(),
+        }
+    }
+
+    /// Frames that came and neither went nor were dropped: those held, and those that became one
+    /// with others.
+    fn kept(&self) -> u64 {
+        self.held + self.joined - self.datagrams
+    }
+
+    /// Frames that went and never came.
+    fn made(&self) -> u64 {
+        self.pieces - self.cuts
+    }
 }
 
 impl Received {
@@ -102,6 +138,7 @@ impl Switch {
             packet_ins: counters.all_packet_ins(),
             drops: counters.drops.iter().map(Counter::read).collect(),
             malformed: counters.malformed.iter().map(Counter::read).collect(),
+            fragments: Pieces::read(&counters.fragments),
             rules,
             table0,
             hits,
@@ -175,9 +212,15 @@ impl Switch {
         );
         let packet_ins = after.packet_ins - before.packet_ins;
         assert_eq!(packet_ins, self.lcore.controller.len() as u64, "packet-ins");
+        let (kept, made) = (
+            after.fragments.kept().cast_signed() - before.fragments.kept().cast_signed(),
+            after.fragments.made() - before.fragments.made(),
+        );
         assert!(
-            sent.len() as u64 + dropped + packet_ins >= received.packets,
-            "{} packets came, {} went, {dropped} were dropped",
+            (sent.len() as u64 + dropped + packet_ins).cast_signed() + kept
+                >= (received.packets + made).cast_signed(),
+            "{} packets came, {} went, {dropped} were dropped, {kept} are held or joined, {made} \
+             were made by cutting",
             received.packets,
             sent.len(),
         );
@@ -283,6 +326,7 @@ impl Switch {
     ///
     /// * `ct: new=1 replied=2 expired=1`: connections without and with a reply, then the
     ///   tracker's counters; `created` is left out where it says no more than the first two.
+    /// * `fragments: held=1 joined=2 datagrams=1 cuts=1 pieces=2`, if there were any.
     /// * `drops: table_miss=1`; `malformed: l4=1`. What is zero is not named; `none` if all is.
     pub fn state(&mut self) -> String {
         self.housekeep();
@@ -329,6 +373,17 @@ impl Switch {
             })
             .collect();
         let mut state = format!("ct: {}; drops: {}", list(&ct), list(&drops));
+        let ours = Pieces::read(&self.lcore.counters.fragments);
+        let pieces = [
+            ("held", ours.held),
+            ("joined", ours.joined),
+            ("datagrams", ours.datagrams),
+            ("cuts", ours.cuts),
+            ("pieces", ours.pieces),
+        ];
+        if pieces.iter().any(|(_, value)| *value != 0) {
+            state += &format!("; fragments: {}", list(&pieces));
+        }
         if malformed.iter().any(|(_, value)| *value != 0) {
             state += &format!("; malformed: {}", list(&malformed));
         }

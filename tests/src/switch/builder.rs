@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use weir_ct::{Settings, Timeouts};
+use weir_packet::reassembly::Bounds;
 use weir_tables::cache::{MegaflowSettings, TrajectorySettings};
+use weir_tables::fragments::Fragments;
 use weir_tables::port::{PortConfig, PortIndex, PortNo, PortTable, VlanMode};
 use weir_tables::tunnel::{Remote, StaticNeighbour, TunnelConfig, TunnelKey, TunnelKind, Tunnels};
 
-use super::Switch;
+use super::{FRAGMENT_SECRET, Switch};
 
 /// How large the caches are.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,7 @@ pub struct Builder {
     options: Option<String>,
     settings: Settings,
     caches: Caches,
+    fragments: Bounds,
     secret: u64,
 }
 
@@ -61,6 +64,7 @@ impl Default for Builder {
                 ..Settings::default()
             },
             caches: Caches::default(),
+            fragments: Bounds::default(),
             secret: 0x5eed,
         }
     }
@@ -195,6 +199,13 @@ impl Builder {
         self
     }
 
+    /// Other bounds for the pieces of datagrams that wait.
+    #[must_use]
+    pub fn fragments(mut self, bounds: Bounds) -> Self {
+        self.fragments = bounds;
+        self
+    }
+
     /// Another secret for the hashes; nothing that a test sees may depend on it.
     #[must_use]
     pub fn secret(mut self, secret: u64) -> Self {
@@ -243,6 +254,9 @@ impl Builder {
         let tunnels = Tunnels::new(&tunnels, &neighbours);
         let ports = Arc::new(ports.with_tunnels(tunnels));
         let mut switch = Switch::new(ports, &self.settings, self.caches, self.secret);
+        for twin in switch.twins() {
+            twin.fragments = Fragments::new(self.fragments, FRAGMENT_SECRET);
+        }
         if let Some(map) = &self.options {
             switch.add_tlv_map(map).expect("the options fit into a map");
         }

@@ -81,8 +81,10 @@ impl Twin {
             hits,
             evicted,
         } = told;
-        // Of what a packet itself has made, it is not foretold which is evicted.
-        if story.arrival == Some(Arrival::Answered) || self.evicted() != evicted {
+        // Of what a packet itself has made, it is not foretold which is evicted; nor of a piece of a
+        // datagram, whether it is the last.
+        let is_known = story.arrival != Some(Arrival::Answered) && !story.is_gathered;
+        if !is_known || self.evicted() != evicted {
             return;
         }
         let name = self.name;

@@ -420,14 +420,6 @@ fn at_the_limit_the_oldest_unreplied_connection_goes() {
 }
 
 #[test]
-fn fragments_and_other_protocols_than_ip_are_invalid() {
-    let mut sw = Switch::with_flows(FIREWALL);
-    sw.inject(1, "udp 10.0.0.1:1 > 10.0.0.2:2 frag id=7 off=0 mf len=8");
-    sw.inject(1, "ip proto=17 10.0.0.1 > 10.0.0.2 frag id=7 off=8 len=8");
-    sw.assert_state("ct: invalid_fragment=2; drops: action_drop=2");
-}
-
-#[test]
 fn a_commit_of_an_invalid_packet_does_nothing() {
     let mut sw = Switch::with_flows("udp actions=ct(commit),output:2");
     sw.inject(1, "udp 10.0.0.1:0 > 10.0.0.2:2");

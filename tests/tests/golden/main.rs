@@ -12,6 +12,7 @@ mod ct_protocols;
 mod drops;
 mod fields;
 mod floods;
+mod fragments;
 mod groups;
 mod nat;
 mod normal;
