@@ -15,6 +15,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use weir_config::policy::{apply, read_flow_text};
 use weir_ct::Settings;
 use weir_packet::Tick;
+use weir_packet::reassembly::Bounds;
 use weir_perf::captures::Direction;
 use weir_perf::scenario::Scenario;
 use weir_pmd::eal::EalArgs;
@@ -137,6 +138,7 @@ fn start(scenario: &Scenario, dir: &Path) -> Switch {
             max_connections: 10_000,
             ..Settings::default()
         },
+        fragments: Bounds::default(),
         packet_ins: PacketInSettings::default(),
         secret: 1,
     };

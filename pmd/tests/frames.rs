@@ -5,7 +5,9 @@ mod support;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use support::{MBUFS, bytes, dpdk, pattern, with_pool};
-use weir_packet::{ChecksumStatus, Frame, NoHeadroom};
+use weir_packet::checksum::l4_checksum_ok;
+use weir_packet::reassembly::{Bounds, Gathered, Reassembly, cut};
+use weir_packet::{ChecksumStatus, Frame, NoHeadroom, Tick, VecFrame, parse, text};
 use weir_pmd::mempool::{BUFFER_BYTES, MakeFrameError};
 use weir_pmd::{Mbuf, MbufBatch};
 
@@ -256,6 +258,43 @@ fn a_frame_that_is_cut_gives_its_other_buffers_back() {
         let mut single = pool.frame(&wanted[..100]).unwrap();
         single.truncate(7);
         assert_eq!(bytes(&single), wanted[..7]);
+    });
+}
+
+/// A chain of as many buffers as it had pieces; what is cut from it is one buffer each, whether the
+/// device takes chains or not.
+#[test]
+fn a_datagram_of_many_pieces_is_cut_into_single_buffers() {
+    let dpdk = dpdk();
+    with_pool(&dpdk, |pool| {
+        let line = "udp [fd00::1]:1 > [fd00::2]:2 frag id=7 off=0 len=60000";
+        let whole = text::frame(line);
+        let layout = parse(whole.head(), whole.len()).unwrap();
+        let pieces = cut(&whole, &layout, 1_500).unwrap();
+        let pieces: Vec<VecFrame> = pieces.map(Option::unwrap).collect();
+        let mut waiting = Reassembly::new(Bounds::default(), 7);
+        let mut found = None;
+        for piece in pieces.iter().rev() {
+            let layout = parse(piece.head(), piece.len()).unwrap();
+            let frame = pool.frame(piece.bytes()).unwrap();
+            match waiting.gather(frame, &layout, 0, Tick::ZERO).unwrap() {
+                Gathered::Waiting => {}
+                Gathered::Whole(datagram) => found = Some(datagram),
+                Gathered::Refused(reason) => panic!("{reason:?}"),
+            }
+        }
+        let datagram = found.unwrap();
+        assert_eq!(datagram.frame.segments(), pieces.len());
+        assert_eq!(bytes(&datagram.frame), whole.bytes());
+        let layout = parse(datagram.frame.head(), datagram.frame.len()).unwrap();
+        assert!(l4_checksum_ok(&datagram.frame, &layout));
+        let again = cut(&datagram.frame, &layout, datagram.largest.into()).unwrap();
+        for (piece, expected) in again.map(Option::unwrap).zip(&pieces) {
+            assert_eq!(piece.segments(), 1);
+            assert_eq!(bytes(&piece), expected.bytes());
+        }
+        drop(datagram);
+        assert_eq!(pool.in_use(), 0);
     });
 }
 

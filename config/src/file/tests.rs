@@ -156,6 +156,25 @@ fn complete_example_shows_every_key() {
 }
 
 #[test]
+fn pieces_that_wait_are_at_most_half_of_the_buffers() {
+    let waiting = |text: &str| {
+        let config = Config::parse("a.toml", &format!("{PORT}{text}"));
+        config.map(|config| config.fragments)
+    };
+    assert_eq!(waiting(""), Ok(Bounds::default()));
+    let few = "[eal]\nmbufs = 600\n";
+    assert_eq!(waiting(few), Ok(Bounds::of_pieces(150)));
+    let most = waiting(&format!("{few}[fragments]\nwaiting = 300\n"));
+    assert_eq!(most, Ok(Bounds::of_pieces(300)));
+    for (number, hint) in [(301, "expected 128 to 300"), (127, "expected 128 to 300")] {
+        let error = waiting(&format!("{few}[fragments]\nwaiting = {number}\n"));
+        let error = error.expect_err("out of range").to_string();
+        assert!(error.contains("waiting out of range"), "{error}");
+        assert!(error.contains(hint), "{error}");
+    }
+}
+
+#[test]
 fn embedded_default_is_two_taps() {
     let config = Config::embedded();
     let ports: Vec<_> = config
@@ -205,6 +224,8 @@ fn a_changed_section_needs_a_restart_and_flows_do_not() {
     let parsed = |text: &str| Config::parse("a.toml", &format!("{PORT}{text}")).expect("valid");
     let limits = parsed("[conntrack]\nzone_limit = 5\n[[zone]]\nid = 1\nlimit = 0\n");
     assert!(old.needs_restart(&limits).is_empty());
+    let pieces = parsed("[fragments]\nwaiting = 128\n");
+    assert_eq!(old.needs_restart(&pieces), ["[fragments]"]);
     let larger = parsed("[conntrack]\nmax_connections = 7\n");
     assert_eq!(
         old.needs_restart(&larger),

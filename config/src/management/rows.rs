@@ -16,7 +16,7 @@ use weir_tables::tunnel::{NeighbourEntry, Remote, TunnelKey};
 use crate::file::{Config, Device};
 use crate::metrics::CounterRow;
 use crate::show::{
-    CacheRow, DropRow, FdbRow, LcoreRow, LinkState, MemoryRow, NeighbourRow, PortRow,
+    CacheRow, DropRow, FdbRow, FragmentsRow, LcoreRow, LinkState, MemoryRow, NeighbourRow, PortRow,
 };
 
 /// Each reason with the sum over all lcores.
@@ -105,6 +105,7 @@ pub(super) fn lcore(counters: &LcoreCounters, polls: PollStats) -> LcoreRow {
         trajectories: cache(counters.trajectories.read()),
         megaflows: cache(counters.megaflows.read()),
         memory: MemoryRow::read(&counters.memory),
+        fragments: FragmentsRow::read(&counters.fragments),
         busy_cycles: polls.busy_cycles,
         idle_cycles: polls.idle_cycles,
         answer_cycles: counters.answer_cycles.read(),

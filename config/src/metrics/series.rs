@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use super::{CounterRow, Sample};
-use crate::show::{BucketStatsRow, CacheRow, GroupStatsRow, LcoreRow, LinkState, PortRow, ZoneRow};
+use crate::show::{
+    BucketStatsRow, CacheRow, FragmentsRow, GroupStatsRow, LcoreRow, LinkState, PortRow, ZoneRow,
+};
 
 mod nat;
 
@@ -140,6 +142,7 @@ impl Encoder {
             });
         }
         caches(series, rows);
+        fragments(series, rows);
         let (name, help) = (
             "weir_lcore_busy_ratio",
             "Share of cycles in busy polls since the last scrape.",
@@ -255,6 +258,55 @@ fn caches(series: &mut Series, rows: &[LcoreRow]) {
                 put(&[&lcore, "trajectory"], value(&row.trajectories));
                 put(&[&lcore, "megaflow"], value(&row.megaflows));
             }
+        });
+    }
+}
+
+fn fragments(series: &mut Series, rows: &[LcoreRow]) {
+    let now: [Column<FragmentsRow>; 2] = [
+        (
+            "weir_fragments_waiting",
+            "Pieces of datagrams that wait for others.",
+            |row| row.waiting,
+        ),
+        (
+            "weir_fragments_waiting_bytes",
+            "Bytes of the frames of pieces that wait.",
+            |row| row.waiting_bytes,
+        ),
+    ];
+    let since: [Column<FragmentsRow>; 4] = [
+        (
+            "weir_fragments_joined_total",
+            "Pieces that became part of a datagram.",
+            |row| row.joined,
+        ),
+        (
+            "weir_fragments_datagrams_total",
+            "Datagrams that became whole.",
+            |row| row.datagrams,
+        ),
+        (
+            "weir_fragments_cuts_total",
+            "Outputs for which a datagram was cut.",
+            |row| row.cuts,
+        ),
+        (
+            "weir_fragments_made_total",
+            "Pieces made by cutting datagrams.",
+            |row| row.pieces,
+        ),
+    ];
+    for (name, help, value) in now {
+        series.gauge(name, help, &["lcore"], |put| {
+            rows.iter()
+                .for_each(|row| put(&[&row.lcore.to_string()], value(&row.fragments)));
+        });
+    }
+    for (name, help, value) in since {
+        series.counter(name, help, &["lcore"], |put| {
+            rows.iter()
+                .for_each(|row| put(&[&row.lcore.to_string()], value(&row.fragments)));
         });
     }
 }

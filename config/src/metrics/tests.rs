@@ -8,8 +8,8 @@ use super::{CounterRow, Exporter, PATIENCE, Sample, TableRow};
 use crate::control::{Frame, Limits, Server, Verb};
 use crate::file::Control;
 use crate::show::{
-    BucketStatsRow, CacheRow, DropRow, GroupStatsRow, LcoreRow, LinkState, NatRow, NatZoneRow,
-    PortRow, ZoneRow,
+    BucketStatsRow, CacheRow, DropRow, FragmentsRow, GroupStatsRow, LcoreRow, LinkState, NatRow,
+    NatZoneRow, PortRow, ZoneRow,
 };
 
 fn counter(name: &str, value: u64) -> CounterRow {
@@ -139,6 +139,14 @@ fn sample() -> Sample {
                 stale: 22,
                 refused: 23,
             },
+            fragments: FragmentsRow {
+                waiting: 30,
+                waiting_bytes: 31,
+                joined: 32,
+                datagrams: 33,
+                cuts: 34,
+                pieces: 35,
+            },
             ..LcoreRow::default()
         }],
     }
@@ -152,6 +160,12 @@ fn every_value_is_a_series() {
         "# TYPE weir_port_receive_packets_total counter",
         "weir_port_receive_packets_total{id=\"2\",port=\"weir0\"} 1",
         "weir_port_receive_bytes_total{id=\"2\",port=\"weir0\"} 2",
+        "weir_fragments_waiting{lcore=\"1\"} 30",
+        "weir_fragments_waiting_bytes{lcore=\"1\"} 31",
+        "weir_fragments_joined_total{lcore=\"1\"} 32",
+        "weir_fragments_datagrams_total{lcore=\"1\"} 33",
+        "weir_fragments_cuts_total{lcore=\"1\"} 34",
+        "weir_fragments_made_total{lcore=\"1\"} 35",
         "weir_port_receive_drops_total{id=\"2\",port=\"weir0\"} 3",
         "weir_port_receive_errors_total{id=\"2\",port=\"weir0\"} 4",
         "weir_port_transmit_packets_total{id=\"2\",port=\"weir0\"} 5",

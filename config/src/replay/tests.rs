@@ -10,7 +10,8 @@ use pcap_file::pcapng::blocks::interface_description::{
 };
 use pcap_file::{DataLink, Endianness, TsResolution};
 use proptest::prelude::*;
-use weir_packet::{Tick, VecFrame, text};
+use weir_packet::reassembly::cut;
+use weir_packet::{Frame, Tick, VecFrame, parse, text};
 use weir_tables::port::PortNo;
 
 use super::{Capture, Fed, Input, OfflineSwitch, Packet, ReplayError, ReplaySwitch, feed, run};
@@ -641,4 +642,49 @@ fn options_go_out_and_come_in() {
     let flows = replay(own, &met, "uplink", "here");
     assert!(flows.contains("n_packets=1, "), "{flows}");
     assert!(flows.contains("n_packets=2, "), "{flows}");
+}
+
+/// The pieces of a packet, in words, with at most `size` bytes behind Ethernet.
+fn pieces(line: &str, size: usize) -> Vec<String> {
+    let whole = text::frame(line);
+    let layout = parse(whole.head(), whole.len()).expect("no runt");
+    cut(&whole, &layout, size)
+        .expect("it can be cut")
+        .map(|piece| text::describe(piece.expect("memory").bytes()))
+        .collect()
+}
+
+#[test]
+fn a_datagram_in_pieces_goes_on_when_the_last_has_come() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ask = pieces("udp 10.0.0.1:1000 > 10.0.0.2:53 ip-id=7 len=4000", 1500);
+    let lost = pieces("udp 10.0.0.1:1001 > 10.0.0.2:53 ip-id=8 len=4000", 1500);
+    let [first, second, third] = &ask[..] else {
+        panic!("three pieces");
+    };
+    let inside: &[(u64, &str)] = &[
+        (1_000 * SECOND, third),
+        (1_001 * SECOND, first),
+        (1_002 * SECOND, &lost[0]),
+        (1_003 * SECOND, second),
+        (1_100 * SECOND, &lost[1]),
+    ];
+    replay(directory.path(), &[("weir0", inside)], 0).expect("replayed");
+    let files = outputs(directory.path());
+    let sent: Vec<_> = read(&files["weir1.pcap"])
+        .expect("our own")
+        .iter()
+        .map(|packet| (packet.time, text::describe(&packet.frame)))
+        .collect();
+    let expected: Vec<_> = ask
+        .iter()
+        .map(|piece| (1_003 * SECOND, piece.clone()))
+        .collect();
+    assert_eq!(sent, expected);
+    let drops = String::from_utf8(files["drops.txt"].clone()).expect("text");
+    let expired = drops
+        .lines()
+        .find(|line| line.contains("fragment_expired"))
+        .expect("a reason");
+    assert_eq!(expired.split_whitespace().nth(1), Some("1"), "{drops}");
 }

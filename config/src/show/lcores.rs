@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
-use weir_tables::counters::{Counter, MEMORY_PARTS};
+use weir_tables::counters::{Counter, FragmentCounters, MEMORY_PARTS};
 
 /// One cache of an lcore, since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,38 @@ impl MemoryRow {
     }
 }
 
+/// Pieces of datagrams on an lcore: those that ct() has put together, and what outputs cut again.
+/// Those that were dropped are among the drops, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FragmentsRow {
+    /// Pieces that wait for others now.
+    pub waiting: u64,
+    /// Bytes of their frames.
+    pub waiting_bytes: u64,
+    /// Pieces that became part of a datagram.
+    pub joined: u64,
+    /// Datagrams that became whole.
+    pub datagrams: u64,
+    /// Outputs for which a datagram was cut.
+    pub cuts: u64,
+    /// Pieces made by that.
+    pub pieces: u64,
+}
+
+impl FragmentsRow {
+    /// Reads what an lcore counted.
+    pub(crate) fn read(cells: &FragmentCounters) -> Self {
+        Self {
+            waiting: cells.held.read(),
+            waiting_bytes: cells.held_bytes.read(),
+            joined: cells.joined.read(),
+            datagrams: cells.datagrams.read(),
+            cuts: cells.cuts.read(),
+            pieces: cells.pieces.read(),
+        }
+    }
+}
+
 /// One lcore, since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LcoreRow {
@@ -87,6 +119,8 @@ pub struct LcoreRow {
     pub megaflows: CacheRow,
     /// What memory its tables were given at start.
     pub memory: MemoryRow,
+    /// Pieces of datagrams.
+    pub fragments: FragmentsRow,
     /// TSC cycles spent in polls that brought packets.
     pub busy_cycles: u64,
     /// TSC cycles spent in polls that brought none.
@@ -134,6 +168,20 @@ pub fn write_lcores(out: &mut dyn Write, lcores: &[LcoreRow]) -> io::Result<()> 
             writeln!(out, "  {name} stale: {}", cache.stale)?;
             writeln!(out, "  {name} refused: {}", cache.refused)?;
         }
+        let FragmentsRow {
+            waiting,
+            waiting_bytes,
+            joined,
+            datagrams,
+            cuts,
+            pieces,
+        } = row.fragments;
+        writeln!(
+            out,
+            "  fragments waiting: {waiting} ({waiting_bytes} bytes)"
+        )?;
+        writeln!(out, "  fragments joined: {joined} ({datagrams} datagrams)")?;
+        writeln!(out, "  fragments made: {pieces} ({cuts} datagrams cut)")?;
         write!(out, "  memory in MB:")?;
         for (name, bytes) in row.memory.parts() {
             write!(out, " {name} {:.1}", bytes as f64 / 1_048_576.0)?;

@@ -10,9 +10,10 @@ use weir_tables::rule::{Rule, RuleId};
 
 use super::events::packet_text;
 use super::{
-    CacheRow, DropRow, FDB_HEADER, FdbRow, FlowRow, LcoreRow, LinkState, MemoryRow, Milliseconds,
-    NEIGHBOUR_HEADER, NeighbourRow, PortRow, ReloadReport, Statistics, SwitchRow, write_drops,
-    write_fdb, write_lcores, write_neighbours, write_ports, write_reload, write_switch,
+    CacheRow, DropRow, FDB_HEADER, FdbRow, FlowRow, FragmentsRow, LcoreRow, LinkState, MemoryRow,
+    Milliseconds, NEIGHBOUR_HEADER, NeighbourRow, PortRow, ReloadReport, Statistics, SwitchRow,
+    write_drops, write_fdb, write_lcores, write_neighbours, write_ports, write_reload,
+    write_switch,
 };
 use crate::text::tests::generate::added_flows;
 use crate::text::{Options, flow_text, parse_flow, parse_flow_file};
@@ -195,6 +196,14 @@ fn lcores_print_their_ratios() {
             trajectories: 1 << 30,
             megaflows: 8 << 20,
         },
+        fragments: FragmentsRow {
+            waiting: 3,
+            waiting_bytes: 4_000,
+            joined: 12,
+            datagrams: 4,
+            cuts: 2,
+            pieces: 6,
+        },
         busy_cycles: 25_000,
         idle_cycles: 75_000,
         answer_cycles: 1_000,
@@ -217,6 +226,9 @@ pmd thread core_id 1:
   megaflow misses: 10
   megaflow stale: 5
   megaflow refused: 6
+  fragments waiting: 3 (4000 bytes)
+  fragments joined: 12 (4 datagrams)
+  fragments made: 6 (2 datagrams cut)
   memory in MB: connections 64.0 index 1.5 leases 0.0 timers 1.0 trajectories 1024.0 megaflows 8.0
   idle cycles: 75000 (75.00%)
   processing cycles: 25000 (25.00%)
@@ -234,6 +246,8 @@ pmd thread core_id 1:
             r#""megaflows":{"hits":30,"misses":10,"stale":5,"refused":6},"#,
             r#""memory":{"connections":67108864,"index":1572864,"leases":0,"timers":1048576,"#,
             r#""trajectories":1073741824,"megaflows":8388608},"#,
+            r#""fragments":{"waiting":3,"waiting_bytes":4000,"joined":12,"datagrams":4,"cuts":2,"#,
+            r#""pieces":6},"#,
             r#""busy_cycles":25000,"idle_cycles":75000,"answer_cycles":1000}"#,
         )
     );

@@ -6,11 +6,13 @@ use std::time::Duration;
 use weir_config::diagnostic::Diagnostic;
 use weir_config::policy::{apply_steps, read_flow_text, read_group_text, steps};
 use weir_ct::{Cursor, Filter, Settings};
+use weir_packet::reassembly::Bounds;
 use weir_packet::{Tick, VecFrame};
 use weir_tables::cache::{MegaflowSettings, TrajectorySettings};
 use weir_tables::classifier::HashSecret;
 use weir_tables::counters::Counter;
 use weir_tables::flow_tables::FlowTables;
+use weir_tables::fragments::{Fragments, Gathering};
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortConfig, PortIndex, PortNo, PortTable, VlanMode};
@@ -70,6 +72,8 @@ pub struct Forwarder {
 /// An lcore and what drives it.
 struct Driver {
     lcore: Lcore,
+    /// None of the traffic is in pieces; it is here as it is in the poll loop.
+    fragments: Fragments<VecFrame>,
     /// Buffers that are used again for each burst.
     burst: Vec<VecFrame>,
     frame_size: usize,
@@ -135,6 +139,7 @@ impl Forwarder {
         };
         let driver = Driver {
             lcore,
+            fragments: Fragments::new(Bounds::default(), SECRET),
             burst: stores[0].burst(),
             frame_size: stores[0].frame_size(),
             sink: Sink {
@@ -256,8 +261,12 @@ impl Driver {
             Direction::Reply => PortIndex(1),
         };
         let len = load(&mut self.burst, chunk);
+        let mut out = Gathering {
+            out: &mut self.sink,
+            fragments: &mut self.fragments,
+        };
         self.lcore
-            .process(port, self.burst.drain(..len), self.now, &mut self.sink);
+            .process(port, self.burst.drain(..len), self.now, &mut out);
         let sent = self.sink.frames.len() as u64;
         self.burst.append(&mut self.sink.frames);
         // Frames that were dropped are gone.
@@ -267,6 +276,9 @@ impl Driver {
         self.bursts += 1;
         if self.bursts.is_multiple_of(HOUSEKEEPING_BURSTS) {
             self.lcore.housekeep(self.now, HOUSEKEEPING_BUDGET);
+            let counters = self.lcore.counters();
+            self.fragments
+                .expire(self.now, HOUSEKEEPING_BUDGET, &counters);
         }
         if self.bursts.is_multiple_of(BURSTS_PER_TICK) {
             self.now = self.now + Duration::from_millis(1);

@@ -6,6 +6,7 @@ use weir_tests::pieces::{pieces, whole};
 use weir_tests::switch::Switch;
 
 mod outputs;
+mod random;
 mod refused;
 
 /// From port 1 everything may go out to 2; from 2 only what belongs to a connection.

@@ -172,3 +172,28 @@ fn a_trace_comes_over_the_socket() {
         assert!(matches!(&frames[..], [Frame::Trace(_)]), "{frames:?}");
     });
 }
+
+#[test]
+fn a_trace_of_a_piece_says_that_it_waits() {
+    let mut management = management(POLICY);
+    let before = management.everything();
+    let report = management.trace_of(
+        "in_port=weir0,udp,ip_frag=later,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,\
+         nw_src=10.0.0.1,nw_dst=10.0.0.2",
+        &[],
+    );
+    assert_eq!(management.everything(), before);
+    let told = format!("{report:?}");
+    assert!(
+        told.contains("zone 0: a piece of a datagram waits here for the others"),
+        "{report:#?}"
+    );
+    let [section] = &report.sections[..] else {
+        panic!("it does not go on: {report:#?}");
+    };
+    assert_eq!(section.datapath_actions, "ct");
+    assert!(
+        report.drops.is_empty() && report.sent.is_empty(),
+        "{report:#?}"
+    );
+}
