@@ -77,13 +77,15 @@ pub use record::{Carried, Ending};
 pub use request::{Commit, CtDrop, Outcome, Request, Seen, ZoneDir};
 pub use sctp::AssociationState;
 pub use settings::{Settings, TableTooSmall, Timeouts, ZoneSettings};
-pub use shard::{Arrival, Bounds, HandOffDrop, Held, Message, Ready, Shard, ShardCounters, Wish};
+pub use shard::{
+    Arrival, Bounds, Exchange, HandOffDrop, Held, Message, Ready, Shard, ShardCounters, Wish,
+};
 pub use state::CtState;
 pub use tally::Tally;
 pub use tcp::PeerState;
 pub use tracker::{
-    After, Cursor, Job, Likely, Part, Quest, REHEARSAL_ROOM, RangeCounts, RangeKey, Reading,
-    Recall, Rehearsed, Tracker,
+    After, Counted, Cursor, Job, Likely, Part, Quest, REHEARSAL_ROOM, RangeCounts, RangeKey,
+    Reading, Recall, Rehearsed, Tracker,
 };
 pub use watch::{Event, EventKind};
 pub use zones::ZoneCounts;

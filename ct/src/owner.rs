@@ -108,6 +108,16 @@ impl Owners {
         ShardId(((pair.0 * self.shards as u64) >> PairId::BITS) as u16)
     }
 
+    /// Which shard owns a frame, unless another one reserved its tuple; `None`: any may have it.
+    pub fn owner_of_frame(&self, frame: &[u8]) -> Option<ShardId> {
+        let layout = weir_packet::parse(frame, frame.len()).ok()?;
+        match self.belongs(frame, &layout) {
+            Belongs::Pair(pair) => Some(self.owner(pair)),
+            Belongs::Shard(shard) => Some(shard),
+            Belongs::Anywhere => None,
+        }
+    }
+
     /// Where a packet belongs, of which `head` and `layout` are the parsed headers. Nothing is
     /// verified: a packet that is broken belongs somewhere too.
     pub fn belongs(&self, head: &[u8], layout: &Layout) -> Belongs {

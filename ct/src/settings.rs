@@ -37,6 +37,24 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// What of these is one lcore's, the one numbered `me` of `lcores`: so many lcores have
+    /// together as many connections as there may be, give or take one each, and what zones may have is dealt out
+    /// to the last connection.
+    #[must_use]
+    pub fn share(&self, lcores: u16, me: u16) -> Self {
+        let (lcores, me) = (u32::from(lcores), u32::from(me));
+        let part = |limit: u32| limit / lcores + u32::from(me < limit % lcores);
+        let mut settings = self.clone();
+        settings.max_connections = self.max_connections.div_ceil(lcores);
+        settings.zone_limit = self.zone_limit.map(part);
+        for zone in settings.zones.values_mut() {
+            zone.limit = zone.limit.map(part);
+        }
+        settings
+    }
+}
+
 /// Settings of one zone; what is `None` is as for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ZoneSettings {

@@ -57,6 +57,13 @@ pub use waiting::Ready;
 /// A tracker that shares with others. `P` is a packet with whatever is needed to go on with it.
 pub struct Shard<P> {
     tracker: Tracker,
+    exchange: Exchange<P>,
+}
+
+/// What a shard has besides its tracker: who owns what, what is to be told to the others, and the
+/// packets that wait for their answers. Its tracker is the one that [`Tracker::of_shard`] made for
+/// the same `owners` and `me`.
+pub struct Exchange<P> {
     owners: Owners,
     me: ShardId,
     /// By receiver.
@@ -119,7 +126,7 @@ pub enum Held {
 
 /// What a packet waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wish(Refusal);
+pub struct Wish(pub(crate) Refusal);
 
 macro_rules! counters {
     ($($name:ident: $help:literal,)*) => {
@@ -167,17 +174,9 @@ impl<P> Shard<P> {
         me: ShardId,
         bounds: Bounds,
     ) -> Self {
-        let shards = owners.shards();
-        assert!(me.0 < shards, "there is such a shard");
-        assert!(bounds.waiting <= 1024, "the directory has room for them");
-        let link = |_| Link::new(bounds.passing, bounds.waiting);
         Self {
             tracker: Tracker::of_shard(settings, secret, owners.clone(), me),
-            owners: owners.clone(),
-            me,
-            links: (0..shards).map(link).collect(),
-            waiting: Waiting::new(bounds.waiting),
-            counters: ShardCounters::default(),
+            exchange: Exchange::new(owners, me, bounds),
         }
     }
 
@@ -193,18 +192,17 @@ impl<P> Shard<P> {
 
     /// How packets are shared out.
     pub const fn owners(&self) -> &Owners {
-        &self.owners
+        self.exchange.owners()
     }
 
     /// Totals since start.
     pub const fn counters(&self) -> &ShardCounters {
-        &self.counters
+        self.exchange.counters()
     }
 
-    /// A packet that this shard received, from a device. `wire` is what [`Owners::belongs`] says
-    /// of it.
+    /// As [`Exchange::arrive`].
     pub fn arrive(&mut self, packet: P, wire: Belongs) -> Arrival<P> {
-        self.take_in(packet, wire, 0)
+        self.exchange.arrive(&self.tracker, packet, wire)
     }
 
     /// Executes one `ct()` for a packet that is dealt with here. `quest` is a new one, or that
@@ -220,18 +218,20 @@ impl<P> Shard<P> {
         quest: &mut Quest,
         now: Tick,
     ) -> Result<Outcome, Held> {
-        let result = self.tracker.attempt(frame, layout, request, quest, now);
-        let waits = matches!(result, Err(Refusal::Ask { .. } | Refusal::Later));
-        self.let_go(quest, waits);
-        result.map_err(|refusal| match refusal {
-            Refusal::Drop(drop) => Held::Drop(drop),
-            Refusal::Ask { .. } | Refusal::Later => Held::Wait(Wish(refusal)),
+        let tracker = &mut self.tracker;
+        tracker.resume_quest(*quest);
+        let outcome = tracker.execute(frame, layout, request, now);
+        let held = tracker.take_wish();
+        outcome.map_err(|drop| match held {
+            None => Held::Drop(drop),
+            Some((wish, held)) => {
+                *quest = held;
+                Held::Wait(wish)
+            }
         })
     }
 
-    /// Lets a packet wait whose `ct()` said so. It comes back as [`Shard::ready`], and then the
-    /// same `ct()` is to be executed again with its quest. `wire` is where it belongs, as it
-    /// came in.
+    /// As [`Exchange::wait`].
     ///
     /// # Errors
     /// The packet, if too many wait; it is to be dropped.
@@ -239,11 +239,111 @@ impl<P> Shard<P> {
         &mut self,
         packet: P,
         wire: Belongs,
-        mut quest: Quest,
+        quest: Quest,
+        wish: Wish,
+    ) -> Result<(), (P, HandOffDrop)> {
+        let waits = self.exchange.wait(packet, wire, quest, wish);
+        if waits.is_err() {
+            self.tracker.abandon(quest);
+        }
+        waits
+    }
+
+    /// As [`Exchange::ready`].
+    pub fn ready(&mut self) -> Option<Ready<P>> {
+        self.exchange.ready()
+    }
+
+    /// As [`Exchange::handle`].
+    pub fn handle(&mut self, from: ShardId, message: Message<P>, now: Tick) -> Arrival<P> {
+        self.exchange.handle(&mut self.tracker, from, message, now)
+    }
+
+    /// As [`Exchange::outgoing`].
+    pub fn outgoing(&mut self, to: ShardId) -> Option<Message<P>> {
+        self.exchange.give_back(&mut self.tracker);
+        self.exchange.outgoing(to)
+    }
+
+    /// Whether nothing is to be told, and nobody waits.
+    pub fn is_quiet(&self) -> bool {
+        self.exchange.is_quiet(&self.tracker)
+    }
+
+    /// How many pairs of tuples are in use here, and how many are granted to other shards.
+    pub fn pairs(&self) -> (usize, usize) {
+        self.tracker.pairs()
+    }
+}
+
+impl<P> Exchange<P> {
+    /// What the shard `me` of all `owners` has besides its tracker. Takes all memory; nothing
+    /// grows afterwards.
+    ///
+    /// # Panics
+    /// If there is no such shard, or if `bounds` are above what they say.
+    pub fn new(owners: &Owners, me: ShardId, bounds: Bounds) -> Self {
+        let shards = owners.shards();
+        assert!(me.0 < shards, "there is such a shard");
+        assert!(bounds.waiting <= 1024, "the directory has room for them");
+        let link = |_| Link::new(bounds.passing, bounds.waiting);
+        Self {
+            owners: owners.clone(),
+            me,
+            links: (0..shards).map(link).collect(),
+            waiting: Waiting::new(bounds.waiting),
+            counters: ShardCounters::default(),
+        }
+    }
+
+    /// How packets are shared out.
+    pub const fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    /// Which shard this is.
+    pub const fn me(&self) -> ShardId {
+        self.me
+    }
+
+    /// Totals since start.
+    pub const fn counters(&self) -> &ShardCounters {
+        &self.counters
+    }
+
+    /// How many packets wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether a packet with this wire tuple must wait behind another one.
+    #[inline]
+    pub fn blocks(&self, wire: Belongs) -> bool {
+        self.waiting.blocks(wire)
+    }
+
+    /// A packet that this shard received, from a device. `wire` is what [`Owners::belongs`] says
+    /// of it.
+    #[inline]
+    pub fn arrive(&mut self, tracker: &Tracker, packet: P, wire: Belongs) -> Arrival<P> {
+        self.take_in(tracker, packet, wire, 0)
+    }
+
+    /// Lets a packet wait whose `ct()` said so. It comes back as [`Exchange::ready`], and then the
+    /// same `ct()` is to be executed again with its quest. `wire` is where it belongs, as it
+    /// came in.
+    ///
+    /// # Errors
+    /// The packet, if too many wait; it is to be dropped, and its quest to be
+    /// [abandoned](Tracker::abandon).
+    pub fn wait(
+        &mut self,
+        packet: P,
+        wire: Belongs,
+        quest: Quest,
         Wish(wish): Wish,
     ) -> Result<(), (P, HandOffDrop)> {
         if self.waiting.is_full() {
-            self.let_go(&mut quest, false);
             self.counters.dropped_waiting_full += 1;
             return Err((packet, HandOffDrop::WaitingFull));
         }
@@ -263,6 +363,20 @@ impl<P> Shard<P> {
         Ok(())
     }
 
+    /// Lets a packet wait until none before it with the same wire tuple does.
+    ///
+    /// # Errors
+    /// The packet, if too many wait; it is to be dropped.
+    pub fn follow(&mut self, packet: P, wire: Belongs) -> Result<(), (P, HandOffDrop)> {
+        if self.waiting.is_full() {
+            self.counters.dropped_waiting_full += 1;
+            return Err((packet, HandOffDrop::WaitingFull));
+        }
+        self.counters.waited += 1;
+        self.waiting.follow(packet, wire);
+        Ok(())
+    }
+
     /// A packet whose waiting is over, if there is one. It is to be dealt with before the next;
     /// and so many are to be taken at a time that other work is not held up.
     pub fn ready(&mut self) -> Option<Ready<P>> {
@@ -270,15 +384,23 @@ impl<P> Shard<P> {
     }
 
     /// Takes in what another shard said. A packet may come of it.
-    pub fn handle(&mut self, from: ShardId, message: Message<P>, now: Tick) -> Arrival<P> {
+    pub fn handle(
+        &mut self,
+        tracker: &mut Tracker,
+        from: ShardId,
+        message: Message<P>,
+        now: Tick,
+    ) -> Arrival<P> {
         match message.0 {
-            Content::Packet { packet, wire, hops } => return self.take_in(packet, wire, hops),
+            Content::Packet { packet, wire, hops } => {
+                return self.take_in(tracker, packet, wire, hops);
+            }
             Content::Ask {
                 ticket,
                 offer,
                 index,
             } => {
-                let answer = self.tracker.give(from, &offer, index, now);
+                let answer = tracker.give(from, &offer, index, now);
                 match answer {
                     Answer::Granted(_) => self.counters.granted += 1,
                     Answer::Nothing => self.counters.refused += 1,
@@ -287,42 +409,33 @@ impl<P> Shard<P> {
                 let answer = Content::Answer { ticket, answer };
                 self.links[usize::from(from.0)].tell(answer);
             }
-            Content::Answer { ticket, answer } => self.answered(ticket, answer),
-            Content::Return(pair) => {
-                if let Some(sharing) = self.tracker.sharing_mut() {
-                    let there = sharing.directory.take_back(pair, from);
-                    debug_assert!(there, "{from:?} had {pair:?}");
-                }
-            }
+            Content::Answer { ticket, answer } => self.answered(tracker, ticket, answer),
+            Content::Return(pair) => tracker.take_back(pair, from),
         }
         Arrival::Gone
     }
 
-    /// The next thing that is to be told to the shard `to`. Before, what is not used any more is
-    /// given back, as much of it as is found within a bounded search.
+    /// The next thing that is to be told to the shard `to`.
     pub fn outgoing(&mut self, to: ShardId) -> Option<Message<P>> {
-        self.give_back();
         self.links[usize::from(to.0)].pop()
     }
 
+    /// Whether something is to be told to the shard `to`.
+    pub fn has_messages(&self, to: ShardId) -> bool {
+        !self.links[usize::from(to.0)].is_empty()
+    }
+
     /// Whether nothing is to be told, and nobody waits.
-    pub fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&self, tracker: &Tracker) -> bool {
         let idle = |sharing: &crate::sharing::Sharing| sharing.directory.has_idle();
         self.links.iter().all(Link::is_empty)
             && self.waiting.len() == 0
-            && !self.tracker.sharing().is_some_and(idle)
+            && !tracker.sharing().is_some_and(idle)
     }
 
-    /// How many pairs of tuples are in use here, and how many are granted to other shards.
-    pub fn pairs(&self) -> (usize, usize) {
-        self.tracker.sharing().map_or((0, 0), |sharing| {
-            let (all, granted) = sharing.directory.len();
-            (all - granted, granted)
-        })
-    }
-
-    fn take_in(&mut self, packet: P, wire: Belongs, hops: u8) -> Arrival<P> {
-        let to = self.route(wire);
+    #[inline]
+    fn take_in(&mut self, tracker: &Tracker, packet: P, wire: Belongs, hops: u8) -> Arrival<P> {
+        let to = self.route(tracker, wire);
         if to != self.me {
             if hops == MOST_HOPS {
                 self.counters.dropped_passed_on_too_often += 1;
@@ -353,22 +466,22 @@ impl<P> Shard<P> {
     }
 
     #[inline]
-    fn route(&self, wire: Belongs) -> ShardId {
-        match (wire, self.tracker.sharing()) {
+    fn route(&self, tracker: &Tracker, wire: Belongs) -> ShardId {
+        match (wire, tracker.sharing()) {
             (Belongs::Pair(pair), Some(sharing)) => sharing.route(pair),
             (Belongs::Shard(shard), _) => shard,
             (Belongs::Anywhere, _) | (Belongs::Pair(_), None) => self.me,
         }
     }
 
-    fn answered(&mut self, ticket: u32, answer: Answer) {
+    fn answered(&mut self, tracker: &mut Tracker, ticket: u32, answer: Answer) {
         let Some(quest) = self.waiting.answered(ticket) else {
             debug_assert!(false, "nobody waits for {ticket}");
             return;
         };
         match answer {
             Answer::Granted(tuple) => {
-                if let Some(sharing) = self.tracker.sharing_mut() {
+                if let Some(sharing) = tracker.sharing_mut() {
                     let pair = sharing.owners.pair(&tuple);
                     sharing.directory.add_use(pair);
                     quest.granted(tuple, pair);
@@ -380,17 +493,9 @@ impl<P> Shard<P> {
         }
     }
 
-    /// Gives up what was held for a packet.
-    fn let_go(&mut self, quest: &mut Quest, waits: bool) {
-        if let Some(sharing) = self.tracker.sharing_mut() {
-            for pair in quest.let_go(waits) {
-                sharing.give_up(pair);
-            }
-        }
-    }
-
-    fn give_back(&mut self) {
-        let Some(sharing) = self.tracker.sharing_mut() else {
+    /// Gives back what is not used any more, as much of it as is found within a bounded search.
+    pub fn give_back(&mut self, tracker: &mut Tracker) {
+        let Some(sharing) = tracker.sharing_mut() else {
             return;
         };
         // Any queue may be the one that the next pair wants.

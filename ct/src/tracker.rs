@@ -40,6 +40,7 @@ pub use reading::{Likely, Reading};
 pub use recall::{After, Part, Recall};
 use rehearse::Under;
 pub use rehearse::{REHEARSAL_ROOM, Rehearsed};
+use share::Asking;
 pub use walk::Cursor;
 
 /// The connection tracker of one lcore.
@@ -61,6 +62,8 @@ pub struct Tracker {
     counted: Counted,
     /// In a rehearsal: what it lies over.
     under: Option<Under>,
+    /// With other lcores: what is asked of them.
+    asking: Asking,
 }
 
 impl Tracker {
@@ -83,6 +86,7 @@ impl Tracker {
             strangers: 0,
             counted: Counted::default(),
             under: None,
+            asking: Asking::default(),
         }
     }
 
@@ -135,6 +139,16 @@ impl Tracker {
         self.counted.len = 0;
     }
 
+    /// For which connections the packet under way was counted: for [`Tracker::go_on_with_packet`].
+    pub const fn leave_packet(&self) -> Counted {
+        self.counted
+    }
+
+    /// What follows is about a packet that was left.
+    pub const fn go_on_with_packet(&mut self, counted: Counted) {
+        self.counted = counted;
+    }
+
     /// As [`Tracker::execute`], for a packet that may have passed a `ct()` before: `reading` is
     /// what that one left, or `None` if there was none or the packet's headers were changed
     /// since, and is for the next one. `outcome` is all overwritten; after an error it means
@@ -169,47 +183,18 @@ impl Tracker {
                 outcome,
                 now,
             };
-            self.judge(subject, &mut visit)
-                .map_err(Refusal::without_others)?;
+            let judged = self.judge(subject, &mut visit);
+            if self.asking.resumed.is_some() {
+                self.end_quest();
+            }
+            judged.map_err(Refusal::without_others)?;
+        } else if self.asking.resumed.is_some() {
+            self.end_quest();
         }
         if self.table.alg.is_some() {
             return self.help(frame, layout, request, outcome, now);
         }
         Ok(())
-    }
-
-    /// As [`Tracker::execute`], where other lcores may have to be asked first.
-    pub(crate) fn attempt<F: Frame>(
-        &mut self,
-        frame: &F,
-        layout: &Layout,
-        request: &Request<'_>,
-        quest: &mut Quest,
-        now: Tick,
-    ) -> Result<Outcome, Refusal> {
-        let outcome = &mut Outcome::default();
-        if request.seen.is_none() {
-            self.begin_packet();
-        }
-        self.table.at(now);
-        if !self.meet_again(request, outcome, now) {
-            let Reading {
-                subject,
-                mut search,
-                size,
-            } = Reading::of(frame, layout);
-            let mut visit = Visit {
-                request,
-                zones: request.zones(),
-                search: &mut search,
-                size,
-                quest,
-                outcome,
-                now,
-            };
-            self.judge(&subject, &mut visit)?;
-        }
-        Ok(*outcome)
     }
 
     /// What is to be said of a packet that meets no connection for a second time, or of one that
@@ -404,6 +389,9 @@ impl Tracker {
                 *visit.outcome = new(*tuple);
                 self.foretell(&key.key, visit);
                 Ok(())
+            }
+            Some(commit) if self.table.sharing().is_some() => {
+                self.create_with_others(tuple, key, protocol, commit, visit)
             }
             Some(commit) => self.create(tuple, key, protocol, commit, visit),
         }
@@ -716,7 +704,7 @@ impl Tracker {
 
 /// Places that a packet was counted for; beyond the first few it may be counted again.
 #[derive(Clone, Copy, Debug, Default)]
-struct Counted {
+pub struct Counted {
     places: [u32; 16],
     len: usize,
 }

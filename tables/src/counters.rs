@@ -16,6 +16,9 @@ use crate::cache::CacheStats;
 use crate::drops::{DROP_REASONS, DropReason};
 use crate::port::PortIndex;
 
+#[cfg(test)]
+mod tests;
+
 /// A number that one thread increases.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -76,10 +79,23 @@ impl RuleCells {
 /// Rules whose cells lie in one block.
 const BLOCK: usize = 1024;
 
+/// The cells of some rules on one lcore: on cache lines that no other lcore writes to.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Block([RuleCells; BLOCK]);
+
+impl Block {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(std::array::from_fn(|_| RuleCells::default())))
+    }
+}
+
+const _: () = assert!(align_of::<Block>() >= 128 && align_of::<LcoreCounters>() >= 128);
+
 /// The cells of all rules on one lcore, by slot; grows by blocks, which never move.
 #[derive(Clone, Debug, Default)]
 pub struct RuleCounters {
-    blocks: Arc<[Arc<[RuleCells]>]>,
+    blocks: Arc<[Arc<Block>]>,
 }
 
 impl RuleCounters {
@@ -89,7 +105,7 @@ impl RuleCounters {
             return self.clone();
         }
         let more = slots.div_ceil(BLOCK) - self.blocks.len();
-        let new = (0..more).map(|_| (0..BLOCK).map(|_| RuleCells::default()).collect());
+        let new = (0..more).map(|_| Block::new());
         Self {
             blocks: self.blocks.iter().cloned().chain(new).collect(),
         }
@@ -97,7 +113,7 @@ impl RuleCounters {
 
     /// As many cells, for somebody who counts what is not to be counted: all blocks are one.
     pub(crate) fn waste(&self) -> Self {
-        let block: Arc<[RuleCells]> = (0..BLOCK).map(|_| RuleCells::default()).collect();
+        let block = Block::new();
         Self {
             blocks: self.blocks.iter().map(|_| Arc::clone(&block)).collect(),
         }
@@ -157,7 +173,7 @@ impl RuleCounters {
     }
 
     fn cells(&self, slot: u32) -> &RuleCells {
-        &self.blocks[slot as usize / BLOCK][slot as usize % BLOCK]
+        &self.blocks[slot as usize / BLOCK].0[slot as usize % BLOCK]
     }
 }
 
@@ -248,8 +264,10 @@ pub struct FragmentCounters {
     pub pieces: Counter,
 }
 
-/// Everything else that one lcore counts.
+/// Everything else that one lcore counts. On cache lines of its own: no other lcore writes to one,
+/// nor does a prefetch of the line beside one disturb it.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct LcoreCounters {
     /// Packets received.
     pub packets: Counter,
@@ -284,6 +302,9 @@ pub struct LcoreCounters {
     pub memory: [Counter; MEMORY_PARTS.len()],
     /// The tracker's counters, in the order of [`weir_ct::Counters::iter`].
     pub conntrack: Box<[Counter]>,
+    /// What passed between lcores, in the order of [`weir_ct::ShardCounters::iter`]; zeros where
+    /// there is one.
+    pub hand_offs: Box<[Counter]>,
 }
 
 impl Default for LcoreCounters {
@@ -305,6 +326,10 @@ impl Default for LcoreCounters {
             answer_cycles: Counter::default(),
             memory: std::array::from_fn(|_| Counter::default()),
             conntrack: weir_ct::Counters::default()
+                .iter()
+                .map(|_| Counter::default())
+                .collect(),
+            hand_offs: weir_ct::ShardCounters::default()
                 .iter()
                 .map(|_| Counter::default())
                 .collect(),

@@ -33,6 +33,11 @@ pub trait Datapath {
     /// [`LcoreGone`] if it does not answer.
     fn ask(&mut self, lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone>;
 
+    /// Which lcore would deal with a packet that comes in, as far as its headers tell.
+    fn owner_of(&self, _frame: &[u8]) -> usize {
+        0
+    }
+
     /// Shows each packet for a controller that waits to `read`.
     fn packet_ins(&mut self, read: &mut dyn FnMut(&PacketIn));
 

@@ -80,6 +80,8 @@ pub struct FlowTables {
     changes: ChangeLog,
     interest: Interest,
     helpers: bool,
+    /// Whether rules with `alg=` are refused.
+    refuses_helpers: bool,
     counters: Vec<RuleCounters>,
     expiry: Expiry,
     generation: u64,
@@ -146,6 +148,7 @@ impl FlowTables {
             changes: ChangeLog::default(),
             interest: Interest::default(),
             helpers: false,
+            refuses_helpers: false,
             counters: vec![RuleCounters::default(); lcores],
             expiry: Expiry::default(),
             generation: 0,
@@ -195,6 +198,11 @@ impl FlowTables {
     /// The index of the flow-mod that was refused, and why; nothing is then changed.
     pub fn apply(&mut self, mods: &[FlowMod], now: Tick) -> Result<Applied, (usize, FlowModError)> {
         self.apply_steps(mods.iter().map(Step::Flow), now)
+    }
+
+    /// From now on refuses rules that give connections helpers.
+    pub const fn refuse_helpers(&mut self) {
+        self.refuses_helpers = true;
     }
 
     /// Applies all of `steps` in order; a flow may send to a group of an earlier step.
@@ -323,7 +331,7 @@ impl FlowTables {
             Command::Add => self.add(change, now, journal),
             Command::Modify | Command::ModifyStrict => {
                 check_support(change)?;
-                let program = Arc::new(Program::compile(&change.instructions, &self.options)?);
+                let program = Arc::new(self.compile(&change.instructions)?);
                 self.check_groups(&change.instructions)?;
                 let rules = self.select(change);
                 if rules.is_empty() && change.cookie_filter.is_none() {
@@ -344,6 +352,15 @@ impl FlowTables {
         }
     }
 
+    /// Compiles what a rule is to do.
+    fn compile(&self, instructions: &Instructions) -> Result<Program, Unsupported> {
+        let program = Program::compile(instructions, &self.options)?;
+        if self.refuses_helpers && program.helps() {
+            return Err(Unsupported("alg= with more than one lcore".to_owned()));
+        }
+        Ok(program)
+    }
+
     fn add(
         &mut self,
         change: &FlowMod,
@@ -351,7 +368,7 @@ impl FlowTables {
         journal: &mut Journal,
     ) -> Result<(), FlowModError> {
         check_support(change)?;
-        let program = Arc::new(Program::compile(&change.instructions, &self.options)?);
+        let program = Arc::new(self.compile(&change.instructions)?);
         self.check_groups(&change.instructions)?;
         let table = change.table.unwrap_or_default();
         let rules = &self.tables[usize::from(table.0)];

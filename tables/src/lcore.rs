@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use weir_ct::{
-    After, Cursor, Entry, Event, Expected, Filter, Memory, RangeCounts, RangeKey, Settings, Tally,
-    Tracker, ZoneCounts,
+    After, Cursor, Entry, Event, Expected, Filter, Memory, Owners, RangeCounts, RangeKey, Settings,
+    ShardId, Tally, Tracker, ZoneCounts,
 };
 use weir_packet::Tick;
 
@@ -23,7 +23,7 @@ use crate::counters::{LcoreCounters, MEMORY_PARTS};
 use crate::mac_table::{MacEntry, MacTable};
 use crate::packet_in::PacketInSender;
 use crate::packet_out::PacketOut;
-use crate::pipeline::Stack;
+use crate::pipeline::{Holding, Stack};
 use crate::snapshot::Snapshot;
 use crate::trace::{Question, Story};
 use crate::tunnel::{Ingress, NeighbourEntry, Neighbours};
@@ -32,9 +32,12 @@ mod ahead;
 mod burst;
 mod find;
 mod hit;
+mod seat;
 mod stage;
 mod trace;
 mod underlay;
+
+pub use seat::{Note, Parcel, Seat};
 
 pub(crate) use ahead::Ahead;
 use ahead::Scratch;
@@ -202,6 +205,8 @@ pub enum LcoreAnswer {
 pub struct Lcore {
     /// Which of the snapshot's counters are ours.
     index: usize,
+    /// How many lcores share what settings allow.
+    lcores: u16,
     snapshot: Arc<Snapshot>,
     counters: Arc<LcoreCounters>,
     tracker: Tracker,
@@ -217,6 +222,8 @@ pub struct Lcore {
     records: Records,
     /// The stack of the packet under way.
     stack: Stack,
+    /// What it left to do, if it stops.
+    holding: Box<Holding>,
     /// Where packets for controllers go.
     packet_ins: Option<PacketInSender>,
     /// What is known of the frames of the burst under way.
@@ -233,18 +240,43 @@ pub struct Lcore {
 impl Lcore {
     /// Lcore number `index`, obeying `snapshot`. All memory of its tables is allocated here.
     pub fn new(index: usize, snapshot: Arc<Snapshot>, settings: &Settings, secret: u64) -> Self {
+        Self::with_tracker(index, snapshot, Tracker::new(settings, secret), secret)
+    }
+
+    /// As [`Lcore::new`], for the lcore that is `me` among all `owners`, and gets a [`Seat`].
+    pub fn one_of(
+        owners: &Owners,
+        me: ShardId,
+        snapshot: Arc<Snapshot>,
+        settings: &Settings,
+        secret: u64,
+    ) -> Self {
+        let lcores = owners.shards();
+        let share = settings.share(lcores, me.0);
+        let tracker = Tracker::of_shard(&share, secret, owners.clone(), me);
+        let mut lcore = Self::with_tracker(me.0.into(), snapshot, tracker, secret);
+        lcore.lcores = lcores;
+        lcore
+    }
+
+    fn with_tracker(
+        index: usize,
+        snapshot: Arc<Snapshot>,
+        mut tracker: Tracker,
+        secret: u64,
+    ) -> Self {
         let has_tunnels = !snapshot.ports.tunnels().is_empty();
         let counters = if has_tunnels {
             LcoreCounters::with_tunnels(snapshot.ports.len())
         } else {
             LcoreCounters::default()
         };
-        let mut tracker = Tracker::new(settings, secret);
         if snapshot.helpers {
             tracker.provide_helpers();
         }
         Self {
             index,
+            lcores: 1,
             snapshot,
             counters: Arc::new(counters),
             tracker,
@@ -256,6 +288,7 @@ impl Lcore {
             trace: Trace::new(),
             records: Records::new(),
             stack: Stack::new(),
+            holding: Box::new(Holding::new()),
             packet_ins: None,
             after: [After::NOTHING; REFS],
             stages: vec![Stage::default(); BURST].into(),
@@ -478,7 +511,8 @@ impl Lcore {
                 LcoreAnswer::InRanges { counts, next }
             }
             LcoreRequest::Configure(settings) => {
-                let done = self.tracker.reconfigure(&settings);
+                let share = settings.share(self.lcores, self.index as u16);
+                let done = self.tracker.reconfigure(&share);
                 LcoreAnswer::Configured(done.map_err(|error| error.to_string()))
             }
         }

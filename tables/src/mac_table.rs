@@ -15,8 +15,12 @@ use weir_packet::Tick;
 use crate::classifier::HashSecret;
 use crate::port::PortIndex;
 
+mod others;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use others::MacNews;
+use others::Others;
 
 /// How long an address is remembered after it was last seen (Open vSwitch's `mac-aging-time`).
 pub const MAC_AGEING: Duration = Duration::from_secs(300);
@@ -65,6 +69,8 @@ pub struct MacEntry {
 pub struct MacTable {
     hasher: SeedableRandomState,
     places: Box<[Place]>,
+    /// With other lcores: what they are to be told.
+    others: Option<Box<Others>>,
 }
 
 impl MacTable {
@@ -74,6 +80,7 @@ impl MacTable {
         Self {
             hasher: SeedableRandomState::with_seed(secret.0, shared),
             places: vec![Place::EMPTY; CAPACITY].into(),
+            others: None,
         }
     }
 
@@ -88,16 +95,7 @@ impl MacTable {
         let key = Key::new(mac, vlan);
         let start = self.set_start(key);
         let set = &mut self.places[start..][..WAYS];
-        let known = set.iter().position(|place| place.key == key);
-        let at = known.unwrap_or_else(|| {
-            let idle = |place: &Place| match place.key {
-                Key::NONE => Duration::MAX,
-                _ => now.since(place.used),
-            };
-            (0..WAYS)
-                .max_by_key(|&at| idle(&set[at]))
-                .expect("a set has places")
-        });
+        let at = place_for(set, key, now);
         let place = &mut set[at];
         let same = place.key == key && place.port == port;
         *place = Place {
@@ -106,6 +104,10 @@ impl MacTable {
             used: now,
             version: place.version + u64::from(!same),
         };
+        if !same && self.others.is_some() {
+            self.tell(start + at);
+        }
+        let place = &self.places[start + at];
         same.then_some(MacPlace {
             at: (start + at) as u32,
             version: place.version,
@@ -172,6 +174,20 @@ impl MacTable {
         hasher.write_u64(key.0);
         hasher.finish() as usize % (CAPACITY / WAYS) * WAYS
     }
+}
+
+/// Where in its set a key lies, or is to lie.
+fn place_for(set: &[Place], key: Key, now: Tick) -> usize {
+    let known = set.iter().position(|place| place.key == key);
+    known.unwrap_or_else(|| {
+        let idle = |place: &Place| match place.key {
+            Key::NONE => Duration::MAX,
+            _ => now.since(place.used),
+        };
+        (0..WAYS)
+            .max_by_key(|&at| idle(&set[at]))
+            .expect("a set has places")
+    })
 }
 
 impl Place {

@@ -36,6 +36,7 @@ mod copies;
 mod ct;
 mod fragment;
 mod group;
+pub(crate) mod held;
 mod key_access;
 mod normal;
 mod output;
@@ -53,6 +54,8 @@ mod writeback;
 
 use carried::ActionSet;
 pub(crate) use carried::Stack;
+pub(crate) use held::Holding;
+pub use held::Suspended;
 use packet::{Packet, Pending};
 use tunnel::Egress;
 use witness::{Event, Silent, Witness};
@@ -83,6 +86,23 @@ pub trait Output<F> {
         for frame in frames.iter_mut().filter_map(Option::take) {
             self.send(port, frame);
         }
+    }
+
+    /// Frame number `at` of the burst is about to begin a journey. Keeps it if others of its
+    /// connection wait that came before it.
+    #[inline(always)]
+    fn admit(&mut self, at: usize, frame: F) -> Option<F> {
+        let _ = at;
+        Some(frame)
+    }
+
+    /// Keeps the frame of a packet that waits for another lcore.
+    ///
+    /// # Errors
+    /// Why it is dropped, if it cannot wait.
+    fn hold(&mut self, frame: F, suspended: Suspended) -> Result<(), DropReason> {
+        let _ = (frame, suspended);
+        Err(DropReason::HoldFull)
     }
 }
 
@@ -119,6 +139,8 @@ pub(crate) struct Journey<'a, O, W = Silent> {
     effects: u32,
     /// Why the packet will have been dropped if nothing else happens.
     reason: DropReason,
+    /// What is left to do, if it stops.
+    holding: &'a mut Holding,
     /// Who is told what happens.
     witness: W,
 }
@@ -134,6 +156,8 @@ enum Flow {
     Exit,
     /// Not at all: the packet is lost.
     Lost,
+    /// Not before another lcore has answered; what is left to do is noted on the way out.
+    Held,
 }
 
 impl<'a, O> Journey<'a, O> {
@@ -152,6 +176,7 @@ impl<'a, O> Journey<'a, O> {
         trace: Option<&'a mut Trace>,
         records: &'a mut Records,
         stack: &'a mut Stack,
+        holding: &'a mut Holding,
         packet_ins: Option<&'a mut PacketInSender>,
         out: &'a mut O,
         in_port: PortIndex,
@@ -180,6 +205,7 @@ impl<'a, O> Journey<'a, O> {
             buckets: 0,
             effects: 0,
             reason: DropReason::ActionDrop,
+            holding,
             witness: Silent,
         }
     }
@@ -201,10 +227,8 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         let in_port = self.snapshot.ports.port(self.in_port).no;
         self.hash = ahead.map_or(PassHash::NONE, |ahead| ahead.hash);
         let mut packet = Packet::new(frame, layout, in_port, self.tunnel, ahead);
-        if let Some(egress) = self.passes(&mut packet, TableId(0), 0) {
-            let options = self.options_of(&mut packet, &egress);
-            self.transmit(packet.frame, &packet.layout, &egress, options.as_ref());
-        }
+        let egress = self.passes(&mut packet, TableId(0), 0);
+        self.conclude(packet, egress);
         let lost = (self.effects == 0).then_some(self.reason);
         if let Some(reason) = lost {
             self.counters.drop(reason);

@@ -47,8 +47,8 @@ fn execute(shard: &mut Shard<VecFrame>, frame: &VecFrame, quest: &mut Quest) -> 
 }
 
 fn carry(from: &mut Shard<VecFrame>, to: &mut Shard<VecFrame>) {
-    while let Some(message) = from.outgoing(to.me) {
-        let arrival = to.handle(from.me, message, Tick::ZERO);
+    while let Some(message) = from.outgoing(to.exchange.me) {
+        let arrival = to.handle(from.exchange.me, message, Tick::ZERO);
         assert!(matches!(arrival, Arrival::Gone));
     }
 }

@@ -15,7 +15,7 @@
 
 use std::iter::FusedIterator;
 
-use weir_ct::Likely;
+use weir_ct::{Likely, Quest};
 use weir_packet::{Frame, Layout, Malformed, Tick, parse};
 
 use super::Lcore;
@@ -24,7 +24,7 @@ use super::stage::Stage;
 use crate::cache::EntryId;
 use crate::drops::DropReason;
 use crate::packet_out::PacketOut;
-use crate::pipeline::{Journey, Output};
+use crate::pipeline::{Journey, Output, Suspended};
 use crate::port::PortIndex;
 
 /// Frames that go through the stages together.
@@ -136,7 +136,9 @@ impl Lcore {
         }
         self.look_ahead(in_port, burst, &stages);
         for (at, (slot, stage)) in burst.iter_mut().zip(&stages).enumerate() {
-            let Some(frame) = slot.take() else { continue };
+            let Some(frame) = slot.take().and_then(|frame| out.admit(at, frame)) else {
+                continue;
+            };
             match stage.layout() {
                 Ok(layout) => {
                     self.journey(in_port, at, frame, layout, Some(at), false, now, out);
@@ -220,6 +222,9 @@ impl Lcore {
                     Err(Refused(back)) => frame = back,
                 }
             }
+            let Some(frame) = out.admit(at, frame) else {
+                continue;
+            };
             let missed = !hashed.is_none();
             misses += u64::from(missed);
             let likely = ahead.map_or(Likely::Unknown, |at| self.aheads[at].likely);
@@ -289,6 +294,7 @@ impl Lcore {
             traced.then_some(&mut self.trace),
             &mut self.records,
             &mut self.stack,
+            &mut self.holding,
             self.packet_ins.as_mut(),
             out,
             in_port,
@@ -300,6 +306,56 @@ impl Lcore {
             wire.learn(&self.trace, snapshot.generation);
         }
         noted
+    }
+
+    /// Begins with a packet of a burst that had to wait behind another one, and was counted.
+    pub(super) fn begin<F, O>(&mut self, in_port: PortIndex, frame: F, now: Tick, out: &mut O)
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        self.ingress.clear();
+        match parse(frame.head(), frame.len()) {
+            Ok(layout) => {
+                self.journey(in_port, 0, frame, layout, None, false, now, out);
+            }
+            Err(_) => self.runt(Malformed::Runt),
+        }
+    }
+
+    /// Goes on with a packet that waited. `quest`: what was found out for it; `None` if it only
+    /// waited behind another one.
+    pub(super) fn go_on<F, O>(
+        &mut self,
+        frame: F,
+        suspended: &Suspended,
+        quest: Option<Quest>,
+        now: Tick,
+        out: &mut O,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
+        let snapshot = &*self.snapshot;
+        Journey::new(
+            snapshot,
+            &snapshot.counters[self.index],
+            &self.counters,
+            &mut self.tracker,
+            &mut self.macs,
+            &mut self.neighbours,
+            self.megaflows.as_mut(),
+            None,
+            &mut self.records,
+            &mut self.stack,
+            &mut self.holding,
+            self.packet_ins.as_mut(),
+            out,
+            suspended.in_port(),
+            suspended.tunnel(),
+            now,
+        )
+        .go_on(frame, suspended, quest);
     }
 
     /// Does to a frame what the controller said.
@@ -325,6 +381,7 @@ impl Lcore {
             None,
             &mut self.records,
             &mut self.stack,
+            &mut self.holding,
             self.packet_ins.as_mut(),
             out,
             in_port,

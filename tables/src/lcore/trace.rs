@@ -110,6 +110,7 @@ impl Lcore {
             Some(&mut self.trace),
             &mut self.records,
             &mut self.stack,
+            &mut self.holding,
             None,
             &mut sent,
             in_port,

@@ -194,6 +194,22 @@ impl Stack {
     }
 }
 
+/// An action set that waits for another lcore: its rules by slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SavedSet {
+    slots: [u32; WRITERS],
+    len: u8,
+    has_group: bool,
+}
+
+impl SavedSet {
+    pub(super) const EMPTY: Self = Self {
+        slots: [0; WRITERS],
+        len: 0,
+        has_group: false,
+    };
+}
+
 /// What waits while a copy of the packet is on its way.
 #[derive(Clone, Copy)]
 pub(super) struct Aside<'a> {
@@ -214,6 +230,34 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
     /// Whether the packet carries anything that its key does not say.
     pub(super) const fn carries(&self) -> bool {
         !self.set.is_empty() || !self.stack.is_empty()
+    }
+
+    /// The action set, to be kept while the packet waits; `None` if there is a stack, for which
+    /// there is no room.
+    pub(super) fn saved_set(&self) -> Option<SavedSet> {
+        if !self.stack.is_empty() {
+            return None;
+        }
+        let mut saved = SavedSet {
+            len: self.set.len,
+            has_group: self.set.has_group,
+            ..SavedSet::EMPTY
+        };
+        for (slot, rule) in saved.slots.iter_mut().zip(self.set.rules()) {
+            *slot = rule.id.slot;
+        }
+        Some(saved)
+    }
+
+    /// The packet carries what it did before it waited.
+    pub(super) fn restore_set(&mut self, saved: &SavedSet) {
+        let snapshot = self.snapshot;
+        let slots = saved.slots.iter().take(saved.len.into());
+        for (place, slot) in self.set.rules.iter_mut().zip(slots) {
+            *place = snapshot.rules.rule(*slot);
+        }
+        self.set.len = saved.len;
+        self.set.has_group = saved.has_group;
     }
 
     /// The pass is over.

@@ -105,14 +105,15 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         let mut packet = Packet::new(frame, layout, in_port, None, None);
         packet.set_metadata(metadata);
         let all = 0..rule.program.applied;
-        if self.run_ops(&mut packet, rule, all, TableId(0), 0) != Flow::Lost {
-            self.run_set(&mut packet, TableId(0), 0);
+        match self.run_ops(&mut packet, rule, all, TableId(0), 0) {
+            Flow::Lost => {}
+            // The rule is in no table, where what is left could be found.
+            Flow::Held => self.holding.refuse(),
+            _ => self.run_set(&mut packet, TableId(0), 0),
         }
         self.forget_carried();
-        if let Some(egress) = self.finish(&mut packet, 0) {
-            let options = self.options_of(&mut packet, &egress);
-            self.transmit(packet.frame, &packet.layout, &egress, options.as_ref());
-        }
+        let egress = self.finish(&mut packet, 0);
+        self.conclude(packet, egress);
         self.counters.lookups.add(u64::from(self.lookups));
     }
 }

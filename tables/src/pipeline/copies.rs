@@ -7,6 +7,7 @@ use std::ops::Range;
 use weir_packet::Frame;
 
 use super::carried::{Aside, Begin};
+use super::held::Rung;
 use super::witness::Event;
 use super::{Flow, Journey, Output, Packet, Witness};
 use crate::action::TableId;
@@ -40,8 +41,10 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
             self.witness.saw(Event::CopyBegins);
         }
         let flow = self.run_ops(&mut copy, rule, range, table, depth);
-        if flow != Flow::Lost {
-            self.run_set(&mut copy, table, depth);
+        match flow {
+            Flow::Lost => {}
+            Flow::Held => self.holding.leave(Rung::Set { table, depth }),
+            _ => self.run_set(&mut copy, table, depth),
         }
         self.note(rule, end, depth);
         self.end_copy(copy, aside, depth);
@@ -49,7 +52,8 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
             self.witness.saw(Event::CopyEnds);
         }
         match flow {
-            Flow::Continue | Flow::EndList | Flow::Lost => Flow::Continue,
+            // The packet itself does not wait for its copy.
+            Flow::Continue | Flow::EndList | Flow::Lost | Flow::Held => Flow::Continue,
             Flow::Exit => Flow::Exit,
         }
     }
@@ -84,15 +88,9 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
             let steps = megaflows.steps(path, at);
             for step in steps.as_slice() {
                 at += 1;
-                let &Step::Run { slot, op, .. } = step else {
-                    continue;
-                };
-                let (rule, op) = self.operation(slot, op);
-                match rule.program.ops[op] {
-                    Op::Clone { .. } => nested += 1,
-                    Op::EndClone if nested == 0 => return at,
-                    Op::EndClone => nested -= 1,
-                    _ => {}
+                match self.ends_copy(*step, nested) {
+                    Some(deeper) => nested = deeper,
+                    None => return at,
                 }
             }
             if steps.are_last() {
@@ -102,22 +100,33 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         at
     }
 
+    /// How many copies nest behind a step, of `nested` before it; `None`: it ends the outermost.
+    pub(super) fn ends_copy(&self, step: Step, nested: u32) -> Option<u32> {
+        let Step::Run { slot, op, .. } = step else {
+            return Some(nested);
+        };
+        let (rule, op) = self.operation(slot, op);
+        match rule.program.ops[op] {
+            Op::Clone { .. } => Some(nested + 1),
+            Op::EndClone => nested.checked_sub(1),
+            _ => Some(nested),
+        }
+    }
+
     /// What is pending for a copy, and then the packet goes on.
-    fn end_copy<F>(&mut self, mut copy: Packet<F>, aside: Aside<'a>, depth: u32)
+    pub(super) fn end_copy<F>(&mut self, mut copy: Packet<F>, aside: Aside<'a>, depth: u32)
     where
         F: Frame,
         O: Output<F>,
     {
-        if let Some(egress) = self.finish(&mut copy, depth) {
-            let options = self.options_of(&mut copy, &egress);
-            self.transmit(copy.frame, &copy.layout, &egress, options.as_ref());
-        }
+        let egress = self.finish(&mut copy, depth);
+        self.conclude(copy, egress);
         self.rejoin(aside);
     }
 
     /// A copy of the packet as it is now, with what it carries. `None`: there is none, which is
     /// counted.
-    fn begin_copy<F>(
+    pub(super) fn begin_copy<F>(
         &mut self,
         packet: &mut Packet<F>,
         depth: u32,

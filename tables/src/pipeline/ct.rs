@@ -70,6 +70,9 @@ impl<O, W: Witness> Journey<'_, O, W> {
         };
         match done {
             Err(reason) => {
+                if let Some((wish, quest)) = self.tracker.take_wish() {
+                    return self.stop(wish, quest);
+                }
                 self.drop(reason.into());
                 return Flow::Lost;
             }

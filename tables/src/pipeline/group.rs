@@ -11,6 +11,7 @@
 
 use weir_packet::Frame;
 
+use super::held::Rung;
 use super::packet::PendingBucket;
 use super::witness::Event;
 use super::{Flow, Journey, MAX_DEPTH, MAX_LOOKUPS, Output, Packet, Witness};
@@ -116,7 +117,51 @@ impl<O, W: Witness> Journey<'_, O, W> {
         if W::WATCHES {
             self.witness.saw(Event::BucketBegins { group, at });
         }
-        for (number, op) in part.program.ops.iter().enumerate() {
+        self.bucket_ops(
+            packet,
+            &part.program.ops,
+            0,
+            (bucket.group, at),
+            table,
+            depth,
+        );
+        self.witness.return_to(here);
+        self.records.resume(outer);
+    }
+
+    /// What is left of a bucket from operation number `next` on.
+    pub(super) fn bucket_from<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        group: u32,
+        at: usize,
+        next: usize,
+        table: TableId,
+        depth: u32,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
+        let found = self.snapshot.groups.get(group);
+        if let Some(part) = found.and_then(|group| group.parts.get(at)) {
+            self.bucket_ops(packet, &part.program.ops, next, (group, at), table, depth);
+        }
+    }
+
+    /// Runs the operations of bucket number `at` of a group, from number `first` on.
+    fn bucket_ops<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        ops: &[Op],
+        first: usize,
+        (group, at): (u32, usize),
+        table: TableId,
+        depth: u32,
+    ) where
+        F: Frame,
+        O: Output<F>,
+    {
+        for (number, op) in ops.iter().enumerate().skip(first) {
             if W::WATCHES {
                 self.witness.saw(Event::BucketOp { number });
             }
@@ -137,13 +182,25 @@ impl<O, W: Witness> Journey<'_, O, W> {
                 }
                 op => self.step(packet, op, None, table, depth),
             };
+            if self.holding.is_active() {
+                // A ct() of the bucket itself is left; of what it resubmitted, the rest.
+                let next = number + usize::from(flow == Flow::Continue);
+                match (u16::try_from(at), u16::try_from(next)) {
+                    (Ok(at), Ok(next)) => self.holding.leave(Rung::Bucket {
+                        group,
+                        at,
+                        next,
+                        table,
+                        depth,
+                    }),
+                    _ => self.holding.refuse(),
+                }
+            }
             // Whatever ends a bucket ends nothing else.
-            if flow != Flow::Continue {
+            if flow != Flow::Continue || self.holding.is_active() {
                 break;
             }
         }
-        self.witness.return_to(here);
-        self.records.resume(outer);
     }
 
     /// Counts a packet at a slot.

@@ -191,10 +191,8 @@ impl<O, W: Witness> Journey<'_, O, W> {
                     };
                     let here = self.witness.place();
                     self.resume(&mut fork, table, zone, changes);
-                    if let Some(egress) = self.passes(&mut fork, table, depth + 1) {
-                        let options = self.options_of(&mut fork, &egress);
-                        self.transmit(fork.frame, &fork.layout, &egress, options.as_ref());
-                    }
+                    let egress = self.passes(&mut fork, table, depth + 1);
+                    self.conclude(fork, egress);
                     self.witness.return_to(here);
                     self.rejoin(aside);
                 }
@@ -206,10 +204,8 @@ impl<O, W: Witness> Journey<'_, O, W> {
                         return self.drop(DropReason::StackLimit);
                     };
                     self.bucket(&mut fork, bucket, depth + 1);
-                    if let Some(egress) = self.finish(&mut fork, depth + 1) {
-                        let options = self.options_of(&mut fork, &egress);
-                        self.transmit(fork.frame, &fork.layout, &egress, options.as_ref());
-                    }
+                    let egress = self.finish(&mut fork, depth + 1);
+                    self.conclude(fork, egress);
                     self.rejoin(aside);
                 }
                 None => self.drop(DropReason::NoBuffer),

@@ -25,6 +25,7 @@ use crate::port::PortNo;
 use crate::tunnel::Meta;
 
 /// A frame on its way.
+#[derive(Debug)]
 pub(super) struct Packet<F> {
     pub(super) frame: F,
     pub(super) layout: Layout,
@@ -50,7 +51,7 @@ pub(super) struct Packet<F> {
 }
 
 /// What will happen to the frame next.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Pending {
     Output(Egress),
     /// [`Packet::recirculate`] makes its key.
@@ -65,7 +66,7 @@ pub(super) enum Pending {
 }
 
 /// A bucket that will run.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct PendingBucket {
     pub(super) group: u32,
     /// Its place in the group.
@@ -176,7 +177,48 @@ impl<F: Frame> Packet<F> {
     }
 }
 
+impl Packet<()> {
+    /// The packet that was taken apart.
+    pub(super) fn with_frame<F>(&self, frame: F) -> Packet<F> {
+        Packet {
+            frame,
+            layout: self.layout,
+            wire: self.wire,
+            key: self.key,
+            written: self.written,
+            kept: self.kept,
+            outcome: self.outcome,
+            is_met: self.is_met,
+            reading: self.reading,
+            translated: self.translated,
+            changes: self.changes,
+            pending: None,
+        }
+    }
+}
+
 impl<F> Packet<F> {
+    /// The frame, and all else. Nothing may be pending.
+    pub(super) fn without_frame(self) -> (F, Packet<()>) {
+        debug_assert!(self.pending.is_none(), "what waits has nothing pending");
+        let packet = Packet {
+            frame: (),
+            layout: self.layout,
+            wire: self.wire,
+            key: self.key,
+            written: self.written,
+            kept: self.kept,
+            outcome: self.outcome,
+            is_met: self.is_met,
+            // It is read again.
+            reading: None,
+            translated: self.translated,
+            changes: self.changes,
+            pending: None,
+        };
+        (self.frame, packet)
+    }
+
     /// Takes over all words but those of the packet's headers and of its port.
     pub(super) fn set_metadata(&mut self, metadata: &FlowKey) {
         let words = usize::from(word::METADATA)..usize::from(word::ETH_DST);

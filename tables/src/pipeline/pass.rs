@@ -2,6 +2,7 @@
 
 use weir_packet::Frame;
 
+use super::held::Rung;
 use super::packet::Packet;
 use super::witness::Event;
 use super::{Flow, Journey, MAX_DEPTH, Output, Witness};
@@ -22,10 +23,12 @@ enum Remembered {
 }
 
 /// What became of a remembered step.
-enum Taken {
+pub(super) enum Taken {
     Step,
     /// The packet is lost.
     Lost,
+    /// The packet waits, and takes it again afterwards.
+    Held,
     /// A copy of the packet takes the next ones.
     Clone,
     /// This copy of the packet takes no more.
@@ -160,6 +163,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
                     // Behind an exit only such steps were noted as are taken all the same.
                     Taken::Step => {}
                     Taken::Lost => return self.behind_copy(path, at),
+                    Taken::Held => return self.leave_steps(path, at, depth),
                     Taken::EndClone => return at,
                     Taken::Clone => {
                         at = self.replay_clone(packet, path, at, depth);
@@ -177,7 +181,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
 
     /// Takes one step that the cache remembers.
     #[inline]
-    fn replay_step<F>(&mut self, packet: &mut Packet<F>, step: Step, depth: u32) -> Taken
+    pub(super) fn replay_step<F>(&mut self, packet: &mut Packet<F>, step: Step, depth: u32) -> Taken
     where
         F: Frame,
         O: Output<F>,
@@ -199,12 +203,34 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
                     _ => {}
                 }
                 let depth = depth + u32::from(nesting);
-                if self.step(packet, op, Some(rule), rule.table, depth) == Flow::Lost {
-                    return Taken::Lost;
+                match self.step(packet, op, Some(rule), rule.table, depth) {
+                    Flow::Lost => return Taken::Lost,
+                    Flow::Held => return Taken::Held,
+                    Flow::Continue | Flow::EndList | Flow::Exit => {}
                 }
             }
         }
         Taken::Step
+    }
+
+    /// Writes down what is left of a path from the step before number `at` on, or of the copy that
+    /// it is taken for. Returns the number of the step behind it.
+    #[cold]
+    fn leave_steps(&mut self, path: PathId, at: usize, depth: u32) -> usize {
+        let end = self.behind_copy(path, at);
+        self.holding.leave(Rung::Steps { depth });
+        let mut next = at - 1;
+        while let Some(megaflows) = &self.megaflows
+            && next < end
+        {
+            let steps = megaflows.steps(path, next);
+            let Some(step) = steps.as_slice().first() else {
+                break;
+            };
+            self.holding.leave_step(*step);
+            next += 1;
+        }
+        end
     }
 
     /// A step that is remembered: the rule, and the number of the operation in its program.

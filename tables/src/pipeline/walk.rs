@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use weir_packet::Frame;
 
+use super::held::Rung;
 use super::packet::Packet;
 use super::witness::Event;
 use super::{Flow, Journey, MAX_DEPTH, MAX_LOOKUPS, Output, Witness};
@@ -56,8 +57,10 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         F: Frame,
         O: Output<F>,
     {
-        if self.walk(packet, table, first, depth) != Flow::Lost {
-            self.run_set(packet, table, depth);
+        match self.walk(packet, table, first, depth) {
+            Flow::Lost => {}
+            Flow::Held => self.holding.leave(Rung::Set { table, depth }),
+            _ => self.run_set(packet, table, depth),
         }
     }
 
@@ -103,6 +106,11 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
             match self.run_ops(packet, rule, 0..rule.program.applied, table, depth) {
                 Flow::Continue => {}
                 Flow::EndList => return Flow::Continue,
+                Flow::Held => {
+                    let goto = rule.program.goto_table;
+                    self.holding.leave(Rung::ListEnd { goto, depth });
+                    return Flow::Held;
+                }
                 flow @ (Flow::Exit | Flow::Lost) => return flow,
             }
             match rule.program.goto_table {
@@ -115,6 +123,20 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
                 None => return Flow::Continue,
             }
         }
+    }
+
+    /// Goes on in `table`, where the list of a rule said.
+    pub(super) fn walk_from<F>(
+        &mut self,
+        packet: &mut Packet<F>,
+        table: TableId,
+        depth: u32,
+    ) -> Flow
+    where
+        F: Frame,
+        O: Output<F>,
+    {
+        self.walk_on(packet, table, Lookup::default(), depth)
     }
 
     /// Runs the operations of `rule` whose numbers are in `range`.
@@ -151,11 +173,32 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
                 if let (Some(record), Flow::Lost) = (self.records.current(), flow) {
                     record.complete = false;
                 }
+                if flow == Flow::Held {
+                    self.leave_ops(rule, at..range.end, table, depth);
+                }
                 return flow;
             }
             at += 1;
         }
         Flow::Continue
+    }
+
+    /// Writes down the operations that are left of a list. Of one that sent the packet elsewhere,
+    /// the rest is left; a `ct()` itself is left.
+    #[cold]
+    fn leave_ops(&mut self, rule: &Rule, range: Range<usize>, table: TableId, depth: u32) {
+        let own = matches!(rule.program.ops[range.start], Op::Ct(_));
+        let at = range.start + usize::from(!own);
+        match (u16::try_from(at), u16::try_from(range.end)) {
+            (Ok(at), Ok(end)) => self.holding.leave(Rung::Ops {
+                slot: rule.id.slot,
+                at,
+                end,
+                table,
+                depth,
+            }),
+            _ => self.holding.refuse(),
+        }
     }
 
     /// Notes that operation `at` of `rule` is about to run.
@@ -234,7 +277,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         }
         match self.walk(packet, table, lookup, depth + u32::from(table <= own)) {
             Flow::Continue | Flow::EndList => Flow::Continue,
-            flow @ (Flow::Exit | Flow::Lost) => flow,
+            flow @ (Flow::Exit | Flow::Lost | Flow::Held) => flow,
         }
     }
 

@@ -233,6 +233,7 @@ impl<'a, O> Journey<'a, O> {
             records: self.records,
             effects: self.effects,
             reason: self.reason,
+            holding: self.holding,
             witness,
         }
     }
@@ -257,10 +258,8 @@ impl<O, W: Witness> Journey<'_, O, W> {
         }
         packet.set_metadata(&metadata);
         self.witness.saw(Event::Began { key: packet.key() });
-        if let Some(egress) = self.passes(&mut packet, TableId(0), 0) {
-            let options = self.options_of(&mut packet, &egress);
-            self.transmit(packet.frame, &packet.layout, &egress, options.as_ref());
-        }
+        let egress = self.passes(&mut packet, TableId(0), 0);
+        self.conclude(packet, egress);
         let lost = (self.effects == 0).then_some(self.reason);
         if let Some(reason) = lost {
             self.witness.saw(Event::Lost(reason));

@@ -1,0 +1,32 @@
+use super::*;
+
+const LINES: usize = 128;
+
+/// Where something begins and ends, in pairs of cache lines.
+fn lines<T>(of: &T) -> std::ops::Range<usize> {
+    let start = std::ptr::from_ref(of).addr();
+    start / LINES..(start + size_of::<T>()).div_ceil(LINES)
+}
+
+/// What two lcores count lies on lines of their own, however close their memory is.
+#[test]
+fn no_line_is_written_by_two_lcores() {
+    let rules: Vec<_> = (0..8)
+        .map(|_| RuleCounters::default().grown_to(3 * BLOCK))
+        .collect();
+    let lcores: Vec<_> = (0..8).map(|_| Arc::new(LcoreCounters::default())).collect();
+    let blocks = rules.iter().flat_map(|rules| rules.blocks.iter());
+    let mut all: Vec<_> = blocks.map(|block| lines(&**block)).collect();
+    all.extend(lcores.iter().map(|counters| lines(&**counters)));
+    assert_eq!(all.len(), 8 * 3 + 8);
+    all.sort_by_key(|lines| lines.start);
+    for pair in all.windows(2) {
+        assert!(pair[0].end <= pair[1].start, "{pair:?}");
+    }
+    for rules in &rules {
+        for slot in [0, BLOCK - 1, BLOCK, 3 * BLOCK - 1] {
+            rules.count(slot as u32, 1, Tick::from_millis(1));
+            assert_eq!(rules.read(slot as u32).packets, 1);
+        }
+    }
+}

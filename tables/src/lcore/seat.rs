@@ -1,0 +1,446 @@
+//! An lcore among others: which packets are its own, what it hands to the others, and those that
+//! wait for their answers.
+//!
+//! ```text
+//! burst of a device --> whose is it? -- another's --> queue to that one (bounded)
+//!                        | ours                        what has no room is dropped and counted
+//!                        v
+//!                     Lcore::process_slots -- a ct() must ask another one --> waits (bounded)
+//! queue of another --> whose is it? ...                                        |
+//!                     Lcore::go_on <------------------------------ answer -----+
+//! ```
+//!
+//! The packet that belongs to another lcore costs its receiver the hash of its tuple, and nothing is
+//! read of it but its headers. What is said to another lcore lies in its queue until whoever
+//! drives the lcores carries it, in order, from [`Seat::outgoing`] to [`Seat::take`].
+//!
+//! Back-pressure: an lcore that is behind takes less, so its queues fill, and then packets for it are
+//! dropped where they came in, by name; never others. Questions and answers always have room.
+//!
+//! Invariants
+//!   1. Packets of one connection are begun in the order in which they came in: while one waits,
+//!      those behind it do, whether they are of the same burst or of a later one.
+//!
+//! Threads: owned by one lcore.
+//! Cost: a hash per packet; with a single lcore there is no seat, and nothing is paid.
+
+use std::collections::VecDeque;
+
+use weir_ct::{Arrival, Belongs, Bounds, Exchange, HandOffDrop, Message, Owners, Quest, ShardId};
+use weir_packet::{Frame, Tick, parse};
+
+use super::Lcore;
+use super::burst::BURST;
+use crate::drops::DropReason;
+use crate::mac_table::MacNews;
+use crate::pipeline::{Output, Suspended};
+use crate::port::PortIndex;
+
+/// How many packets that waited are gone on with in one go.
+const READY: usize = 32;
+
+/// A packet between lcores, or waiting on one.
+#[derive(Debug)]
+pub struct Parcel<F> {
+    frame: F,
+    in_port: PortIndex,
+    /// What is kept of it, if its journey has begun.
+    kept: Kept,
+}
+
+/// How far a packet has come.
+#[derive(Clone, Copy, Debug)]
+enum Kept {
+    /// Nothing was done.
+    Nothing,
+    /// It was counted as received.
+    Counted,
+    /// It is in the middle of its journey; what is known of it lies there.
+    Suspended(u16),
+}
+
+/// Something that an lcore tells another.
+#[derive(Debug)]
+pub struct Note<F>(Content<F>);
+
+#[derive(Debug)]
+enum Content<F> {
+    /// About connections and who has them.
+    Message(Message<Parcel<F>>),
+    /// Where a MAC address is.
+    Mac(MacNews),
+}
+
+/// An lcore among others. `F` is a frame.
+pub struct Seat<F> {
+    lcore: Lcore,
+    exchange: Exchange<Parcel<F>>,
+    suspended: Suspensions,
+    /// Packets that came from others and are to be dealt with together.
+    run: Run<F>,
+    /// What is known of MAC addresses and was not told, by receiver.
+    news: Box<[VecDeque<MacNews>]>,
+}
+
+/// Packets in the middle of their journeys.
+struct Suspensions {
+    places: Box<[Option<Suspended>]>,
+    free: Vec<u16>,
+}
+
+/// Frames that are dealt with together, and where they belong.
+struct Run<F> {
+    frames: [Option<F>; BURST],
+    wires: [Belongs; BURST],
+    len: usize,
+    in_port: PortIndex,
+}
+
+impl<F: Frame> Seat<F> {
+    /// The seat `me` of all `owners` for an lcore that was [made for it](Lcore::one_of). Takes all
+    /// memory.
+    ///
+    /// # Panics
+    /// If there is no such seat, or `bounds` are above what they say.
+    pub fn new(mut lcore: Lcore, owners: &Owners, me: ShardId, bounds: Bounds) -> Self {
+        lcore.macs.tell_others();
+        let news = |_| VecDeque::with_capacity(NEWS);
+        Self {
+            lcore,
+            exchange: Exchange::new(owners, me, bounds),
+            suspended: Suspensions::new(bounds.waiting),
+            run: Run::new(),
+            news: (0..owners.shards()).map(news).collect(),
+        }
+    }
+
+    /// The lcore, to be looked at.
+    pub const fn lcore(&self) -> &Lcore {
+        &self.lcore
+    }
+
+    /// The lcore, for what is not about packets that come in.
+    pub const fn lcore_mut(&mut self) -> &mut Lcore {
+        &mut self.lcore
+    }
+
+    /// Which one this is.
+    pub const fn me(&self) -> ShardId {
+        self.exchange.me()
+    }
+
+    /// Whether nothing is to be told, and nobody waits.
+    pub fn is_quiet(&self) -> bool {
+        self.exchange.is_quiet(&self.lcore.tracker) && self.news.iter().all(VecDeque::is_empty)
+    }
+
+    /// How many pairs of tuples are in use here, and how many are granted to others.
+    pub fn pairs(&self) -> (usize, usize) {
+        self.lcore.tracker.pairs()
+    }
+
+    /// Takes one burst that came in at `in_port` of a device, in order. Afterwards all `frames` are
+    /// gone.
+    pub fn receive<O: Output<F>>(
+        &mut self,
+        in_port: PortIndex,
+        frames: &mut [Option<F>],
+        now: Tick,
+        out: &mut O,
+    ) {
+        self.run.in_port = in_port;
+        for frame in frames.iter_mut().filter_map(Option::take) {
+            let wire = match parse(frame.head(), frame.len()) {
+                Ok(layout) => self.exchange.owners().belongs(frame.head(), &layout),
+                Err(_) => Belongs::Anywhere,
+            };
+            let parcel = Parcel {
+                frame,
+                in_port,
+                kept: Kept::Nothing,
+            };
+            let arrival = self.exchange.arrive(&self.lcore.tracker, parcel, wire);
+            self.arrived(arrival, now, out);
+        }
+        self.run_out(false, now, out);
+    }
+
+    /// Takes in what another lcore said. Packets that came with it may be dealt with only in
+    /// [`Seat::settle`], which is to be called when all is taken that there is.
+    pub fn take<O: Output<F>>(&mut self, from: ShardId, note: Note<F>, now: Tick, out: &mut O) {
+        match note.0 {
+            Content::Message(message) => {
+                let tracker = &mut self.lcore.tracker;
+                let arrival = self.exchange.handle(tracker, from, message, now);
+                self.arrived(arrival, now, out);
+            }
+            Content::Mac(news) => self.lcore.macs.hear(&news),
+        }
+    }
+
+    /// Deals with packets that others handed over, and with those whose waiting is over, a bounded
+    /// number. Once per poll. Returns whether there were any.
+    pub fn settle<O: Output<F>>(&mut self, now: Tick, out: &mut O) -> bool {
+        let mut any = self.run.len > 0;
+        self.run_out(false, now, out);
+        for _ in 0..READY {
+            let Some(ready) = self.exchange.ready() else {
+                break;
+            };
+            any = true;
+            self.go_on(ready.packet, ready.wire, ready.quest, now, out);
+        }
+        self.exchange.give_back(&mut self.lcore.tracker);
+        while let Some(news) = self.lcore.macs.take_news() {
+            let me = usize::from(self.me().0);
+            for (_, queue) in (0..).zip(&mut self.news).filter(|(to, _)| *to != me) {
+                // What has no room is told again when it is due.
+                if queue.len() < queue.capacity() {
+                    queue.push_back(news);
+                }
+            }
+        }
+        any
+    }
+
+    /// Whether something is to be told to the lcore `to`.
+    pub fn has_notes(&self, to: ShardId) -> bool {
+        self.exchange.has_messages(to) || !self.news[usize::from(to.0)].is_empty()
+    }
+
+    /// The next thing that is to be told to the lcore `to`.
+    pub fn outgoing(&mut self, to: ShardId) -> Option<Note<F>> {
+        if let Some(news) = self.news[usize::from(to.0)].pop_front() {
+            return Some(Note(Content::Mac(news)));
+        }
+        let message = self.exchange.outgoing(to)?;
+        Some(Note(Content::Message(message)))
+    }
+
+    /// As [`Lcore::housekeep`]; also tells the others of MAC addresses that are in use.
+    pub fn housekeep(&mut self, now: Tick, budget: usize) {
+        self.lcore.macs.remind(now, budget);
+        let counted = self.exchange.counters().iter();
+        for (cell, (_, value, _)) in self.lcore.counters.hand_offs.iter().zip(counted) {
+            cell.set(value);
+        }
+        self.lcore.housekeep(now, budget);
+    }
+
+    fn arrived<O: Output<F>>(&mut self, arrival: Arrival<Parcel<F>>, now: Tick, out: &mut O) {
+        match arrival {
+            Arrival::Gone => {}
+            Arrival::Here(parcel, wire) => {
+                if self.run.in_port != parcel.in_port || self.run.len == BURST {
+                    self.run_out(false, now, out);
+                    self.run.in_port = parcel.in_port;
+                }
+                self.run.push(parcel.frame, wire);
+            }
+            Arrival::Dropped(parcel, drop) => {
+                let reason = reason_of(drop);
+                self.lcore.ends_here(parcel.frame.len(), Some(reason));
+            }
+        }
+    }
+
+    /// Deals with the packets that are together. `first`: those of their connections that wait came
+    /// behind them.
+    fn run_out<O: Output<F>>(&mut self, first: bool, now: Tick, out: &mut O) {
+        if self.run.len == 0 {
+            return;
+        }
+        let Run {
+            frames,
+            wires,
+            len,
+            in_port,
+        } = &mut self.run;
+        let mut seated = Seated {
+            out,
+            exchange: &mut self.exchange,
+            suspended: &mut self.suspended,
+            in_port: *in_port,
+            wires,
+            at: 0,
+            first,
+            lost: Lost::default(),
+        };
+        let frames = &mut frames[..std::mem::take(len)];
+        self.lcore.process_slots(*in_port, frames, now, &mut seated);
+        let lost = seated.lost;
+        lost.count(&self.lcore);
+    }
+
+    /// A packet whose waiting is over.
+    #[cold]
+    fn go_on<O: Output<F>>(
+        &mut self,
+        parcel: Parcel<F>,
+        wire: Belongs,
+        quest: Option<Quest>,
+        now: Tick,
+        out: &mut O,
+    ) {
+        let Parcel {
+            frame,
+            in_port,
+            kept,
+        } = parcel;
+        let kept = match kept {
+            Kept::Nothing => {
+                // It has not been looked at, and is dealt with as one that comes in now.
+                self.run.in_port = in_port;
+                self.run.push(frame, wire);
+                return self.run_out(true, now, out);
+            }
+            Kept::Counted => None,
+            Kept::Suspended(id) => self.suspended.take(id),
+        };
+        let wires = [wire; BURST];
+        let mut seated = Seated {
+            out,
+            exchange: &mut self.exchange,
+            suspended: &mut self.suspended,
+            in_port,
+            wires: &wires,
+            at: 0,
+            first: true,
+            lost: Lost::default(),
+        };
+        match kept {
+            Some(suspended) => {
+                self.lcore.go_on(frame, &suspended, quest, now, &mut seated);
+            }
+            None => self.lcore.begin(in_port, frame, now, &mut seated),
+        }
+        let lost = seated.lost;
+        lost.count(&self.lcore);
+    }
+}
+
+impl Suspensions {
+    fn new(most: usize) -> Self {
+        Self {
+            places: (0..most).map(|_| None).collect(),
+            free: (0..most as u16).rev().collect(),
+        }
+    }
+
+    fn keep(&mut self, suspended: Suspended) -> Option<u16> {
+        let id = self.free.pop()?;
+        self.places[usize::from(id)] = Some(suspended);
+        Some(id)
+    }
+
+    fn take(&mut self, id: u16) -> Option<Suspended> {
+        self.free.push(id);
+        self.places[usize::from(id)].take()
+    }
+}
+
+impl<F> Run<F> {
+    fn new() -> Self {
+        Self {
+            frames: std::array::from_fn(|_| None),
+            wires: [Belongs::Anywhere; BURST],
+            len: 0,
+            in_port: PortIndex(0),
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, frame: F, wire: Belongs) {
+        self.frames[self.len] = Some(frame);
+        self.wires[self.len] = wire;
+        self.len += 1;
+    }
+}
+
+/// Where frames go that leave the pipeline of a seat: out, or into the queue of those that wait.
+struct Seated<'a, F, O> {
+    out: &'a mut O,
+    exchange: &'a mut Exchange<Parcel<F>>,
+    suspended: &'a mut Suspensions,
+    in_port: PortIndex,
+    /// Where the packets of the burst belong.
+    wires: &'a [Belongs; BURST],
+    /// Which of them is under way.
+    at: usize,
+    /// Whether they are the first of their connections: those that wait came behind.
+    first: bool,
+    lost: Lost,
+}
+
+/// Packets that could not wait behind others.
+#[derive(Clone, Copy, Default)]
+struct Lost(usize);
+
+impl Lost {
+    fn count(self, lcore: &Lcore) {
+        if self.0 > 0 {
+            lcore.counters.drop_many(DropReason::HoldFull, self.0);
+        }
+    }
+}
+
+impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
+    #[inline]
+    fn send(&mut self, port: PortIndex, frame: F) {
+        self.out.send(port, frame);
+    }
+
+    #[inline]
+    fn send_all(&mut self, port: PortIndex, frames: &mut [Option<F>], longest: usize) {
+        self.out.send_all(port, frames, longest);
+    }
+
+    #[inline]
+    fn admit(&mut self, at: usize, frame: F) -> Option<F> {
+        self.at = at;
+        if self.first || self.exchange.waiting() == 0 || !self.exchange.blocks(self.wires[at]) {
+            return Some(frame);
+        }
+        let parcel = Parcel {
+            frame,
+            in_port: self.in_port,
+            kept: Kept::Counted,
+        };
+        let waits = self.exchange.follow(parcel, self.wires[at]);
+        self.lost.0 += usize::from(waits.is_err());
+        None
+    }
+
+    #[cold]
+    fn hold(&mut self, frame: F, suspended: Suspended) -> Result<(), DropReason> {
+        let wire = self.wires[self.at];
+        let (wish, quest) = suspended.wish();
+        let behind = !self.first && self.exchange.blocks(wire);
+        let id = self.suspended.keep(suspended).ok_or(DropReason::HoldFull)?;
+        let parcel = Parcel {
+            frame,
+            in_port: self.in_port,
+            kept: Kept::Suspended(id),
+        };
+        let waits = if behind {
+            self.exchange.follow(parcel, wire)
+        } else {
+            self.exchange.wait(parcel, wire, quest, wish)
+        };
+        waits.map_err(|(_, drop)| {
+            self.suspended.take(id);
+            reason_of(drop)
+        })
+    }
+}
+
+/// MAC addresses that wait to be told to one lcore.
+const NEWS: usize = 256;
+
+const fn reason_of(drop: HandOffDrop) -> DropReason {
+    match drop {
+        HandOffDrop::QueueFull => DropReason::HandOffFull,
+        HandOffDrop::WaitingFull => DropReason::HoldFull,
+        HandOffDrop::PassedOnTooOften => DropReason::HandOffLoop,
+    }
+}
