@@ -1,6 +1,7 @@
 //! See the crate's description.
 #![forbid(unsafe_code)]
 
+pub mod cluster;
 pub mod differential;
 pub mod example;
 pub mod fuzz;

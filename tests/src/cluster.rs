@@ -1,0 +1,359 @@
+//! A switch of several lcores, driven one by one: bursts come in at any of them, what they tell
+//! each other is carried in an order that chance decides, and so is which of them has its turn.
+//!
+//! With one lcore it is the same as any other switch; what it does is what a switch of several must
+//! do, whatever chance says.
+//!
+//! Invariants, checked whenever all is quiet
+//!   1. Every packet received is counted by one lcore, and is sent or dropped by name.
+//!   2. No two lcores have a connection of one tuple, and nothing stays reserved without a use.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use weir_config::text::{Options, parse_bundle_file, parse_flow_file};
+use weir_ct::{Bounds, Cursor, Entry, Filter, Owners, PairId, Settings, ShardId};
+use weir_packet::{Tick, VecFrame, parse};
+use weir_tables::cache::CacheSettings;
+use weir_tables::classifier::HashSecret;
+use weir_tables::drops::DropReason;
+use weir_tables::flow_mod::FlowMod;
+use weir_tables::flow_tables::FlowTables;
+use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest, Seat};
+use weir_tables::mac_table::MacEntry;
+use weir_tables::pipeline::Output;
+use weir_tables::port::{PortConfig, PortIndex, PortNo, PortTable, VlanMode};
+
+/// How many lcores there are, and what decides what happens when.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Lcores.
+    pub lcores: u16,
+    /// Which lcore owns what, and in what order things happen.
+    pub chance: u64,
+    /// The caches of each.
+    pub caches: CacheSettings,
+    /// How much may wait between them.
+    pub bounds: Bounds,
+}
+
+impl Shape {
+    /// So many lcores with small caches and the usual room.
+    pub fn new(lcores: u16, chance: u64) -> Self {
+        let caches = crate::switch::Caches::default();
+        Self {
+            lcores,
+            chance,
+            caches: CacheSettings {
+                megaflows: Some(caches.megaflows),
+                trajectories: Some(caches.trajectories),
+            },
+            bounds: Bounds::default(),
+        }
+    }
+}
+
+/// Several lcores with ports 1 to 4.
+pub struct Cluster {
+    tables: FlowTables,
+    ports: Arc<PortTable>,
+    seats: Vec<Seat<VecFrame>>,
+    owners: Owners,
+    now: Tick,
+    draw: u64,
+    received: u64,
+    /// Frames sent and not yet looked at, with the lcore that sent each.
+    sent: Sent,
+}
+
+#[derive(Default)]
+struct Sent(Vec<(PortIndex, VecFrame)>);
+
+impl Output<VecFrame> for Sent {
+    fn send(&mut self, port: PortIndex, frame: VecFrame) {
+        self.0.push((port, frame));
+    }
+}
+
+impl Cluster {
+    /// A switch with these flows.
+    ///
+    /// # Panics
+    /// With the message of the first error, if a flow is wrong or cannot be executed.
+    pub fn new(shape: Shape, settings: &Settings, flows: &str) -> Self {
+        let port = |no| PortConfig {
+            no: PortNo(no),
+            name: format!("p{no}"),
+            mtu: 1500,
+            vlan: VlanMode::TrunkAll,
+        };
+        let ports = Arc::new(PortTable::new((1..=4).map(port).collect()));
+        let secret = 0x5eed;
+        let mut tables = FlowTables::new(shape.lcores.into(), HashSecret(secret));
+        let snapshot = Arc::new(tables.snapshot(&ports));
+        let owners = Owners::new(shape.lcores, shape.chance);
+        let seat = |me| {
+            let me = ShardId(me);
+            let lcore = Lcore::one_of(&owners, me, Arc::clone(&snapshot), settings, secret);
+            Seat::new(lcore.with_caches(shape.caches), &owners, me, shape.bounds)
+        };
+        let mut cluster = Self {
+            seats: (0..shape.lcores).map(seat).collect(),
+            tables,
+            ports,
+            owners: owners.clone(),
+            now: Tick::from_millis(1_000_000),
+            draw: shape.chance,
+            received: 0,
+            sent: Sent::default(),
+        };
+        cluster.change_flows(flows);
+        cluster
+    }
+
+    /// Changes flows; each lcore obeys at once.
+    ///
+    /// # Panics
+    /// If one is wrong or cannot be executed.
+    pub fn change_flows(&mut self, flows: &str) {
+        let options = Options {
+            name: "flows",
+            ..Options::default()
+        };
+        let read = parse_flow_file(flows, &options);
+        let read = read.unwrap_or_else(|errors| panic!("{}", errors[0]));
+        let mods: Vec<FlowMod> = read.into_iter().map(|flow| flow.value).collect();
+        let applied = self.tables.apply(&mods, self.now);
+        applied.unwrap_or_else(|(at, error)| panic!("flow {}: {error}", at + 1));
+        self.publish();
+    }
+
+    /// Changes flows and groups.
+    ///
+    /// # Panics
+    /// If one is wrong or cannot be executed.
+    pub fn bundle(&mut self, text: &str) {
+        let read = parse_bundle_file("bundle", text, &());
+        let read = read.unwrap_or_else(|errors| panic!("{}", errors[0]));
+        let steps: Vec<_> = read.into_iter().map(|step| step.value).collect();
+        let applied = self.tables.apply_bundle(&steps, self.now);
+        applied.unwrap_or_else(|(at, error)| panic!("line {}: {error}", at + 1));
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        let snapshot = Arc::new(self.tables.snapshot(&self.ports));
+        for seat in &mut self.seats {
+            drop(seat.lcore_mut().refresh(Arc::clone(&snapshot)));
+        }
+    }
+
+    /// A burst comes in at `port`, by a queue of lcore number `lcore`.
+    pub fn receive(&mut self, lcore: usize, port: u32, frames: Vec<VecFrame>) {
+        let in_port = self.ports.index_of(PortNo(port)).expect("there is a port");
+        self.received += frames.len() as u64;
+        let mut slots: Vec<_> = frames.into_iter().map(Some).collect();
+        let lcore = lcore % self.seats.len();
+        self.seats[lcore].receive(in_port, &mut slots, self.now, &mut self.sent);
+    }
+
+    /// A packet comes in at `port`, where a device would put it that hashes both ends, each in
+    /// its place: one direction of a connection comes in at one lcore.
+    pub fn inject(&mut self, port: u32, frame: VecFrame) {
+        let lcore = self.queue_of(&frame);
+        self.receive(lcore, port, vec![frame]);
+    }
+
+    fn queue_of(&self, frame: &VecFrame) -> usize {
+        let tuple = parse(frame.bytes(), frame.bytes().len())
+            .ok()
+            .and_then(|layout| weir_packet::Tuple::of(frame.bytes(), &layout));
+        let ends = tuple.map_or([0; 4], |tuple| {
+            let last = |address: std::net::IpAddr| match address {
+                std::net::IpAddr::V4(address) => u64::from(address.to_bits()),
+                std::net::IpAddr::V6(address) => address.to_bits() as u64,
+            };
+            let ports = [tuple.src_port, tuple.dst_port].map(u64::from);
+            [last(tuple.src()), last(tuple.dst()), ports[0], ports[1]]
+        });
+        let mix = |hash: u64, end: u64| {
+            (hash ^ end)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(29)
+        };
+        ends.into_iter().fold(7, mix) as usize
+    }
+
+    /// A number below `below`.
+    fn chance(&mut self, below: usize) -> usize {
+        self.draw = self
+            .draw
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.draw >> 33) as usize % below
+    }
+
+    /// One thing happens: what one lcore has to tell another is carried, a part of it, and that one
+    /// has its turn. Returns whether there was anything to do.
+    pub fn step(&mut self) -> bool {
+        let lcores = self.seats.len();
+        let (first, most) = (self.chance(lcores * lcores), 1 + self.chance(5));
+        for pair in (0..lcores * lcores).map(|n| (first + n) % (lcores * lcores)) {
+            let (from, to) = (pair / lcores, pair % lcores);
+            let mut carried = false;
+            for _ in 0..most {
+                let Some(note) = self.seats[from].outgoing(ShardId(to as u16)) else {
+                    break;
+                };
+                self.seats[to].take(ShardId(from as u16), note, self.now, &mut self.sent);
+                carried = true;
+            }
+            if carried {
+                self.seats[to].settle(self.now, &mut self.sent);
+                return true;
+            }
+        }
+        for seat in &mut self.seats {
+            seat.settle(self.now, &mut self.sent);
+        }
+        !self.seats.iter().all(Seat::is_quiet)
+    }
+
+    /// Until nothing is left to do.
+    ///
+    /// # Panics
+    /// If that takes too long, or an invariant breaks.
+    pub fn settle(&mut self) {
+        let mut steps = 0;
+        while self.step() {
+            steps += 1;
+            assert!(steps < 1_000_000, "it comes to an end");
+        }
+        let counted: u64 = self.each_counter(|lcore| lcore.counters().packets.read());
+        assert_eq!(counted, self.received, "each packet is counted once");
+        self.check_tuples();
+    }
+
+    /// What left at any port since the last look, in order: the port's number and the frame.
+    pub fn sent(&mut self) -> Vec<(u32, VecFrame)> {
+        let ports = &self.ports;
+        let sent = self.sent.0.drain(..);
+        sent.map(|(port, frame)| (ports.port(port).no.0, frame))
+            .collect()
+    }
+
+    /// Time passes; what is over is forgotten.
+    pub fn pass(&mut self, millis: u64) {
+        self.now = Tick::from_millis(self.now.as_millis() + millis);
+        for seat in &mut self.seats {
+            seat.housekeep(self.now, usize::MAX);
+        }
+    }
+
+    /// The connections of each lcore.
+    pub fn connections(&mut self) -> Vec<Vec<Entry>> {
+        let now = self.now;
+        let dump = |seat: &mut Seat<VecFrame>| {
+            let (mut all, mut cursor) = (Vec::new(), Some(Cursor::default()));
+            while let Some(at) = cursor {
+                let request = LcoreRequest::DumpConnections {
+                    cursor: at,
+                    budget: 1024,
+                    filter: Filter::default(),
+                    room: Vec::new(),
+                };
+                let answer = seat.lcore_mut().answer(request, now);
+                let LcoreAnswer::Connections { entries, next } = answer else {
+                    panic!("a dump is answered with connections");
+                };
+                all.extend(entries);
+                cursor = next;
+            }
+            all
+        };
+        self.seats.iter_mut().map(dump).collect()
+    }
+
+    /// The MAC addresses that each lcore knows, sorted.
+    pub fn macs(&mut self) -> Vec<Vec<MacEntry>> {
+        let now = self.now;
+        let macs = |seat: &mut Seat<VecFrame>| match seat
+            .lcore_mut()
+            .answer(LcoreRequest::ShowMacs, now)
+        {
+            LcoreAnswer::Macs(mut entries) => {
+                entries.sort_by_key(|entry| (entry.vlan, entry.mac));
+                entries
+            }
+            other => panic!("a question for MAC addresses is answered with {other:?}"),
+        };
+        self.seats.iter_mut().map(macs).collect()
+    }
+
+    /// Ends all connections; nothing stays reserved.
+    ///
+    /// # Panics
+    /// If something does.
+    pub fn end(mut self) {
+        for seat in &mut self.seats {
+            let mut cursor = Some(Cursor::default());
+            while let Some(at) = cursor {
+                let request = LcoreRequest::FlushConnections {
+                    cursor: at,
+                    budget: 1024,
+                    filter: Filter::default(),
+                };
+                cursor = match seat.lcore_mut().answer(request, self.now) {
+                    LcoreAnswer::Flushed { next, .. } => next,
+                    other => panic!("a flush is answered with {other:?}"),
+                };
+            }
+        }
+        self.settle();
+        for seat in &self.seats {
+            assert_eq!(seat.pairs(), (0, 0), "what was reserved was given back");
+        }
+    }
+
+    /// Drops by reason, of all lcores together, if there were any.
+    pub fn drops(&self) -> HashMap<&'static str, u64> {
+        let reasons = DropReason::ALL.iter().map(|reason| {
+            let dropped =
+                self.each_counter(|lcore| lcore.counters().drops[*reason as usize].read());
+            (reason.name(), dropped)
+        });
+        reasons.filter(|(_, dropped)| *dropped > 0).collect()
+    }
+
+    /// What was counted under a name of [`weir_ct::ShardCounters`], of all lcores together.
+    ///
+    /// # Panics
+    /// If there is no such counter.
+    pub fn hand_offs(&mut self, name: &str) -> u64 {
+        self.pass(0);
+        let counters = weir_ct::ShardCounters::default();
+        let at = counters.iter().position(|(other, ..)| other == name);
+        let at = at.expect("there is such a counter");
+        self.each_counter(|lcore| lcore.counters().hand_offs[at].read())
+    }
+
+    fn each_counter(&self, read: impl Fn(&Lcore) -> u64) -> u64 {
+        self.seats.iter().map(|seat| read(seat.lcore())).sum()
+    }
+
+    /// No two lcores have a connection of one tuple.
+    fn check_tuples(&mut self) {
+        let mut holders: HashMap<PairId, usize> = HashMap::new();
+        for (at, entries) in self.connections().iter().enumerate() {
+            for entry in entries {
+                for tuple in [entry.original, entry.reply] {
+                    let other = holders.insert(self.owners.pair(&tuple), at);
+                    assert!(
+                        other.is_none_or(|other| other == at),
+                        "{tuple} at {other:?}, {at}"
+                    );
+                }
+            }
+        }
+    }
+}
