@@ -60,15 +60,20 @@ fn attempt(arguments: Run) -> Result<(), Failure> {
         .require_devices()
         .map_err(|error| error.to_string())?;
     let secret = random();
-    let mut policy =
-        Policy::load(&config, 1, HashSecret(secret), Tick::ZERO).map_err(|errors| {
-            let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            lines.join("\n")
-        })?;
+    let mut policy = Policy::load(
+        &config,
+        config.eal.lcores.len(),
+        HashSecret(secret),
+        Tick::ZERO,
+    )
+    .map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    })?;
     let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
     let switch = Switch::start(
         switch_args(&config, &policy, secret, arguments.no_cache),
-        snapshot,
+        &snapshot,
     )?;
     let mut control = config.control.clone();
     if let Some(socket) = arguments.socket {
@@ -115,21 +120,21 @@ fn switch_args(
             PortConfig {
                 name,
                 device,
-                rx_queues: 1,
-                tx_queues: 1,
+                rx_queues: port.queues.unwrap_or(0),
+                tx_queues: 0,
                 mtu: port.mtu,
             },
         )
     });
     SwitchArgs {
         eal: EalArgs {
-            worker_cpus: vec![eal.lcore],
+            worker_cpus: eal.lcores.clone(),
             hugepages: eal.hugepages,
             memory_mb: eal.memory_mb,
             pci: config.uses_pci(),
             extra: eal.args.clone(),
         },
-        cpu: eal.lcore,
+        cpus: eal.lcores.clone(),
         mbufs_per_node: eal.mbufs,
         ports: ports.collect(),
         worker: WorkerSettings {

@@ -1,25 +1,25 @@
-//! The running switch: EAL, pools, ports and the lcore, started together and stopped together,
+//! The running switch: EAL, pools, ports and lcores, started together and stopped together,
 //! and how the management thread reaches them.
 //!
-//! A snapshot passes from the management thread to the lcore and back by three verbs:
+//! A snapshot passes from the management thread to each lcore and back by three verbs:
 //! *publish* stores the newest, *refresh* takes it up, once per pass and only when the
 //! generation tells that there is one, and *retire* hands the old one back to be freed by the
 //! management thread.
 //!
-//! Threads: the management thread owns the [`Switch`]; the lcore owns its `SnapshotReader` and
-//! the far end of the mailbox.
+//! Threads: the management thread owns the [`Switch`]; each lcore owns its `SnapshotReader` and
+//! the far end of its mailbox.
 
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::time::Duration;
 
-use weir_ct::Settings;
-use weir_packet::Tick;
-use weir_packet::reassembly::Bounds;
+use weir_ct::{Bounds, Owners, Settings, ShardId};
+use weir_packet::{Tick, reassembly};
 use weir_tables::cache::CacheSettings;
-use weir_tables::counters::LcoreCounters;
+use weir_tables::counters::{Counter, LcoreCounters, TunnelCounters};
 use weir_tables::datapath::{Datapath, LcoreGone, PollStats, PortStats, PortStatus};
 use weir_tables::fragments::Fragments;
-use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
+use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest, Seat};
 use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
 use weir_tables::port::{PortConfig as TablePort, PortIndex, PortNo, PortTable};
 use weir_tables::snapshot::Snapshot;
@@ -28,16 +28,21 @@ use crate::clock::Clock;
 use crate::eal::{Eal, EalArgs, EalError};
 use crate::lcore::{LcoreError, StopFlag, spawn};
 use crate::mempool::{Mempools, PoolError};
-use crate::port::{Port, PortConfig, PortError};
-use crate::worker::{Worker, WorkerCounters, WorkerPort, WorkerSettings};
+use crate::port::{Port, PortConfig, PortError, Spread};
+use crate::worker::{Processor, Worker, WorkerCounters, WorkerPort, WorkerSettings};
 
+mod control;
 mod forward;
 mod mailbox;
 mod publish;
+mod queues;
+mod together;
 
+use control::Control;
 use forward::Forward;
 use mailbox::Mailbox;
 use publish::Publisher;
+use together::Together;
 
 /// How long the lcore may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -47,11 +52,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct SwitchArgs {
     /// DPDK's environment.
     pub eal: EalArgs,
-    /// The CPU of the lcore that forwards.
-    pub cpu: u16,
+    /// The CPU of each lcore that forwards. There is one at least.
+    pub cpus: Vec<u16>,
     /// Packet buffers per NUMA node.
     pub mbufs_per_node: u32,
-    /// The ports that are devices, with their places in the snapshot's port table.
+    /// The ports that are devices, with their places in the snapshot's port table. Each gets a
+    /// transmit queue for each lcore; with 0 receive queues also as many of these, or the most that
+    /// its device has.
     pub ports: Vec<(PortIndex, PortConfig)>,
     /// How the lcore polls.
     pub worker: WorkerSettings,
@@ -60,7 +67,7 @@ pub struct SwitchArgs {
     /// For the connections.
     pub conntrack: Settings,
     /// Pieces of datagrams that wait.
-    pub fragments: Bounds,
+    pub fragments: reassembly::Bounds,
     /// Packets for controllers.
     pub packet_ins: PacketInSettings,
     /// Seeds the hashes of all tables.
@@ -87,80 +94,154 @@ pub enum SwitchError {
 /// A switch that runs.
 pub struct Switch {
     clock: Clock,
-    publisher: Publisher,
-    mailbox: Mailbox,
-    packet_ins: PacketIns,
-    counters: Arc<LcoreCounters>,
-    polls: Arc<WorkerCounters>,
+    /// Who owns a packet, where there are several lcores.
+    owners: Owners,
+    lcores: Vec<Running>,
     ports: Vec<(PortIndex, Port)>,
     /// What the snapshot says of them, and of tunnels.
     table: Arc<PortTable>,
     /// The switch's own MAC addresses, by port.
     macs: Vec<[u8; 6]>,
     stop: StopFlag,
+}
+
+/// An lcore that runs, as the management thread sees it.
+struct Running {
+    publisher: Publisher,
+    mailbox: Mailbox,
+    packet_ins: PacketIns,
+    counters: Arc<LcoreCounters>,
+    polls: Arc<WorkerCounters>,
+    cpu: u16,
     /// `None` once it has been stopped.
     worker: Option<crate::lcore::Lcore<()>>,
 }
 
 impl Switch {
-    /// Starts EAL, every port, and the lcore, which obeys `snapshot`.
+    /// Starts EAL, every port, and the lcores, which obey `snapshot`.
     ///
     /// # Errors
     /// [`SwitchError`] names what did not start.
-    pub fn start(args: SwitchArgs, snapshot: Arc<Snapshot>) -> Result<Self, SwitchError> {
+    pub fn start(args: SwitchArgs, snapshot: &Arc<Snapshot>) -> Result<Self, SwitchError> {
         let eal = Eal::start(&args.eal)?;
         if eal.management_shares_cpu() {
             tracing::warn!("there is no CPU but the lcore's: the management thread shares it");
         }
         let clock = Clock::start(&eal);
         let mut mempools = Mempools::new(eal.clone(), args.mbufs_per_node);
+        let lcores = args.cpus.len();
         let mut ports = Vec::new();
-        let mut queues = Vec::new();
+        let mut queues: Vec<Vec<WorkerPort>> = (0..lcores).map(|_| Vec::new()).collect();
         let table = Arc::clone(&snapshot.ports);
         let mut macs = vec![[0; 6]; table.len()];
+        let mut deal = queues::Deal::new(lcores);
         for (index, config) in args.ports {
-            let started = Port::start(&eal, &mut mempools, &config)?;
-            let tx = started.tx.into_iter().next();
-            queues.push(WorkerPort {
-                index,
-                rx: started.rx,
-                tx,
-            });
+            let started = queues::start(&eal, &mut mempools, config, lcores)?;
+            deal.out(index, started.rx, started.tx, &mut queues);
             macs[usize::from(index.0)] = own_mac(&started.port);
             ports.push((index, started.port));
         }
-        let (publisher, reader) = publish::pair(&snapshot);
-        let (mailbox, inbox) = mailbox::pair();
-        let (sender, packet_ins) = packet_in::channel(args.packet_ins);
-        let lcore = Lcore::new(0, snapshot, &args.conntrack, args.secret)
-            .with_caches(args.caches)
-            .with_port_macs(macs.clone())
-            .with_packet_ins(sender);
-        let counters = lcore.counters();
-        let mempool = mempools.for_node(None)?.clone();
-        let fragments = Fragments::new(args.fragments, args.secret);
-        let forward = Forward::new(lcore, fragments, reader, inbox, mempool, clock);
-        let worker = Worker::new(forward, queues, clock, args.worker);
-        let polls = worker.counters();
+        let owners = Owners::new(lcores as u16, args.secret);
         let stop = StopFlag::new();
-        let told = stop.clone();
-        let worker = spawn(&eal, args.cpu, move || drop(worker.run(&told)))?;
-        let worker = Some(worker);
-        Ok(Self {
+        let rings = together::rings(lcores as u16);
+        let mempool = mempools.for_node(None)?.clone();
+        let mut switch = Self {
             clock,
-            publisher,
-            mailbox,
-            packet_ins,
-            counters,
-            polls,
+            owners: owners.clone(),
+            lcores: Vec::new(),
             ports,
             table,
-            macs,
-            stop,
-            worker,
-        })
+            macs: macs.clone(),
+            stop: stop.clone(),
+        };
+        for (((me, cpu), queues), rings) in (0..).zip(args.cpus).zip(queues).zip(rings) {
+            let me = ShardId(me);
+            let (publisher, reader) = publish::pair(snapshot);
+            let (mailbox, inbox) = mailbox::pair();
+            let (sender, packet_ins) = packet_in::channel(args.packet_ins);
+            let (owners, first) = (owners.clone(), Arc::clone(snapshot));
+            let (conntrack, secret) = (args.conntrack.clone(), args.secret);
+            let (caches, macs, mempool) = (args.caches, macs.clone(), mempool.clone());
+            let fragments = Fragments::new(args.fragments, args.secret);
+            let lcore = move || {
+                let lcore = Lcore::one_of(&owners, me, first, &conntrack, secret)
+                    .with_caches(caches)
+                    .with_port_macs(macs)
+                    .with_packet_ins(sender);
+                let control =
+                    Control::new(lcore.counters(), fragments, reader, inbox, mempool, clock);
+                (owners, lcore, control)
+            };
+            let start = Start {
+                queues,
+                clock,
+                settings: args.worker,
+                stop: stop.clone(),
+            };
+            let (counters, polls, worker) = if lcores == 1 {
+                start.run(&eal, cpu, move || {
+                    let (_, lcore, control) = lcore();
+                    (lcore.counters(), Forward::new(lcore, control))
+                })?
+            } else {
+                start.run(&eal, cpu, move || {
+                    let (owners, lcore, control) = lcore();
+                    let counters = lcore.counters();
+                    let seat = Seat::new(lcore, &owners, me, Bounds::default());
+                    (counters, Together::new(seat, rings, control))
+                })?
+            };
+            switch.lcores.push(Running {
+                publisher,
+                mailbox,
+                packet_ins,
+                counters,
+                polls,
+                cpu,
+                worker: Some(worker),
+            });
+        }
+        Ok(switch)
     }
 }
+
+/// With what the thread of an lcore starts.
+struct Start {
+    queues: Vec<WorkerPort>,
+    clock: Clock,
+    settings: WorkerSettings,
+    stop: StopFlag,
+}
+
+impl Start {
+    /// Starts the thread of one lcore. What it owns is made on it, so that the memory is of its NUMA
+    /// node, and of an arena that no other lcore writes to.
+    fn run<P: Processor>(
+        self,
+        eal: &Eal,
+        cpu: u16,
+        make: impl FnOnce() -> (Arc<LcoreCounters>, P) + Send + 'static,
+    ) -> Result<Started, LcoreError> {
+        let (report, started) = mpsc::sync_channel(1);
+        let worker = spawn(eal, cpu, move || {
+            let (counters, processor) = make();
+            let worker = Worker::new(processor, self.queues, self.clock, self.settings);
+            let _ = report.send((counters, worker.counters()));
+            drop(worker.run(&self.stop));
+        })?;
+        let (counters, polls) = started
+            .recv()
+            .expect("the thread reports before it polls, and a panic would end the process");
+        Ok((counters, polls, worker))
+    }
+}
+
+/// What an lcore counts, how its loop fares, and its thread.
+type Started = (
+    Arc<LcoreCounters>,
+    Arc<WorkerCounters>,
+    crate::lcore::Lcore<()>,
+);
 
 impl Switch {
     /// State and statistics of tunnel ports; `devices` are those of the others.
@@ -169,7 +250,13 @@ impl Switch {
             let config = self.table.tunnels().of(index)?;
             let below = self.table.port(config.over).no;
             let below = devices.iter().find(|status| status.no == below);
-            let carried = self.counters.tunnels.get(usize::from(index.0))?;
+            let tunnels = self.lcores.iter().map(|lcore| &lcore.counters.tunnels);
+            let carried: Vec<_> = tunnels
+                .filter_map(|tunnels| tunnels.get(usize::from(index.0)))
+                .collect();
+            let sum = |count: fn(&TunnelCounters) -> &Counter| {
+                carried.iter().map(|carried| count(carried).read()).sum()
+            };
             Some(PortStatus {
                 no: port.no,
                 mac: self.macs[usize::from(config.over.0)],
@@ -177,15 +264,32 @@ impl Switch {
                 speed_mbps: 0,
                 driver: config.kind.name().to_owned(),
                 stats: PortStats {
-                    rx_packets: carried.rx_packets.read(),
-                    rx_bytes: carried.rx_bytes.read(),
-                    tx_packets: carried.tx_packets.read(),
-                    tx_bytes: carried.tx_bytes.read(),
+                    rx_packets: sum(|carried| &carried.rx_packets),
+                    rx_bytes: sum(|carried| &carried.rx_bytes),
+                    tx_packets: sum(|carried| &carried.tx_packets),
+                    tx_bytes: sum(|carried| &carried.tx_bytes),
                     ..PortStats::default()
                 },
             })
         };
         self.table.iter().filter_map(status).collect()
+    }
+}
+
+impl Switch {
+    /// The driver of a port and, where there are several lcores, how packets come to the one that
+    /// owns them.
+    fn driver_of(&self, port: &Port) -> String {
+        let driver = port.driver();
+        if self.lcores.len() == 1 {
+            return driver.to_owned();
+        }
+        let spread = match port.spread() {
+            Spread::OneQueue => "one queue",
+            Spread::SymmetricRss => "symmetric RSS",
+            Spread::Unknown => "queues as it likes",
+        };
+        format!("{driver}, {spread}, owner by hash in software")
     }
 }
 
@@ -202,11 +306,13 @@ fn own_mac(port: &Port) -> [u8; 6] {
 }
 
 impl Drop for Switch {
-    /// Stops the lcore, then the ports.
+    /// Stops the lcores, then the ports.
     fn drop(&mut self) {
         self.stop.set();
-        if let Some(worker) = self.worker.take() {
-            worker.join();
+        for lcore in &mut self.lcores {
+            if let Some(worker) = lcore.worker.take() {
+                worker.join();
+            }
         }
     }
 }
@@ -217,50 +323,70 @@ impl Datapath for Switch {
     }
 
     fn counters(&self) -> Vec<Arc<LcoreCounters>> {
-        vec![Arc::clone(&self.counters)]
+        let counters = self.lcores.iter().map(|lcore| &lcore.counters);
+        counters.cloned().collect()
     }
 
     fn poll_stats(&self) -> Vec<PollStats> {
-        let polls = &self.polls;
-        let (passes, busy) = (polls.passes.read(), polls.busy_passes.read());
-        vec![PollStats {
-            lcore: self
-                .worker
-                .as_ref()
-                .map_or(0, |worker| u32::from(worker.cpu())),
-            busy_polls: busy,
-            idle_polls: passes.saturating_sub(busy),
-            busy_cycles: polls.busy_cycles.read(),
-            idle_cycles: polls.idle_cycles.read(),
-        }]
+        let stats = |lcore: &Running| {
+            let polls = &lcore.polls;
+            let (passes, busy) = (polls.passes.read(), polls.busy_passes.read());
+            PollStats {
+                lcore: lcore.cpu.into(),
+                busy_polls: busy,
+                idle_polls: passes.saturating_sub(busy),
+                busy_cycles: polls.busy_cycles.read(),
+                idle_cycles: polls.idle_cycles.read(),
+            }
+        };
+        self.lcores.iter().map(stats).collect()
     }
 
     fn publish(&mut self, snapshot: Arc<Snapshot>) {
-        self.publisher.publish(snapshot);
+        for lcore in &self.lcores {
+            lcore.publisher.publish(Arc::clone(&snapshot));
+        }
     }
 
     fn oldest_generation(&self) -> u64 {
-        self.publisher.oldest_generation()
+        let generations = self.lcores.iter();
+        let oldest = generations
+            .map(|lcore| lcore.publisher.oldest_generation())
+            .min();
+        oldest.expect("there is one lcore at least")
     }
 
-    fn ask(&mut self, _lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone> {
-        self.mailbox.ask(request, PATIENCE)
+    fn ask(&mut self, lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone> {
+        let lcore = self.lcores.get_mut(lcore).ok_or(LcoreGone)?;
+        lcore.mailbox.ask(request, PATIENCE)
+    }
+
+    fn owner_of(&self, frame: &[u8]) -> usize {
+        self.owners
+            .owner_of_frame(frame)
+            .map_or(0, |owner| owner.0.into())
     }
 
     fn packet_ins(&mut self, read: &mut dyn FnMut(&PacketIn)) {
-        self.packet_ins.drain(read);
+        for lcore in &mut self.lcores {
+            lcore.packet_ins.drain(&mut *read);
+        }
     }
 
     fn ports(&self) -> Vec<PortStatus> {
         let status = |(index, port): &(PortIndex, Port)| {
-            let (link, stats, ours) = (port.link(), port.stats(), self.polls.port(*index));
-            let refused = ours.tx_full.read() + ours.tx_oversize.read() + ours.tx_chain.read();
+            let (link, stats) = (port.link(), port.stats());
+            let refused = |lcore: &Running| {
+                let ours = lcore.polls.port(*index);
+                ours.tx_full.read() + ours.tx_oversize.read() + ours.tx_chain.read()
+            };
+            let refused = self.lcores.iter().map(refused).sum();
             PortStatus {
                 no: self.table.port(*index).no,
                 mac: port.mac(),
                 link_up: link.up,
                 speed_mbps: link.speed_mbps.unwrap_or(0),
-                driver: port.driver().to_owned(),
+                driver: self.driver_of(port),
                 stats: PortStats {
                     rx_packets: stats.rx_packets,
                     rx_bytes: stats.rx_bytes,

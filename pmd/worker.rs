@@ -37,7 +37,7 @@ pub trait Processor {
     fn housekeep(&mut self, now: Tick, budget: usize);
 
     /// Takes over a new snapshot and answers the management thread, which may want packets to be
-    /// sent. Called once per pass. Returns whether anything was handed to `out`.
+    /// sent. Called once per pass. Returns whether anything may have been handed to `out`.
     fn poll_control(&mut self, now: Tick, out: &mut TxPorts) -> bool;
 
     /// Frames came in that could not be used and were freed: they were empty, or their headers
@@ -154,11 +154,12 @@ impl<P: Processor> Worker<P> {
         let mut idle_passes = 0_u32;
         while !stop.is_set() {
             let now = self.clock.tick_at(start);
-            if self.processor.poll_control(now, &mut self.tx) {
+            let busy = self.processor.poll_control(now, &mut self.tx);
+            if busy {
                 self.tx.flush();
                 self.tx.report(&mut self.processor);
             }
-            let came = self.pass(now);
+            let came = self.pass(now) + usize::from(busy);
             until_housekeeping = until_housekeeping.saturating_sub(1);
             if until_housekeeping == 0 {
                 until_housekeeping = self.settings.housekeeping_passes;

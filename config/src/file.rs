@@ -72,8 +72,8 @@ pub struct Config {
 /// `[eal]`: what DPDK's environment abstraction layer is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Eal {
-    /// The lcore that forwards packets, 0 to 1023.
-    pub lcore: u16,
+    /// The lcores that forward packets, 0 to 1023, each once; at least one.
+    pub lcores: Vec<u16>,
     /// Whether to use hugepages; otherwise `--no-huge`.
     pub hugepages: bool,
     /// Memory for DPDK, in MiB, 64 to 1,048,576.
@@ -96,6 +96,8 @@ pub struct Port {
     pub id: PortNo,
     /// What DPDK opens; `None` for a tunnel, or where nothing is opened (`weir replay`).
     pub device: Option<Device>,
+    /// Receive queues, at most one for each lcore; `None`: as many, or the most that the device has.
+    pub queues: Option<u16>,
     /// The longest IP packet in bytes, 68 to 9000; of a tunnel what fits the port below.
     pub mtu: u16,
     /// What makes it a tunnel.

@@ -485,11 +485,9 @@ impl<D: Datapath> Management<D> {
             orders.push((read.frame, order.map_err(Failure::input)?));
         }
         for (frame, order) in orders {
-            let order = Box::new(order);
-            match self
-                .datapath
-                .ask(0, LcoreRequest::PacketOut { frame, order })
-            {
+            let (lcore, order) = (self.datapath.owner_of(&frame), Box::new(order));
+            let request = LcoreRequest::PacketOut { frame, order };
+            match self.datapath.ask(lcore, request) {
                 Ok(LcoreAnswer::PacketSent(Ok(()))) => {}
                 Ok(LcoreAnswer::PacketSent(Err(message))) => return Err(Failure::input(message)),
                 Ok(other) => unreachable!("an lcore answers what it was asked, not {other:?}"),
@@ -503,8 +501,9 @@ impl<D: Datapath> Management<D> {
     fn trace(&mut self, asked: Asked<'_>) -> Result<Option<Frame>, Failure> {
         let ports = &self.policy.ports;
         let question = trace::question(asked, &self.config, ports).map_err(Failure::input)?;
+        let lcore = self.datapath.owner_of(&question.frame);
         let request = LcoreRequest::Trace(Box::new(question));
-        match self.datapath.ask(0, request).map_err(gone)? {
+        match self.datapath.ask(lcore, request).map_err(gone)? {
             LcoreAnswer::Traced(story) => {
                 let report = trace::report(&story, &self.config.bridge.name, &self.policy.ports);
                 Ok(Some(Frame::Trace(Box::new(report))))

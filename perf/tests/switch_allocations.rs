@@ -129,7 +129,7 @@ fn start(scenario: &Scenario, dir: &Path) -> Switch {
     };
     let args = SwitchArgs {
         eal,
-        cpu,
+        cpus: vec![cpu],
         mbufs_per_node: 16_384,
         ports,
         worker: WorkerSettings::default(),
@@ -142,5 +142,5 @@ fn start(scenario: &Scenario, dir: &Path) -> Switch {
         packet_ins: PacketInSettings::default(),
         secret: 1,
     };
-    Switch::start(args, Arc::new(snapshot)).expect("the switch starts")
+    Switch::start(args, &Arc::new(snapshot)).expect("the switch starts")
 }

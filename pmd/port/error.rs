@@ -17,6 +17,20 @@ pub struct PortError {
     pub cause: Box<PortErrorCause>,
 }
 
+impl PortError {
+    /// How many receive queues the device can have, if more were asked for.
+    pub(crate) fn most_receive_queues(&self) -> Option<u16> {
+        match *self.cause {
+            PortErrorCause::Queues {
+                kind: "receive",
+                max,
+                ..
+            } => Some(max),
+            _ => None,
+        }
+    }
+}
+
 /// The reason why a port does not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PortErrorCause {

@@ -268,7 +268,93 @@ fn silence(lab: &Lab) {
     panic!("the counters still move: {last:?}");
 }
 
-/// What hosts do in the test above.
+/// Two lcores, each with a queue of each port, and addresses translated between them: what one polls
+/// and the other owns is handed over, whichever way it goes.
+#[test]
+fn two_lcores_translate_between_two_namespaces() {
+    const CLIENTS: u16 = 24;
+    let Some(binary) = weir_binary() else {
+        return;
+    };
+    let [one, other] = two_cpus();
+    let config = format!(
+        "[eal]\nlcores = [{one}, {other}]\nidle_sleep_us = 50\n\
+         [[port]]\nname = \"weir0\"\nid = 2\nvdev = \"net_tap0,iface=weir0\"\n\
+         [[port]]\nname = \"weir1\"\nid = 3\nvdev = \"net_tap1,iface=weir1\"\n\
+         [metrics]\nlisten = \"127.0.0.1:9101\"\n\
+         [bridge]\nflows = [\"flows.txt\"]\n"
+    );
+    // Right sees who asks as 192.168.0.9, and left asks right by the name of 192.168.0.8.
+    let flows = "arp actions=NORMAL\n\
+                 in_port=2,ip actions=ct(zone=1,nat,table=1)\n\
+                 in_port=3,ip actions=ct(zone=2,nat,table=3)\n\
+                 table=1,ip,ct_state=+new actions=ct(commit,zone=1,nat(dst=192.168.0.2),table=2)\n\
+                 table=1,ip,ct_state=+est actions=ct(zone=2,nat,table=2)\n\
+                 table=2,ip,ct_state=+new actions=ct(commit,zone=2,nat(src=192.168.0.9)),output:3\n\
+                 table=2,ip,ct_state=+est actions=output:3\n\
+                 table=3,ip,ct_state=+est actions=ct(zone=1,nat,table=4)\n\
+                 table=4,ip,ct_state=+est actions=output:2\n";
+    let files = [("switch.toml", config.as_str()), ("flows.txt", flows)];
+    let lab = Lab::start(binary, "lcores", &files, &["left", "right"]);
+    let (left, right) = ("02:00:00:00:00:02", "02:00:00:00:00:03");
+    lab.place("weir0", "left", left, &format!("{LEFT}/24"));
+    lab.place("weir1", "right", right, &format!("{RIGHT}/24"));
+    let (client, server) = ("192.168.0.9", "192.168.0.8");
+    lab.neighbour("left", "weir0", server, right);
+    lab.neighbour("right", "weir1", client, left);
+
+    let pinged = lab.ping("left", server);
+    assert!(pinged.status.success(), "{}\n{}", text(&pinged), lab.log());
+    lab.transfer_by("left", "right", at(server), at(RIGHT), TRANSFER / 4);
+    let echoing = lab.play("right", &format!("echo {}", at(RIGHT)));
+    for _ in 0..CLIENTS {
+        let asked = lab.play("left", &format!("ask {}", at(server))).told();
+        assert!(asked.contains("answered"), "{asked}\n{}", lab.log());
+    }
+    drop(echoing);
+
+    let lcores = lab.weir_json(&["pmd-stats-show"]);
+    let rows = lcores.as_array().expect("rows");
+    assert_eq!(rows.len(), 2, "{lcores:#}");
+    let packets = |row: &Value| row["packets"].as_u64().expect("packets");
+    assert!(rows.iter().all(|row| packets(row) > 0), "{lcores:#}");
+    ip(&["-n", &lab.name("switch"), "link", "set", "lo", "up"]);
+    let scrape =
+        "exec 3<>/dev/tcp/127.0.0.1/9101; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3";
+    let metrics = text(&lab.at("switch", &["bash", "-c", scrape]));
+    let count = |name: &str| {
+        let series = format!("weir_conntrack_between_lcores_{name}_total ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&series));
+        let count = line.and_then(|count| count.trim().parse::<u64>().ok());
+        count.unwrap_or_else(|| panic!("{name} of {metrics}"))
+    };
+    assert!(count("passed_on") > 0, "{metrics}");
+    // Of so many connections some had to ask for their translated tuple.
+    assert!(
+        count("granted") > 0 && count("granted") == count("asked") - count("refused"),
+        "{metrics}"
+    );
+    assert_eq!(count("dropped_waiting_full"), 0, "{metrics}");
+    let connections = lab.weir(&["dump-conntrack"]);
+    assert!(
+        connections.lines().count() >= 2 * usize::from(CLIENTS),
+        "{connections}"
+    );
+    lab.weir(&["flush-conntrack"]);
+    assert_eq!(lab.weir(&["dump-conntrack"]).trim(), "");
+    lab.stop(&[("left", "weir0"), ("right", "weir1")]);
+}
+
+/// Two CPUs that this process may run on.
+fn two_cpus() -> [usize; 2] {
+    let pid = nix::unistd::Pid::from_raw(0);
+    let cpus = nix::sched::sched_getaffinity(pid).expect("the process has an affinity");
+    let mut allowed = (0..nix::sched::CpuSet::count()).filter(|&cpu| cpus.is_set(cpu) == Ok(true));
+    let both = [allowed.next(), allowed.next()];
+    both.map(|cpu| cpu.expect("the test needs two CPUs"))
+}
+
+/// What hosts do in the tests above.
 #[test]
 #[ignore = "a part of the other test, run by it"]
 fn part() {

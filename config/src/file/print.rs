@@ -14,7 +14,12 @@ pub(super) fn to_toml(config: &Config) -> String {
     let eal = &config.eal;
     let file = raw::File {
         eal: Some(raw::Eal {
-            lcores: typed(vec![placeless(i64::from(eal.lcore))]),
+            lcores: typed(
+                eal.lcores
+                    .iter()
+                    .map(|&lcore| placeless(i64::from(lcore)))
+                    .collect(),
+            ),
             hugepages: Some(eal.hugepages),
             memory_mb: typed(eal.memory_mb.into()),
             mbufs: typed(eal.mbufs.into()),
@@ -153,7 +158,7 @@ fn raw_port(port: &Port) -> raw::Port {
     };
     match &port.tunnel {
         None => raw::Port {
-            queues: typed(1),
+            queues: port.queues.map(|queues| placeless(queues.into())),
             mtu: typed(port.mtu.into()),
             ..port_without_tunnel
         },

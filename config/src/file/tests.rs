@@ -50,7 +50,7 @@ fn defaults_are_those_of_the_documentation() {
     let config = Config::parse("switch.toml", PORT).expect("it is valid");
     let expected = Config {
         eal: Eal {
-            lcore: 1,
+            lcores: vec![1],
             hugepages: false,
             memory_mb: 512,
             mbufs: 16_384,
@@ -61,6 +61,7 @@ fn defaults_are_those_of_the_documentation() {
             name: "vm1".to_owned(),
             id: PortNo(2),
             device: Some(Device::Vdev("net_tap0".to_owned())),
+            queues: None,
             mtu: 1500,
             tunnel: None,
             vlans: Vlans::All,
@@ -285,20 +286,20 @@ prop_compose! {
             Device::Vdev(format!("net_ring{number},x=y"))
         };
         let id = PortNo(u32::try_from(number).expect("small") + 1);
-        Port { name: format!("{stem}-{number}"), id, device: Some(device), mtu, tunnel: None, vlans }
+        Port { name: format!("{stem}-{number}"), id, device: Some(device), queues: None, mtu, tunnel: None, vlans }
     }
 }
 
 prop_compose! {
     fn eal()(
-        lcore in 0_u16..1024,
+        lcores in prop::sample::subsequence((0_u16..1024).collect::<Vec<_>>(), 1..8),
         hugepages in any::<bool>(),
         memory_mb in 64_u32..=1_048_576,
         mbufs in 512_u32..=16_777_216,
         args in prop::collection::vec(text(), 0..3),
         sleep in 0_u64..=1_000_000,
     ) -> Eal {
-        Eal { lcore, hugepages, memory_mb, mbufs, args, idle_sleep: Duration::from_micros(sleep) }
+        Eal { lcores, hugepages, memory_mb, mbufs, args, idle_sleep: Duration::from_micros(sleep) }
     }
 }
 
@@ -416,6 +417,7 @@ fn ports() -> impl Strategy<Value = (Vec<Port>, Vec<Neighbour>)> {
                     name: format!("tun{id}"),
                     id: PortNo(id),
                     device: None,
+                    queues: None,
                     mtu: below.mtu.saturating_sub(tunnel.overhead()),
                     tunnel: Some(tunnel),
                     vlans: Vlans::All,
@@ -450,8 +452,8 @@ fn options() -> impl Strategy<Value = BTreeMap<u8, TlvMapping>> {
 
 prop_compose! {
     fn config()(
-        eal in eal(),
-        (ports, neighbours) in ports(),
+        mut eal in eal(),
+        (mut ports, neighbours) in ports(),
         options in options(),
         bridge in name(),
         flows in prop::collection::vec(text(), 0..3),
@@ -470,6 +472,12 @@ prop_compose! {
         metrics in prop::option::of(any::<SocketAddr>()),
     ) -> Config {
         let source = |path: String| FlowSource::File(path.into());
+        if ports.iter().any(|port| port.tunnel.is_some()) {
+            eal.lcores.truncate(1);
+        }
+        for port in ports.iter_mut().filter(|port| port.tunnel.is_none()) {
+            port.queues = (port.mtu % 2 == 0).then_some(eal.lcores.len() as u16);
+        }
         let flows = flows.into_iter().map(source).collect();
         let groups = groups.into_iter().map(source).collect();
         Config {

@@ -24,6 +24,9 @@ const SOCKET_PATH_SIZE: usize = 107;
 /// Longest name OpenFlow 1.3 can tell of a port, in bytes (1.3.5, 7.2.1, `ofp_port`).
 const PORT_NAME_SIZE: usize = 15;
 
+/// The most lcores: DPDK knows of no more threads, and one is the management thread's.
+const MOST_LCORES: usize = 127;
+
 pub(super) struct Validator<'a> {
     pub(super) name: &'a str,
     pub(super) text: &'a str,
@@ -34,7 +37,14 @@ impl Validator<'_> {
         let eal = self.eal(raw.eal.unwrap_or_default())?;
         let fragments = self.fragments(raw.fragments.unwrap_or_default(), eal.mbufs)?;
         let mut without_device = Vec::new();
-        let ports = self.ports(raw.port, &mut without_device)?;
+        let tunnel = raw
+            .port
+            .iter()
+            .find_map(|port| port.get_ref().kind.as_ref());
+        if let (Some(kind), [_, _, ..]) = (tunnel, &eal.lcores[..]) {
+            return Err(self.not_yet(kind.span(), "tunnels with more than one lcore"));
+        }
+        let ports = self.ports(raw.port, eal.lcores.len(), &mut without_device)?;
         let neighbours = self.neighbours(raw.neighbour, &ports)?;
         Ok(Config {
             eal,
@@ -53,30 +63,43 @@ impl Validator<'_> {
     }
 
     fn eal(&self, raw: raw::Eal) -> Result<Eal, Diagnostic> {
-        let lcore = match raw.lcores {
-            None => 1,
-            Some(lcores) => {
-                let span = lcores.span();
-                let mut lcores = lcores.into_inner().into_iter();
-                let first = lcores.next().ok_or_else(|| {
-                    self.at(span, "lcores is empty")
-                        .with_hint("expected [LCORE]")
-                })?;
-                if let Some(second) = lcores.next() {
-                    return Err(self.not_yet(second.span(), "more than one lcore"));
-                }
-                self.integer("lcore", Some(first), 0..=1023, 1)?
-            }
-        };
+        let lcores = self.lcores(raw.lcores)?;
         let sleep = self.integer("idle_sleep_us", raw.idle_sleep_us, 0..=1_000_000, 0)?;
         Ok(Eal {
-            lcore,
+            lcores,
             hugepages: raw.hugepages.unwrap_or(false),
             memory_mb: self.integer("memory_mb", raw.memory_mb, 64..=1_048_576, 512)?,
             mbufs: self.integer("mbufs", raw.mbufs, 512..=16_777_216, 16_384)?,
             args: raw.args.unwrap_or_default(),
             idle_sleep: Duration::from_micros(sleep),
         })
+    }
+
+    fn lcores(&self, raw: Typed<Vec<Spanned<i64>>>) -> Result<Vec<u16>, Diagnostic> {
+        let Some(raw) = raw else {
+            return Ok(vec![1]);
+        };
+        let span = raw.span();
+        let mut lcores = Vec::new();
+        for lcore in raw.into_inner() {
+            let place = lcore.span();
+            let lcore = self.integer("lcore", Some(lcore), 0..=1023, 1)?;
+            if lcores.contains(&lcore) {
+                return Err(self.at(place, format!("lcore {lcore} is there already")));
+            }
+            lcores.push(lcore);
+        }
+        if lcores.is_empty() {
+            return Err(self
+                .at(span, "lcores is empty")
+                .with_hint("expected [LCORE, ...]"));
+        }
+        if lcores.len() > MOST_LCORES {
+            return Err(self
+                .at(span, "too many lcores")
+                .with_hint(format!("expected at most {MOST_LCORES}")));
+        }
+        Ok(lcores)
     }
 
     /// A name that is also safe as part of a file's name and as a word in a command.

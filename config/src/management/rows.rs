@@ -79,18 +79,25 @@ pub(super) fn malformed(lcores: &[Arc<LcoreCounters>]) -> Vec<CounterRow> {
     KINDS.into_iter().map(row).collect()
 }
 
-/// Each counter of the connection tracker with the sum over all lcores.
+/// Each counter of the connection tracker with the sum over all lcores; of several also what passed
+/// between them.
 pub(super) fn conntrack(lcores: &[Arc<LcoreCounters>]) -> Vec<CounterRow> {
-    let row = |(at, (name, _, sentence)): (usize, (&str, u64, &str))| CounterRow {
+    let row = |name: &str, sentence: &str, value: &dyn Fn(&LcoreCounters) -> u64| CounterRow {
         name: name.to_owned(),
-        value: lcores.iter().map(|lcore| lcore.conntrack[at].read()).sum(),
+        value: lcores.iter().map(|lcore| value(lcore)).sum(),
         sentence: sentence.to_owned(),
     };
-    weir_ct::Counters::default()
-        .iter()
-        .enumerate()
-        .map(row)
-        .collect()
+    let mut rows = Vec::new();
+    for (at, (name, _, sentence)) in weir_ct::Counters::default().iter().enumerate() {
+        rows.push(row(name, sentence, &|lcore| lcore.conntrack[at].read()));
+    }
+    if lcores.len() > 1 {
+        for (at, (name, _, sentence)) in weir_ct::ShardCounters::default().iter().enumerate() {
+            let name = format!("between_lcores_{name}");
+            rows.push(row(&name, sentence, &|lcore| lcore.hand_offs[at].read()));
+        }
+    }
+    rows
 }
 
 pub(super) fn lcore(counters: &LcoreCounters, polls: PollStats) -> LcoreRow {
@@ -196,7 +203,11 @@ pub(super) fn macs(entries: &[MacEntry], ports: &PortTable) -> Vec<FdbRow> {
             age_s: entry.age.as_secs(),
         })
         .collect();
-    rows.sort_by(|left, right| (left.vlan, &left.mac).cmp(&(right.vlan, &right.mac)));
+    // Of what several lcores know the youngest counts.
+    rows.sort_by(|left, right| {
+        (left.vlan, &left.mac, left.age_s).cmp(&(right.vlan, &right.mac, right.age_s))
+    });
+    rows.dedup_by(|next, row| (next.vlan, &next.mac) == (row.vlan, &row.mac));
     rows
 }
 

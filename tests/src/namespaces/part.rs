@@ -141,7 +141,23 @@ impl Lab {
     /// # Panics
     /// If not all of them arrive as they were.
     pub fn transfer(&self, from: &str, to: &str, address: SocketAddr, size: u64) {
-        let receiver = self.play(to, &format!("receive {address} {size}"));
+        self.transfer_by(from, to, address, address, size);
+    }
+
+    /// As [`Lab::transfer`], to where somebody listens at `listening`, of which the sender knows
+    /// another address.
+    ///
+    /// # Panics
+    /// If not all of it arrives.
+    pub fn transfer_by(
+        &self,
+        from: &str,
+        to: &str,
+        address: SocketAddr,
+        listening: SocketAddr,
+        size: u64,
+    ) {
+        let receiver = self.play(to, &format!("receive {listening} {size}"));
         self.play(from, &format!("send {address} {size}")).told();
         let received = receiver.told();
         assert!(received.contains("all of it"), "{received}\n{}", self.log());

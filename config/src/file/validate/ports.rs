@@ -19,6 +19,7 @@ impl Validator<'_> {
     pub(super) fn ports(
         &self,
         raw: Vec<Spanned<raw::Port>>,
+        lcores: usize,
         without_device: &mut Vec<Diagnostic>,
     ) -> Result<Vec<Port>, Diagnostic> {
         if raw.is_empty() {
@@ -41,7 +42,7 @@ impl Validator<'_> {
                     (Some(kind), Some(over)) => Some([kind.span(), over.span()]),
                     _ => None,
                 });
-                self.one_queue(&raw.queues)?;
+                let queues = self.queues(raw.queues, lcores)?;
                 let is_local = raw.local.as_ref().is_some_and(|local| *local.get_ref());
                 let name = raw
                     .name
@@ -97,6 +98,7 @@ impl Validator<'_> {
                     name,
                     id,
                     device,
+                    queues,
                     mtu: self.integer("mtu", raw.mtu, 68..=9000, 1500)?,
                     tunnel,
                     vlans: self.vlans(raw.tag, raw.trunks)?,
@@ -107,15 +109,19 @@ impl Validator<'_> {
         Ok(ports)
     }
 
-    fn one_queue(&self, queues: &Typed<i64>) -> Result<(), Diagnostic> {
-        match queues {
-            Some(queues) if *queues.get_ref() > 1 => {
-                Err(self.not_yet(queues.span(), "more than one queue"))
-            }
-            queues => self
-                .integer("queues", queues.clone(), 1..=1, 1)
-                .map(|_: u16| ()),
+    /// Each queue is polled by one lcore, so more of them than lcores are no use.
+    fn queues(&self, queues: Typed<i64>, lcores: usize) -> Result<Option<u16>, Diagnostic> {
+        let Some(queues) = queues else {
+            return Ok(None);
+        };
+        let span = queues.span();
+        let queues: u16 = self.integer("queues", Some(queues), 1..=1024, 1)?;
+        if usize::from(queues) > lcores {
+            return Err(self.at(span, "more queues than lcores").with_hint(format!(
+                "expected 1 to {lcores}, for so many lcores poll them"
+            )));
         }
+        Ok(Some(queues))
     }
 
     fn port_name(&self, name: Spanned<String>) -> Result<String, Diagnostic> {
