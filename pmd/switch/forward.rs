@@ -29,8 +29,7 @@ impl Processor for Forward {
         now: Tick,
         out: &mut TxPorts,
     ) {
-        let fragments = &mut self.fragments;
-        let mut out = Gathering { out, fragments };
+        let mut out = self.control.gathering(out);
         self.lcore
             .process_slots(in_port, frames.slots(), now, &mut out);
     }
@@ -38,7 +37,6 @@ impl Processor for Forward {
     fn housekeep(&mut self, now: Tick, budget: usize) {
         self.lcore.housekeep(now, budget);
         self.control.expire(now, budget);
-        self.fragments.expire(now, budget, &self.counters);
     }
 
     #[inline]

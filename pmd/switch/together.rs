@@ -96,8 +96,7 @@ impl Processor for Together {
         out: &mut TxPorts,
     ) {
         let mut out = self.control.gathering(out);
-        self.seat
-            .receive(in_port, frames.slots(), now, &mut out);
+        self.seat.receive(in_port, frames.slots(), now, &mut out);
         self.say();
     }
 

@@ -191,6 +191,7 @@ impl Packet<()> {
             is_met: self.is_met,
             reading: self.reading,
             translated: self.translated,
+            largest_piece: self.largest_piece,
             changes: self.changes,
             pending: None,
         }
@@ -213,6 +214,7 @@ impl<F> Packet<F> {
             // It is read again.
             reading: None,
             translated: self.translated,
+            largest_piece: self.largest_piece,
             changes: self.changes,
             pending: None,
         };
