@@ -1,7 +1,7 @@
 use super::*;
 use crate::classifier::HashSecret;
 
-const MAC: u64 = 0x02_0000_0000_01;
+const MAC: u64 = 0x0200_0000_0001;
 const FIRST: PortIndex = PortIndex(1);
 const SECOND: PortIndex = PortIndex(2);
 
