@@ -38,6 +38,10 @@ pub(super) struct Monitor {
 }
 
 /// What a client wants to hear of.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each monitor has one, and they are few"
+)]
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wants {
     /// What a controller would.

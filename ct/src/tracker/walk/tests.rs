@@ -356,6 +356,7 @@ fn a_zone_costs_what_it_has() {
 #[test]
 fn a_new_connection_is_told_with_its_helper_and_its_master() {
     let mut tracker = tracker();
+    tracker.provide_helpers();
     tracker.take_events(&mut Vec::with_capacity(8), Tick::ZERO);
     let mut execute = |line: &str, helper| {
         let frame: VecFrame = text::frame(line);
@@ -373,7 +374,7 @@ fn a_new_connection_is_told_with_its_helper_and_its_master() {
             .expect("there is room");
     };
     // A read request, and the first answer to it.
-    let request = "udp 10.0.0.1:1 > 10.0.0.2:69 data=0001620000";
+    let request = "udp 10.0.0.1:1 > 10.0.0.2:69 data=000178006f6374657400";
     execute(request, Some(Helper::Tftp));
     execute("udp 10.0.0.2:99 > 10.0.0.1:1 data=00030001", None);
     let mut events = Vec::with_capacity(8);
