@@ -265,14 +265,14 @@ impl Under {
         to: u16,
     ) -> Option<u16> {
         let table = &self.tracker.table;
-        let mut from = from;
+        let mut at = from;
         let free = loop {
-            let Some(here) = table.next_free(key, end, from, to) else {
+            let Some(here) = table.next_free(key, end, at, to) else {
                 break None;
             };
             match over.next_free(key, end, here, to) {
                 Some(there) if there == here => break Some(here),
-                Some(there) => from = there,
+                Some(there) => at = there,
                 None => break None,
             }
         };

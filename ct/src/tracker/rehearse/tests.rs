@@ -1,10 +1,12 @@
 //! A rehearsal against the act.
 
 use proptest::prelude::*;
+use weir_nat::{NatFlags, NatKind, NatRange, NatSpec};
 use weir_packet::Tick;
 
 use super::*;
 use crate::filter::Filter;
+use crate::request::{Commit, ZoneDir};
 use crate::tracker::Cursor;
 use crate::tracker::batch::tests::{Asked, asked, layout};
 
@@ -94,6 +96,65 @@ proptest! {
     }
 }
 
+/// What the packet's first `ct()` would take does not hide what its second would free.
+#[test]
+fn a_port_that_would_be_given_up_is_free_below_one_that_would_be_taken() {
+    let ports = |first, last| NatSpec::Allocate {
+        kind: NatKind::Src,
+        range: Some(
+            NatRange::new(
+                [10, 0, 0, 9].into(),
+                [10, 0, 0, 9].into(),
+                Some((first, last)),
+            )
+            .expect("a range"),
+        ),
+        flags: NatFlags::default(),
+    };
+    let frame = weir_packet::text::frame("udp 10.0.0.2:80 > 10.0.0.1:1");
+    let layout = layout(&frame);
+    let (first, one, two) = (ports(1, 1), ports(2, 2), ports(1, 3));
+    let commit = |zone, zone_dir, nat| Request {
+        zone,
+        commit: Some(Commit {
+            zone_dir,
+            ..Commit::default()
+        }),
+        nat: Some(nat),
+        seen: None,
+    };
+    let mut chosen = Vec::new();
+    for secret in 0..16 {
+        let mut tracker = Tracker::new(&Settings::default(), secret);
+        let start = Tick::from_millis(5);
+        tracker
+            .execute(&frame, &layout, &commit(0, None, &first), start)
+            .expect("it is free");
+        let over = Tick::from_millis(1_000_000);
+        let steps = [
+            commit(1, Some(ZoneDir::Original), &one),
+            commit(0, None, &two),
+        ];
+        tracker.begin_rehearsal();
+        let said = steps.map(|request| {
+            let mut outcome = Outcome::default();
+            let (done, _) =
+                tracker.rehearse(&frame, &layout, &mut None, &request, &mut outcome, over);
+            done.map(|()| outcome.translation)
+        });
+        tracker.end_rehearsal();
+        let done = steps.map(|request| {
+            let outcome = tracker.execute(&frame, &layout, &request, over);
+            outcome.map(|outcome| outcome.translation)
+        });
+        assert_eq!(said, done, "with {secret}");
+        chosen.push(format!("{:?}", done[1]));
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    assert_eq!(chosen.len(), 2, "1 and 3: {chosen:?}");
+}
+
 #[test]
 fn the_connection_is_told_as_it_is_and_as_it_would_be() {
     let mut tracker = Tracker::new(
@@ -107,7 +168,7 @@ fn the_connection_is_told_as_it_is_and_as_it_would_be() {
     let frame = weir_packet::text::frame("udp 10.0.0.1:1 > 10.0.0.2:53");
     let layout = layout(&frame);
     let request = Request {
-        commit: Some(crate::request::Commit::default()),
+        commit: Some(Commit::default()),
         ..Request::default()
     };
     let rehearse = |tracker: &mut Tracker| {
@@ -149,7 +210,7 @@ fn more_connections_than_there_is_room_for_are_told() {
     let layout = layout(&frame);
     let request = |zone: u32| Request {
         zone: zone as u16,
-        commit: Some(crate::request::Commit::default()),
+        commit: Some(Commit::default()),
         ..Request::default()
     };
     for zone in 0..REHEARSAL_ROOM / 2 {
