@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -156,7 +157,10 @@ impl Lab {
         folder: TempDir,
         hosts: &[&'static str],
     ) -> Self {
-        let prefix = format!("weir-{name}-{}", std::process::id());
+        // Tests of one process run side by side.
+        static LABS: AtomicU32 = AtomicU32::new(0);
+        let number = LABS.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("weir-{name}-{}-{number}", std::process::id());
         for host in ["switch"].iter().chain(hosts) {
             ip(&["netns", "add", &format!("{prefix}-{host}")]);
         }

@@ -123,6 +123,12 @@ impl OfflineSwitch {
         self.lcore.trace(question, now)
     }
 
+    /// How many pieces of datagrams wait for others or have become part of a datagram.
+    pub fn gathered(&self) -> u64 {
+        let counters = self.lcore.counters();
+        counters.fragments.held.read() + counters.fragments.joined.read()
+    }
+
     /// How many packets went to controllers, of which there are none.
     pub fn packet_ins(&self) -> u64 {
         self.lcore.counters().all_packet_ins()

@@ -23,6 +23,7 @@ struct Told {
     connections: Vec<String>,
     drops: Vec<(String, u64)>,
     packet_ins: u64,
+    gathered: u64,
     received: u64,
 }
 
@@ -80,7 +81,7 @@ pub fn replayed(bytes: &[u8]) -> Option<u64> {
     assert_eq!(run(&config, captures).as_ref(), Some(&told));
     let dropped: u64 = told.drops.iter().map(|(_, packets)| packets).sum();
     assert!(
-        told.sent.len() as u64 + told.packet_ins + dropped >= told.received,
+        told.sent.len() as u64 + told.packet_ins + told.gathered + dropped >= told.received,
         "{told:?}"
     );
     Some(told.received)
@@ -130,6 +131,7 @@ fn run(config: &Config, captures: &[u8]) -> Option<Told> {
             .map(|row| (row.reason, row.packets))
             .collect(),
         packet_ins: switch.packet_ins(),
+        gathered: switch.gathered(),
         received: fed.received,
     })
 }
