@@ -6,7 +6,8 @@
 //!
 //! Invariants
 //!   1. Each piece that is given here is held, has become part of a datagram, or is counted as
-//!      dropped, by the reason of [`Refused`]: [`FragmentCounters`] and the drops are its books.
+//!      dropped, by the reason of [`Refused`]: [`LcoreCounters::fragments`] and the drops are its
+//!      books.
 //!
 //! Threads: owned by one lcore.
 //! Cost: that of [`Reassembly`]; nothing for what is no piece.
