@@ -228,7 +228,15 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         self.hash = ahead.map_or(PassHash::NONE, |ahead| ahead.hash);
         let mut packet = Packet::new(frame, layout, in_port, self.tunnel, ahead);
         let egress = self.passes(&mut packet, TableId(0), 0);
-        self.conclude(packet, egress);
+        match egress {
+            // Not in a function, which would get a copy of the packet.
+            Some(egress) => {
+                let options = self.options_of(&mut packet, &egress);
+                self.transmit(packet.frame, &packet.layout, &egress, options.as_ref());
+            }
+            None if self.holding.is_active() => self.hold(packet),
+            None => {}
+        }
         let lost = (self.effects == 0).then_some(self.reason);
         if let Some(reason) = lost {
             self.counters.drop(reason);

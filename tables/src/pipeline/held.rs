@@ -203,7 +203,6 @@ impl<O, W: Witness> Journey<'_, O, W> {
     }
 
     /// What is done with a packet at the end of its way: it is sent, if it is to be, or waits.
-    #[inline(always)]
     pub(super) fn conclude<F>(&mut self, mut packet: Packet<F>, egress: Option<Egress>)
     where
         F: Frame,
@@ -219,7 +218,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
 
     /// Hands over a packet whose journey has stopped.
     #[cold]
-    fn hold<F>(&mut self, packet: Packet<F>)
+    pub(super) fn hold<F>(&mut self, packet: Packet<F>)
     where
         O: Output<F>,
     {
