@@ -98,6 +98,7 @@ impl Lab {
     /// | `send ADDRESS SIZE` | sends that transfer, waits until it was received |
     /// | `echo ADDRESS` | sends each datagram back |
     /// | `ask ADDRESS` | sends one there; says `answered`, `refused` (by an ICMP error) or `nobody answers` |
+    /// | `ask ADDRESS SIZE` | does so with one of that size |
     /// | `introduce NAME ADDRESS` | says its name and whom it sees to whoever asks, over TCP and over UDP |
     /// | `hail ADDRESS` | asks for that by one datagram; says `met NAME, who sees ADDRESS` or `nobody answers` |
     /// | `meet ADDRESS COUNT` | asks for it over as many TCP connections |
@@ -196,7 +197,8 @@ pub fn play() {
         "receive" => receive(address(), size()),
         "send" => send(address(), size()),
         "echo" => echo(address()),
-        "ask" => ask(address()),
+        "ask" if words.len() == 2 => ask(address(), b"who is there?"),
+        "ask" => ask(address(), &vec![b'?'; size() as usize]),
         "introduce" => meet::introduce(words[1], words[2].parse().expect("an address")),
         "hail" => meet::hail(address()),
         "meet" => drop(meet::meet(address(), size())),
@@ -268,7 +270,7 @@ fn send(address: SocketAddr, size: u64) {
 fn echo(address: SocketAddr) {
     let socket = UdpSocket::bind(address).expect("a free port");
     say_that_we_are_ready();
-    let mut datagram = [0; 2048];
+    let mut datagram = vec![0; 65_535];
     loop {
         let (size, from) = socket.recv_from(&mut datagram).expect("a datagram");
         let sent = socket.send_to(&datagram[..size], from).expect("a way back");
@@ -276,7 +278,7 @@ fn echo(address: SocketAddr) {
     }
 }
 
-fn ask(address: SocketAddr) {
+fn ask(address: SocketAddr, question: &[u8]) {
     let any = if address.is_ipv4() {
         "0.0.0.0:0"
     } else {
@@ -288,9 +290,8 @@ fn ask(address: SocketAddr) {
     socket
         .set_read_timeout(Some(SHORT_PATIENCE))
         .expect("a socket");
-    let question = b"who is there?";
     socket.send(question).expect("a way there");
-    let mut answer = [0; 64];
+    let mut answer = vec![0; 65_535];
     match socket.recv(&mut answer) {
         Ok(size) => {
             assert_eq!(&answer[..size], question);

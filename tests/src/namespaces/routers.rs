@@ -214,6 +214,12 @@ impl Routers {
         let echoing = self.lab.play("server", &format!("echo {at}"));
         let asked = self.lab.play("client", &format!("ask {at}")).told();
         self.is_told(&asked, "answered");
+        // Of a size that no link takes: it goes and comes in pieces.
+        let asked = self.lab.play("client", &format!("ask {at} 8000")).told();
+        self.is_told(&asked, "answered");
+        let large = ["-c", "2", "-i", "0.2", "-W", "2", "-s", "5000"];
+        let large = [&["ping"], &large[..], &[addresses.server]].concat();
+        self.is_told(&text(&self.lab.at("client", &large)), " 0% packet loss");
         drop(echoing);
         // Nobody is there any more, and says so.
         let asked = self.lab.play("client", &format!("ask {at}")).told();
