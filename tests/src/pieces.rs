@@ -87,6 +87,15 @@ pub fn pieces_at(whole: &VecFrame, places: &[usize]) -> Vec<VecFrame> {
 /// # Panics
 /// If a piece is missing, or a checksum is wrong.
 pub fn wholes(frames: Vec<VecFrame>) -> Vec<String> {
+    let found = gathered(frames).into_iter();
+    found.map(|frame| text::describe(frame.bytes())).collect()
+}
+
+/// As [`wholes`], as frames.
+///
+/// # Panics
+/// If a piece is missing, or a checksum is wrong.
+pub fn gathered(frames: Vec<VecFrame>) -> Vec<VecFrame> {
     let mut waiting = Reassembly::new(Bounds::default(), 1);
     let mut found = Vec::new();
     for frame in frames {
@@ -103,10 +112,9 @@ pub fn wholes(frames: Vec<VecFrame>) -> Vec<String> {
         }
     }
     assert_eq!(waiting.held(), 0, "a piece is missing");
-    let describe = |frame: VecFrame| {
+    for frame in &found {
         let layout = parse(frame.head(), frame.len()).expect("no runt");
-        assert!(l4_checksum_ok(&frame, &layout), "the L4 checksum");
-        text::describe(frame.bytes())
-    };
-    found.into_iter().map(describe).collect()
+        assert!(l4_checksum_ok(frame, &layout), "the L4 checksum");
+    }
+    found
 }
