@@ -381,6 +381,7 @@ impl Datapath for Switch {
                 ours.tx_full.read() + ours.tx_oversize.read() + ours.tx_chain.read()
             };
             let refused = self.lcores.iter().map(refused).sum();
+            let put_off = |lcore: &Running| lcore.polls.port(*index).rx_put_off.read();
             PortStatus {
                 no: self.table.port(*index).no,
                 mac: port.mac(),
@@ -396,6 +397,7 @@ impl Datapath for Switch {
                     tx_bytes: stats.tx_bytes,
                     tx_dropped: refused,
                     tx_errors: stats.tx_errors,
+                    polls_put_off: self.lcores.iter().map(put_off).sum(),
                 },
             }
         };

@@ -3,9 +3,10 @@
 //! Invariants
 //!   1. In the loop there is no allocation, lock, atomic read-modify-write or log, and no system
 //!      call but the sleep that [`WorkerSettings::idle_sleep`] asks for. The cycle counter is read
-//!      once per pass.
+//!      once per pass, and in one of eight passes once per burst.
 //!   2. Frames for one port leave in the order in which they were handed in.
 //!   3. Every frame that the worker loses is counted, by port and reason.
+//!   4. Queues that have frames waiting get the same share of the lcore's cycles (`worker/turns.rs`).
 //!
 //! Threads: the worker owns its queues and its [`Processor`]; others read [`WorkerCounters`].
 //! Cost: two function pointers into the driver per burst; per frame what the processor takes.
@@ -17,16 +18,19 @@ use std::time::Duration;
 use weir_packet::Tick;
 use weir_tables::port::PortIndex;
 
-use crate::batch::{Drain, MbufBatch};
+use crate::batch::{BURST, Drain, MbufBatch};
 use crate::clock::{Clock, Cycles};
 use crate::lcore::StopFlag;
 use crate::queue::{RxQueue, TxQueue};
 
 mod counters;
+mod turns;
 mod tx;
 
 pub use counters::{PortCounters, WorkerCounters};
 pub use tx::TxPorts;
+
+use turns::Turns;
 
 /// What is done with the frames.
 pub trait Processor {
@@ -101,6 +105,7 @@ pub struct WorkerPort {
 pub struct Worker<P> {
     processor: P,
     rx: Vec<(PortIndex, RxQueue)>,
+    turns: Turns,
     tx: TxPorts,
     batch: MbufBatch,
     counters: Arc<WorkerCounters>,
@@ -133,6 +138,7 @@ impl<P: Processor> Worker<P> {
         }
         Self {
             processor,
+            turns: Turns::new(rx.len()),
             rx,
             tx,
             batch: MbufBatch::new(),
@@ -181,13 +187,24 @@ impl<P: Processor> Worker<P> {
         self.processor
     }
 
-    /// Polls each queue once; returns how many frames came.
+    /// Polls each queue whose turn it is once; returns how many frames came.
     #[inline]
     fn pass(&mut self, now: Tick) -> usize {
         let mut came_in_all = 0;
-        for (in_port, queue) in &mut self.rx {
+        let timed = self.turns.begin();
+        let mut begun = if timed {
+            self.clock.cycles()
+        } else {
+            Cycles(0)
+        };
+        for (number, (in_port, queue)) in self.rx.iter_mut().enumerate() {
+            if !self.turns.is_due(number) {
+                self.counters.port(*in_port).rx_put_off.add(1);
+                continue;
+            }
             let came = queue.receive(&mut self.batch);
             if came == 0 {
+                self.turns.was_empty(number);
                 continue;
             }
             came_in_all += came;
@@ -204,6 +221,13 @@ impl<P: Processor> Worker<P> {
             }
             self.tx.flush();
             self.tx.report(&mut self.processor);
+            let ended = if timed { self.clock.cycles() } else { begun };
+            let waits = came == BURST;
+            self.turns.took(number, ended.since(begun), waits);
+            begun = ended;
+        }
+        if timed {
+            self.turns.settle();
         }
         came_in_all
     }

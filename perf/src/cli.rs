@@ -11,6 +11,7 @@ use weir_perf::scenario::Scenario;
 
 mod bench;
 mod compare;
+mod flood;
 mod generate;
 mod instructions;
 mod observe;
@@ -51,6 +52,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  perf record weir-perf drive firewall-10k megaflows 100")]
     Drive(instructions::Drive),
 
+    /// Measure what a flood at one port leaves of established traffic at others.
+    #[command(after_help = "Example:\n  weir-perf flood --programs weir,ovs --rounds 3")]
+    Flood(flood::Flood),
+
     /// Send packets made from templates to a switch, and count what comes back.
     #[command(after_help = "Example:\n  \
         weir-perf generate flood.txt --rate 1000000 \\\n    \
@@ -80,6 +85,7 @@ impl Command {
             Self::Compare(options) => options.run().map(done),
             Self::CompareAll(options) => options.run().map(done),
             Self::Drive(options) => options.run().map(done),
+            Self::Flood(options) => options.run().map(done),
             Self::Generate(options) => options.run().map(done),
             Self::Instructions(options) => options.run().map(done),
             Self::Observe(options) => options.run().map(done),

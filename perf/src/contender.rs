@@ -107,6 +107,11 @@ impl Job<'_> {
         format!("rx_pcap={}{endless}", capture.display())
     }
 
+    /// The switch's side of the port at which a generator sends.
+    fn generators_device(&self) -> String {
+        memif(self.dir, "server")
+    }
+
     fn buffers(&self) -> u32 {
         buffers(self.scenario)
     }
@@ -129,6 +134,15 @@ impl Job<'_> {
             }
         }
     }
+}
+
+/// A device of shared memory that meets its other side in `dir`.
+pub(crate) fn memif(dir: &Path, role: &str) -> String {
+    let socket = dir.join("generator.sock");
+    format!(
+        "net_memif0,role={role},id=0,socket={},socket-abstract=no",
+        socket.display()
+    )
 }
 
 /// Which cores and memory a contender gets.

@@ -92,6 +92,11 @@ impl Daemon {
         launch.start(arguments)
     }
 
+    /// The file of what it says.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod contender;
 pub mod daemon;
 pub mod failure;
+pub mod flood;
 pub mod flow_mods;
 pub mod generator;
 pub mod instructions;

@@ -207,6 +207,7 @@ fn prove(
     }
     rules(scenario, sent, before, after)?;
     if scenario.policy.tracks
+        && !scenario.flooded
         && let Some(connections) = after.connections
         && connections > scenario.traffic.connections.into()
     {

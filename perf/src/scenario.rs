@@ -23,6 +23,8 @@ pub struct Scenario {
     pub traffic: Traffic,
     /// How often it is sent.
     pub play: Play,
+    /// Whether there is a third port, at which a generator sends ([`crate::flood`]).
+    pub flooded: bool,
 }
 
 /// How often captures are played.
@@ -46,6 +48,7 @@ impl Scenario {
             policy,
             traffic: Traffic::udp(count(words.next()?)?),
             play: Play::Endless,
+            flooded: false,
         };
         let traffic = &mut scenario.traffic;
         if name.starts_with(VPC) {

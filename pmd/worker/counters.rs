@@ -28,6 +28,8 @@ pub struct PortCounters {
     pub rx_packets: Counter,
     /// Those of them that could not be used: empty, or headers that do not fit a buffer.
     pub rx_refused: Counter,
+    /// Polls of a receive queue left out because it had more than its share of the lcore's cycles.
+    pub rx_put_off: Counter,
     /// Frames that the device took.
     pub tx_packets: Counter,
     /// Frames that the device's queue had no room for, and that were dropped.

@@ -110,4 +110,7 @@ pub struct PortStats {
     pub tx_dropped: u64,
     /// Frames that the device failed to send.
     pub tx_errors: u64,
+    /// Polls of a receive queue that were put off because it had more than its share of its lcore's cycles
+    /// while other queues had frames waiting.
+    pub polls_put_off: u64,
 }

@@ -170,6 +170,7 @@ pub(super) fn ports(
             tx_bytes: status.stats.tx_bytes,
             tx_dropped: status.stats.tx_dropped,
             tx_errors: status.stats.tx_errors,
+            polls_put_off: status.stats.polls_put_off,
         })
     };
     config.ports.iter().filter_map(row).collect()

@@ -170,7 +170,7 @@ impl Encoder {
 }
 
 fn ports(series: &mut Series, rows: &[PortRow]) {
-    let columns: [Column<PortRow>; 8] = [
+    let columns: [Column<PortRow>; 9] = [
         ("receive_packets", "Frames received.", |row| row.rx_packets),
         ("receive_bytes", "Bytes received.", |row| row.rx_bytes),
         (
@@ -192,6 +192,11 @@ fn ports(series: &mut Series, rows: &[PortRow]) {
             "transmit_errors",
             "Frames the device failed to send.",
             |row| row.tx_errors,
+        ),
+        (
+            "polls_put_off",
+            "Polls put off because the port had more than its share of an lcore.",
+            |row| row.polls_put_off,
         ),
     ];
     for (name, help, value) in columns {

@@ -42,6 +42,7 @@ fn sample() -> Sample {
             tx_bytes: 6,
             tx_dropped: 7,
             tx_errors: u64::MAX,
+            polls_put_off: 9,
         }],
         drops: vec![DropRow {
             reason: "table_miss".to_owned(),

@@ -70,6 +70,9 @@ pub struct PortRow {
     pub tx_dropped: u64,
     /// Frames that the device failed to send.
     pub tx_errors: u64,
+    /// Polls of a receive queue that were put off because it had more than its share of its lcore's cycles
+    /// while other queues had frames waiting.
+    pub polls_put_off: u64,
 }
 
 /// Prints the switch as `ovs-ofctl -O OpenFlow13 show` does, with MTU and device added.

@@ -44,6 +44,7 @@ fn port() -> PortRow {
         tx_bytes: 240,
         tx_dropped: 5,
         tx_errors: 6,
+        polls_put_off: 7,
     }
 }
 

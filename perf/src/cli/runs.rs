@@ -144,7 +144,7 @@ impl Runs {
         weir(WEIR, &self.weir)
     }
 
-    fn contender(&self, program: Program) -> Box<dyn Contender> {
+    pub(crate) fn contender(&self, program: Program) -> Box<dyn Contender> {
         match program {
             Program::TestpmdIo => Box::new(Testpmd(ForwardMode::Io)),
             Program::TestpmdMacswap => Box::new(Testpmd(ForwardMode::MacSwap)),

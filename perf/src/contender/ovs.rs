@@ -116,6 +116,13 @@ fn ports(job: &Job<'_>) -> Vec<String> {
             "options:dpdk-devargs=\"net_pcap{number},{device}\""
         ));
     }
+    if job.scenario.flooded {
+        arguments.extend(words(
+            "-- add-port br0 p3 -- set interface p3 type=dpdk ofport_request=3",
+        ));
+        let device = job.generators_device();
+        arguments.push(format!("options:dpdk-devargs=\"{device}\""));
+    }
     arguments
 }
 

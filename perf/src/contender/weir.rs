@@ -133,6 +133,12 @@ fn configuration(job: &Job<'_>, settings: &Settings, trajectories: bool) -> Stri
             "\n[[port]]\nname = \"p{number}\"\nid = {number}\nvdev = \"net_pcap{number},{device}\"\n"
         ));
     }
+    if scenario.flooded {
+        let device = job.generators_device();
+        text.push_str(&format!(
+            "\n[[port]]\nname = \"p3\"\nid = 3\nvdev = \"{device}\"\n"
+        ));
+    }
     text
 }
 

@@ -209,25 +209,53 @@ pub const FIREWALL: Policy = Policy {
     translates_to: None,
     ports: PORTS,
     groups: "",
+    rules: Rules::Fixed(FIREWALL_RULES),
+};
+
+const FIREWALL_RULES: &[(Role, &str)] = &[
+    (Role::Passes, "priority=100,IP,actions=ct(table=1)"),
+    (Role::Passes, "priority=10,arp,actions=NORMAL"),
+    (Role::Drops, "priority=1,actions=drop"),
+    (
+        Role::Opens,
+        "table=1,IP,in_port=1,ct_state=+trk+new,actions=ct(commit),output:2",
+    ),
+    (
+        Role::Forwards,
+        "table=1,IP,in_port=1,ct_state=+trk+est,actions=output:2",
+    ),
+    (
+        Role::Drops,
+        "table=1,IP,in_port=2,ct_state=+trk+new,actions=drop",
+    ),
+    (
+        Role::Forwards,
+        "table=1,IP,in_port=2,ct_state=+trk+est,actions=output:1",
+    ),
+];
+
+/// The firewall with a third port, from which everything goes back where it came from, tracked.
+pub const FLOODED: Policy = Policy {
+    name: Cow::Borrowed("firewall"),
+    tracks: true,
+    translates_to: None,
+    ports: PORTS,
+    groups: "",
     rules: Rules::Fixed(&[
-        (Role::Passes, "priority=100,IP,actions=ct(table=1)"),
-        (Role::Passes, "priority=10,arp,actions=NORMAL"),
-        (Role::Drops, "priority=1,actions=drop"),
+        FIREWALL_RULES[0],
+        FIREWALL_RULES[1],
+        FIREWALL_RULES[2],
+        FIREWALL_RULES[3],
+        FIREWALL_RULES[4],
+        FIREWALL_RULES[5],
+        FIREWALL_RULES[6],
         (
-            Role::Opens,
-            "table=1,IP,in_port=1,ct_state=+trk+new,actions=ct(commit),output:2",
+            Role::Passes,
+            "table=1,IP,in_port=3,ct_state=+trk+new,actions=ct(commit),in_port",
         ),
         (
-            Role::Forwards,
-            "table=1,IP,in_port=1,ct_state=+trk+est,actions=output:2",
-        ),
-        (
-            Role::Drops,
-            "table=1,IP,in_port=2,ct_state=+trk+new,actions=drop",
-        ),
-        (
-            Role::Forwards,
-            "table=1,IP,in_port=2,ct_state=+trk+est,actions=output:1",
+            Role::Passes,
+            "table=1,IP,in_port=3,ct_state=+trk+est,actions=in_port",
         ),
     ]),
 };

@@ -1,0 +1,93 @@
+//! Whose turn it is: receive queues that have frames waiting share the lcore's cycles evenly, however
+//! dear their frames are.
+//!
+//! A queue that took more than another which waits has a debt, and is not polled until the others have
+//! caught up. So a port from which every packet opens a connection, or meets no cache, takes its share of
+//! an lcore and no more; what is too much for that share is lost where it came from, in the
+//! queue of its own device, and not in those of other ports. (This is deficit round robin, Shreedhar and
+//! Varghese 1995, in cycles instead of bytes, and with the quantum taken from what the others took.)
+//! While nothing waits anywhere nobody has a debt, so who is alone may take all of it.
+//!
+//! Cycles are counted in one of [`EVERY`] passes, since reading the counter costs as much as some
+//! packets do.
+
+use crate::clock::Cycles;
+
+/// One of so many passes is timed, and stands for all.
+const EVERY: u32 = 8;
+/// A queue may be so many cycles ahead before it is passed over: some bursts, so that
+/// queues which cost nearly the same take turns.
+const AHEAD: u64 = 1 << 16;
+
+/// The debts of an lcore's receive queues.
+#[derive(Debug)]
+pub(super) struct Turns {
+    queues: Box<[Queue]>,
+    until_timed: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Queue {
+    /// Cycles taken more than the one that waits and took least.
+    debt: u64,
+    /// Whether frames wait, as far as was seen.
+    waits: bool,
+}
+
+impl Turns {
+    pub(super) fn new(queues: usize) -> Self {
+        Self {
+            queues: vec![Queue::default(); queues].into(),
+            until_timed: EVERY,
+        }
+    }
+
+    /// Whether this queue is polled in this pass.
+    #[inline]
+    pub(super) fn is_due(&self, queue: usize) -> bool {
+        self.queues[queue].debt <= AHEAD
+    }
+
+    /// A queue was polled and had frames, so many cycles' worth if the pass is timed.
+    /// `waits`: it may have more.
+    #[inline]
+    pub(super) fn took(&mut self, queue: usize, cycles: Cycles, waits: bool) {
+        let queue = &mut self.queues[queue];
+        queue.debt += cycles.0 * u64::from(EVERY);
+        queue.waits = waits;
+    }
+
+    /// A queue was polled and had nothing.
+    #[inline]
+    pub(super) fn was_empty(&mut self, queue: usize) {
+        self.queues[queue].waits = false;
+    }
+
+    /// Whether the pass that begins is timed.
+    #[inline]
+    pub(super) fn begin(&mut self) -> bool {
+        // There is nothing to share.
+        if self.queues.len() < 2 {
+            return false;
+        }
+        self.until_timed -= 1;
+        let timed = self.until_timed == 0;
+        if timed {
+            self.until_timed = EVERY;
+        }
+        timed
+    }
+
+    /// A timed pass ended: who waits and took least has no debt now, and who waits for nothing
+    /// keeps no claim on what it did not take.
+    pub(super) fn settle(&mut self) {
+        let waiting = self.queues.iter().filter(|queue| queue.waits);
+        let least = waiting.map(|queue| queue.debt).min().unwrap_or(u64::MAX);
+        for queue in &mut self.queues {
+            queue.debt = queue.debt.saturating_sub(least);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

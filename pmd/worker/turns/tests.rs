@@ -1,0 +1,103 @@
+use super::*;
+
+/// Queues whose bursts cost so many cycles; `None`: it has no frames.
+struct Lcore {
+    turns: Turns,
+    taken: Vec<u64>,
+}
+
+impl Lcore {
+    fn new(queues: usize) -> Self {
+        Self {
+            turns: Turns::new(queues),
+            taken: vec![0; queues],
+        }
+    }
+
+    /// Passes with such bursts: cycles, and whether more waits.
+    fn run(&mut self, passes: u32, bursts: &[Option<(u64, bool)>]) {
+        for _ in 0..passes {
+            let timed = self.turns.begin();
+            for (queue, burst) in bursts.iter().enumerate() {
+                if !self.turns.is_due(queue) {
+                    continue;
+                }
+                match *burst {
+                    Some((cycles, waits)) => {
+                        self.taken[queue] += cycles;
+                        let counted = if timed { cycles } else { 0 };
+                        self.turns.took(queue, Cycles(counted), waits);
+                    }
+                    None => self.turns.was_empty(queue),
+                }
+            }
+            if timed {
+                self.turns.settle();
+            }
+        }
+    }
+
+    fn share(&self, queue: usize) -> f64 {
+        self.taken[queue] as f64 / self.taken.iter().sum::<u64>() as f64
+    }
+}
+
+#[test]
+fn who_costs_more_takes_no_more() {
+    let mut lcore = Lcore::new(3);
+    lcore.run(
+        100_000,
+        &[
+            Some((3_500, true)),
+            Some((4_000, true)),
+            Some((54_000, true)),
+        ],
+    );
+    for queue in 0..3 {
+        let share = lcore.share(queue);
+        assert!((0.32..0.35).contains(&share), "{queue}: {share}");
+    }
+}
+
+#[test]
+fn who_is_alone_takes_all() {
+    let mut lcore = Lcore::new(2);
+    let expected = 10_000 * 54_000;
+    lcore.run(10_000, &[None, Some((54_000, true))]);
+    assert_eq!(lcore.taken, [0, expected]);
+    // Nor does one that takes its few frames at once hold it back.
+    lcore.run(10_000, &[Some((200, false)), Some((54_000, true))]);
+    assert_eq!(lcore.taken[0], 10_000 * 200);
+    assert!(lcore.share(1) > 0.99);
+}
+
+/// Frames that do not fill a burst, but cost more than a share, wait too.
+#[test]
+fn few_dear_frames_are_no_way_around() {
+    let mut lcore = Lcore::new(2);
+    lcore.run(100_000, &[Some((3_500, true)), Some((40_000, false))]);
+    assert!((0.49..0.51).contains(&lcore.share(0)), "{}", lcore.share(0));
+}
+
+/// Who had nothing to send has saved nothing.
+#[test]
+fn nobody_saves() {
+    let mut lcore = Lcore::new(2);
+    lcore.run(100_000, &[None, Some((4_000, true))]);
+    lcore.taken = vec![0; 2];
+    lcore.run(1_000, &[Some((4_000, true)), Some((4_000, true))]);
+    assert!((0.45..0.55).contains(&lcore.share(0)), "{}", lcore.share(0));
+}
+
+#[test]
+fn queues_that_cost_nearly_the_same_take_turns() {
+    let mut lcore = Lcore::new(2);
+    lcore.run(10, &[Some((3_500, true)), Some((3_600, true))]);
+    assert_eq!(lcore.taken, [35_000, 36_000]);
+}
+
+#[test]
+fn one_queue_is_never_timed() {
+    let mut turns = Turns::new(1);
+    assert!((0..100).all(|_| !turns.begin()));
+}
