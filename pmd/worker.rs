@@ -204,7 +204,9 @@ impl<P: Processor> Worker<P> {
             }
             let came = queue.receive(&mut self.batch);
             if came == 0 {
-                self.turns.was_empty(number);
+                if timed {
+                    self.turns.was_empty(number);
+                }
                 continue;
             }
             came_in_all += came;
@@ -221,10 +223,11 @@ impl<P: Processor> Worker<P> {
             }
             self.tx.flush();
             self.tx.report(&mut self.processor);
-            let ended = if timed { self.clock.cycles() } else { begun };
-            let waits = came == BURST;
-            self.turns.took(number, ended.since(begun), waits);
-            begun = ended;
+            if timed {
+                let ended = self.clock.cycles();
+                self.turns.took(number, ended.since(begun), came == BURST);
+                begun = ended;
+            }
         }
         if timed {
             self.turns.settle();

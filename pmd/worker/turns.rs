@@ -48,17 +48,15 @@ impl Turns {
         self.queues[queue].debt <= AHEAD
     }
 
-    /// A queue was polled and had frames, so many cycles' worth if the pass is timed.
-    /// `waits`: it may have more.
-    #[inline]
+    /// In a timed pass a queue was polled and had so many cycles' worth of frames; `waits`: it may
+    /// have more.
     pub(super) fn took(&mut self, queue: usize, cycles: Cycles, waits: bool) {
         let queue = &mut self.queues[queue];
         queue.debt += cycles.0 * u64::from(EVERY);
         queue.waits = waits;
     }
 
-    /// A queue was polled and had nothing.
-    #[inline]
+    /// In a timed pass a queue was polled and had nothing.
     pub(super) fn was_empty(&mut self, queue: usize) {
         self.queues[queue].waits = false;
     }

@@ -25,10 +25,12 @@ impl Lcore {
                 match *burst {
                     Some((cycles, waits)) => {
                         self.taken[queue] += cycles;
-                        let counted = if timed { cycles } else { 0 };
-                        self.turns.took(queue, Cycles(counted), waits);
+                        if timed {
+                            self.turns.took(queue, Cycles(cycles), waits);
+                        }
                     }
-                    None => self.turns.was_empty(queue),
+                    None if timed => self.turns.was_empty(queue),
+                    None => {}
                 }
             }
             if timed {
