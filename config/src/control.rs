@@ -456,8 +456,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             clients: 32,
-            request_size: 64 << 20,
-            requests_size: 256 << 20,
+            request_size: 256 << 20,
+            requests_size: 512 << 20,
             request_time: Duration::from_secs(10),
             answer_time: Duration::from_secs(60),
             frame_time: Duration::from_secs(10),

@@ -181,9 +181,8 @@ pub fn apply(
     flows: &[Spanned<FlowMod>],
     now: Tick,
 ) -> Result<weir_tables::flow_tables::Applied, Diagnostic> {
-    let mods: Vec<_> = flows.iter().map(|flow| flow.value.clone()).collect();
     tables
-        .apply(&mods, now)
+        .apply(flows.iter().map(|flow| &flow.value), now)
         .map_err(|(at, error)| flows[at].error(error.to_string()))
 }
 
@@ -196,9 +195,8 @@ pub fn apply_steps(
     steps: &[Spanned<BundleStep>],
     now: Tick,
 ) -> Result<weir_tables::flow_tables::Applied, Diagnostic> {
-    let bundle: Vec<_> = steps.iter().map(|step| step.value.clone()).collect();
     tables
-        .apply_bundle(&bundle, now)
+        .apply_bundle(steps.iter().map(|step| &step.value), now)
         .map_err(|(at, error)| steps[at].error(error.to_string()))
 }
 

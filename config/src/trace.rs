@@ -135,7 +135,8 @@ fn in_port(text: &str, matches: &Match, ports: &PortTable) -> Result<PortNo, Dia
 
 /// Refuses header fields: the frame is given as it is.
 fn only_metadata(text: &str, matches: &Match) -> Result<(), Diagnostic> {
-    let headers = &matches.mask().words()[usize::from(word::ETH_DST)..];
+    let mask = matches.mask();
+    let headers = &mask.words()[usize::from(word::ETH_DST)..];
     if headers.iter().all(|&bits| bits == 0) {
         return Ok(());
     }

@@ -93,8 +93,8 @@ impl ChangeLog {
         if matches.term(Field::CONJ_ID).1 != 0 {
             // No key tells the conjunction that a packet completes.
             matches.clear(Field::CONJ_ID);
-            shape = Arc::new(MaskShape::new(matches.mask()));
-            values = shape.select(matches.key());
+            shape = Arc::new(MaskShape::new(&matches.mask()));
+            values = shape.select(&matches.key());
         }
         let table = rule.table;
         let what = What::Rule {

@@ -196,8 +196,12 @@ impl FlowTables {
     ///
     /// # Errors
     /// The index of the flow-mod that was refused, and why; nothing is then changed.
-    pub fn apply(&mut self, mods: &[FlowMod], now: Tick) -> Result<Applied, (usize, FlowModError)> {
-        self.apply_steps(mods.iter().map(Step::Flow), now)
+    pub fn apply<'a>(
+        &mut self,
+        mods: impl IntoIterator<Item = &'a FlowMod>,
+        now: Tick,
+    ) -> Result<Applied, (usize, FlowModError)> {
+        self.apply_steps(mods.into_iter().map(Step::Flow), now)
     }
 
     /// From now on refuses rules that give connections helpers.
@@ -209,12 +213,12 @@ impl FlowTables {
     ///
     /// # Errors
     /// The index of the step that was refused, and why; nothing is then changed.
-    pub fn apply_bundle(
+    pub fn apply_bundle<'a>(
         &mut self,
-        steps: &[BundleStep],
+        steps: impl IntoIterator<Item = &'a BundleStep>,
         now: Tick,
     ) -> Result<Applied, (usize, FlowModError)> {
-        let steps = steps.iter().map(|step| match step {
+        let steps = steps.into_iter().map(|step| match step {
             BundleStep::Flow(change) => Step::Flow(change),
             BundleStep::Group(change) => Step::Group(change),
         });
@@ -375,14 +379,14 @@ impl FlowTables {
         if change.flags.check_overlap && rules.iter().any(|rule| overlaps(change, rule)) {
             return Err(FlowModError::Overlap);
         }
-        let shape = rules.shape(change.matches.mask());
+        let shape = rules.shape(&change.matches.mask());
         self.sequence += 1;
         let rule = Arc::new(Rule {
             id: self.slots.allocate(),
             table,
             priority: change.priority,
             cookie: change.new_cookie.unwrap_or(0),
-            values: shape.select(change.matches.key()),
+            values: shape.select(&change.matches.key()),
             shape,
             options: change.matches.options().into(),
             instructions: Arc::new(change.instructions.clone()),
@@ -551,19 +555,18 @@ fn names(query: &FlowMod, rule: &Rule) -> bool {
 
 /// Whether every packet that `narrow` accepts is accepted by `wide`.
 fn covers(wide: &Match, narrow: &Match) -> bool {
-    wide.mask().set_words().all(|(at, mask)| {
-        let differ = wide.key().word(at) ^ narrow.key().word(at);
-        mask & !narrow.mask().word(at) == 0 && differ & mask == 0
-    })
+    let (key, all) = (narrow.key(), narrow.mask());
+    wide.words()
+        .all(|(at, mask, value)| mask & !all.word(at) == 0 && (value ^ key.word(at)) & mask == 0)
 }
 
 /// Whether some packet could match both at the same priority.
 fn overlaps(change: &FlowMod, rule: &Rule) -> bool {
     let (ours, theirs) = (&change.matches, &rule.matches());
-    let agree = ours.mask().set_words().all(|(at, mask)| {
-        let differ = ours.key().word(at) ^ theirs.key().word(at);
-        differ & mask & theirs.mask().word(at) == 0
-    });
+    let (key, all) = (theirs.key(), theirs.mask());
+    let agree = ours
+        .words()
+        .all(|(at, mask, value)| (value ^ key.word(at)) & mask & all.word(at) == 0);
     rule.priority == change.priority && ours != theirs && agree
 }
 

@@ -123,6 +123,17 @@ impl Slot {
         }
     }
 
+    /// The words that the field lies in, each with those of `bits` (a value or a mask of the field) that
+    /// lie there; the second has none if the field has no more than 64 bits.
+    pub(crate) const fn split(self, bits: u128) -> [(usize, u64); 2] {
+        let (at, bits) = (self.word as usize, bits & self.ones());
+        if self.width > 64 {
+            [(at, (bits >> 64) as u64), (at + 1, bits as u64)]
+        } else {
+            [(at, (bits as u64) << self.shift), (at, 0)]
+        }
+    }
+
     /// The first word the field touches.
     pub const fn word(self) -> usize {
         self.word as usize

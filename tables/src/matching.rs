@@ -8,12 +8,24 @@ use crate::wide::Wide;
 
 /// A match as its author wrote it, brought to the form of the flow key: overlaid fields
 /// (`xreg0` and `reg0`, `tcp_src` and `udp_src`) are one.
+///
+/// It takes room for the words of the key that count, 24 bytes each: a file has a million of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Match {
-    key: FlowKey,
-    mask: FlowKey,
+    /// By index, each with a bit that counts at least.
+    words: Vec<Word>,
     unexecuted: Vec<Term>,
     options: Vec<OptionTerm>,
+}
+
+/// A word of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Word {
+    at: u8,
+    /// The bits that count.
+    mask: u64,
+    /// What they must be; 0 elsewhere.
+    value: u64,
 }
 
 /// A field, the value it must have and the bits that count.
@@ -43,8 +55,7 @@ pub struct OptionTerm {
 impl Match {
     /// Matches every packet.
     pub const ANY: Self = Self {
-        key: FlowKey::ZERO,
-        mask: FlowKey::ZERO,
+        words: Vec::new(),
         unexecuted: Vec::new(),
         options: Vec::new(),
     };
@@ -53,8 +64,10 @@ impl Match {
     pub fn set(&mut self, field: Field, value: u128, mask: u128) {
         match field.info().slot {
             Some(slot) => {
-                self.mask.write_masked(slot, mask, mask);
-                self.key.write_masked(slot, value, mask);
+                let values = slot.split(value & mask);
+                for ((at, mask), (_, value)) in slot.split(mask).into_iter().zip(values) {
+                    self.require(at, mask, value);
+                }
             }
             None => {
                 self.unexecuted.retain(|term| term.field != field);
@@ -106,8 +119,12 @@ impl Match {
             let place = OptionError::place(term.field, map)?;
             normalise(term.field, &mut term.value, &mut term.mask, place.width())?;
             for (word, mask, value) in place.writes(&term.value, &term.mask) {
-                *self.mask.word_mut(word.into()) |= mask;
-                *self.key.word_mut(word.into()) |= value;
+                let word = Word {
+                    at: word,
+                    mask,
+                    value,
+                };
+                require(&mut self.words, word);
             }
         }
         Ok(())
@@ -124,8 +141,7 @@ impl Match {
             ..Self::ANY
         };
         for (at, mask, value) in words {
-            *matches.mask.word_mut(at) = mask;
-            *matches.key.word_mut(at) = value;
+            matches.require(at, mask, value);
         }
         matches
     }
@@ -134,8 +150,14 @@ impl Match {
     pub fn clear(&mut self, field: Field) {
         match field.info().slot {
             Some(slot) => {
-                self.mask.write(slot, 0);
-                self.key.write(slot, 0);
+                let parts = slot.split(slot.ones());
+                for word in &mut self.words {
+                    for (_, bits) in parts.iter().filter(|(at, _)| *at == usize::from(word.at)) {
+                        word.mask &= !bits;
+                        word.value &= !bits;
+                    }
+                }
+                self.words.retain(|word| word.mask != 0);
             }
             None => self.unexecuted.retain(|term| term.field != field),
         }
@@ -150,7 +172,7 @@ impl Match {
     /// Value and mask required of `field`: `(0, 0)` if none.
     pub fn term(&self, field: Field) -> (u128, u128) {
         match field.info().slot {
-            Some(slot) => (self.key.read(slot), self.mask.read(slot)),
+            Some(slot) => (self.key().read(slot), self.mask().read(slot)),
             None => self
                 .unexecuted
                 .iter()
@@ -160,13 +182,33 @@ impl Match {
     }
 
     /// The values; zero where the mask is.
-    pub const fn key(&self) -> &FlowKey {
-        &self.key
+    pub fn key(&self) -> FlowKey {
+        let mut key = FlowKey::ZERO;
+        for word in &self.words {
+            *key.word_mut(word.at.into()) = word.value;
+        }
+        key
     }
 
     /// The bits that count.
-    pub const fn mask(&self) -> &FlowKey {
-        &self.mask
+    pub fn mask(&self) -> FlowKey {
+        let mut mask = FlowKey::ZERO;
+        for word in &self.words {
+            *mask.word_mut(word.at.into()) = word.mask;
+        }
+        mask
+    }
+
+    /// The words that count: index, mask and value.
+    pub(crate) fn words(&self) -> impl Iterator<Item = (usize, u64, u64)> {
+        self.words
+            .iter()
+            .map(|word| (word.at.into(), word.mask, word.value))
+    }
+
+    fn require(&mut self, at: usize, mask: u64, value: u64) {
+        let at = u8::try_from(at).expect("a key has fewer words");
+        require(&mut self.words, Word { at, mask, value });
     }
 
     /// Requirements on fields that are parsed and printed but not executed.
@@ -176,7 +218,22 @@ impl Match {
 
     /// Whether a packet with `key` satisfies this match (of the executed fields).
     pub fn accepts(&self, key: &FlowKey) -> bool {
-        let mut words = self.mask.set_words();
-        words.all(|(at, mask)| key.word(at) & mask == self.key.word(at))
+        let mut words = self.words.iter();
+        words.all(|word| key.word(word.at.into()) & word.mask == word.value)
+    }
+}
+
+/// Requires what `word` says; of what was required before it overwrites the same bits.
+fn require(words: &mut Vec<Word>, word: Word) {
+    if word.mask == 0 {
+        return;
+    }
+    match words.binary_search_by_key(&word.at, |other| other.at) {
+        Ok(found) => {
+            let found = &mut words[found];
+            found.mask |= word.mask;
+            found.value = found.value & !word.mask | word.value;
+        }
+        Err(place) => words.insert(place, word),
     }
 }

@@ -67,7 +67,7 @@ impl PacketOut {
         };
         Ok(Self {
             in_port,
-            metadata: *metadata.key(),
+            metadata: metadata.key(),
             rule: Arc::new(rule),
         })
     }

@@ -375,7 +375,7 @@ table=1,check_overlap,no_packet_counts,no_byte_counts,ct_state=+new+trk,tcp acti
 
 /// The rule that `flow` adds, whether or not lcores can run it.
 fn rule(flow: &FlowMod, created: Tick, modified: Tick) -> Rule {
-    let shape = MaskShape::new(flow.matches.mask());
+    let shape = MaskShape::new(&flow.matches.mask());
     Rule {
         fresh: Tick::ZERO,
         id: RuleId {
@@ -385,7 +385,7 @@ fn rule(flow: &FlowMod, created: Tick, modified: Tick) -> Rule {
         table: flow.table.unwrap_or_default(),
         priority: flow.priority,
         cookie: flow.new_cookie.unwrap_or_default(),
-        values: shape.select(flow.matches.key()),
+        values: shape.select(&flow.matches.key()),
         shape: Arc::new(shape),
         options: flow.matches.options().into(),
         instructions: Arc::new(flow.instructions.clone()),

@@ -38,7 +38,10 @@ const ETHERNET: usize = 14;
 
 /// The frame of a packet that `matches` describes.
 pub(super) fn synthesize(matches: &Match) -> Vec<u8> {
-    let packet = Packet { matches };
+    let packet = Packet {
+        matches,
+        key: matches.key(),
+    };
     let mut bytes = Vec::with_capacity(128);
     bytes.extend_from_slice(&packet.octets::<6>(Field::ETH_DST));
     bytes.extend_from_slice(&packet.octets::<6>(Field::ETH_SRC));
@@ -98,15 +101,12 @@ pub(super) fn read(hex: &str) -> Result<Vec<u8>, Diagnostic> {
 /// What a flow says of its packet.
 struct Packet<'a> {
     matches: &'a Match,
+    key: FlowKey,
 }
 
 impl Packet<'_> {
-    fn key(&self) -> &FlowKey {
-        self.matches.key()
-    }
-
     fn value(&self, field: Field) -> u128 {
-        self.key().field(field)
+        self.key.field(field)
     }
 
     /// The value, or `default` if the flow says nothing of it.

@@ -26,7 +26,7 @@ struct Listed {
 }
 
 fn rule(set: &RuleSet, listed: &Listed, cookie: u64) -> Arc<Rule> {
-    let shape = set.shape(listed.matches.mask());
+    let shape = set.shape(&listed.matches.mask());
     let instructions = Instructions {
         apply: listed.clauses.clone(),
         ..Instructions::default()
@@ -39,7 +39,7 @@ fn rule(set: &RuleSet, listed: &Listed, cookie: u64) -> Arc<Rule> {
         table: TableId(0),
         priority: listed.priority,
         cookie,
-        values: shape.select(listed.matches.key()),
+        values: shape.select(&listed.matches.key()),
         shape,
         options: Box::default(),
         program: Arc::new(
@@ -211,7 +211,7 @@ fn an_equal_mask_shares_its_shape() {
     set.insert(Arc::clone(&first));
     assert!(Arc::ptr_eq(
         &first.shape,
-        &set.shape(first.matches().mask())
+        &set.shape(&first.matches().mask())
     ));
 }
 
