@@ -177,11 +177,10 @@ impl Generator {
 
 /// The frames sent by the last line of a generator's progress.
 fn last_count(log: &str) -> Option<u64> {
-    let counts = log.lines().filter_map(|line| {
+    log.lines().rev().find_map(|line| {
         let (sent, _) = line.split_once(" sent, ")?;
         sent.parse().ok()
-    });
-    counts.last()
+    })
 }
 
 #[cfg(test)]
