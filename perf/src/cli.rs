@@ -16,6 +16,7 @@ mod generate;
 mod instructions;
 mod observe;
 mod runs;
+mod updates;
 
 /// What weir costs, and what others cost on the same machine.
 #[derive(Debug, Parser)]
@@ -73,6 +74,10 @@ pub(crate) enum Command {
     /// Measure what each stage of the packet path costs, without devices.
     #[command(after_help = "Example:\n  weir-perf stages")]
     Stages(bench::Stages),
+
+    /// Measure what changes of the policy cost, and what they leave of the traffic.
+    #[command(after_help = "Example:\n  weir-perf updates --rounds 3")]
+    Updates(updates::Updates),
 }
 
 impl Command {
@@ -90,6 +95,7 @@ impl Command {
             Self::Instructions(options) => options.run().map(done),
             Self::Observe(options) => options.run().map(done),
             Self::Stages(options) => options.run().map(done),
+            Self::Updates(options) => options.run().map(done),
         }
     }
 }

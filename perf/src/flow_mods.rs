@@ -23,6 +23,15 @@ const PERIOD: Duration = Duration::from_millis(1);
 /// Of the changes that there is time for, so many per cent must have been made.
 const LEAST_PERCENT: u64 = 95;
 
+/// Which rules come and go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// Of a table that no packet passes.
+    Apart,
+    /// Of the table of the firewall that all packets pass; they match none.
+    Passed,
+}
+
 /// What changes did to the rate.
 #[derive(Clone, Debug)]
 pub struct Influence {
@@ -67,7 +76,7 @@ pub fn measure(
         let busy = steady_while(&mut *running, scenario, plan, || {
             let socket = socket.clone();
             Beside::start(placement.main_cpu, &mut changed, move |stop| {
-                churn(&socket, stop)
+                churn(&socket, Rules::Apart, stop)
             })
         })?;
         let changes = changed?;
@@ -97,13 +106,14 @@ impl Influence {
 
 /// Changes that were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Changes {
+pub(crate) struct Changes {
     made: u64,
     span: Duration,
 }
 
 impl Changes {
-    fn enough(&self) -> Result<(), String> {
+    /// Whether as many were made as there was time for.
+    pub(crate) fn enough(&self) -> Result<(), String> {
         let wanted = (self.span.as_nanos() / PERIOD.as_nanos()) as u64;
         if self.made * 100 < wanted * LEAST_PERCENT || self.made == 0 {
             let Self { made, span } = self;
@@ -114,14 +124,14 @@ impl Changes {
 }
 
 /// Adds and deletes a rule, a change each millisecond, until `stop`. Leaves no rule behind.
-fn churn(socket: &Path, stop: &AtomicBool) -> Result<Changes, Failure> {
+pub(crate) fn churn(socket: &Path, rules: Rules, stop: &AtomicBool) -> Result<Changes, Failure> {
     let begun = Instant::now();
     let mut made = 0;
     // Another rule each time, so that nothing can be learned from the last.
     while !stop.load(Ordering::Relaxed) || made % 2 == 1 {
         let due = begun + PERIOD * u32::try_from(made).unwrap_or(u32::MAX);
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        change(socket, verb(made))?;
+        change(socket, verb(rules, made))?;
         made += 1;
     }
     Ok(Changes {
@@ -131,11 +141,16 @@ fn churn(socket: &Path, stop: &AtomicBool) -> Result<Changes, Failure> {
 }
 
 /// Change number `number`: a rule comes, then goes.
-fn verb(number: u64) -> Verb {
+fn verb(rules: Rules, number: u64) -> Verb {
     let serial = (number / 2) as u32 & 0xffff;
+    let (table, net) = match rules {
+        Rules::Apart => (200, 0xc612_0000),
+        // For future use (RFC 1112), so nobody has such an address.
+        Rules::Passed => (1, 0xf000_0000),
+    };
     let rule = format!(
-        "table=200,priority=10,ip,nw_dst={}",
-        std::net::Ipv4Addr::from_bits(0xc612_0000 | serial)
+        "table={table},priority=10,ip,nw_dst={}",
+        std::net::Ipv4Addr::from_bits(net | serial)
     );
     if number.is_multiple_of(2) {
         Verb::AddFlow {

@@ -24,3 +24,4 @@ pub mod report;
 pub mod scenario;
 pub mod targets;
 pub mod telemetry;
+pub mod updates;

@@ -25,9 +25,10 @@ pub(crate) struct Flood {
     runs: Runs,
 }
 
-fn firewall(name: &str) -> Result<Scenario, String> {
+/// A firewall with established connections.
+pub(super) fn firewall(name: &str) -> Result<Scenario, String> {
     if !name.starts_with("firewall-") || name.ends_with("-new") {
-        return Err("floods meet established connections of a firewall".to_owned());
+        return Err("it takes established connections of a firewall".to_owned());
     }
     scenario(name)
 }

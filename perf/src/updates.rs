@@ -1,0 +1,236 @@
+//! What changes of the policy cost: how long files of flows take to load, how long one flow-mod among
+//! a million takes until it is published and until the lcore obeys, and what a thousand of them in a
+//! second leave of the traffic, in a table that no packet passes and in one that all pass.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use weir_config::control::{Frame, Request, Verb, call};
+use weir_config::file::NamedText;
+use weir_config::show::PublicationsRow;
+
+use crate::beside::Beside;
+use crate::compare::{Spread, make_dir, temporary_dir};
+use crate::contender::{Contender, Job, Placement, Running, Weir};
+use crate::failure::Failure;
+use crate::flow_mods::{Rules, churn};
+use crate::rate::{Plan, steady, steady_while, warm_up};
+use crate::scenario::Scenario;
+use crate::targets::{Bound, Verdict};
+
+#[cfg(test)]
+mod tests;
+
+/// Files that are loaded: how many flows, in how many seconds at most.
+const FILES: [(u32, f64); 2] = [(100_000, 1.0), (1_000_000, 10.0)];
+/// Flow-mods that are timed one by one.
+const SINGLE: u32 = 1_000;
+
+/// What changes cost.
+#[derive(Clone, Debug, Default)]
+pub struct Updates {
+    /// Seconds that each of [`FILES`] took from the request to the answer.
+    pub loads: [Vec<f64>; FILES.len()],
+    /// Microseconds of each single flow-mod among the flows of the last file, from the request to
+    /// the answer: socket, parser and publication.
+    pub singles: Vec<f64>,
+    /// Microseconds from the publication until the lcore obeyed: mean and longest of a round.
+    pub grace: Vec<(f64, f64)>,
+    /// The rate with a flow-mod per millisecond in parts of that without, in a table that no packet
+    /// passes.
+    pub apart: Vec<f64>,
+    /// The same in a table that every packet passes.
+    pub passed: Vec<f64>,
+}
+
+/// Measures `weir` in `scenario`, a firewall, in rounds.
+///
+/// # Errors
+/// If it does not run, or refuses a flow.
+pub fn measure(
+    weir: &Weir,
+    scenario: &Scenario,
+    placement: &Placement,
+    (plan, rounds): (&Plan, usize),
+    mut progress: impl FnMut(&str),
+) -> Result<Updates, Failure> {
+    let dir = temporary_dir()?;
+    let [forward, reply] = scenario.write_captures(dir.path())?;
+    let mut seen = Updates::default();
+    for round in 1..=rounds {
+        let home = dir.path().join(format!("run{round}"));
+        make_dir(&home)?;
+        let job = Job {
+            scenario,
+            forward: forward.clone(),
+            reply: reply.clone(),
+            placement,
+            dir: &home,
+        };
+        let mut running = weir.start(&job)?;
+        warm_up(&mut *running, scenario, plan)?;
+        let socket = Weir::socket(&home);
+        let mut beside = |rules| -> Result<f64, Failure> {
+            let (quiet, busy) =
+                churned(&mut *running, scenario, (plan, placement), &socket, rules)?;
+            progress(&format!(
+                "{}, round {round}: {quiet:.2} Mpps quiet, {busy:.2} with a flow-mod per ms in a table \
+                 that {} passes",
+                scenario.name,
+                match rules {
+                    Rules::Apart => "no packet",
+                    Rules::Passed => "every packet",
+                }
+            ));
+            Ok(busy / quiet)
+        };
+        seen.apart.push(beside(Rules::Apart)?);
+        seen.passed.push(beside(Rules::Passed)?);
+        for ((flows, _), taken) in FILES.iter().zip(&mut seen.loads) {
+            let seconds = load(&socket, *flows)?;
+            progress(&format!(
+                "round {round}: {flows} flows loaded in {seconds:.2} s"
+            ));
+            taken.push(seconds);
+        }
+        let before = publications(&socket)?;
+        for number in 0..SINGLE {
+            let begun = Instant::now();
+            let flow = format!(
+                "table=201,priority=9,ip,nw_src={},actions=drop",
+                address(number)
+            );
+            ask(&socket, Verb::AddFlow { flow })?;
+            seen.singles.push(1e6 * begun.elapsed().as_secs_f64());
+        }
+        let after = publications(&socket)?;
+        let measured = (after.grace_count - before.grace_count).max(1) as f64;
+        let mean = (after.grace_sum_ns - before.grace_sum_ns) as f64 / measured / 1e3;
+        let longest = after.grace_longest_ns as f64 / 1e3;
+        progress(&format!(
+            "round {round}: the lcore obeys after {mean:.1} us, {longest:.1} us at most"
+        ));
+        seen.grace.push((mean, longest));
+    }
+    Ok(seen)
+}
+
+/// The rate without and with changes.
+fn churned(
+    running: &mut dyn Running,
+    scenario: &Scenario,
+    (plan, placement): (&Plan, &Placement),
+    socket: &Path,
+    rules: Rules,
+) -> Result<(f64, f64), Failure> {
+    let quiet = steady(running, scenario, plan)?.mpps;
+    let mut changed = Err(Failure::Program("nothing was changed".to_owned()));
+    let busy = steady_while(running, scenario, plan, || {
+        let socket = socket.to_owned();
+        let work = move |stop: &AtomicBool| churn(&socket, rules, stop);
+        Beside::start(placement.main_cpu, &mut changed, work)
+    })?;
+    changed?.enough().map_err(Failure::Unproven)?;
+    Ok((quiet, busy.mpps))
+}
+
+/// Loads so many flows as one file; returns the seconds until the answer.
+fn load(socket: &Path, flows: u32) -> Result<f64, Failure> {
+    let lines = (0..flows).map(|number| {
+        let (priority, dst) = (10 + number % 7, number % 250);
+        format!(
+            "table=201,priority={priority},ip,nw_src={},nw_dst=192.168.{dst}.1,actions=output:2\n",
+            address(number)
+        )
+    });
+    let file = NamedText {
+        name: "many.flows".to_owned(),
+        text: lines.collect(),
+    };
+    let begun = Instant::now();
+    ask(socket, Verb::AddFlows { file })?;
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+fn address(number: u32) -> std::net::Ipv4Addr {
+    std::net::Ipv4Addr::from_bits(0x0a00_0000 | number)
+}
+
+fn publications(socket: &Path) -> Result<PublicationsRow, Failure> {
+    let frames = ask(socket, Verb::Show)?;
+    let row = frames.into_iter().find_map(|frame| match frame {
+        Frame::Switch(switch) => Some(switch.publications),
+        _ => None,
+    });
+    row.ok_or_else(|| Failure::Program("weir does not show itself".to_owned()))
+}
+
+fn ask(socket: &Path, verb: Verb) -> Result<Vec<Frame>, Failure> {
+    let request = Request { bridge: None, verb };
+    let failed = |error| Failure::Program(format!("weir does not answer: {error}"));
+    let frames = call(socket, request).map_err(failed)?;
+    frames.map(|frame| frame.map_err(failed)).collect()
+}
+
+impl Updates {
+    /// Beside the targets.
+    pub fn verdicts(&self, scenario: &Scenario) -> Vec<Verdict> {
+        let verdict = |what: String, bound, values: &[f64], digits| Verdict {
+            what,
+            bound,
+            measured: Spread::of(values.iter().copied()),
+            digits,
+        };
+        let loads = FILES.iter().zip(&self.loads).map(|((flows, most), taken)| {
+            verdict(
+                format!("{flows} flows loaded, s"),
+                Bound::AtMost(*most),
+                taken,
+                2,
+            )
+        });
+        let mut verdicts: Vec<_> = loads.collect();
+        let [mean, longest] = [0, 1].map(|at| {
+            let values = self
+                .grace
+                .iter()
+                .map(|&(mean, longest)| [mean, longest][at]);
+            values.collect::<Vec<_>>()
+        });
+        let name = &scenario.name;
+        verdicts.extend([
+            verdict(
+                "a flow-mod among a million, us until answered".to_owned(),
+                Bound::AtMost(100.0),
+                &self.singles,
+                1,
+            ),
+            verdict(
+                "the same, us until obeyed, mean".to_owned(),
+                Bound::AtMost(1e3),
+                &mean,
+                1,
+            ),
+            verdict(
+                "publications, us until obeyed, longest".to_owned(),
+                Bound::AtMost(1e3),
+                &longest,
+                1,
+            ),
+            verdict(
+                format!("{name}, a flow-mod per ms in a table not passed, times quiet"),
+                Bound::AtLeast(0.95),
+                &self.apart,
+                3,
+            ),
+            verdict(
+                format!("{name}, a flow-mod per ms in a table that all pass, times quiet"),
+                Bound::AtLeast(0.8),
+                &self.passed,
+                3,
+            ),
+        ]);
+        verdicts
+    }
+}
