@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use weir_ct::credits::Lender;
 use weir_ct::{Cursor, DumpStyle, Event, Filter};
 use weir_tables::action::Action;
 use weir_tables::datapath::{Datapath, LcoreGone};
@@ -55,6 +56,8 @@ use nat::{Exhausted, Named};
 const SLICE: usize = 256;
 /// How often the thread looks after itself when nobody asks.
 const IDLE: Duration = Duration::from_millis(100);
+/// The same with several lcores, of which one may want credits.
+const LENDING: Duration = Duration::from_millis(10);
 /// The same while a dump goes on.
 const DUMPING: Duration = Duration::from_millis(1);
 /// The same while somebody wants to hear of events.
@@ -79,6 +82,8 @@ pub struct Management<D> {
     exhausted: Exhausted,
     /// Which ranges of translations have series of their own.
     named: Named,
+    /// Lends what limits of connections allow to several lcores.
+    lender: Lender,
     /// The Unix time at which the clock of connections began, in milliseconds.
     epoch_ms: u64,
 }
@@ -93,6 +98,7 @@ impl<D: Datapath> Management<D> {
     ) -> Self {
         Self {
             epoch_ms: epoch_ms(datapath.now()),
+            lender: Lender::new(&policy.conntrack, datapath.counters().len() as u16),
             config,
             file,
             policy,
@@ -116,6 +122,7 @@ impl<D: Datapath> Management<D> {
     pub fn run(&mut self, requests: &Receiver<Incoming>, stopped: impl Fn() -> bool) {
         while !stopped() {
             let patience = match (self.dumps.is_empty(), self.monitors.is_empty()) {
+                (true, true) if self.lender.is_needed() => LENDING,
                 (true, true) => IDLE,
                 (true, false) => MONITORING,
                 (false, _) => DUMPING,
@@ -135,6 +142,7 @@ impl<D: Datapath> Management<D> {
     /// Goes on with dumps, frees what no lcore looks at any more, and sees which links are up.
     pub fn look_after(&mut self) {
         self.look_at_links();
+        self.lend();
         for warning in self.exhausted_ranges() {
             tracing::warn!("{warning}");
         }

@@ -1,12 +1,14 @@
 //! What a user sets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+use crate::credits::Scope;
 
 /// Settings of the tracker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The most connections held at once, all zones together. Memory is taken for as many.
+    /// The most connections held at once, all zones and lcores together. Memory is taken for as many.
     pub max_connections: u32,
     /// Whether a TCP connection may be picked up in the middle. If not, only a SYN opens one.
     pub tcp_loose: bool,
@@ -38,22 +40,49 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What of these is one lcore's, the one numbered `me` of `lcores`: so many lcores have
-    /// together as many connections as there may be, give or take one each, and what zones may have is dealt out
-    /// to the last connection.
-    #[must_use]
-    pub fn share(&self, lcores: u16, me: u16) -> Self {
-        let (lcores, me) = (u32::from(lcores), u32::from(me));
-        let part = |limit: u32| limit / lcores + u32::from(me < limit % lcores);
-        let mut settings = self.clone();
-        settings.max_connections = self.max_connections.div_ceil(lcores);
-        settings.zone_limit = self.zone_limit.map(part);
-        for zone in settings.zones.values_mut() {
-            zone.limit = zone.limit.map(part);
+    /// For how many connections one of so many lcores has memory: of several, for its equal share and
+    /// a quarter more, or for [`SLOTS`] if that is more, but never for more than there may be in all. Owners are
+    /// drawn by a keyed hash, so that no lcore comes to have so many more than others.
+    pub fn slots(&self, lcores: u16) -> u32 {
+        let share = self.max_connections.div_ceil(lcores.into());
+        if lcores == 1 {
+            return share;
         }
-        settings
+        let most = share.saturating_add(share.div_ceil(4)).max(SLOTS);
+        most.min(self.max_connections)
+    }
+
+    /// The limit that holds for what `scope` names.
+    pub fn limit(&self, scope: Scope) -> Option<u32> {
+        match scope {
+            Scope::All => Some(self.max_connections),
+            Scope::Zone(zone) => {
+                let own = self.zones.get(&zone).and_then(|own| own.limit);
+                own.or(self.zone_limit)
+            }
+        }
+    }
+
+    /// Whether there is a limit for some zone.
+    pub(crate) fn limits_zones(&self) -> bool {
+        self.zone_limit.is_some() || self.zones.values().any(|own| own.limit.is_some())
+    }
+
+    /// The limits that are others in `new`, sorted.
+    pub(crate) fn changed_limits(&self, new: &Self) -> Vec<Scope> {
+        let zones: BTreeSet<u16> = if self.zone_limit == new.zone_limit {
+            self.zones.keys().chain(new.zones.keys()).copied().collect()
+        } else {
+            (0..=u16::MAX).collect()
+        };
+        let all = std::iter::once(Scope::All).chain(zones.into_iter().map(Scope::Zone));
+        all.filter(|scope| self.limit(*scope) != new.limit(*scope))
+            .collect()
     }
 }
+
+/// Connections for which each of several lcores has memory at least.
+const SLOTS: u32 = 16_384;
 
 /// Settings of one zone; what is `None` is as for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -65,7 +94,8 @@ pub struct ZoneSettings {
     /// The most connections; 0: none.
     pub limit: Option<u32>,
     /// The most connections that one source address may open; 0: none. Such count as were opened
-    /// since there is a limit.
+    /// since there is a limit. With several lcores each counts its own, up to an equal share of this,
+    /// rounded up.
     pub source_limit: Option<u32>,
     /// How long its connections are kept: all that, not only what differs.
     pub timeouts: Option<Timeouts>,

@@ -123,7 +123,7 @@ impl Table {
     /// Takes over changed settings; the number of slots stays. With the first limit for source
     /// addresses the memory to count them is taken.
     pub(crate) fn configure(&mut self, settings: &Settings) {
-        self.zones.configure(settings);
+        self.zones.configure(settings, self.sharing.is_some());
         let limited = |zone: &ZoneSettings| zone.source_limit.is_some();
         if self.sources.is_none() && settings.zones.values().any(limited) {
             self.sources = Some(Sources::new(self.slots()));

@@ -17,6 +17,7 @@ use weir_packet::{Frame, Layout, Tick, Tuple};
 
 use crate::alg::{HELPED, RELATED};
 use crate::counters::{Counters, Invalid};
+use crate::credits::{Purses, Scope};
 use crate::extract::{Subject, Transport};
 use crate::index::Place;
 use crate::key::Key;
@@ -47,6 +48,10 @@ pub use walk::Cursor;
 pub struct Tracker {
     table: Table,
     settings: Settings,
+    /// Below so many connections there is room for one more.
+    most: u32,
+    /// With other lcores: what this one may have of each limit.
+    purses: Option<Box<Purses>>,
     counters: Counters,
     /// Where the search for a connection to evict goes on.
     hand: u32,
@@ -77,6 +82,8 @@ impl Tracker {
         Self {
             table: Table::new(settings, secret),
             settings: settings.clone(),
+            most: settings.max_connections,
+            purses: None,
             counters: Counters::default(),
             hand: 0,
             secret,
@@ -94,18 +101,28 @@ impl Tracker {
     /// connection's next packet on. A
     /// limit below the present number of connections ends none, but lets none be made.
     ///
+    /// One of several trackers makes no more connections under limits that changed than it has, until
+    /// [`Tracker::begin_limits`]. Returns how many it may hold of each, for [`credits::Lender::begin`](crate::credits::Lender::begin).
+    ///
     /// # Errors
     /// If `max_connections` is above what memory was taken for; then nothing changes.
-    pub fn reconfigure(&mut self, settings: &Settings) -> Result<(), TableTooSmall> {
-        let (wanted, sized) = (settings.max_connections, self.table.slots());
+    pub fn reconfigure(&mut self, settings: &Settings) -> Result<Vec<(Scope, u32)>, TableTooSmall> {
+        let wanted = settings.max_connections;
+        let slots = self.table.slots();
+        let sized = self.purses.as_ref().map_or(slots, |purses| purses.sized);
         if wanted > sized {
             return Err(TableTooSmall { wanted, sized });
         }
         let shards = self.sharing().map_or(1, |sharing| sharing.owners.shards());
         let settings = &share::share_of(settings, shards);
+        let held = match &mut self.purses {
+            Some(purses) => purses.freeze(&self.settings, settings, &self.table),
+            None => Vec::new(),
+        };
         self.settings.clone_from(settings);
         self.table.configure(settings);
-        Ok(())
+        self.count_credits();
+        Ok(held)
     }
 
     /// Executes one `ct(...)` for one packet: finds its connection, judges it, and with
@@ -251,7 +268,9 @@ impl Tracker {
 
     /// How much memory its parts have.
     pub fn memory(&self) -> Memory {
-        self.table.memory()
+        let mut memory = self.table.memory();
+        memory.zones += self.purses.as_ref().map_or(0, |purses| purses.memory());
+        memory
     }
 
     /// Totals since start.

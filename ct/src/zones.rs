@@ -34,6 +34,7 @@ pub(crate) struct Policy {
     pub(crate) lifetimes: Lifetimes,
     pub(crate) loose: bool,
     pub(crate) liberal: bool,
+    /// Below so many connections of the zone there is room for one more.
     pub(crate) limit: Option<u32>,
     pub(crate) source_limit: Option<u32>,
 }
@@ -63,20 +64,21 @@ impl Zones {
             rows: vec![[0; KINDS]; ROWS].into(),
             rows_given: 1,
         };
-        zones.configure(settings);
+        zones.configure(settings, false);
         zones
     }
 
-    /// Takes over changed settings. They hold from each zone's next packet on.
-    pub(crate) fn configure(&mut self, settings: &Settings) {
+    /// Takes over changed settings. They hold from each zone's next packet on. `lent`: how many
+    /// connections there may be under a limit, somebody else knows.
+    pub(crate) fn configure(&mut self, settings: &Settings, lent: bool) {
         let common = ZoneSettings::default();
         let mut known = HashMap::from([(&common, 0)]);
         self.policies.clear();
-        self.policies.push(Policy::new(settings, &common));
+        self.policies.push(Policy::new(settings, &common, lent));
         self.policy_of.fill(0);
         for (&zone, own) in &settings.zones {
             self.policy_of[usize::from(zone)] = *known.entry(own).or_insert_with(|| {
-                self.policies.push(Policy::new(settings, own));
+                self.policies.push(Policy::new(settings, own, lent));
                 (self.policies.len() - 1) as u16
             });
         }
@@ -167,13 +169,14 @@ impl Zones {
 }
 
 impl Policy {
-    fn new(settings: &Settings, own: &ZoneSettings) -> Self {
+    fn new(settings: &Settings, own: &ZoneSettings, lent: bool) -> Self {
+        let limit = own.limit.or(settings.zone_limit);
         let timeouts: &Timeouts = own.timeouts.as_ref().unwrap_or(&settings.timeouts);
         Self {
             lifetimes: Lifetimes::new(timeouts),
             loose: own.tcp_loose.unwrap_or(settings.tcp_loose),
             liberal: own.tcp_liberal.unwrap_or(settings.tcp_liberal),
-            limit: own.limit.or(settings.zone_limit),
+            limit: limit.map(|limit| if lent { 0 } else { limit }),
             source_limit: own.source_limit,
         }
     }

@@ -15,6 +15,8 @@
 //! state ESTABLISHED tags=0x2/0x1 timeout=210     the only SCTP association
 //! dump udp,orig=(...),reply=(...),zone=5,mark=1  all lines of the dump, in any order
 //! dump none
+//! fill zone=5 30 => 20                           UDP connections with an answer are opened, thirty of them tried
+//!                                                again and again: so many the zone has in the end
 //! flush zone=5 => 1                              how many were flushed
 //! expire => 0                                    how many were forgotten
 //! counters created=1 flushed=1                   all counters that are not 0
@@ -22,6 +24,7 @@
 //! ```
 //! kernel-differs: est  why                       Linux says `est` of the packet above
 //! kernel-skips: why                              the script is not for the kernel
+//! shards-skip: why                               nor for several shards
 //!
 //! `+N` advances the clock by N seconds. The client is 10.0.0.1:1000, the server 10.0.0.2:80;
 //! any other packet is written as `weir_packet::text` has it. `again` in place of a packet means
@@ -70,11 +73,10 @@ fn run_all(shards: u16, chance: u64) {
     assert!(scripts.len() > 30, "the scripts are there");
     for path in scripts {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // A limit is the table's own until there is somebody to share it out.
-        if shards > 1 && name.starts_with("limit") {
+        let script = fs::read_to_string(&path).expect("the script can be read");
+        if shards > 1 && script.lines().any(|line| line.starts_with("shards-skip: ")) {
             continue;
         }
-        let script = fs::read_to_string(&path).expect("the script can be read");
         if let Err(failure) = Run::new(shards, chance).script(&script) {
             writeln!(failures, "{name}:{failure}").expect("a string takes all");
         }
@@ -163,7 +165,8 @@ impl Run {
                 .split_whitespace()
                 .try_for_each(|setting| self.set(setting)),
             // What the kernel says instead, and why; `tests/tests/kernel_conntrack.rs` reads it.
-            "kernel-differs:" | "kernel-skips:" => Ok(()),
+            "kernel-differs:" | "kernel-skips:" | "shards-skip:" => Ok(()),
+            "fill" => self.fill(rest),
             "state" => self.state(rest),
             "zone" => self.zone(rest),
             "flush" => self.flush(rest),
@@ -230,11 +233,9 @@ impl Run {
     }
 
     fn reconfigure(&mut self) -> Check {
-        for shard in self.worlds.iter_mut().flat_map(|world| &mut world.shards) {
-            shard
-                .tracker_mut()
-                .reconfigure(&self.settings)
-                .map_err(|error| error.to_string())?;
+        for world in &mut self.worlds {
+            let done = world.reconfigure(&self.settings);
+            done.map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -252,6 +253,48 @@ impl Run {
             let mut there = world.zone_counts(zone);
             there.sort();
             same(&wanted, &there)
+        })
+    }
+
+    /// Opens connections of a zone, each with an answer, as many as there is room for.
+    fn fill(&mut self, statement: &str) -> Check {
+        let (zone, numbers) = statement
+            .strip_prefix("zone=")
+            .and_then(|rest| rest.split_once(' '))
+            .ok_or("no zone")?;
+        let (tries, wanted) = numbers.split_once("=>").ok_or("no `=>`")?;
+        let zone: u16 = zone.parse().map_err(|_| "no zone".to_owned())?;
+        let tries: u16 = tries.trim().parse().map_err(|_| "no number".to_owned())?;
+        let now = self.now();
+        self.worlds();
+        self.each(|world| {
+            let (mut there, mut in_vain) = (0, 0);
+            // A shard that refused one may be lent something behind its last packet.
+            while in_vain < 2 {
+                let before = there;
+                for port in 1..=tries {
+                    let commit = Some(Commit::default());
+                    let lines = [
+                        (format!("udp 10.1.1.1:{port} > 10.1.1.2:9"), commit),
+                        (format!("udp 10.1.1.2:9 > 10.1.1.1:{port}"), None),
+                    ];
+                    for (line, commit) in lines {
+                        let parcel = Parcel {
+                            number: 0,
+                            frame: frame_of(&line)?,
+                            zone,
+                            commit,
+                            nat: None,
+                            seen: None,
+                        };
+                        world.packet(parcel, now);
+                    }
+                }
+                let entries = world.entries(now);
+                there = entries.iter().filter(|entry| entry.zone == zone).count();
+                in_vain = if there > before { 0 } else { in_vain + 1 };
+            }
+            same(&wanted.trim(), &there.to_string().as_str())
         })
     }
 

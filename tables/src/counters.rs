@@ -296,6 +296,8 @@ pub struct LcoreCounters {
     pub tunnels: Box<[TunnelCounters]>,
     /// Connections now.
     pub connections: Counter,
+    /// With other lcores: how often there was something to say of credits, for whoever lends them.
+    pub credit_words: Counter,
     /// TSC cycles spent on questions of the management thread.
     pub answer_cycles: Counter,
     /// Bytes that each of [`MEMORY_PARTS`] was given at start.
@@ -323,6 +325,7 @@ impl Default for LcoreCounters {
             fragments: FragmentCounters::default(),
             tunnels: Box::default(),
             connections: Counter::default(),
+            credit_words: Counter::default(),
             answer_cycles: Counter::default(),
             memory: std::array::from_fn(|_| Counter::default()),
             conntrack: weir_ct::Counters::default()

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use weir_ct::credits::{Order, Said, Scope};
 use weir_ct::{
     After, Cursor, Entry, Event, Expected, Filter, Memory, Owners, RangeCounts, RangeKey, Settings,
     ShardId, Tally, Tracker, ZoneCounts,
@@ -121,7 +122,13 @@ pub enum LcoreRequest {
         ranges: Arc<[RangeKey]>,
     },
     /// New timeouts, limits and other settings for the connections, those that there are included.
+    /// With several lcores, changed limits begin to hold with [`LcoreRequest::BeginLimits`].
     Configure(Settings),
+    /// Limits that were changed begin to hold, those that are named excepted: no connection is made
+    /// there until the lcore is lent credits.
+    BeginLimits(Arc<[Scope]>),
+    /// Of several lcores, who may have how many connections.
+    Lend(Vec<(Scope, Order)>),
     /// Sends a packet. Whoever has the ports answers it, with [`Lcore::packet_out`].
     PacketOut {
         /// The frame.
@@ -193,8 +200,13 @@ pub enum LcoreAnswer {
         /// Where to go on; `None`: that was all.
         next: Option<u32>,
     },
-    /// To [`LcoreRequest::Configure`]: done, or why not.
-    Configured(Result<(), String>),
+    /// To [`LcoreRequest::Configure`]: how many credits are held of each limit that changed, or why
+    /// nothing was done.
+    Configured(Result<Vec<(Scope, u32)>, String>),
+    /// To [`LcoreRequest::BeginLimits`].
+    LimitsBegun,
+    /// To [`LcoreRequest::Lend`].
+    Lent(Said),
     /// To [`LcoreRequest::PacketOut`]: done, or why not.
     PacketSent(Result<(), String>),
     /// To [`LcoreRequest::Trace`].
@@ -205,8 +217,6 @@ pub enum LcoreAnswer {
 pub struct Lcore {
     /// Which of the snapshot's counters are ours.
     index: usize,
-    /// How many lcores share what settings allow.
-    lcores: u16,
     snapshot: Arc<Snapshot>,
     counters: Arc<LcoreCounters>,
     tracker: Tracker,
@@ -251,12 +261,8 @@ impl Lcore {
         settings: &Settings,
         secret: u64,
     ) -> Self {
-        let lcores = owners.shards();
-        let share = settings.share(lcores, me.0);
-        let tracker = Tracker::of_shard(&share, secret, owners.clone(), me);
-        let mut lcore = Self::with_tracker(me.0.into(), snapshot, tracker, secret);
-        lcore.lcores = lcores;
-        lcore
+        let tracker = Tracker::of_shard(settings, secret, owners.clone(), me);
+        Self::with_tracker(me.0.into(), snapshot, tracker, secret)
     }
 
     fn with_tracker(
@@ -276,7 +282,6 @@ impl Lcore {
         }
         Self {
             index,
-            lcores: 1,
             snapshot,
             counters: Arc::new(counters),
             tracker,
@@ -409,6 +414,7 @@ impl Lcore {
             }
         }
         self.counters.connections.set(self.tracker.len() as u64);
+        self.counters.credit_words.set(self.tracker.words());
         for (cell, bytes) in self.counters.memory.iter().zip(self.memory()) {
             cell.set(bytes as u64);
         }
@@ -511,10 +517,14 @@ impl Lcore {
                 LcoreAnswer::InRanges { counts, next }
             }
             LcoreRequest::Configure(settings) => {
-                let share = settings.share(self.lcores, self.index as u16);
-                let done = self.tracker.reconfigure(&share);
-                LcoreAnswer::Configured(done.map_err(|error| error.to_string()))
+                let held = self.tracker.reconfigure(&settings);
+                LcoreAnswer::Configured(held.map_err(|error| error.to_string()))
             }
+            LcoreRequest::BeginLimits(kept) => {
+                self.tracker.begin_limits(&kept);
+                LcoreAnswer::LimitsBegun
+            }
+            LcoreRequest::Lend(orders) => LcoreAnswer::Lent(self.tracker.obey(&orders)),
         }
     }
 }

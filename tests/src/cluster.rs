@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use weir_config::text::{Options, parse_bundle_file, parse_flow_file};
+use weir_ct::credits::Lender;
 use weir_ct::{Bounds, Cursor, Entry, Filter, Owners, PairId, Settings, ShardId};
 use weir_packet::{Tick, VecFrame, parse};
 use weir_tables::cache::CacheSettings;
@@ -62,6 +63,7 @@ pub struct Cluster {
     now: Tick,
     draw: u64,
     received: u64,
+    lender: Lender,
     /// Frames sent and not yet looked at, with the lcore that sent each.
     sent: Sent,
 }
@@ -105,6 +107,7 @@ impl Cluster {
             now: Tick::from_millis(1_000_000),
             draw: shape.chance,
             received: 0,
+            lender: Lender::new(settings, shape.lcores),
             sent: Sent::default(),
         };
         cluster.change_flows(flows);
@@ -232,6 +235,51 @@ impl Cluster {
         let counted: u64 = self.each_counter(|lcore| lcore.counters().packets.read());
         assert_eq!(counted, self.received, "each packet is counted once");
         self.check_tuples();
+    }
+
+    /// The management thread looks once which lcores want more of what limits allow, and lends it.
+    ///
+    /// # Panics
+    /// If an lcore answers otherwise than it was asked.
+    pub fn lend(&mut self) {
+        self.pass(0);
+        let words = self.seats.iter();
+        let words: Vec<u64> = words
+            .map(|seat| seat.lcore().counters().credit_words.read())
+            .collect();
+        let (seats, now) = (&mut self.seats, self.now);
+        self.lender.look(
+            |lcore| words[lcore],
+            |lcore, orders| {
+                let request = LcoreRequest::Lend(orders);
+                match seats[lcore].lcore_mut().answer(request, now) {
+                    LcoreAnswer::Lent(said) => Some(said),
+                    other => panic!("an order is answered with {other:?}"),
+                }
+            },
+        );
+    }
+
+    /// The management thread changes settings.
+    ///
+    /// # Panics
+    /// If they are refused, or an lcore answers otherwise than it was asked.
+    pub fn configure(&mut self, settings: &Settings) {
+        let (mut held, now) = (Vec::new(), self.now);
+        for seat in &mut self.seats {
+            let request = LcoreRequest::Configure(settings.clone());
+            match seat.lcore_mut().answer(request, now) {
+                LcoreAnswer::Configured(done) => held.push(done.expect("they are possible")),
+                other => panic!("settings are answered with {other:?}"),
+            }
+        }
+        let kept = self.lender.begin(settings, &held);
+        for seat in &mut self.seats {
+            let request = LcoreRequest::BeginLimits(Arc::clone(&kept));
+            let answer = seat.lcore_mut().answer(request, now);
+            assert!(matches!(answer, LcoreAnswer::LimitsBegun));
+        }
+        self.lend();
     }
 
     /// What left at any port since the last look, in order: the port's number and the frame.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use weir_ct::{Bounds, Settings};
+use weir_ct::{Bounds, Settings, ZoneSettings};
 use weir_packet::{Frame, Tuple, VecFrame, parse, text};
 use weir_tests::cluster::{Cluster, Shape};
 
@@ -554,4 +554,130 @@ fn all_lcores_learn() {
     cluster.receive(1, 1, vec![text::frame(line)]);
     let ports: Vec<_> = cluster.sent().into_iter().map(|(port, _)| port).collect();
     assert_eq!(ports, [3], "it is not flooded");
+}
+
+/// Opens UDP connections of zone 5 with ports from `from` on, each answered, until nobody is let in
+/// any more though each was tried again and again; returns how many there are, in all. Each look of the
+/// management thread comes behind a few packets.
+fn fill(cluster: &mut Cluster, from: u16, most: usize) -> usize {
+    let count = |cluster: &mut Cluster| cluster.connections().iter().map(Vec::len).sum::<usize>();
+    let mut before = usize::MAX;
+    let mut there = count(cluster);
+    while there != before {
+        before = there;
+        for port in from..from + 400 {
+            cluster.inject(
+                1,
+                text::frame(&format!("udp 10.0.0.1:{port} > 192.0.2.1:53 len=9")),
+            );
+            cluster.settle();
+            for (_, frame) in cluster.sent() {
+                let tuple = tuple_of(&frame);
+                let (src, to) = (tuple.src(), tuple.src_port);
+                cluster.inject(
+                    2,
+                    text::frame(&format!("udp 192.0.2.1:53 > {src}:{to} len=9")),
+                );
+            }
+            cluster.settle();
+            cluster.sent();
+            if port % 4 == 0 {
+                cluster.lend();
+            }
+            there = count(cluster);
+            assert!(there <= most, "{there} of {most}");
+        }
+    }
+    there
+}
+
+/// A limit is one for all lcores together, to the connection, whichever of them they are on: that of a
+/// zone, that of all, lowered, raised, taken away, 0, and fewer than there are lcores.
+#[test]
+fn limits_are_totals_over_all_lcores() {
+    let flows = "in_port=1,ip actions=ct(commit,zone=5),output:2
+                 in_port=2,ip actions=ct(zone=5),output:1";
+    for (lcores, chance) in [(1, 0), (2, 1), (2, 2), (3, 3), (4, 4), (4, 5), (8, 6)] {
+        let limited = |limit: Option<u32>| {
+            let zone = ZoneSettings {
+                limit,
+                ..ZoneSettings::default()
+            };
+            Settings {
+                max_connections: 150,
+                zones: [(5, zone)].into(),
+                ..Settings::default()
+            }
+        };
+        let mut cluster = Cluster::new(Shape::new(lcores, chance), &limited(Some(60)), flows);
+        assert_eq!(fill(&mut cluster, 1000, 60), 60, "{lcores} lcores");
+        let drops = cluster.drops();
+        assert!(drops["ct_zone_full"] > 0 && drops.len() == 1, "{drops:?}");
+        // Lowered, it ends none and lets none begin. Known ones go on.
+        cluster.configure(&limited(Some(20)));
+        assert_eq!(fill(&mut cluster, 3000, 60), 60);
+        cluster.configure(&limited(Some(100)));
+        assert_eq!(fill(&mut cluster, 3000, 100), 100);
+        // Without it there is that of all.
+        cluster.configure(&limited(None));
+        assert_eq!(fill(&mut cluster, 5000, 150), 150);
+        assert!(cluster.drops()["ct_full"] > 0);
+        cluster.configure(&limited(Some(20)));
+        assert_eq!(fill(&mut cluster, 7000, 150), 150);
+        // As they end, there is room again.
+        cluster.pass(121_000);
+        assert_eq!(fill(&mut cluster, 7000, 20), 20);
+        cluster.configure(&limited(Some(0)));
+        cluster.pass(121_000);
+        assert_eq!(fill(&mut cluster, 1000, 0), 0);
+        cluster.configure(&limited(Some(3)));
+        assert_eq!(fill(&mut cluster, 1000, 3), 3, "{lcores} lcores");
+        cluster.end();
+    }
+}
+
+/// A limit of each zone that has none of its own is a limit of each.
+#[test]
+fn a_default_limit_is_a_total_of_each_zone() {
+    let flows = "in_port=1,ip actions=ct(commit,zone=5),output:2
+                 in_port=2,ip actions=ct(zone=5),output:1
+                 in_port=3,ip actions=ct(commit,zone=6),output:4";
+    for lcores in [2, 4, 8] {
+        let settings = |zone_limit| Settings {
+            max_connections: 500,
+            zone_limit,
+            ..Settings::default()
+        };
+        let mut cluster = Cluster::new(Shape::new(lcores, 9), &settings(None), flows);
+        // Some were there before.
+        for port in 1..=30 {
+            cluster.inject(
+                1,
+                text::frame(&format!("udp 10.0.0.2:{port} > 192.0.2.1:53 len=9")),
+            );
+            cluster.settle();
+            cluster.inject(
+                2,
+                text::frame(&format!("udp 192.0.2.1:53 > 10.0.0.2:{port} len=9")),
+            );
+            cluster.settle();
+        }
+        cluster.sent();
+        cluster.configure(&settings(Some(40)));
+        assert_eq!(fill(&mut cluster, 1000, 40), 40, "{lcores} lcores");
+        // Unreplied ones give way to others of their zone, on the lcore where they are.
+        for port in 1..=200 {
+            cluster.inject(
+                3,
+                text::frame(&format!("udp 10.0.0.3:{port} > 192.0.2.1:53 len=9")),
+            );
+            cluster.settle();
+            cluster.lend();
+            let all: usize = cluster.connections().iter().map(Vec::len).sum();
+            assert!(all <= 80, "{all}");
+        }
+        let all: usize = cluster.connections().iter().map(Vec::len).sum();
+        assert_eq!(all, 80, "{lcores} lcores");
+        cluster.end();
+    }
 }

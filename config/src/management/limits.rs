@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
+use weir_ct::credits::Scope;
 use weir_ct::{Settings, ZoneSettings};
-use weir_tables::datapath::Datapath;
+use weir_tables::datapath::{Datapath, LcoreGone};
 use weir_tables::lcore::{LcoreAnswer, LcoreRequest};
 
 use super::{Management, gone};
@@ -53,7 +55,10 @@ impl<D: Datapath> Management<D> {
             let limited = limited.filter_map(|(zone, own)| own.limit.map(|_| *zone));
             limited.collect()
         });
-        let limits: Vec<_> = zones.iter().map(|zone| limit_of(settings, *zone)).collect();
+        let limits: Vec<_> = zones
+            .iter()
+            .map(|zone| settings.limit(Scope::Zone(*zone)))
+            .collect();
         let counts = self.connections_of(&zones)?;
         let default = LimitRow {
             zone: None,
@@ -119,17 +124,45 @@ impl<D: Datapath> Management<D> {
         Ok(None)
     }
 
-    /// Makes `settings` those of all lcores.
+    /// Makes `settings` those of all lcores. Where there are several, what is lent of changed limits
+    /// depends on what each holds: all are asked before any goes on.
     pub(super) fn configure(&mut self, settings: Settings) -> Result<(), Failure> {
-        for lcore in 0..self.datapath.counters().len() {
+        let lcores = self.datapath.counters().len();
+        let mut held = Vec::new();
+        for lcore in 0..lcores {
             let request = LcoreRequest::Configure(settings.clone());
             match self.datapath.ask(lcore, request).map_err(gone)? {
-                LcoreAnswer::Configured(done) => done.map_err(Failure::input)?,
+                LcoreAnswer::Configured(done) => held.push(done.map_err(Failure::input)?),
                 other => unreachable!("an lcore answers what it was asked, not {other:?}"),
             }
         }
+        if self.lender.is_needed() {
+            let kept = self.lender.begin(&settings, &held);
+            for lcore in 0..lcores {
+                let request = LcoreRequest::BeginLimits(Arc::clone(&kept));
+                self.datapath.ask(lcore, request).map_err(gone)?;
+            }
+            self.lend();
+        }
         self.policy.conntrack = settings;
         Ok(())
+    }
+
+    /// Hears which lcores want to have more connections, and lends them what limits leave.
+    pub(super) fn lend(&mut self) {
+        if !self.lender.is_needed() {
+            return;
+        }
+        let counters = self.datapath.counters();
+        let datapath = &mut self.datapath;
+        self.lender.look(
+            |lcore| counters[lcore].credit_words.read(),
+            |lcore, orders| match datapath.ask(lcore, LcoreRequest::Lend(orders)) {
+                Ok(LcoreAnswer::Lent(said)) => Some(said),
+                // It does not answer; what it was lent stays lent.
+                Ok(_) | Err(LcoreGone) => None,
+            },
+        );
     }
 
     /// The connections of each of `zones`, on all lcores.
@@ -159,12 +192,6 @@ impl<D: Datapath> Management<D> {
         }
         Ok(counts)
     }
-}
-
-/// The limit that holds for `zone`.
-fn limit_of(settings: &Settings, zone: u16) -> Option<u32> {
-    let own = settings.zones.get(&zone).and_then(|own| own.limit);
-    own.or(settings.zone_limit)
 }
 
 /// Gives `zone` another limit of its own. A zone of which nothing else is set is forgotten with it.

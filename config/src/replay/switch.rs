@@ -100,6 +100,8 @@ impl OfflineSwitch {
                 | LcoreAnswer::RangeCounts(_)
                 | LcoreAnswer::InRanges { .. }
                 | LcoreAnswer::Configured(_)
+                | LcoreAnswer::LimitsBegun
+                | LcoreAnswer::Lent(_)
                 | LcoreAnswer::Traced(_)
                 | LcoreAnswer::PacketSent(_) => {
                     unreachable!("an lcore answers what it was asked")

@@ -199,20 +199,18 @@ impl Tracker {
                 return Some(Err(CtDrop::SourceLimit));
             }
         }
-        if let Some(limit) = limit
-            && !self.rehearse_fitting(Some(zone), limit, now)?
-        {
+        if limit.is_some() && !self.rehearse_fitting(Some(zone), now)? {
             return Some(Err(CtDrop::ZoneFull));
         }
-        let limit = self.settings.max_connections;
-        if !self.rehearse_fitting(None, limit, now)? {
+        if !self.rehearse_fitting(None, now)? {
             return Some(Err(CtDrop::TableFull));
         }
         Some(Ok(()))
     }
 
     /// In a rehearsal: whether a limit, of `zone` if there is one, would allow one more.
-    fn rehearse_fitting(&mut self, zone: Option<u16>, limit: u32, now: Tick) -> Option<bool> {
+    fn rehearse_fitting(&mut self, zone: Option<u16>, now: Tick) -> Option<bool> {
+        let limit = self.under.as_ref()?.tracker.allowance(zone);
         let live = |table: &Table| zone.map_or(table.live(), |zone| table.zones.live(zone));
         let over = live(&self.table);
         let under = self.under.as_mut()?;

@@ -2,6 +2,7 @@
 
 use weir_packet::Tick;
 
+use crate::credits::Scope;
 use crate::key::Key;
 use crate::record::Ending;
 use crate::request::CtDrop;
@@ -26,26 +27,44 @@ impl Tracker {
             return Err(CtDrop::SourceLimit);
         }
         if let Some(limit) = limit
-            && !self.fits(now, Some(zone), |table| table.zones.live(zone) < limit)
+            && self.table.zones.live(zone) >= limit
         {
-            // Above a limit that was lowered, one eviction would not help.
-            if self.table.zones.live(zone) == limit {
-                self.evict(Some(zone));
-            }
-            if self.table.zones.live(zone) >= limit {
-                return Err(CtDrop::ZoneFull);
-            }
+            self.make_room_at(Some(zone), now)?;
         }
-        let limit = self.settings.max_connections;
-        if !self.fits(now, None, |table| table.live() < limit) {
-            if self.table.live() == limit {
-                self.evict(None);
-            }
-            if self.table.live() >= limit {
-                return Err(CtDrop::TableFull);
-            }
+        if self.table.live() >= self.most {
+            self.make_room_at(None, now)?;
         }
         Ok(())
+    }
+
+    /// As [`Self::make_room`], for a limit that may be reached: the zone's, or that of all.
+    #[cold]
+    fn make_room_at(&mut self, zone: Option<u16>, now: Tick) -> Result<(), CtDrop> {
+        let scope = zone.map_or(Scope::All, Scope::Zone);
+        let limit = self.allowance(zone);
+        let live = |table: &Table| zone.map_or(table.live(), |zone| table.zones.live(zone));
+        if self.fits(now, zone, |table| live(table) < limit) {
+            let live = live(&self.table);
+            if let Some(purses) = &mut self.purses {
+                purses.spend(scope, live);
+            }
+            return Ok(());
+        }
+        // Without credits it is at its limit, whether or not others have some.
+        if let Some(purses) = &mut self.purses {
+            purses.refuse(scope);
+        }
+        // Above a limit that was lowered, one eviction would not help.
+        if live(&self.table) == limit {
+            self.evict(zone);
+        }
+        if live(&self.table) < limit {
+            return Ok(());
+        }
+        Err(match zone {
+            Some(_) => CtDrop::ZoneFull,
+            None => CtDrop::TableFull,
+        })
     }
 
     /// Whether a limit allows one more, if need be after some were forgotten whose time is over:

@@ -5,6 +5,7 @@ use weir_packet::{Tick, Tuple};
 
 use super::translate::SLICE;
 use super::{Quest, Refusal, Tracker, Visit};
+use crate::credits::{Order, Purses, Said, Scope};
 use crate::directory::Holder;
 use crate::owner::{Owners, PairId, ShardId};
 use crate::record::Protocol;
@@ -29,12 +30,68 @@ impl Tracker {
     /// # Panics
     /// As [`Tracker::new`].
     pub fn of_shard(settings: &Settings, secret: u64, owners: Owners, me: ShardId) -> Self {
-        let mut tracker = Self::new(&share_of(settings, owners.shards()), secret);
-        if owners.shards() > 1 {
-            let sharing = Sharing::new(owners, me, settings.max_connections);
-            tracker.table.share(sharing);
+        let shards = owners.shards();
+        if shards == 1 {
+            return Self::new(settings, secret);
         }
+        let settings = share_of(settings, shards);
+        let slots = settings.slots(shards);
+        let own = Settings {
+            max_connections: slots,
+            ..settings.clone()
+        };
+        let mut tracker = Self::new(&own, secret);
+        tracker.purses = Some(Purses::new(&settings, shards, me.0).into());
+        tracker.table.share(Sharing::new(owners, me, slots));
+        tracker.table.configure(&settings);
+        tracker.settings = settings;
+        tracker.count_credits();
         tracker
+    }
+
+    /// Obeys the orders of who lends, and reports of each limit that has few credits left or was
+    /// told something. A tracker alone has nothing to report.
+    ///
+    /// Cost: in proportion to the number of limits spoken of; allocates, but not for packets.
+    pub fn obey(&mut self, orders: &[(Scope, Order)]) -> Said {
+        let Some(purses) = &mut self.purses else {
+            return Said::default();
+        };
+        let said = purses.obey(orders, &self.table);
+        self.count_credits();
+        said
+    }
+
+    /// How often there was something to report by [`Tracker::obey`].
+    pub fn words(&mut self) -> u64 {
+        let live = self.table.live();
+        let purses = self.purses.as_mut();
+        purses.map_or(0, |purses| purses.words(live))
+    }
+
+    /// Limits that were changed by [`Tracker::reconfigure`] begin to hold, those of `kept` excepted, which
+    /// are as they were left until the next orders.
+    pub fn begin_limits(&mut self, kept: &[Scope]) {
+        if let Some(purses) = &mut self.purses {
+            purses.begin(&self.settings, kept);
+        }
+        self.count_credits();
+    }
+
+    /// Notes below how many connections there is room for one more.
+    pub(super) fn count_credits(&mut self) {
+        self.most = self.allowance(None);
+    }
+
+    /// How many connections there may be before one more is refused: of a zone with a limit, or in
+    /// all.
+    pub(super) fn allowance(&self, zone: Option<u16>) -> u32 {
+        let scope = zone.map_or(Scope::All, Scope::Zone);
+        match &self.purses {
+            // Memory is for so many.
+            Some(purses) => purses.allowance(scope).min(self.table.slots()),
+            None => self.settings.limit(scope).unwrap_or(u32::MAX),
+        }
     }
 
     /// What it knows of the others, if there are others.

@@ -591,10 +591,7 @@ proptest! {
                 }
                 Operation::Timeout(..) => {
                     model.change(&operation);
-                    for shard in &mut world.shards {
-                        let done = shard.tracker_mut().reconfigure(&model.settings);
-                        prop_assert_eq!(done, Ok(()));
-                    }
+                    prop_assert_eq!(world.reconfigure(&model.settings), Ok(()));
                 }
                 Operation::Limit(_) | Operation::ZoneLimit(..) | Operation::SourceLimit(..) => {}
             }
@@ -651,7 +648,7 @@ proptest! {
                 | Operation::SourceLimit(..)
                 | Operation::Timeout(..) => {
                     model.change(&operation);
-                    prop_assert_eq!(tracker.reconfigure(&model.settings), Ok(()));
+                    prop_assert_eq!(tracker.reconfigure(&model.settings), Ok(Vec::new()));
                 }
             }
             tracker.check(Tick::from_millis(now));
@@ -884,7 +881,7 @@ fn a_limit_above_the_memory_is_refused() {
         sized: 10,
     };
     assert_eq!(tracker.reconfigure(&settings(11)), Err(error));
-    assert_eq!(tracker.reconfigure(&settings(0)), Ok(()));
+    assert_eq!(tracker.reconfigure(&settings(0)), Ok(Vec::new()));
     let commit = Request {
         commit: Some(Commit::default()),
         ..Request::default()

@@ -27,7 +27,7 @@ fn what_a_zone_does_not_say_is_as_for_all() {
         assert_eq!((policy.limit, policy.source_limit), (Some(limit), None));
     }
     assert_eq!(zones.policies.len(), 2, "zones 3 and 65535 share one");
-    zones.configure(&Settings::default());
+    zones.configure(&Settings::default(), false);
     assert!(zones.policy(3).loose);
     assert_eq!(zones.policy(3).limit, None);
 }

@@ -4,9 +4,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use weir_ct::credits::Lender;
 use weir_ct::{
     Arrival, Belongs, Bounds, Commit, CtDrop, Cursor, Entry, Filter, HandOffDrop, Held, Outcome,
-    Owners, PairId, Quest, Request, Seen, Settings, Shard, ShardId,
+    Owners, PairId, Quest, Request, Seen, Settings, Shard, ShardId, TableTooSmall, Tracker,
 };
 use weir_nat::NatSpec;
 use weir_packet::{Frame, Tick, Tuple, VecFrame};
@@ -43,6 +44,7 @@ pub(crate) struct World {
     /// Packets that were dropped between shards.
     pub(crate) dropped: Vec<(usize, HandOffDrop)>,
     draw: u64,
+    lender: Lender,
 }
 
 impl World {
@@ -62,6 +64,7 @@ impl World {
             done: Vec::new(),
             dropped: Vec::new(),
             draw: chance,
+            lender: Lender::new(settings, shards),
         }
     }
 
@@ -170,6 +173,32 @@ impl World {
             assert!(steps < 1_000_000, "it comes to an end");
         }
         assert!(self.shards.iter().all(Shard::is_quiet));
+        self.lend();
+    }
+
+    /// Who lends what limits allow looks after the shards.
+    pub(crate) fn lend(&mut self) {
+        let trackers = self.shards.iter_mut().map(Shard::tracker_mut);
+        let words: Vec<u64> = trackers.map(Tracker::words).collect();
+        let shards = &mut self.shards;
+        self.lender.look(
+            |shard| words[shard],
+            |shard, orders| Some(shards[shard].tracker_mut().obey(&orders)),
+        );
+    }
+
+    /// All shards get other settings.
+    pub(crate) fn reconfigure(&mut self, settings: &Settings) -> Result<(), TableTooSmall> {
+        let mut held = Vec::new();
+        for shard in &mut self.shards {
+            held.push(shard.tracker_mut().reconfigure(settings)?);
+        }
+        let kept = self.lender.begin(settings, &held);
+        for shard in &mut self.shards {
+            shard.tracker_mut().begin_limits(&kept);
+        }
+        self.lend();
+        Ok(())
     }
 
     /// One packet, until all is quiet again.

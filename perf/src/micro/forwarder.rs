@@ -190,6 +190,8 @@ impl Forwarder {
                 | LcoreAnswer::RangeCounts(_)
                 | LcoreAnswer::InRanges { .. }
                 | LcoreAnswer::Configured(_)
+                | LcoreAnswer::LimitsBegun
+                | LcoreAnswer::Lent(_)
                 | LcoreAnswer::Traced(_)
                 | LcoreAnswer::PacketSent(_) => None,
             };

@@ -1,3 +1,5 @@
+use weir_ct::{Owners, ShardId};
+
 use super::*;
 use crate::show::{LimitRow, write_limits};
 
@@ -250,4 +252,142 @@ fn limits_set_by_hand_stay_over_a_reload_until_the_file_says_otherwise() {
         management.limit_text(""),
         "default limit=100\nzone=1,limit=12,count=0\n"
     );
+}
+
+/// Several lcores, each with the packets that are its own.
+struct Lcores {
+    lcores: Vec<Lcore>,
+    owners: Owners,
+    now: Tick,
+}
+
+impl Datapath for Lcores {
+    fn now(&self) -> Tick {
+        self.now
+    }
+
+    fn counters(&self) -> Vec<Arc<LcoreCounters>> {
+        self.lcores.iter().map(Lcore::counters).collect()
+    }
+
+    fn poll_stats(&self) -> Vec<PollStats> {
+        vec![PollStats::default(); self.lcores.len()]
+    }
+
+    fn publish(&mut self, snapshot: Arc<Snapshot>) {
+        for lcore in &mut self.lcores {
+            lcore.refresh(Arc::clone(&snapshot));
+        }
+    }
+
+    fn oldest_generation(&self) -> u64 {
+        self.lcores[0].snapshot().generation
+    }
+
+    fn ask(&mut self, lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone> {
+        Ok(self.lcores[lcore].answer(request, self.now))
+    }
+
+    fn packet_ins(&mut self, _read: &mut dyn FnMut(&PacketIn)) {}
+
+    fn ports(&self) -> Vec<PortStatus> {
+        Vec::new()
+    }
+}
+
+impl Management<Lcores> {
+    fn on(lcores: u16, flows: &str) -> Self {
+        let mut config = Config::embedded();
+        let text = NamedText {
+            name: "test.flows".to_owned(),
+            text: flows.to_owned(),
+        };
+        config.bridge.flows = vec![FlowSource::Embedded(text)];
+        config.conntrack.max_connections = 500;
+        let policy = Policy::load(&config, lcores.into(), HashSecret(1), Tick::ZERO);
+        let mut policy = policy.expect("right flows");
+        let snapshot = Arc::new(policy.tables.snapshot(&policy.ports));
+        let owners = Owners::new(lcores, 3);
+        let lcore = |me| {
+            let snapshot = Arc::clone(&snapshot);
+            Lcore::one_of(&owners, ShardId(me), snapshot, &policy.conntrack, 1)
+        };
+        let datapath = Lcores {
+            lcores: (0..lcores).map(lcore).collect(),
+            owners: owners.clone(),
+            now: Tick::ZERO,
+        };
+        Self::new(config, None, policy, datapath)
+    }
+
+    /// Opens connections with an answer, and looks after the lcores now and then; how many of
+    /// each lcore there are.
+    fn fill(&mut self) -> Vec<u64> {
+        for n in 0..3 * 300 {
+            let (port, mut sent) = (1 + n % 300, Vec::new());
+            let there = format!("udp 10.0.0.1:{port} > 10.0.0.2:6");
+            let back = format!("udp 10.0.0.2:6 > 10.0.0.1:{port}");
+            for (in_port, packet) in [(0, there), (1, back)] {
+                let frame = text::frame(&packet);
+                let Lcores {
+                    lcores,
+                    owners,
+                    now,
+                } = &mut self.datapath;
+                let owner = owners.owner_of_frame(frame.bytes()).map_or(0, |id| id.0);
+                let lcore = &mut lcores[usize::from(owner)];
+                let frames = std::iter::once(frame);
+                lcore.process(PortIndex(in_port), frames, *now, &mut Sent(&mut sent));
+                lcore.housekeep(*now, 64);
+            }
+            if n % 8 == 0 {
+                self.look_after();
+            }
+        }
+        let counters = self.datapath.counters();
+        counters
+            .iter()
+            .map(|lcore| lcore.connections.read())
+            .collect()
+    }
+
+    fn set(&mut self, line: &str) {
+        let limits = words(line);
+        self.set_limits(&limits).expect("it is possible");
+    }
+}
+
+#[test]
+fn what_verbs_set_and_show_is_of_all_lcores_together() {
+    for lcores in 2..=5 {
+        let flows = "ip,nw_src=10.0.0.1 actions=ct(commit,zone=5),output:3
+                     ip,nw_src=10.0.0.2 actions=ct(zone=5),output:3";
+        let mut management = Management::on(lcores, flows);
+        management.set("default=7 zone=5,limit=50");
+        let there = management.fill();
+        assert_eq!(there.iter().sum::<u64>(), 50, "{there:?}");
+        let limits = management.limits(&words("zone=5,6")).expect("limits");
+        let row = |zone, limit, count| LimitRow {
+            zone,
+            limit: Some(limit),
+            count,
+        };
+        let rows = vec![
+            row(None, 7, None),
+            row(Some(5), 50, Some(50)),
+            row(Some(6), 7, Some(0)),
+        ];
+        assert_eq!(limits, Frame::Limits(rows));
+        management.set("zone=5,limit=20");
+        assert_eq!(management.fill().iter().sum::<u64>(), 50);
+        management.set("zone=5,limit=90");
+        assert_eq!(management.fill().iter().sum::<u64>(), 90);
+        let deleted = management.delete_limits(&words("zone=5"));
+        assert_eq!(deleted.expect("it is possible"), None);
+        // The default is below what there is.
+        assert_eq!(management.fill().iter().sum::<u64>(), 90);
+        management.set("default=0");
+        assert_eq!(management.fill().iter().sum::<u64>(), 300);
+        assert_eq!(management.sample().max_connections, 500);
+    }
 }
