@@ -269,8 +269,9 @@ pub enum Command {
 
     /// Show how many connections there are of each kind.
     #[command(
-        after_help = "verbose, or -m, also shows the states of TCP connections and what zones \
-        counted.\n\nExamples:\n  weir ct-stats-show\n  weir ct-stats-show zone=7 verbose"
+        after_help = concat!("verbose, or -m, also shows the states of TCP connections and what zones \
+        counted. FILTER is ", filter_help!(), "\n\nExamples:\n  \
+        weir ct-stats-show\n  weir ct-stats-show zone=7 verbose")
     )]
     CtStatsShow(CtStatsShow),
 
@@ -711,7 +712,7 @@ pub struct CtStatsShow {
     /// Show states and zones, too.
     #[arg(short = 'm', long)]
     pub(crate) more: bool,
-    /// The bridge, and which connections: zone=N; and verbose.
+    /// The bridge, and which connections, as dpctl takes them; and verbose.
     #[arg(value_name = "BRIDGE] [FILTER] [verbose")]
     pub(crate) words: Vec<String>,
 }

@@ -82,6 +82,9 @@ pub struct FilterError {
 }
 
 impl Filter {
+    /// The words in front of tuples, in their order.
+    pub const WORDS: [&str; 4] = ["zone", "mark", "labels", "state"];
+
     /// Parses the arguments of `flush-conntrack`: `[zone=N] [mark=X[/M]] [labels=Y[/N]]
     /// [state=STATE] ['ORIGINAL' ['REPLY']]`, in this order. Beyond Open vSwitch, an address may be
     /// a prefix, GRE has a key, and there is a state: that of TCP or SCTP as a dump shows it, `replied`
@@ -92,23 +95,14 @@ impl Filter {
     pub fn parse(arguments: &[&str]) -> Result<Self, FilterError> {
         let mut filter = Self::default();
         let mut rest = arguments.iter().enumerate().peekable();
-        if let Some((argument, text)) = rest.next_if(|(_, text)| text.starts_with("zone=")) {
-            let zone = number(&text[5..]).and_then(|zone| u16::try_from(zone).ok());
-            filter.zone = Some(zone.ok_or_else(|| whole(argument, text, "failed to parse zone"))?);
-        }
-        if let Some((argument, text)) = rest.next_if(|(_, text)| text.starts_with("mark=")) {
-            let mark = masked(&text[5..], u32::MAX.into())
-                .and_then(|(mark, mask)| Some((mark.try_into().ok()?, mask.try_into().ok()?)));
-            filter.mark = Some(mark.ok_or_else(|| whole(argument, text, "failed to parse mark"))?);
-        }
-        if let Some((argument, text)) = rest.next_if(|(_, text)| text.starts_with("labels=")) {
-            let label = masked(&text[7..], u128::MAX);
-            let failed = || whole(argument, text, "failed to parse labels");
-            filter.label = Some(label.ok_or_else(failed)?);
-        }
-        if let Some((argument, text)) = rest.next_if(|(_, text)| text.starts_with("state=")) {
-            let state = StateFilter::parse(&text[6..]);
-            filter.state = Some(state.ok_or_else(|| whole(argument, text, UNKNOWN_STATE))?);
+        for word in Self::WORDS {
+            let value_of = |text: &str| text.strip_prefix(word)?.strip_prefix('=').map(str::len);
+            let Some((argument, text)) = rest.next_if(|(_, text)| value_of(text).is_some()) else {
+                continue;
+            };
+            filter
+                .set(word, &text[word.len() + 1..])
+                .map_err(|message| whole(argument, text, message))?;
         }
         // The second tuple shares the IP version and protocol of the first.
         let mut context = Context::default();
@@ -125,6 +119,28 @@ impl Filter {
             return Err(whole(argument, text, "invalid arguments"));
         }
         Ok(filter)
+    }
+
+    /// Sets the condition that one of [`Self::WORDS`] names.
+    fn set(&mut self, word: &str, value: &str) -> Result<(), &'static str> {
+        match word {
+            "zone" => {
+                let zone = number(value).and_then(|zone| u16::try_from(zone).ok());
+                self.zone = Some(zone.ok_or("failed to parse zone")?);
+            }
+            "mark" => {
+                let mark = masked(value, u32::MAX.into())
+                    .and_then(|(mark, mask)| Some((mark.try_into().ok()?, mask.try_into().ok()?)));
+                self.mark = Some(mark.ok_or("failed to parse mark")?);
+            }
+            "labels" => {
+                let label = masked(value, u128::MAX);
+                self.label = Some(label.ok_or("failed to parse labels")?);
+            }
+            "state" => self.state = Some(StateFilter::parse(value).ok_or(UNKNOWN_STATE)?),
+            _ => unreachable!("it is one of the words"),
+        }
+        Ok(())
     }
 
     /// The tuple, if the filter asks for one whole original tuple and at most the zone besides.
@@ -169,6 +185,22 @@ impl Filter {
 }
 
 impl StateFilter {
+    /// The names that are parsed, whatever their case: states of TCP as a dump shows them, those of SCTP
+    /// that TCP has not, and whether there was a reply.
+    pub fn names() -> Vec<String> {
+        let tcp = PeerState::ALL.into_iter();
+        let tcp = tcp.filter(|state| state.coalesced() == *state);
+        let mut names: Vec<_> = tcp.map(|state| state.to_string()).collect();
+        for state in AssociationState::ALL {
+            let name = state.to_string();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names.extend(["replied".to_owned(), "unreplied".to_owned()]);
+        names
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let shown = PeerState::ALL.into_iter();
         let shown = shown.filter(|state| state.coalesced() == *state);
@@ -263,6 +295,21 @@ impl fmt::Display for Network {
 }
 
 impl PartialTuple {
+    /// The fields of its text. Those of ports, ICMP and GRE come behind `ct_nw_proto`.
+    pub const FIELDS: [&str; 11] = [
+        "ct_nw_src",
+        "ct_nw_dst",
+        "ct_ipv6_src",
+        "ct_ipv6_dst",
+        "ct_nw_proto",
+        "ct_tp_src",
+        "ct_tp_dst",
+        "icmp_id",
+        "icmp_type",
+        "icmp_code",
+        "gre_key",
+    ];
+
     /// As [`Self::matches`]; the tuple is made only if some part counts.
     pub(crate) fn takes(&self, tuple: impl FnOnce() -> Tuple) -> bool {
         *self == Self::default() || self.matches(&tuple())
@@ -384,6 +431,9 @@ impl Context {
             if value.is_empty() {
                 return complain(format!("field {key} missing value"));
             }
+            if !PartialTuple::FIELDS.contains(&key) {
+                return complain(format!("invalid conntrack tuple field: {key}"));
+            }
             let failed = || (span.clone(), format!("failed to parse field {key}"));
             let small = || {
                 number(value)
@@ -442,7 +492,7 @@ impl Context {
                     let key = number(value).and_then(|key| u32::try_from(key).ok());
                     tuple.gre_key = Some(key.ok_or_else(failed)?);
                 }
-                _ => return complain(format!("invalid conntrack tuple field: {key}")),
+                _ => unreachable!("it is one of the fields"),
             }
         }
         if self.protocol.is_none() && (tuple.src_port.is_some() || tuple.dst_port.is_some()) {

@@ -212,3 +212,31 @@ fn a_bridge_may_come_before_what_is_required() {
     };
     assert_eq!((args.bridge, args.file), (None, PathBuf::from("x.flows")));
 }
+
+/// Each command that the list of filters gives as an example is one, and its filter is parsed.
+#[test]
+fn commands_of_the_list_of_filters_are_right() {
+    let text = include_str!("../../../docs/connections.md");
+    let commands = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("    weir "));
+    let mut verbs = std::collections::BTreeSet::new();
+    for command in commands {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let parsed = Cli::try_parse_from(std::iter::once("weir").chain(words.iter().copied()));
+        parsed.unwrap_or_else(|error| panic!("{command}: {error}"));
+        let filter = words[1..].iter().copied();
+        let filter = filter.filter(|word| word.contains('='));
+        let filter: Vec<_> = filter.collect();
+        let parsed = weir_ct::Filter::parse(&filter);
+        parsed.unwrap_or_else(|error| panic!("{command}: {error}"));
+        verbs.insert(words[0]);
+    }
+    let all = [
+        "ct-stats-show",
+        "dump-conntrack",
+        "flush-conntrack",
+        "monitor",
+    ];
+    assert_eq!(verbs.into_iter().collect::<Vec<_>>(), all);
+}

@@ -346,3 +346,19 @@ proptest! {
         prop_assert!(!other.matches(&tuple));
     }
 }
+
+#[test]
+fn each_state_is_parsed_and_named_where_one_is_not() {
+    for name in StateFilter::names() {
+        let filter = Filter::parse(&[&format!("state={name}")]).expect("it is one");
+        let state = filter.state.expect("it was asked for").to_string();
+        assert!(state.eq_ignore_ascii_case(&name));
+        let filter = Filter::parse(&[&format!("state={}", name.to_ascii_lowercase())]);
+        assert!(filter.is_ok());
+    }
+    let names = StateFilter::names();
+    let (last, others) = names.split_last().expect("there are some");
+    let expected = format!("expected {} or {last}", others.join(", "));
+    let error = Filter::parse(&["state=LISTEN"]).expect_err("there is no such state");
+    assert_eq!(error.message, format!("failed to parse state: {expected}"));
+}
