@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use weir_ct::{Filter, PartialTuple, StateFilter};
+use weir_tests::differential::{Case, CommandCase};
 
 /// Each name in the last column of the tables of `docs/nat.md`: `FILE::TEST`, a file, or
 /// `NAME.case` of the differential cases.
@@ -82,4 +83,47 @@ fn words_that_name_connections_are_documented() {
         let filter = Filter::parse(&[&format!("state={state}")]);
         assert!(filter.is_ok_and(|filter| filter.state.is_some()), "{state}");
     }
+}
+
+/// `docs/differences.md` has each line of a differential case that says why the two switches differ.
+/// `WEIR_BLESS=1` writes it.
+#[test]
+fn every_difference_is_listed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let cases = Case::read_all(&root.join("differential/cases"));
+    let commands = CommandCase::read_all(&root.join("differential/commands"));
+    let cases = cases.unwrap_or_else(|error| panic!("{error}"));
+    let commands = commands.unwrap_or_else(|error| panic!("{error}"));
+    let cases = cases.into_iter().flat_map(|case| {
+        let differs = case.differs.into_iter();
+        differs.map(move |why| (why, case.name.clone()))
+    });
+    let commands = commands.into_iter();
+    let commands = commands.filter(|case| !case.differs.is_empty());
+    let commands = commands.map(|case| (case.differs, case.name));
+    let mut table = String::from(
+        "# Differences from Open vSwitch, case by case\n\n\
+         Written from `tests/differential` by the test of `tests/tests/documents.rs`; do not edit.\n\n\
+         What was chosen, and why, is in the table of the README. Here is every reason for which a case of \
+         `tests/differential/cases` or `tests/differential/commands` records another answer of weir's, in \
+         the words of that case.\n\n| why | cases |\n|---|---|\n",
+    );
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+    for (why, case) in cases.chain(commands) {
+        match reasons.iter_mut().find(|(other, _)| *other == why) {
+            Some((_, cases)) => cases.push(case),
+            None => reasons.push((why, vec![case])),
+        }
+    }
+    for (why, cases) in reasons {
+        let cases: Vec<_> = cases.iter().map(|case| format!("`{case}`")).collect();
+        let cases = cases.join(", ");
+        table += &format!("| {} | {cases} |\n", why.replace('|', "\\|"));
+    }
+    let path = root.join("../docs/differences.md");
+    if std::env::var_os("WEIR_BLESS").is_some() {
+        fs::write(&path, &table).expect("it can be written");
+    }
+    let there = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(there, table, "WEIR_BLESS=1 writes it");
 }
