@@ -13,6 +13,8 @@ use weir_packet::hint::prefetch_element;
 pub(crate) struct Chains {
     /// By zone.
     heads: Box<[u32]>,
+    /// By zone: where the search for a connection to give up goes on.
+    hands: Box<[u32]>,
     links: Box<[Link]>,
 }
 
@@ -28,6 +30,7 @@ impl Chains {
     pub(crate) fn new(slots: u32) -> Self {
         Self {
             heads: vec![0; ZONES].into(),
+            hands: vec![0; ZONES].into(),
             links: vec![Link::default(); slots as usize].into(),
         }
     }
@@ -39,7 +42,7 @@ impl Chains {
 
     /// Bytes for each of all zones together.
     pub(crate) fn zone_memory(&self) -> usize {
-        size_of_val(&*self.heads)
+        size_of_val(&*self.heads) + size_of_val(&*self.hands)
     }
 
     /// Asks for a slot's place.
@@ -74,6 +77,16 @@ impl Chains {
         if let Some(link) = self.link_mut(older) {
             link.newer = newer;
         }
+    }
+
+    /// Where the search in a zone goes on; somebody else may be there by now.
+    pub(crate) fn hand(&self, zone: u16) -> Option<u32> {
+        self.hands[usize::from(zone)].checked_sub(1)
+    }
+
+    /// Lets the search in a zone go on at `slot`, or at the beginning.
+    pub(crate) fn set_hand(&mut self, zone: u16, slot: Option<u32>) {
+        self.hands[usize::from(zone)] = slot.map_or(0, |slot| slot + 1);
     }
 
     /// The newest connection of a zone.

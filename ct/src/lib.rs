@@ -60,6 +60,7 @@ mod tcp;
 #[cfg(test)]
 mod testing;
 mod tracker;
+mod unreplied;
 mod watch;
 mod wheel;
 #[cfg(test)]

@@ -26,6 +26,7 @@ use crate::settings::{Settings, ZoneSettings};
 use crate::sharing::Sharing;
 use crate::sources::Sources;
 use crate::tcp;
+use crate::unreplied::Unreplied;
 use crate::watch::{EventKind, Watch};
 use crate::wheel::Wheel;
 use crate::zones::Zones;
@@ -36,6 +37,7 @@ pub(crate) struct Table {
     /// What each carried; empty if nobody asked for that.
     accounts: Box<[Account]>,
     pub(crate) chains: Chains,
+    pub(crate) unreplied: Unreplied,
     /// While somebody listens.
     pub(crate) watch: Option<Box<Watch>>,
     index: Index,
@@ -102,6 +104,7 @@ impl Table {
                 false => Box::default(),
             },
             chains: Chains::new(slots),
+            unreplied: Unreplied::new(slots),
             watch: None,
             index: Index::new(slots, secret),
             wheel: Wheel::new(slots),
@@ -138,6 +141,7 @@ impl Table {
                 + size_of_val(&*self.cold)
                 + size_of_val(&*self.accounts)
                 + self.chains.memory()
+                + self.unreplied.memory()
                 + free,
             index: self.index.memory(),
             leases: self.leases.memory(),
@@ -418,6 +422,7 @@ impl Table {
         self.wheel.insert(slot, deadline, now);
         self.zones.began(zone);
         self.chains.insert(zone, slot, now);
+        self.unreplied.insert(slot);
         if let Some(account) = self.accounts.get_mut(slot as usize) {
             *account = Account::default();
             account.0[Direction::Original as usize].count(size);

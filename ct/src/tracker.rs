@@ -566,6 +566,9 @@ impl Tracker {
             self.table.count(slot, direction, size);
         }
         if changed {
+            if direction == Direction::Reply && !before.1 {
+                self.table.unreplied.remove(slot);
+            }
             self.table.touch(slot);
         }
         let state = CtState::TRK | state;

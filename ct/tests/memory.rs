@@ -29,7 +29,7 @@ fn memory_is_taken_at_start_and_within_its_bound() {
         let tracker = Tracker::new(&settings, 1);
         // What belongs to zones does not depend on the number of connections.
         let zones = tracker.memory().zones;
-        assert!(zones < 1_100_000, "{zones} bytes");
+        assert!(zones < 1_400_000, "{zones} bytes");
         let bytes = region.change().bytes_allocated - zones;
         // The timer wheel's heads, whatever the number of connections, and what a page rounds.
         let fixed = 40_000;
@@ -54,7 +54,7 @@ fn shared() {
     let shard: Shard<()> = Shard::new(&settings, 1, &owners, ShardId(0), Bounds::default());
     let bytes = region.change().bytes_allocated - shard.tracker().memory().zones;
     // The wheel's heads, and the queues to four shards.
-    let bound = settings.max_connections as usize * (BYTES_PER_CONNECTION + BYTES_PER_ACCOUNT + 16)
+    let bound = settings.slots(4) as usize * (BYTES_PER_CONNECTION + BYTES_PER_ACCOUNT + 16)
         + 1_000_000;
     assert!(bytes <= bound, "{bytes} bytes, of {bound}");
     drop(shard);

@@ -327,8 +327,6 @@ impl Under {
 
     /// Which one would be evicted.
     fn oldest_unreplied(&self, zone: Option<u16>) -> Option<u32> {
-        let next = self.tracker.next_unreplied(zone);
-        let next = next.filter(|(_, slot)| !self.covered.contains(slot));
-        next.min().map(|(_, slot)| slot)
+        self.tracker.would_evict(zone, &self.covered)
     }
 }

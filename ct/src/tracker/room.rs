@@ -11,7 +11,7 @@ use crate::tracker::Tracker;
 
 impl Tracker {
     /// Sees to it that every limit allows one more connection of `zone` with this original key: forgets
-    /// such whose time is over, else evicts the oldest unreplied of the next [`PROBE`] slots, of
+    /// such whose time is over, else evicts the oldest of the next [`PROBE`] that are unreplied, of
     /// the same zone if it is the zone's limit. A source limit evicts nobody.
     ///
     /// Cost: bounded by [`PROBE`], whatever the table holds.
@@ -113,8 +113,7 @@ impl Tracker {
         false
     }
 
-    /// Gives up the oldest unreplied connection among the next [`PROBE`] slots, of those in
-    /// `zone` if there is one.
+    /// Gives up one for a new connection, of those in `zone` if there is one.
     fn evict(&mut self, zone: Option<u16>) {
         if let Some(slot) = self.oldest_unreplied(zone) {
             self.table.remove(slot, Ending::Evicted);
@@ -122,27 +121,83 @@ impl Tracker {
         }
     }
 
-    /// The oldest unreplied connection among the next [`PROBE`] slots, of those in `zone` if there
-    /// is one.
+    /// The oldest of the next [`PROBE`] unreplied connections, of those in `zone` if there is one.
+    ///
+    /// The search goes on where the last one ended, so that under a flood all of them have their turn
+    /// before any comes again. Where none of those is in the zone, the zone is searched by itself: on from
+    /// where that search ended, or from its newest, where those of a flood are.
     pub(super) fn oldest_unreplied(&mut self, zone: Option<u16>) -> Option<u32> {
-        let oldest = self.next_unreplied(zone).min();
-        let touched = self.table.touched();
-        if touched > 0 {
-            self.hand = (self.hand + PROBE.min(touched)) % touched;
+        let mut slots = [0; PROBE as usize];
+        let count = self.table.unreplied.fill(self.hand, &mut slots);
+        let slots = &slots[..count];
+        // They may lie anywhere: all are asked for at once.
+        slots.iter().for_each(|slot| self.table.prefetch_hot(*slot));
+        let mut oldest = None;
+        for &slot in slots {
+            let hot = self.table.hot(slot);
+            if !hot.is_live() || hot.replied {
+                self.table.unreplied.remove(slot);
+            } else if zone.is_none_or(|zone| zone == hot.zone)
+                && oldest.is_none_or(|(id, _)| hot.id < id)
+            {
+                oldest = Some((hot.id, slot));
+            }
         }
-        oldest.map(|(_, slot)| slot)
+        self.hand = slots.last().map_or(self.hand, |slot| slot + 1);
+        match (oldest, zone) {
+            (Some((_, slot)), _) => Some(slot),
+            (None, None) => None,
+            (None, Some(zone)) => {
+                let oldest = self.oldest_in(zone, &[]);
+                let last = self.walk(zone, self.hand_in(zone)).last();
+                let next = last.and_then(|slot| self.table.chains.older(slot));
+                self.table.chains.set_hand(zone, next);
+                oldest
+            }
+        }
     }
 
-    /// Those among which [`Self::oldest_unreplied`] chooses: their numbers and slots.
-    pub(super) fn next_unreplied(&self, zone: Option<u16>) -> impl Iterator<Item = (u64, u32)> {
-        let touched = self.table.touched();
-        let next = (1..=PROBE.min(touched)).map(move |n| (self.hand + n) % touched);
-        next.map(|slot| (self.table.hot(slot), slot))
-            .filter(move |(hot, _)| {
-                let there = zone.is_none_or(|zone| zone == hot.zone);
-                there && hot.is_live() && !hot.replied
-            })
-            .map(|(hot, slot)| (hot.id, slot))
+    /// Which one [`Self::oldest_unreplied`] chooses, those left out that are `covered`.
+    pub(super) fn would_evict(&self, zone: Option<u16>, covered: &[u32]) -> Option<u32> {
+        let mut slots = [0; PROBE as usize];
+        let count = self.table.unreplied.fill(self.hand, &mut slots);
+        let slots = slots[..count].iter().copied();
+        let there = |slot: &u32| zone.is_none_or(|zone| zone == self.table.hot(*slot).zone);
+        let oldest = self.oldest_of(slots.filter(there), covered);
+        oldest.or_else(|| self.oldest_in(zone?, covered))
+    }
+
+    /// The oldest unreplied connection of a zone, of some of them.
+    #[cold]
+    fn oldest_in(&self, zone: u16, covered: &[u32]) -> Option<u32> {
+        let on = self.walk(zone, self.hand_in(zone));
+        let oldest = self.oldest_of(on, covered);
+        oldest.or_else(|| self.oldest_of(self.walk(zone, None), covered))
+    }
+
+    fn oldest_of(&self, slots: impl Iterator<Item = u32>, covered: &[u32]) -> Option<u32> {
+        let may_go = |slot: &u32| {
+            let hot = self.table.hot(*slot);
+            hot.is_live() && !hot.replied && !covered.contains(slot)
+        };
+        let numbers = slots
+            .filter(may_go)
+            .map(|slot| (self.table.hot(slot).id, slot));
+        numbers.min().map(|(_, slot)| slot)
+    }
+
+    /// At most [`PROBE`] connections of a zone, from that in `first` on to older ones, or from the
+    /// newest.
+    fn walk(&self, zone: u16, first: Option<u32>) -> impl Iterator<Item = u32> + '_ {
+        let first = first.or_else(|| self.table.chains.newest(zone));
+        let older = |slot: &u32| self.table.chains.older(*slot);
+        std::iter::successors(first, older).take(PROBE as usize)
+    }
+
+    /// Where the search in a zone goes on, if that is still there.
+    fn hand_in(&self, zone: u16) -> Option<u32> {
+        let hand = self.table.chains.hand(zone);
+        hand.filter(|slot| self.table.is_of_zone(*slot, zone))
     }
 
     /// Forgets connections whose time is over though their turn to be looked at may not have

@@ -932,3 +932,121 @@ fn churn_at_the_limit_takes_no_memory() {
     assert_eq!(tracker.counters().evicted, 20_000 - 64);
     tracker.check(Tick::from_millis(20_000));
 }
+
+fn in_zone(zone: u16) -> Request<'static> {
+    Request {
+        zone,
+        commit: Some(Commit::default()),
+        ..Request::default()
+    }
+}
+
+/// A connection from this client's port, and an answer if it gets one.
+fn open(tracker: &mut Tracker, zone: u16, client: u32, answered: bool, now: Tick) -> bool {
+    let [a, b, c, d] = (0x0a00_0000 + client).to_be_bytes();
+    let there = format!("udp {a}.{b}.{c}.{d}:1 > 192.0.2.1:2");
+    let back = format!("udp 192.0.2.1:2 > {a}.{b}.{c}.{d}:1");
+    let made = execute(tracker, &there, &in_zone(zone), now).is_ok();
+    if answered {
+        execute(tracker, &back, &in_zone(zone), now).expect("it is no commit that drops");
+    }
+    made
+}
+
+/// Whatever lies between them: a flood takes places from itself, and those that have replies stay.
+#[test]
+fn a_flood_is_made_room_for_wherever_its_connections_lie() {
+    const SLOTS: u32 = 20_000;
+    let mut tracker = Tracker::new(&settings(SLOTS), 1);
+    let now = Tick::from_millis(1_000);
+    // Ten without a reply, in the middle of the others and at the ends.
+    let lonely = |n: u32| n.is_multiple_of(SLOTS / 10);
+    for n in 0..SLOTS {
+        assert!(open(&mut tracker, 0, n, !lonely(n), now));
+    }
+    for n in 0..1_000 {
+        assert!(open(&mut tracker, 0, SLOTS + n, false, now), "{n}");
+    }
+    assert_eq!(tracker.counters().evicted, 1_000);
+    // The first ten were those that there were.
+    let replied = dump_of(&tracker, now);
+    let replied = replied.iter().filter(|entry| entry.replied);
+    assert_eq!(replied.count(), (SLOTS - 10) as usize);
+    // With the last of them answered nobody can go.
+    for n in 0..10 {
+        open(&mut tracker, 0, SLOTS + 990 + n, true, now);
+    }
+    assert!(!open(&mut tracker, 0, 3 * SLOTS, false, now));
+    tracker.check(now);
+}
+
+/// The same of a zone at its limit, whatever others have.
+#[test]
+fn a_flood_in_a_zone_takes_places_from_the_zone_alone() {
+    let mut settings = settings(5_000);
+    let limited = ZoneSettings {
+        limit: Some(300),
+        ..ZoneSettings::default()
+    };
+    settings.zones.insert(5, limited);
+    let mut tracker = Tracker::new(&settings, 1);
+    let now = Tick::from_millis(1_000);
+    // Many without a reply in another zone, on both sides.
+    (0..1_000).for_each(|n| assert!(open(&mut tracker, 6, n, false, now)));
+    for n in 0..300 {
+        assert!(open(&mut tracker, 5, n, n != 7, now));
+    }
+    (1_000..2_000).for_each(|n| assert!(open(&mut tracker, 6, n, false, now)));
+    let refused = (300..2_000).filter(|n| !open(&mut tracker, 5, *n, false, now));
+    // 64 of the zone's are looked at for each, until the search comes to the one that there was; from
+    // then on the flood's own is found.
+    assert_eq!(refused.collect::<Vec<_>>(), [300, 301, 302, 303]);
+    assert_eq!(tracker.table.zones.live(5), 300);
+    assert_eq!(tracker.table.zones.live(6), 2_000);
+    tracker.check(now);
+}
+
+/// Honest clients are answered before their turn comes, though a flood goes on.
+#[test]
+fn honest_connections_outlive_a_flood() {
+    const SLOTS: u32 = 2_048;
+    let mut tracker = Tracker::new(&settings(SLOTS), 1);
+    let now = Tick::from_millis(1_000);
+    (0..SLOTS / 2).for_each(|n| assert!(open(&mut tracker, 0, n, true, now)));
+    let mut client = SLOTS;
+    let mut lost = 0;
+    for honest in 0..500 {
+        let [a, b] = (1_000 + honest as u16).to_be_bytes();
+        let there = format!("udp 172.16.{a}.{b}:1 > 192.0.2.1:2");
+        let back = format!("udp 192.0.2.1:2 > 172.16.{a}.{b}:1");
+        execute(&mut tracker, &there, &in_zone(0), now).expect("somebody gives way");
+        // So much of the flood comes before the answer does.
+        for _ in 0..256 {
+            client += 1;
+            assert!(open(&mut tracker, 0, client, false, now));
+        }
+        let answered = execute(&mut tracker, &back, &in_zone(0), now);
+        let state = answered.expect("there is room").state;
+        lost += u32::from(!state.contains(CtState::EST));
+        if state.contains(CtState::EST) {
+            let exact = format!(
+                "ct_nw_src=172.16.{a}.{b},ct_nw_dst=192.0.2.1,ct_nw_proto=17,ct_tp_src=1,ct_tp_dst=2"
+            );
+            let filter = Filter::parse(&[&exact]).expect("it is right");
+            tracker.flush(Cursor::default(), 1, &filter, &mut 0);
+        }
+    }
+    assert!(lost < 25, "{lost} of 500");
+}
+
+fn dump_of(tracker: &Tracker, now: Tick) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    tracker.dump(
+        Cursor::default(),
+        usize::MAX,
+        &Filter::default(),
+        now,
+        &mut entries,
+    );
+    entries
+}
