@@ -66,10 +66,6 @@ impl Policy {
         let group_texts = config.group_texts().map_err(|error| vec![error])?;
         let steps = read_policy(config, &group_texts, &texts)?;
         let mut tables = FlowTables::new(lcores, secret);
-        if lcores > 1 {
-            // What is expected is not told to other lcores.
-            tables.refuse_helpers();
-        }
         tables
             .add_options(&config.options)
             .expect("a configuration's options fit into a map");

@@ -19,6 +19,7 @@
 //!   2. What a master says counts only about its own end: an address that is not the speaker's
 //!      opens nothing (RFC 2577), nor does a port below 1024.
 //!   3. All memory is taken in [`Alg::new`].
+//!   4. With several lcores, all of them expect what one does: [`foreign`].
 //!
 //! Threads: one lcore's.
 //! Cost: a packet of a connection without a helper pays for one bit of its connection; one of no
@@ -26,6 +27,7 @@
 
 mod controls;
 mod expectations;
+mod foreign;
 pub mod ftp;
 mod numbers;
 mod stream;
@@ -37,10 +39,12 @@ use weir_nat::End;
 use weir_packet::{Tick, Tuple};
 
 use crate::key::Key;
+use crate::owner::ShardId;
 use crate::record::Direction;
 
 pub(crate) use controls::{Control, Mend};
-pub(crate) use expectations::{Expectation, Expectations, LIFETIME};
+pub(crate) use expectations::{Expectation, Expectations, LIFETIME, Said};
+pub(crate) use foreign::{Foreign, MOST_UNHEARD, Met, News, Others, Told};
 pub(crate) use numbers::{Numbers, is_at_or_after};
 pub(crate) use stream::Stream;
 
@@ -97,22 +101,27 @@ pub(crate) struct Alg {
     controls: Vec<Control>,
     free_controls: Vec<u32>,
     pub(crate) expectations: Expectations,
+    /// With several lcores: what the others expect, and what they know of this one.
+    pub(crate) others: Option<Box<Others>>,
     /// What is to be done to the packet that was looked at last.
     pub(crate) mend: Mend,
 }
 
 impl Alg {
-    /// Takes memory, for a table of so many connections.
-    pub(crate) fn new(slots: u32) -> Self {
+    /// Takes memory, for a table of so many connections, which may be that of one of several lcores.
+    pub(crate) fn new(slots: u32, lcore: Option<(ShardId, u16)>) -> Self {
         let slots = slots as usize;
         let (most_kin, controls) = (slots.min(MOST_KIN), slots.min(MOST_CONTROLS));
+        let shards = lcore.map_or(1, |(_, shards)| shards);
+        let expected = slots.min(MOST_EXPECTATIONS.div_ceil(shards.into()));
         Self {
             // With twice the room it never grows, however often something is put in and out.
             kin: HashMap::with_capacity(2 * most_kin),
             most_kin,
             controls: vec![Control::default(); controls],
             free_controls: (0..controls as u32).rev().collect(),
-            expectations: Expectations::new(slots.min(MOST_EXPECTATIONS)),
+            expectations: Expectations::new(expected),
+            others: lcore.map(|(me, shards)| Box::new(Others::new(me, shards, expected))),
             mend: Mend::new(0, Direction::Original, 0),
         }
     }
@@ -185,7 +194,7 @@ impl Alg {
         };
         self.free_controls.extend(master.control);
         for at in master.expected.into_iter().flatten() {
-            self.expectations.remove(at);
+            self.remove(at);
         }
     }
 
@@ -197,19 +206,70 @@ impl Alg {
             return false;
         };
         if let [Some(oldest), .., Some(_)] = master.expected {
-            self.expectations.remove(oldest);
             master.expected.rotate_left(1);
             master.expected[PER_MASTER - 1] = None;
+            self.remove(oldest);
+        }
+        let own = self.expectations.len();
+        if self
+            .others
+            .as_ref()
+            .is_some_and(|others| !others.has_room(own))
+        {
+            return false;
         }
         let mut gone = None;
         let at = self.expectations.insert(expectation, now, &mut gone);
-        if let (Some(at), Some(place)) = (at, master.expected.iter_mut().find(|at| at.is_none())) {
+        if let Some((at, over)) = gone {
+            self.told_over(&over);
+            self.forget(at, over.master);
+        }
+        let Some(at) = at else {
+            return false;
+        };
+        if let Some(Kin::Master(master)) = self.kin.get_mut(&slot)
+            && let Some(place) = master.expected.iter_mut().find(|at| at.is_none())
+        {
             *place = Some(at);
         }
-        if let Some((at, slot)) = gone {
-            self.forget(at, slot);
+        if let (Some(others), Some(expectation)) = (&mut self.others, self.expectations.get_mut(at))
+        {
+            expectation.number = others.next_number();
+            expectation.said.news = others.note(expectation.key, expectation.number);
         }
-        at.is_some()
+        true
+    }
+
+    /// What is expected at `at` is expected until `deadline`, and this is `said` of it to other
+    /// lcores. Returns whether there was room to tell them.
+    pub(crate) fn renew(&mut self, at: u32, deadline: Tick, said: Said) -> bool {
+        let own = self.expectations.len();
+        let Some(expectation) = self.expectations.get_mut(at) else {
+            return false;
+        };
+        if let Some(others) = &mut self.others {
+            if !others.has_room(own) {
+                return false;
+            }
+            let news = others.note(expectation.key, expectation.number);
+            expectation.said = Said { news, ..said };
+        }
+        expectation.deadline = deadline;
+        true
+    }
+
+    /// Removes an expectation; its master knows.
+    fn remove(&mut self, at: u32) -> Option<Expectation> {
+        let expectation = self.expectations.remove(at)?;
+        self.told_over(&expectation);
+        Some(expectation)
+    }
+
+    /// What was expected is over: the others are to be told.
+    fn told_over(&mut self, expectation: &Expectation) {
+        if let Some(others) = &mut self.others {
+            others.note(expectation.key, expectation.number);
+        }
     }
 
     /// The expectation of a connection whose first packet has this key, and where it is.
@@ -220,16 +280,31 @@ impl Alg {
 
     /// The expectation at `at` is met, or over.
     pub(crate) fn met(&mut self, at: u32) {
-        if let Some(expectation) = self.expectations.remove(at) {
+        if let Some(expectation) = self.remove(at) {
             self.forget(at, expectation.master);
         }
     }
 
+    /// What of the news the packets of the connection in `slot` must wait for until all have heard
+    /// it, if anything.
+    pub(crate) fn unheard(&self, slot: u32) -> Option<u64> {
+        let others = self.others.as_deref()?;
+        let news = self
+            .expected_by(slot)
+            .map(|expectation| expectation.said.news);
+        news.max().filter(|news| !others.is_heard(*news))
+    }
+
+    /// Where what the connection in `slot` expects is, the oldest first.
+    pub(crate) fn places(&self, slot: u32) -> [Option<u32>; PER_MASTER] {
+        let master = self.master(slot);
+        master.map_or([None; PER_MASTER], |master| master.expected)
+    }
+
     /// What the connection in `slot` expects, the oldest first.
     pub(crate) fn expected_by(&self, slot: u32) -> impl Iterator<Item = &Expectation> {
-        let master = self.master(slot);
-        let all = master.map_or([None; PER_MASTER], |master| master.expected);
-        all.into_iter()
+        self.places(slot)
+            .into_iter()
             .flatten()
             .filter_map(|at| self.expectations.get(at))
     }
@@ -254,6 +329,7 @@ impl Alg {
         self.kin.capacity() * size_of::<(u32, Kin)>()
             + size_of_val(&*self.controls)
             + self.expectations.memory()
+            + self.others.as_ref().map_or(0, |others| others.memory())
     }
 
     /// A copy of what `other` knows of a connection of its own, here in `slot`.

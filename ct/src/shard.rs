@@ -30,6 +30,7 @@
 //!      said before. A packet that comes too late for it goes back to its owner.
 //!   4. Nothing is lost but packets, and these by name: questions, answers and returns have room
 //!      or wait where they arise.
+//!   5. A packet that announces a connection goes on only when every shard expects that.
 //!
 //! Threads: one lcore owns it. Messages are carried from [`Shard::outgoing`] to
 //! [`Shard::handle`] of the other, in order; whatever carries them.
@@ -43,6 +44,7 @@ mod waiting;
 
 use weir_packet::{Frame, Layout, Tick};
 
+use crate::alg::Others;
 use crate::owner::{Belongs, Owners, ShardId};
 use crate::request::{CtDrop, Outcome, Request};
 use crate::settings::Settings;
@@ -206,7 +208,8 @@ impl<P> Shard<P> {
     }
 
     /// Executes one `ct()` for a packet that is dealt with here. `quest` is a new one, or that
-    /// with which the packet came back from waiting.
+    /// with which the packet came back from waiting. If the outcome says that the packet is to be
+    /// mended, it may have to wait then: [`Tracker::take_wish`].
     ///
     /// # Errors
     /// If the packet is to be dropped, or to wait.
@@ -221,8 +224,7 @@ impl<P> Shard<P> {
         let tracker = &mut self.tracker;
         tracker.resume_quest(*quest);
         let outcome = tracker.execute(frame, layout, request, now);
-        let held = tracker.take_wish();
-        outcome.map_err(|drop| match held {
+        outcome.map_err(|drop| match tracker.take_wish() {
             None => Held::Drop(drop),
             Some((wish, held)) => {
                 *quest = held;
@@ -262,6 +264,7 @@ impl<P> Shard<P> {
     /// As [`Exchange::outgoing`].
     pub fn outgoing(&mut self, to: ShardId) -> Option<Message<P>> {
         self.exchange.give_back(&mut self.tracker);
+        self.exchange.announce(&mut self.tracker);
         self.exchange.outgoing(to)
     }
 
@@ -358,6 +361,7 @@ impl<P> Exchange<P> {
                     index,
                 });
             }
+            Refusal::Hear(news) => self.waiting.hear(packet, wire, quest, news),
             Refusal::Later | Refusal::Drop(_) => self.waiting.again(packet, wire, quest),
         }
         Ok(())
@@ -411,6 +415,17 @@ impl<P> Exchange<P> {
             }
             Content::Answer { ticket, answer } => self.answered(tracker, ticket, answer),
             Content::Return(pair) => tracker.take_back(pair, from),
+            Content::Told(told) => {
+                tracker.hear(from, &told);
+                self.links[usize::from(from.0)].tell(Content::Heard(told));
+            }
+            Content::Heard(told) => {
+                if let Some(others) = tracker.others_mut() {
+                    others.heard(from, told);
+                    self.waiting.heard(others.heard_by_all());
+                }
+            }
+            Content::Met(met) => tracker.met_elsewhere(met),
         }
         Arrival::Gone
     }
@@ -430,6 +445,7 @@ impl<P> Exchange<P> {
         let idle = |sharing: &crate::sharing::Sharing| sharing.directory.has_idle();
         self.links.iter().all(Link::is_empty)
             && self.waiting.len() == 0
+            && tracker.others().is_none_or(Others::is_quiet)
             && !tracker.sharing().is_some_and(idle)
     }
 
@@ -490,6 +506,30 @@ impl<P> Exchange<P> {
             Answer::Yours => {}
             Answer::GoOn(index) => quest.continued(index),
             Answer::Nothing => quest.refused(),
+        }
+    }
+
+    /// Tells the others what is expected here, and what was met that they expect, as much of it as
+    /// there is room for.
+    pub fn announce(&mut self, tracker: &mut Tracker) {
+        if tracker.others().is_none_or(Others::is_quiet) {
+            return;
+        }
+        while let Some(told) = tracker.next_told() {
+            for (to, link) in self.links.iter_mut().enumerate() {
+                if to != usize::from(self.me.0)
+                    && let Some(others) = tracker.others_mut()
+                    && let Some(told) = others.boxed(told)
+                {
+                    link.tell(Content::Told(told));
+                }
+            }
+        }
+        // Any queue may be the one that the next wants.
+        while self.links.iter().all(Link::takes_returns)
+            && let Some(met) = tracker.others_mut().and_then(Others::next_met)
+        {
+            self.links[usize::from(met.from.0)].tell_met(met);
         }
     }
 

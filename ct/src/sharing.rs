@@ -37,6 +37,11 @@ impl Sharing {
         }
     }
 
+    /// Whether `tuple` is one of this lcore's own, whoever holds it.
+    pub(crate) fn owns(&self, tuple: &Tuple) -> bool {
+        self.owners.owner(self.owners.pair(tuple)) == self.me
+    }
+
     /// Whether connections of `tuple` belong here.
     pub(crate) fn is_ours(&self, tuple: &Tuple) -> bool {
         self.route(self.owners.pair(tuple)) == self.me

@@ -10,6 +10,7 @@ mod recall;
 mod rehearse;
 mod room;
 mod share;
+mod tell;
 mod translate;
 mod walk;
 
@@ -32,6 +33,7 @@ use crate::tcp::Verdict;
 use crate::zones::ZoneCounts;
 
 pub use batch::Job;
+use quest::Hunt;
 pub use quest::Quest;
 pub(crate) use quest::Refusal;
 use ranges::Ranges;
@@ -196,7 +198,7 @@ impl Tracker {
                 zones: request.zones(),
                 search,
                 size: *size,
-                quest: &mut Quest::default(),
+                quest: &mut Hunt::default(),
                 outcome,
                 now,
             };
@@ -318,7 +320,7 @@ impl Tracker {
             || (seen.zone == reply_zone && seen.meeting.direction == Direction::Reply);
         let same = hot.id == seen.id && is_zone && !hot.is_expired(now);
         let force = request.commit.is_some_and(|commit| commit.force);
-        if !same || force {
+        if !same || (force && !self.has_waited_to_be_heard()) {
             return false;
         }
         self.met_steadily(seen.slot, seen.meeting, request, outcome);
@@ -754,7 +756,7 @@ struct Visit<'a> {
     search: &'a mut Lookup,
     /// Bytes of the packet from the IP header on.
     size: u32,
-    quest: &'a mut Quest,
+    quest: &'a mut Hunt,
     outcome: &'a mut Outcome,
     now: Tick,
 }

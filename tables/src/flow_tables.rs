@@ -80,8 +80,6 @@ pub struct FlowTables {
     changes: ChangeLog,
     interest: Interest,
     helpers: bool,
-    /// Whether rules with `alg=` are refused.
-    refuses_helpers: bool,
     counters: Vec<RuleCounters>,
     expiry: Expiry,
     generation: u64,
@@ -148,7 +146,6 @@ impl FlowTables {
             changes: ChangeLog::default(),
             interest: Interest::default(),
             helpers: false,
-            refuses_helpers: false,
             counters: vec![RuleCounters::default(); lcores],
             expiry: Expiry::default(),
             generation: 0,
@@ -202,11 +199,6 @@ impl FlowTables {
         now: Tick,
     ) -> Result<Applied, (usize, FlowModError)> {
         self.apply_steps(mods.into_iter().map(Step::Flow), now)
-    }
-
-    /// From now on refuses rules that give connections helpers.
-    pub const fn refuse_helpers(&mut self) {
-        self.refuses_helpers = true;
     }
 
     /// Applies all of `steps` in order; a flow may send to a group of an earlier step.
@@ -358,11 +350,7 @@ impl FlowTables {
 
     /// Compiles what a rule is to do.
     fn compile(&self, instructions: &Instructions) -> Result<Program, Unsupported> {
-        let program = Program::compile(instructions, &self.options)?;
-        if self.refuses_helpers && program.helps() {
-            return Err(Unsupported("alg= with more than one lcore".to_owned()));
-        }
-        Ok(program)
+        Program::compile(instructions, &self.options)
     }
 
     fn add(

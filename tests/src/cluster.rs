@@ -322,6 +322,58 @@ impl Cluster {
         self.seats.iter_mut().map(dump).collect()
     }
 
+    /// What is expected, as dumps show it: of all lcores together, sorted.
+    pub fn expected(&mut self) -> Vec<String> {
+        let now = self.now;
+        let mut lines = Vec::new();
+        for seat in &mut self.seats {
+            let mut cursor = Some(0);
+            while let Some(at) = cursor {
+                let request = LcoreRequest::DumpExpected {
+                    cursor: at,
+                    budget: 1024,
+                    zone: None,
+                };
+                let answer = seat.lcore_mut().answer(request, now);
+                let LcoreAnswer::Expected { entries, next } = answer else {
+                    panic!("what is expected is answered with expectations");
+                };
+                lines.extend(entries.iter().map(ToString::to_string));
+                cursor = next;
+            }
+        }
+        lines.sort();
+        lines
+    }
+
+    /// Ends the connections that a filter names, on each lcore. Returns how many there were.
+    ///
+    /// # Panics
+    /// If the filter is none.
+    pub fn flush(&mut self, filter: &str) -> u64 {
+        let words: Vec<_> = filter.split_whitespace().collect();
+        let filter = Filter::parse(&words).expect("a filter");
+        let now = self.now;
+        let flush = |seat: &mut Seat<VecFrame>| {
+            let (mut flushed, mut cursor) = (0, Some(Cursor::default()));
+            while let Some(at) = cursor {
+                let request = LcoreRequest::FlushConnections {
+                    cursor: at,
+                    budget: 1024,
+                    filter,
+                };
+                let answer = seat.lcore_mut().answer(request, now);
+                let LcoreAnswer::Flushed { connections, next } = answer else {
+                    panic!("a flush is answered with {answer:?}");
+                };
+                flushed += connections;
+                cursor = next;
+            }
+            flushed
+        };
+        self.seats.iter_mut().map(flush).sum()
+    }
+
     /// The MAC addresses that each lcore knows, sorted.
     pub fn macs(&mut self) -> Vec<Vec<MacEntry>> {
         let now = self.now;
@@ -343,21 +395,13 @@ impl Cluster {
     /// # Panics
     /// If something does.
     pub fn end(mut self) {
-        for seat in &mut self.seats {
-            let mut cursor = Some(Cursor::default());
-            while let Some(at) = cursor {
-                let request = LcoreRequest::FlushConnections {
-                    cursor: at,
-                    budget: 1024,
-                    filter: Filter::default(),
-                };
-                cursor = match seat.lcore_mut().answer(request, self.now) {
-                    LcoreAnswer::Flushed { next, .. } => next,
-                    other => panic!("a flush is answered with {other:?}"),
-                };
-            }
-        }
+        self.flush("");
         self.settle();
+        assert_eq!(
+            self.expected(),
+            [""; 0],
+            "what is expected ends with its masters"
+        );
         for seat in &self.seats {
             assert_eq!(seat.pairs(), (0, 0), "what was reserved was given back");
         }

@@ -82,6 +82,18 @@ fn find_binary(programs: &[&[&str]]) -> Result<PathBuf, String> {
     Err(format!("no binary {beside}: cargo build --bin weir"))
 }
 
+/// Two CPUs that this process may run on.
+///
+/// # Panics
+/// If there are no two.
+pub fn two_cpus() -> [usize; 2] {
+    let pid = Pid::from_raw(0);
+    let cpus = nix::sched::sched_getaffinity(pid).expect("the process has an affinity");
+    let mut allowed = (0..nix::sched::CpuSet::count()).filter(|&cpu| cpus.is_set(cpu) == Ok(true));
+    let both = [allowed.next(), allowed.next()];
+    both.map(|cpu| cpu.expect("the test needs two CPUs"))
+}
+
 /// Runs `ip`.
 ///
 /// # Panics

@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use weir_tests::namespaces::{Lab, ip, text, weir_binary_and};
+use weir_tests::namespaces::{Lab, ip, text, two_cpus, weir_binary_and};
 
 const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ftp/hosts.py");
 const CLIENT_MAC: &str = "02:00:00:00:00:05";
@@ -37,17 +37,31 @@ table=1,in_port=2,ct_state=+est actions=1
 
 #[test]
 fn files_are_fetched_and_stored_in_every_way() {
+    files_are_fetched("ftp", "");
+}
+
+/// What one lcore hears announced comes in at the other as often as not.
+#[test]
+fn files_are_fetched_and_stored_through_two_lcores() {
+    let [one, other] = two_cpus();
+    files_are_fetched("ftp2", &format!("lcores = [{one}, {other}]\n"));
+}
+
+/// `lcores`: their line of the configuration, if there are several.
+fn files_are_fetched(lab_name: &str, lcores: &str) {
     let Some(binary) = weir_binary_and(&[&["python3", "--version"]]) else {
         return;
     };
-    let toml = "[eal]\nidle_sleep_us = 50\n\
+    let toml = format!(
+        "[eal]\n{lcores}idle_sleep_us = 50\n\
         [[port]]\nname = \"client\"\nid = 1\nvdev = \"net_tap0,iface=client\"\n\
         [[port]]\nname = \"server\"\nid = 2\nvdev = \"net_tap1,iface=server\"\n\
-        [bridge]\nflows = [\"switch.flows\"]\n";
+        [bridge]\nflows = [\"switch.flows\"]\n"
+    );
     let lab = Lab::start(
         binary,
-        "ftp",
-        &[("switch.toml", toml), ("switch.flows", FLOWS)],
+        lab_name,
+        &[("switch.toml", &toml), ("switch.flows", FLOWS)],
         &["client", "server"],
     );
     lab.place("client", "client", CLIENT_MAC, "10.0.0.5/24");

@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::Value;
-use weir_tests::namespaces::{Lab, ip, play, text, weir_binary};
+use weir_tests::namespaces::{Lab, ip, play, text, two_cpus, weir_binary};
 
 /// How much the transfer is, in bytes.
 const TRANSFER: u64 = 100_000_000;
@@ -343,15 +343,6 @@ fn two_lcores_translate_between_two_namespaces() {
     lab.weir(&["flush-conntrack"]);
     assert_eq!(lab.weir(&["dump-conntrack"]).trim(), "");
     lab.stop(&[("left", "weir0"), ("right", "weir1")]);
-}
-
-/// Two CPUs that this process may run on.
-fn two_cpus() -> [usize; 2] {
-    let pid = nix::unistd::Pid::from_raw(0);
-    let cpus = nix::sched::sched_getaffinity(pid).expect("the process has an affinity");
-    let mut allowed = (0..nix::sched::CpuSet::count()).filter(|&cpu| cpus.is_set(cpu) == Ok(true));
-    let both = [allowed.next(), allowed.next()];
-    both.map(|cpu| cpu.expect("the test needs two CPUs"))
 }
 
 /// What hosts do in the tests above.

@@ -41,6 +41,8 @@ pub(crate) struct Mend {
     prefix_size: u8,
     /// How many octets at its end are held.
     pub(crate) cut: u32,
+    /// Nothing at all is to be done.
+    pub(crate) is_idle: bool,
 }
 
 impl Mend {
@@ -53,6 +55,7 @@ impl Mend {
             prefix: [0; MOST_HELD as usize],
             prefix_size: 0,
             cut: 0,
+            is_idle: false,
         }
     }
 

@@ -23,6 +23,20 @@ pub(crate) struct Expectation {
     /// What it is translated to, if anything: to what its master is.
     pub(crate) nat: Option<NatSpec>,
     pub(crate) deadline: Tick,
+    /// With several lcores: which of all that were ever expected here, and what the others are
+    /// told of it.
+    pub(crate) number: u64,
+    pub(crate) said: Said,
+}
+
+/// What other lcores were told of an expectation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// By which of the [news](super::Others::note).
+    pub(crate) news: u64,
+    /// Of its master.
+    pub(crate) mark: u32,
+    pub(crate) label: u128,
 }
 
 pub(crate) struct Expectations {
@@ -59,12 +73,12 @@ impl Expectations {
     }
 
     /// Puts one in, of a key that is not there. If there is no room, one of a few others goes
-    /// whose time is over: its place and master are `gone`. `None` if there is none.
+    /// whose time is over: it is `gone` from its place. `None` if there is none.
     pub(crate) fn insert(
         &mut self,
         expectation: Expectation,
         now: Tick,
-        gone: &mut Option<(u32, u32)>,
+        gone: &mut Option<(u32, Expectation)>,
     ) -> Option<u32> {
         debug_assert!(!self.index.contains_key(&expectation.key));
         if self.free.is_empty() {
@@ -72,7 +86,7 @@ impl Expectations {
                 if let Some((at, over)) = self.next()
                     && over.deadline <= now
                 {
-                    *gone = Some((at, over.master));
+                    *gone = Some((at, over));
                     self.remove(at);
                     break;
                 }
@@ -91,11 +105,9 @@ impl Expectations {
         Some(expectation)
     }
 
-    /// It is expected for a while more.
-    pub(crate) fn prolong(&mut self, at: u32, deadline: Tick) {
-        if let Some(Some(expectation)) = self.entries.get_mut(at as usize) {
-            expectation.deadline = deadline;
-        }
+    /// The same, to be written, but for its key.
+    pub(crate) fn get_mut(&mut self, at: u32) -> Option<&mut Expectation> {
+        self.entries.get_mut(at as usize)?.as_mut()
     }
 
     /// What is at the next place, round and round.

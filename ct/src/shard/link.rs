@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use weir_nat::Offer;
 use weir_packet::Tuple;
 
+use crate::alg::{MOST_UNHEARD, Met, Told};
 use crate::owner::{Belongs, PairId};
 
 /// Something that one lcore has to tell another. Whoever drives the lcores only carries it.
@@ -34,6 +35,12 @@ pub(super) enum Content<P> {
     Answer { ticket: u32, answer: Answer },
     /// The sender does not use this pair any more, which the receiver gave.
     Return(PairId),
+    /// What the sender expects, or does not any more.
+    Told(Box<Told>),
+    /// The sender has heard what it was told next.
+    Heard(Box<Told>),
+    /// What the receiver expects was met at the sender.
+    Met(Met),
 }
 
 /// What an lcore says that was asked for a tuple.
@@ -59,10 +66,10 @@ pub(super) struct Link<P> {
 
 impl<P> Link<P> {
     /// Takes memory for so many packets, and for all questions and answers that there can be if
-    /// on either side at most `waiting` packets wait.
+    /// on either side at most `waiting` packets wait and as much is told as may be.
     pub(super) fn new(packets: usize, waiting: usize) -> Self {
         Self {
-            queue: VecDeque::with_capacity(packets + 2 * waiting + MOST_RETURNS),
+            queue: VecDeque::with_capacity(packets + 2 * (waiting + MOST_UNHEARD) + MOST_RETURNS),
             packets: 0,
             returns: 0,
             most_packets: packets,
@@ -95,12 +102,19 @@ impl<P> Link<P> {
         self.tell(Content::Return(pair));
     }
 
+    /// That something was met; counts as something given back.
+    pub(super) fn tell_met(&mut self, met: Met) {
+        self.returns += 1;
+        self.tell(Content::Met(met));
+    }
+
     pub(super) fn pop(&mut self) -> Option<Message<P>> {
         let message = self.queue.pop_front()?;
         match message.0 {
             Content::Packet { .. } => self.packets -= 1,
-            Content::Return(_) => self.returns -= 1,
-            Content::Ask { .. } | Content::Answer { .. } => {}
+            Content::Return(_) | Content::Met(_) => self.returns -= 1,
+            Content::Ask { .. } | Content::Answer { .. } | Content::Told(_) | Content::Heard(_) => {
+            }
         }
         Some(message)
     }
@@ -110,5 +124,5 @@ impl<P> Link<P> {
     }
 }
 
-/// Pairs on their way back; others wait in the directory.
+/// Pairs and expectations on their way back; others wait in the directory, or where they were met.
 const MOST_RETURNS: usize = 64;

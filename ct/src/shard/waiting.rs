@@ -19,6 +19,8 @@ pub(super) struct Waiting<P> {
     /// How many wait, by a few bits of their pair.
     like: Box<[u16; LIKE]>,
     last_ticket: u32,
+    /// How much all other lcores have heard of what is expected here.
+    heard: u64,
 }
 
 struct Waiter<P> {
@@ -30,6 +32,8 @@ struct Waiter<P> {
 enum State {
     /// It waits for the answer with this ticket.
     Asking(u32, Quest),
+    /// It waits until all others have heard as much.
+    Hearing(u64, Quest),
     /// It has been answered.
     Answered(Quest),
     /// It comes behind another one.
@@ -56,6 +60,7 @@ impl<P> Waiting<P> {
             most,
             like: Box::new([0; LIKE]),
             last_ticket: 0,
+            heard: 0,
         }
     }
 
@@ -104,6 +109,16 @@ impl<P> Waiting<P> {
         self.first(packet, wire, State::Answered(quest));
     }
 
+    /// As [`Waiting::ask`], for a packet that waits until all other lcores have heard so much.
+    pub(super) fn hear(&mut self, packet: P, wire: Belongs, quest: Quest, news: u64) {
+        self.first(packet, wire, State::Hearing(news, quest));
+    }
+
+    /// All other lcores have heard so much.
+    pub(super) const fn heard(&mut self, heard: u64) {
+        self.heard = heard;
+    }
+
     /// Notes an answer; returns the quest that it is for, to be written.
     pub(super) fn answered(&mut self, ticket: u32) -> Option<&mut Quest> {
         self.packets.iter_mut().find_map(|waiter| {
@@ -116,7 +131,7 @@ impl<P> Waiting<P> {
             waiter.state = State::Answered(*quest);
             match &mut waiter.state {
                 State::Answered(quest) => Some(quest),
-                State::Asking(..) | State::Following => None,
+                State::Asking(..) | State::Hearing(..) | State::Following => None,
             }
         })
     }
@@ -128,6 +143,7 @@ impl<P> Waiting<P> {
             match waiter.state {
                 State::Asking(..) => false,
                 State::Answered(_) => true,
+                State::Hearing(news, _) => news <= self.heard,
                 State::Following => {
                     let mut before = self.packets.range(..at);
                     !before.any(|other| other.wire == waiter.wire)
@@ -141,7 +157,9 @@ impl<P> Waiting<P> {
         } = self.packets.remove(at)?;
         self.count(wire, -1);
         let quest = match state {
-            State::Asking(_, quest) | State::Answered(quest) => Some(quest),
+            State::Asking(_, quest) | State::Hearing(_, quest) | State::Answered(quest) => {
+                Some(quest)
+            }
             State::Following => None,
         };
         Some(Ready {

@@ -1,16 +1,18 @@
 //! What helpers do: which connections are expected, and what becomes of one that was.
 
-use weir_nat::{NatFlags, NatKind, NatRange, NatSpec};
+use weir_nat::{End, NatFlags, NatKind, NatRange, NatSpec};
 use weir_packet::{Frame, IpPair, Layout, Tick, Tuple, protocol};
 
 use super::{Refusal, Tracker, Visit};
 use crate::alg::ftp::{self, Announcement};
 use crate::alg::{
-    Alg, Expectation, HELPED, Helper, LIFETIME, Mend, PER_MASTER, RELATED, is_at_or_after, tftp,
+    Alg, Expectation, HELPED, Helper, LIFETIME, Mend, Met, PER_MASTER, RELATED, is_at_or_after,
+    tftp,
 };
 use crate::extract::Transport;
 use crate::index::Place;
 use crate::key::Key;
+use crate::owner::ShardId;
 use crate::record::Direction;
 use crate::request::{CtDrop, Meeting, Outcome, Request, Role};
 use crate::state::CtState;
@@ -20,8 +22,7 @@ use crate::tcp::{Segment, SegmentKind};
 /// What a connection gets that was expected.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Foretold {
-    /// Where its expectation is.
-    at: u32,
+    whose: Whose,
     nat: Option<NatSpec>,
     /// The original key of its master.
     parent: Key,
@@ -29,16 +30,29 @@ pub(super) struct Foretold {
     pub(super) label: u128,
 }
 
+/// Where the expectation of a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Here, at this place and under this number.
+    Own(u32, u64),
+    /// At another lcore, under this number.
+    Foreign(ShardId, u64),
+}
+
 impl Tracker {
     /// Takes memory for helpers, if it was not taken; without, no connection gets one.
     pub fn provide_helpers(&mut self) {
         let slots = self.table.slots();
+        let sharing = self.table.sharing();
+        let lcore = sharing.map(|sharing| (sharing.me, sharing.owners.shards()));
         let alg = &mut self.table.alg;
-        alg.get_or_insert_with(|| Box::new(Alg::new(slots)));
+        alg.get_or_insert_with(|| Box::new(Alg::new(slots, lcore)));
     }
 
     /// Lets the helper of the connection that a packet met look at it, once in each zone. Where
     /// packets of the connection are translated, that is when this one is.
+    ///
+    /// With several lcores a packet waits until all others have heard what is expected.
     ///
     /// # Errors
     /// If the packet is to be held.
@@ -65,10 +79,29 @@ impl Tracker {
             helped,
         } = seen.meeting;
         let untranslated = hot.nat.is_some() && request.nat.is_none();
-        if role != Role::Part || state.contains(CtState::INV) || helped || untranslated {
+        if role != Role::Part || state.contains(CtState::INV) || untranslated {
             return Ok(());
         }
-        seen.meeting.helped = true;
+        if !helped {
+            seen.meeting.helped = true;
+            self.look(frame, layout, request, outcome, (slot, direction), now)?;
+        }
+        if self.table.sharing().is_some() {
+            self.tell_others(slot, outcome);
+        }
+        Ok(())
+    }
+
+    /// Lets the helper of the connection in `slot` look at a packet.
+    fn look<F: Frame>(
+        &mut self,
+        frame: &F,
+        layout: &Layout,
+        request: &Request<'_>,
+        outcome: &mut Outcome,
+        (slot, direction): (u32, Direction),
+        now: Tick,
+    ) -> Result<(), CtDrop> {
         match self.helper(slot) {
             Some(Helper::Tftp) => self.help_tftp(frame, layout, slot, direction, now),
             Some(Helper::Ftp) => {
@@ -284,8 +317,11 @@ impl Tracker {
         );
         let first = outside.unwrap_or(port);
         // Only what is translated can be asked for elsewhere.
-        let tries = if moves && outside.is_none() { TRIES } else { 1 };
+        let chooses = moves && outside.is_none();
+        let shards = self.homes().map_or(1, |homes| homes.owners.shards());
+        let tries = if chooses { TRIES * shards } else { 1 };
         let deadline = now + LIFETIME;
+        let said = self.said(slot);
         for number in 0..tries {
             // Ports from 1024 on, round and round.
             let port = match first.checked_add(number) {
@@ -298,16 +334,23 @@ impl Tracker {
                 src_port: 0,
                 dst_port: port,
             };
+            // No other lcore chooses what belongs here.
+            if chooses && self.homes().is_some_and(|homes| !homes.owns(&tuple)) {
+                continue;
+            }
             let key = Key::new(&tuple, zone);
             let alg = self.table.alg.as_mut()?;
             match alg.expectations.find(&key) {
                 None => {}
                 Some((at, there)) if there.deadline <= now => alg.met(at),
                 Some((at, there)) if there.master == slot && there.nat == nat => {
-                    alg.expectations.prolong(at, deadline);
-                    return Some(port);
+                    return alg.renew(at, deadline, said).then_some(port);
                 }
                 Some(_) => continue,
+            }
+            let others = alg.others.as_ref();
+            if others.is_some_and(|others| others.find(&key, now).is_some()) {
+                continue;
             }
             let under = self.under.as_ref();
             if under.is_some_and(|under| under.is_expected(&key, now)) {
@@ -318,6 +361,8 @@ impl Tracker {
                 master: slot,
                 nat,
                 deadline,
+                number: 0,
+                said,
             };
             return alg.expect(expectation, now).then_some(port);
         }
@@ -332,13 +377,15 @@ impl Tracker {
 
     #[inline(never)]
     fn expected_of(&self, alg: &Alg, key: &Key, now: Tick) -> Option<Foretold> {
-        let (at, expectation) = alg.expected(key, now)?;
+        let Some((at, expectation)) = alg.expected(key, now) else {
+            return foreign(alg, key, now);
+        };
         let (hot, cold) = (
             self.table.hot(expectation.master),
             self.table.cold(expectation.master),
         );
         (!hot.is_expired(now)).then(|| Foretold {
-            at,
+            whose: Whose::Own(at, expectation.number),
             nat: expectation.nat,
             parent: *cold.key(Direction::Original),
             mark: hot.mark,
@@ -346,9 +393,16 @@ impl Tracker {
         })
     }
 
-    /// The original key of the connection that expects one whose first packet has this key.
+    /// The original key of the connection of this lcore that expects one whose first packet has
+    /// this key.
     pub(super) fn expecting(&self, key: &Key, now: Tick) -> Option<Key> {
-        self.expected(key, now).map(|expected| expected.parent)
+        let expected = self.expected(key, now)?;
+        matches!(expected.whose, Whose::Own(..)).then_some(expected.parent)
+    }
+
+    /// Where the connection is expected whose first packet has this key.
+    pub(super) fn whose(&self, key: &Key, now: Tick) -> Option<Whose> {
+        self.expected(key, now).map(|expected| expected.whose)
     }
 
     /// A packet that could open a connection: is it expected?
@@ -371,12 +425,14 @@ impl Tracker {
         visit: &mut Visit<'_>,
     ) -> Result<(Keyed, Option<NatKind>), Refusal> {
         let zone = visit.request.zone;
-        if !self
-            .table
-            .alg
-            .as_ref()
-            .is_some_and(|alg| alg.has_room(None))
-        {
+        let fits = |alg: &Alg| {
+            let can_meet = match (expected.whose, &alg.others) {
+                (Whose::Own(..), _) => true,
+                (Whose::Foreign(..), others) => others.as_ref().is_some_and(|it| it.can_meet()),
+            };
+            alg.has_room(None) && can_meet
+        };
+        if !self.table.alg.as_deref().is_some_and(fits) {
             return Err(self.refuse(zone, CtDrop::TableFull));
         }
         let request = Request {
@@ -403,7 +459,8 @@ impl Tracker {
         expected: Option<Foretold>,
         helper: Option<Helper>,
     ) {
-        let protocol = self.table.cold(slot).keys[0].tuple().protocol;
+        let original = self.table.cold(slot).keys[0];
+        let protocol = original.tuple().protocol;
         let fits = match helper {
             Some(Helper::Ftp) => protocol == protocol::TCP,
             Some(Helper::Tftp) => protocol == protocol::UDP,
@@ -412,7 +469,14 @@ impl Tracker {
         let alg = self.table.alg.as_mut();
         let kin = match (alg, expected, helper) {
             (Some(alg), Some(expected), _) => {
-                alg.met(expected.at);
+                match (expected.whose, &mut alg.others) {
+                    (Whose::Own(at, _), _) => alg.met(at),
+                    (Whose::Foreign(from, number), Some(others)) => {
+                        let key = original.without_number(End::Src);
+                        others.meet(Met { key, from, number });
+                    }
+                    (Whose::Foreign(..), None) => {}
+                }
                 alg.begin_child(slot, expected.parent);
                 self.counters.related += 1;
                 RELATED
@@ -480,7 +544,21 @@ impl Tracker {
     }
 }
 
-/// How many ports are tried that the other end could be told.
+/// What another lcore's master expects with this key.
+#[cold]
+fn foreign(alg: &Alg, key: &Key, now: Tick) -> Option<Foretold> {
+    let others = alg.others.as_deref()?;
+    let foreign = others.find(&key.without_number(End::Src), now)?;
+    Some(Foretold {
+        whose: Whose::Foreign(foreign.from, foreign.number),
+        nat: foreign.nat,
+        parent: foreign.parent,
+        mark: foreign.mark,
+        label: foreign.label,
+    })
+}
+
+/// How many ports are tried that the other end could be told, for each lcore that they may belong to.
 const TRIES: u16 = 64;
 
 /// What makes packets between `from` ones between `to`, to this port if the destination changes.

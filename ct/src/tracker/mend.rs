@@ -33,6 +33,9 @@ impl Tracker {
     fn try_mend<F: Frame>(&self, frame: &mut F, layout: &mut Layout) -> Option<()> {
         let alg = self.table.alg.as_deref()?;
         let mend = &alg.mend;
+        if mend.is_idle {
+            return Some(());
+        }
         let control = alg.control(mend.slot)?;
         let numbers = control.numbers(mend.direction);
         let others = control.numbers(mend.direction.opposite());

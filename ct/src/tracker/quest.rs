@@ -3,13 +3,24 @@
 use weir_nat::{Offer, Position};
 use weir_packet::Tuple;
 
+use super::help::Whose;
 use crate::owner::{PairId, ShardId};
 use crate::request::CtDrop;
 
-/// The search for the tuples of a connection to be, kept while its packet waits: for each
-/// execution of a `ct()` a new one, the default.
+/// What a packet waits with, and is to go on with at the same `ct()`: for each execution of one that
+/// was not waited in a new one, the default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Quest {
+    pub(super) hunt: Hunt,
+    /// Where the connection to be is expected, if it is.
+    pub(super) whose: Option<Whose>,
+    /// The `ct()` is done, and its packet only waits until others have heard what is expected.
+    pub(super) hears: bool,
+}
+
+/// The search for the tuples of a connection to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Hunt {
     /// The random number of the choice.
     pub(super) draw: Option<u64>,
     /// Which offer is looked at.
@@ -55,6 +66,8 @@ pub(crate) enum Refusal {
     },
     /// There is more to look at here than is looked at in one go.
     Later,
+    /// All others are to hear of what is expected, up to this number.
+    Hear(u64),
 }
 
 impl Refusal {
@@ -62,7 +75,7 @@ impl Refusal {
     pub(super) const fn without_others(self) -> CtDrop {
         match self {
             Self::Drop(drop) => drop,
-            Self::Ask { .. } | Self::Later => CtDrop::TupleInUse,
+            Self::Ask { .. } | Self::Later | Self::Hear(_) => CtDrop::TupleInUse,
         }
     }
 }
@@ -73,7 +86,7 @@ impl From<CtDrop> for Refusal {
     }
 }
 
-impl Quest {
+impl Hunt {
     /// On to the next offer.
     pub(super) const fn go_on(&mut self, position: Position) {
         self.position = position;
@@ -82,36 +95,9 @@ impl Quest {
         self.rest = false;
     }
 
-    /// The lcore asked has nothing to give.
-    pub(crate) const fn refused(&mut self) {
-        match self.asked {
-            Asked::Original => self.original_refused = true,
-            Asked::Reply => {
-                self.stage += 1;
-                self.index = 0;
-            }
-        }
-    }
-
-    /// The lcore asked has not looked at everything: it is to be asked again, from here.
-    pub(crate) const fn continued(&mut self, index: u32) {
-        self.index = index;
-    }
-
-    /// The lcore asked has given `tuple`, of this pair, which is held from now on.
-    pub(crate) const fn granted(&mut self, tuple: Tuple, pair: PairId) {
-        match self.asked {
-            Asked::Original => self.held[0] = Some(pair),
-            Asked::Reply => {
-                self.granted = Some(tuple);
-                self.held[1] = Some(pair);
-            }
-        }
-    }
-
     /// What need not be held any more. A packet that waits on keeps its own tuple, and that of
     /// replies if it has not come to use it.
-    pub(crate) fn let_go(&mut self, waits: bool) -> impl Iterator<Item = PairId> + use<> {
+    pub(super) fn let_go(&mut self, waits: bool) -> impl Iterator<Item = PairId> + use<> {
         let [original, reply] = &mut self.held;
         let original = if waits { None } else { original.take() };
         let reply = if waits && self.granted.is_some() {
@@ -120,5 +106,41 @@ impl Quest {
             reply.take()
         };
         [original, reply].into_iter().flatten()
+    }
+}
+
+impl Quest {
+    /// Whether its packet is done with the `ct()` but for others to hear of it.
+    pub const fn hears(&self) -> bool {
+        self.hears
+    }
+
+    /// The lcore asked has nothing to give.
+    pub(crate) const fn refused(&mut self) {
+        let hunt = &mut self.hunt;
+        match hunt.asked {
+            Asked::Original => hunt.original_refused = true,
+            Asked::Reply => {
+                hunt.stage += 1;
+                hunt.index = 0;
+            }
+        }
+    }
+
+    /// The lcore asked has not looked at everything: it is to be asked again, from here.
+    pub(crate) const fn continued(&mut self, index: u32) {
+        self.hunt.index = index;
+    }
+
+    /// The lcore asked has given `tuple`, of this pair, which is held from now on.
+    pub(crate) const fn granted(&mut self, tuple: Tuple, pair: PairId) {
+        let hunt = &mut self.hunt;
+        match hunt.asked {
+            Asked::Original => hunt.held[0] = Some(pair),
+            Asked::Reply => {
+                hunt.granted = Some(tuple);
+                hunt.held[1] = Some(pair);
+            }
+        }
     }
 }

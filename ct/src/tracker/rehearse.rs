@@ -19,12 +19,14 @@ use weir_nat::End;
 use weir_packet::{Frame, Layout, Tick, Tuple};
 
 use super::{Reading, Tracker};
+use crate::alg::Others;
 use crate::entry::Entry;
 use crate::extract::Subject;
 use crate::key::Key;
 use crate::record::{Direction, Ending};
 use crate::request::{CtDrop, Outcome, Request};
 use crate::settings::Settings;
+use crate::sharing::Sharing;
 use crate::table::{Keyed, Table};
 use crate::tracker::room::PROBE;
 
@@ -69,6 +71,10 @@ impl Tracker {
         over.draw = self.draw;
         if self.table.alg.is_some() {
             over.provide_helpers();
+        }
+        if let (Some(own), Some(others)) = (&mut over.table.alg, self.others()) {
+            let room = REHEARSAL_ROOM as usize;
+            own.others = Some(Box::new(Others::new(others.me, 1, room)));
         }
         let real = std::mem::replace(self, over);
         self.under = Some(Under {
@@ -171,9 +177,14 @@ impl Tracker {
 
     /// The same of the connection that expects one that begins with this tuple.
     fn cover_expecting(&mut self, tuple: &Tuple, zone: u16, now: Tick) {
-        let under = self.under.as_ref().map(|under| Arc::clone(&under.tracker));
-        let Some(master) = under.and_then(|under| under.expecting(&Key::new(tuple, zone), now))
-        else {
+        let key = Key::new(tuple, zone);
+        let Some(under) = self.under.as_ref().map(|under| Arc::clone(&under.tracker)) else {
+            return;
+        };
+        if let (Some(own), Some(others)) = (self.others_mut(), under.others()) {
+            own.adopt(others, &key.without_number(End::Src));
+        }
+        let Some(master) = under.expecting(&key, now) else {
             return;
         };
         self.cover(&master.tuple(), zone, now);
@@ -249,7 +260,14 @@ impl Under {
     pub(super) fn is_expected(&self, key: &Key, now: Tick) -> bool {
         let alg = self.tracker.table.alg.as_ref();
         let expected = alg.and_then(|alg| alg.expected(key, now));
+        let foreign = self.tracker.others();
         expected.is_some_and(|(_, expectation)| !self.covered.contains(&expectation.master))
+            || foreign.is_some_and(|others| others.find(key, now).is_some())
+    }
+
+    /// What it knows of other lcores, if there are any.
+    pub(super) fn sharing(&self) -> Option<&Sharing> {
+        self.tracker.sharing()
     }
 
     /// The first number from `from` to `to` that is leased at `end` of `key` neither here nor in

@@ -3,6 +3,7 @@
 use weir_nat::Offer;
 use weir_packet::{Tick, Tuple};
 
+use super::quest::Hunt;
 use super::translate::SLICE;
 use super::{Quest, Refusal, Tracker, Visit};
 use crate::credits::{Order, Purses, Said, Scope};
@@ -21,7 +22,7 @@ pub(super) struct Asking {
     /// Of the `ct()` that is executed next.
     pub(super) resumed: Option<Quest>,
     /// Of the one that was executed last.
-    wish: Option<(Wish, Quest)>,
+    pub(super) wish: Option<(Wish, Quest)>,
 }
 
 impl Tracker {
@@ -120,7 +121,15 @@ impl Tracker {
 
     /// A packet waits no more that was to go on with `quest`: what is held for it is given up.
     pub fn abandon(&mut self, mut quest: Quest) {
-        self.let_go(&mut quest, false);
+        self.let_go(&mut quest.hunt, false);
+    }
+
+    /// Whether the `ct()` under way is one that was executed before its packet waited to be heard
+    /// of.
+    #[cold]
+    pub(super) fn has_waited_to_be_heard(&self) -> bool {
+        let resumed = self.asking.resumed.as_ref();
+        resumed.is_some_and(|quest| quest.hears)
     }
 
     /// The `ct()` is over for which a quest was resumed, and it was not used.
@@ -131,8 +140,10 @@ impl Tracker {
         }
     }
 
-    /// If the `ct()` executed last was refused only because another lcore must be asked first:
-    /// for what its packet is to wait, and what it is then to go on with.
+    /// If the `ct()` executed last was refused only because another lcore must be asked first, or
+    /// was executed but others are to hear of it before its packet goes on (which is to be
+    /// [mended](Tracker::mend) first): for what the packet is to wait, and what it is then to go on
+    /// with, at the same `ct()`.
     pub const fn take_wish(&mut self) -> Option<(Wish, Quest)> {
         self.asking.wish.take()
     }
@@ -147,21 +158,36 @@ impl Tracker {
         commit: Commit,
         visit: &mut Visit<'_>,
     ) -> Result<(), Refusal> {
-        *visit.quest = self.asking.resumed.take().unwrap_or_default();
+        let resumed = self.asking.resumed.take().unwrap_or_default();
+        *visit.quest = resumed.hunt;
+        let whose = self.whose(&original.key, visit.now);
+        if whose != resumed.whose {
+            // What was found was for another translation.
+            self.let_go(visit.quest, false);
+            *visit.quest = Hunt::default();
+        }
         let result = self.create(tuple, original, protocol, commit, visit);
         let wish = match result {
             Err(wish @ (Refusal::Ask { .. } | Refusal::Later)) => Some(wish),
-            Ok(()) | Err(Refusal::Drop(_)) => None,
+            Ok(()) | Err(Refusal::Drop(_) | Refusal::Hear(_)) => None,
         };
         self.let_go(visit.quest, wish.is_some());
-        self.asking.wish = wish.map(|wish| (Wish(wish), *visit.quest));
+        self.asking.wish = wish.map(|wish| {
+            let hunt = *visit.quest;
+            let quest = Quest {
+                hunt,
+                whose,
+                hears: false,
+            };
+            (Wish(wish), quest)
+        });
         result
     }
 
     /// Gives up what was held for a packet; of what it needs on if it `waits`, nothing.
-    pub(crate) fn let_go(&mut self, quest: &mut Quest, waits: bool) {
+    fn let_go(&mut self, hunt: &mut Hunt, waits: bool) {
         if let Some(sharing) = self.sharing_mut() {
-            for pair in quest.let_go(waits) {
+            for pair in hunt.let_go(waits) {
                 sharing.give_up(pair);
             }
         }

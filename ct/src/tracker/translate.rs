@@ -11,7 +11,7 @@ use crate::record::{Direction, Ending};
 use crate::request::{CtDrop, Meeting, Role};
 use crate::state::CtState;
 use crate::table::{Keyed, Table};
-use crate::tracker::quest::{Asked, Quest, Refusal};
+use crate::tracker::quest::{Asked, Hunt, Refusal};
 use crate::tracker::reading::Lookup;
 use crate::tracker::rehearse::Under;
 use crate::tracker::{Tracker, Visit};
@@ -62,7 +62,7 @@ impl Tracker {
         match &chosen {
             Ok(_) if quest.probes > 1 => self.ranges.note(spec, zone, quest.probes, None),
             Err(Refusal::Drop(drop)) => self.ranges.note(spec, zone, quest.probes, Some(*drop)),
-            Ok(_) | Err(Refusal::Ask { .. } | Refusal::Later) => {}
+            Ok(_) | Err(Refusal::Ask { .. } | Refusal::Later | Refusal::Hear(_)) => {}
         }
         Ok(search.keyed_reply(&self.table, &chosen?, reply_zone))
     }
@@ -74,7 +74,7 @@ impl Tracker {
         tuple: &Tuple,
         spec: &NatSpec,
         search: &Lookup,
-        quest: &mut Quest,
+        quest: &mut Hunt,
         [zone, reply_zone]: [u16; 2],
         now: Tick,
     ) -> Result<Tuple, Refusal> {
@@ -145,7 +145,7 @@ impl Tracker {
     }
 
     /// Sees to it that the packet's own tuple, which it may have got on its way, belongs here.
-    fn be_ours(&mut self, tuple: &Tuple, zone: u16, quest: &mut Quest) -> Result<(), Refusal> {
+    fn be_ours(&mut self, tuple: &Tuple, zone: u16, quest: &mut Hunt) -> Result<(), Refusal> {
         let Some(sharing) = self.table.sharing() else {
             return Ok(());
         };
@@ -170,7 +170,7 @@ impl Tracker {
         &mut self,
         offer: &Offer,
         search: &Lookup,
-        quest: &mut Quest,
+        quest: &mut Hunt,
         zone: u16,
         now: Tick,
     ) -> Result<Option<Tuple>, Refusal> {

@@ -191,6 +191,7 @@ impl<F: Frame> Seat<F> {
             self.go_on(ready.packet, ready.wire, ready.quest, now, out);
         }
         self.exchange.give_back(&mut self.lcore.tracker);
+        self.exchange.announce(&mut self.lcore.tracker);
         while let Some(news) = self.lcore.macs.take_news() {
             let me = usize::from(self.me().0);
             for (_, queue) in (0..).zip(&mut self.news).filter(|(to, _)| *to != me) {

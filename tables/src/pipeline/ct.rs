@@ -87,8 +87,11 @@ impl<O, W: Witness> Journey<'_, O, W> {
                     packet.translated = true;
                     packet.reading = None;
                 }
-                if packet.outcome.mends && !self.mend(packet) {
-                    return Flow::Lost;
+                if packet.outcome.mends {
+                    match self.mend(packet) {
+                        Flow::Continue => {}
+                        flow => return flow,
+                    }
                 }
                 if let Some(table) = op.table {
                     packet.recirculate_later(table, zone);
@@ -104,10 +107,11 @@ impl<O, W: Witness> Journey<'_, O, W> {
 }
 
 impl<O, W: Witness> Journey<'_, O, W> {
-    /// Gives the packet the payload and the numbers that its connection's helper wants; false if
-    /// that cannot be done.
+    /// Gives the packet the payload and the numbers that its connection's helper wants, if that can
+    /// be done. With several lcores it may have to wait then, until all others have heard what it
+    /// announces; the `ct()` finds it tracked and mended afterwards.
     #[cold]
-    fn mend<F>(&mut self, packet: &mut Packet<F>) -> bool
+    fn mend<F>(&mut self, packet: &mut Packet<F>) -> Flow
     where
         F: Frame,
         O: Output<F>,
@@ -115,10 +119,15 @@ impl<O, W: Witness> Journey<'_, O, W> {
         let mended = self.tracker.mend(&mut packet.frame, &mut packet.layout);
         packet.translated = true;
         packet.reading = None;
+        let wish = self.tracker.take_wish();
         if let Err(reason) = mended {
             self.drop(reason.into());
+            return Flow::Lost;
         }
-        mended.is_ok()
+        match wish {
+            Some((wish, quest)) => self.stop(wish, quest),
+            None => Flow::Continue,
+        }
     }
 }
 

@@ -9,7 +9,9 @@
 //! Invariants
 //!   1. A journey that stops has nothing pending, and its frame is up to date: `ct()` sees to both.
 //!   2. What is left names rules by slot, and is only run under the snapshot that it was written
-//!      down under. If another one is obeyed by then, the packet begins again at table 0.
+//!      down under. If another one is obeyed by then, the packet begins again at table 0; it is
+//!      dropped by name if it has been translated already by the `ct()` that it waits at, because
+//!      others are to hear what it announces.
 //!
 //! Threads: as the journey's.
 //! Cost: nothing for a packet that does not stop; no allocation for one that does.
@@ -268,7 +270,11 @@ impl<O, W: Witness> Journey<'_, O, W> {
         self.reason = suspended.reason;
         let lookups = self.lookups;
         let mut packet = suspended.packet.with_frame(frame);
-        if suspended.generation == self.snapshot.generation {
+        let is_current = suspended.generation == self.snapshot.generation;
+        let is_done = suspended.quest.hears();
+        if is_done && !(is_current && self.is_still_met(&packet)) {
+            self.drop(DropReason::HoldLimit);
+        } else if is_current {
             self.tracker.resume_quest(quest.unwrap_or_default());
             self.restore_set(&suspended.left.set);
             self.climb(&mut packet, &suspended.left);
@@ -289,6 +295,12 @@ impl<O, W: Witness> Journey<'_, O, W> {
             self.counters.drop(self.reason);
         }
         self.counters.lookups.add(u64::from(self.lookups - lookups));
+    }
+
+    /// Whether the connection that the packet met last is still there.
+    fn is_still_met<F>(&self, packet: &Packet<F>) -> bool {
+        let seen = packet.seen();
+        seen.is_some_and(|seen| self.tracker.has_seen(&seen, self.now))
     }
 
     /// Does what is left, from the innermost to the outermost.
