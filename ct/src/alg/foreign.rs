@@ -89,6 +89,7 @@ pub(crate) struct Others {
     heard: Box<[u64]>,
     heard_by_all: u64,
     /// In which to tell.
+    #[expect(clippy::vec_box, reason = "the boxes travel, and come back")]
     boxes: Vec<Box<Told>>,
     /// What was met here and is to be told.
     met: VecDeque<Met>,
