@@ -70,6 +70,9 @@ const UNCUT: u32 = u32::MAX;
 
 /// Where frames go that leave the pipeline.
 pub trait Output<F> {
+    /// Whether [`Output::placed`] is to be called.
+    const PLACES: bool = false;
+
     /// Takes `frame` for `port`; frames for one port leave in the order in which they are
     /// handed in.
     fn send(&mut self, port: PortIndex, frame: F);
@@ -88,11 +91,24 @@ pub trait Output<F> {
         }
     }
 
-    /// Frame number `at` of the burst is about to begin a journey. Keeps it if others of its
-    /// connection wait that came before it.
+    /// The frames that are dealt with next are only some of the burst, with these numbers.
     #[inline(always)]
-    fn admit(&mut self, at: usize, frame: F) -> Option<F> {
-        let _ = at;
+    fn placed(&mut self, numbers: &[u8]) {
+        let _ = numbers;
+    }
+
+    /// So many of them are done with; the rest is dealt with next.
+    #[inline(always)]
+    fn skip(&mut self, count: usize) {
+        let _ = count;
+    }
+
+    /// Frame number `at` of those that are dealt with is about to begin a journey. Keeps it if
+    /// others of its connection wait that came before it. `tunnel`: what its outer headers said, if it
+    /// came out of one.
+    #[inline(always)]
+    fn admit(&mut self, at: usize, frame: F, tunnel: Option<&Meta>) -> Option<F> {
+        let _ = (at, tunnel);
         Some(frame)
     }
 

@@ -31,8 +31,9 @@ mod solicit;
 
 pub use config::{Remote, StaticNeighbour, TunnelConfig, TunnelKey, TunnelKind, Tunnels};
 pub(crate) use encap::{Destination, Outer};
-pub(crate) use ingress::{Ingress, MAX_NUMBER, Meta, VARYING};
+pub use ingress::Meta;
+pub(crate) use ingress::{Ingress, MAX_NUMBER, VARYING};
 pub use neighbours::NeighbourEntry;
-pub(crate) use neighbours::{NeighbourPlace, Neighbours, NextHop};
-pub(crate) use reception::{Reception, answer, classify};
+pub(crate) use neighbours::{NeighbourNews, NeighbourPlace, Neighbours, NextHop};
+pub(crate) use reception::{Reception, answer, carried, classify};
 pub(crate) use solicit::solicit;

@@ -14,16 +14,20 @@ use std::sync::Arc;
 use weir_config::text::{Options, parse_bundle_file, parse_flow_file};
 use weir_ct::credits::Lender;
 use weir_ct::{Bounds, Cursor, Entry, Filter, Owners, PairId, Settings, ShardId};
-use weir_packet::{Tick, VecFrame, parse};
+use weir_packet::{Tick, VecFrame, parse, reassembly};
 use weir_tables::cache::CacheSettings;
 use weir_tables::classifier::HashSecret;
 use weir_tables::drops::DropReason;
 use weir_tables::flow_mod::FlowMod;
 use weir_tables::flow_tables::FlowTables;
+use weir_tables::fragments::{Fragments, Gathering};
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest, Seat};
 use weir_tables::mac_table::MacEntry;
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortConfig, PortIndex, PortNo, PortTable, VlanMode};
+use weir_tables::tunnel::Tunnels;
+
+use crate::switch::Tunnel;
 
 /// How many lcores there are, and what decides what happens when.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +63,8 @@ pub struct Cluster {
     tables: FlowTables,
     ports: Arc<PortTable>,
     seats: Vec<Seat<VecFrame>>,
+    /// Pieces that wait, by lcore.
+    fragments: Vec<Fragments<VecFrame>>,
     owners: Owners,
     now: Tick,
     draw: u64,
@@ -83,13 +89,35 @@ impl Cluster {
     /// # Panics
     /// With the message of the first error, if a flow is wrong or cannot be executed.
     pub fn new(shape: Shape, settings: &Settings, flows: &str) -> Self {
+        Self::with_tunnels(shape, settings, &[], flows)
+    }
+
+    /// The same with tunnel ports, as [`crate::switch::Builder::tunnel`] has them.
+    ///
+    /// # Panics
+    /// As that, and if a tunnel is none.
+    pub fn with_tunnels(
+        shape: Shape,
+        settings: &Settings,
+        tunnels: &[(u32, &str)],
+        flows: &str,
+    ) -> Self {
         let port = |no| PortConfig {
             no: PortNo(no),
             name: format!("p{no}"),
             mtu: 1500,
             vlan: VlanMode::TrunkAll,
         };
-        let ports = Arc::new(PortTable::new((1..=4).map(port).collect()));
+        let numbers = (1..=4).chain(tunnels.iter().map(|(no, _)| *no));
+        let ports = PortTable::new(numbers.map(port).collect());
+        let index = |no| ports.index_of(PortNo(no)).expect("there is a port");
+        let tunnels = tunnels.iter().map(|(no, tunnel)| {
+            let Tunnel { over, mut config } = Tunnel::read(tunnel).expect("a tunnel");
+            config.over = index(over);
+            (index(*no), config)
+        });
+        let tunnels = Tunnels::new(&tunnels.collect::<Vec<_>>(), &[]);
+        let ports = Arc::new(ports.with_tunnels(tunnels));
         let secret = 0x5eed;
         let mut tables = FlowTables::new(shape.lcores.into(), HashSecret(secret));
         let snapshot = Arc::new(tables.snapshot(&ports));
@@ -101,6 +129,9 @@ impl Cluster {
         };
         let mut cluster = Self {
             seats: (0..shape.lcores).map(seat).collect(),
+            fragments: (0..shape.lcores)
+                .map(|_| Fragments::new(reassembly::Bounds::default(), secret))
+                .collect(),
             tables,
             ports,
             owners: owners.clone(),
@@ -157,7 +188,11 @@ impl Cluster {
         self.received += frames.len() as u64;
         let mut slots: Vec<_> = frames.into_iter().map(Some).collect();
         let lcore = lcore % self.seats.len();
-        self.seats[lcore].receive(in_port, &mut slots, self.now, &mut self.sent);
+        let mut out = Gathering {
+            out: &mut self.sent,
+            fragments: &mut self.fragments[lcore],
+        };
+        self.seats[lcore].receive(in_port, &mut slots, self.now, &mut out);
     }
 
     /// A packet comes in at `port`, where a device would put it that hashes both ends, each in
@@ -208,18 +243,30 @@ impl Cluster {
                 let Some(note) = self.seats[from].outgoing(ShardId(to as u16)) else {
                     break;
                 };
-                self.seats[to].take(ShardId(from as u16), note, self.now, &mut self.sent);
+                let mut out = Gathering {
+                    out: &mut self.sent,
+                    fragments: &mut self.fragments[to],
+                };
+                self.seats[to].take(ShardId(from as u16), note, self.now, &mut out);
                 carried = true;
             }
             if carried {
-                self.seats[to].settle(self.now, &mut self.sent);
+                self.settle_one(to);
                 return true;
             }
         }
-        for seat in &mut self.seats {
-            seat.settle(self.now, &mut self.sent);
+        for at in 0..lcores {
+            self.settle_one(at);
         }
         !self.seats.iter().all(Seat::is_quiet)
+    }
+
+    fn settle_one(&mut self, at: usize) {
+        let mut out = Gathering {
+            out: &mut self.sent,
+            fragments: &mut self.fragments[at],
+        };
+        self.seats[at].settle(self.now, &mut out);
     }
 
     /// Until nothing is left to do.

@@ -58,6 +58,7 @@ mod builder;
 mod config;
 mod foretold;
 
+pub(crate) use builder::Tunnel;
 pub use builder::{Builder, Caches};
 pub use config::example;
 

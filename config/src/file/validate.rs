@@ -37,13 +37,6 @@ impl Validator<'_> {
         let eal = self.eal(raw.eal.unwrap_or_default())?;
         let fragments = self.fragments(raw.fragments.unwrap_or_default(), eal.mbufs)?;
         let mut without_device = Vec::new();
-        let tunnel = raw
-            .port
-            .iter()
-            .find_map(|port| port.get_ref().kind.as_ref());
-        if let (Some(kind), [_, _, ..]) = (tunnel, &eal.lcores[..]) {
-            return Err(self.not_yet(kind.span(), "tunnels with more than one lcore"));
-        }
         let ports = self.ports(raw.port, eal.lcores.len(), &mut without_device)?;
         let neighbours = self.neighbours(raw.neighbour, &ports)?;
         Ok(Config {

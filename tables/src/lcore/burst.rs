@@ -26,6 +26,7 @@ use crate::drops::DropReason;
 use crate::packet_out::PacketOut;
 use crate::pipeline::{Journey, Output, Suspended};
 use crate::port::PortIndex;
+use crate::tunnel::Meta;
 
 /// Frames that go through the stages together.
 pub(super) const BURST: usize = 32;
@@ -136,7 +137,8 @@ impl Lcore {
         }
         self.look_ahead(in_port, burst, &stages);
         for (at, (slot, stage)) in burst.iter_mut().zip(&stages).enumerate() {
-            let Some(frame) = slot.take().and_then(|frame| out.admit(at, frame)) else {
+            let tunnel = self.ingress.of(at);
+            let Some(frame) = slot.take().and_then(|frame| out.admit(at, frame, tunnel)) else {
                 continue;
             };
             match stage.layout() {
@@ -222,7 +224,7 @@ impl Lcore {
                     Err(Refused(back)) => frame = back,
                 }
             }
-            let Some(frame) = out.admit(at, frame) else {
+            let Some(frame) = out.admit(at, frame, self.ingress.of(at)) else {
                 continue;
             };
             let missed = !hashed.is_none();
@@ -309,18 +311,30 @@ impl Lcore {
     }
 
     /// Begins with a packet of a burst that had to wait behind another one, and was counted.
-    pub(super) fn begin<F, O>(&mut self, in_port: PortIndex, frame: F, now: Tick, out: &mut O)
-    where
+    /// `tunnel`: what its outer headers said, if it came out of one.
+    pub(super) fn begin<F, O>(
+        &mut self,
+        in_port: PortIndex,
+        frame: F,
+        tunnel: Option<Meta>,
+        now: Tick,
+        out: &mut O,
+    ) where
         F: Frame,
         O: Output<F>,
     {
         self.ingress.clear();
+        let in_port = tunnel.as_ref().map_or(in_port, |tunnel| tunnel.port);
+        if let Some(tunnel) = tunnel {
+            self.ingress.push(tunnel);
+        }
         match parse(frame.head(), frame.len()) {
             Ok(layout) => {
                 self.journey(in_port, 0, frame, layout, None, false, now, out);
             }
             Err(_) => self.runt(Malformed::Runt),
         }
+        self.ingress.clear();
     }
 
     /// Goes on with a packet that waited. `quest`: what was found out for it; `None` if it only
@@ -423,6 +437,7 @@ impl Lcore {
         if other < burst.len() {
             // Behind a frame that goes the long way, all do, to stay in order.
             self.ingress.skip(other);
+            out.skip(other);
             self.walked(in_port, &mut burst[other..], now, out);
         }
     }

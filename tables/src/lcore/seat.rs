@@ -10,6 +10,9 @@
 //!                     Lcore::go_on <------------------------------ answer -----+
 //! ```
 //!
+//! A packet that comes through a tunnel belongs to the owner of what it carries; it is handed over as
+//! it is, and unpacked there.
+//!
 //! The packet that belongs to another lcore costs its receiver the hash of its tuple, and nothing is
 //! read of it but its headers. What is said to another lcore lies in its queue until whoever
 //! drives the lcores carries it, in order, from [`Seat::outgoing`] to [`Seat::take`].
@@ -27,14 +30,16 @@
 use std::collections::VecDeque;
 
 use weir_ct::{Arrival, Belongs, Bounds, Exchange, HandOffDrop, Message, Owners, Quest, ShardId};
-use weir_packet::{Frame, Tick, parse};
+use weir_packet::{Frame, Layout, Tick, parse};
 
 use super::Lcore;
 use super::burst::BURST;
 use crate::drops::DropReason;
+use crate::fragments::Fragments;
 use crate::mac_table::MacNews;
 use crate::pipeline::{Output, Suspended};
 use crate::port::PortIndex;
+use crate::tunnel::{Meta, NeighbourNews, carried};
 
 /// How many packets that waited are gone on with in one go.
 const READY: usize = 32;
@@ -55,6 +60,8 @@ enum Kept {
     Nothing,
     /// It was counted as received.
     Counted,
+    /// The same, and unpacked; what its outer headers said lies there.
+    Unpacked(u16),
     /// It is in the middle of its journey; what is known of it lies there.
     Suspended(u16),
 }
@@ -67,24 +74,35 @@ pub struct Note<F>(Content<F>);
 enum Content<F> {
     /// About connections and who has them.
     Message(Message<Parcel<F>>),
+    /// What all are to know.
+    News(News),
+}
+
+/// What one lcore has learned and tells all others.
+#[derive(Clone, Copy, Debug)]
+enum News {
     /// Where a MAC address is.
     Mac(MacNews),
+    /// What a next hop of tunnels said.
+    Neighbour(NeighbourNews),
 }
 
 /// An lcore among others. `F` is a frame.
 pub struct Seat<F> {
     lcore: Lcore,
     exchange: Exchange<Parcel<F>>,
-    suspended: Suspensions,
+    suspended: Shelf<Suspended>,
+    /// Of packets that wait unpacked.
+    tunnels: Shelf<Meta>,
     /// Packets that came from others and are to be dealt with together.
     run: Run<F>,
-    /// What is known of MAC addresses and was not told, by receiver.
-    news: Box<[VecDeque<MacNews>]>,
+    /// What was not told, by receiver.
+    news: Box<[VecDeque<News>]>,
 }
 
-/// Packets in the middle of their journeys.
-struct Suspensions {
-    places: Box<[Option<Suspended>]>,
+/// What is known of packets that wait.
+struct Shelf<T> {
+    places: Box<[Option<T>]>,
     free: Vec<u16>,
 }
 
@@ -104,11 +122,14 @@ impl<F: Frame> Seat<F> {
     /// If there is no such seat, or `bounds` are above what they say.
     pub fn new(mut lcore: Lcore, owners: &Owners, me: ShardId, bounds: Bounds) -> Self {
         lcore.macs.tell_others();
+        lcore.neighbours.tell_others();
+        let has_tunnels = !lcore.snapshot.ports.tunnels().is_empty();
         let news = |_| VecDeque::with_capacity(NEWS);
         Self {
             lcore,
             exchange: Exchange::new(owners, me, bounds),
-            suspended: Suspensions::new(bounds.waiting),
+            suspended: Shelf::new(bounds.waiting),
+            tunnels: Shelf::new(if has_tunnels { bounds.waiting } else { 0 }),
             run: Run::new(),
             news: (0..owners.shards()).map(news).collect(),
         }
@@ -149,8 +170,11 @@ impl<F: Frame> Seat<F> {
         out: &mut O,
     ) {
         self.run.in_port = in_port;
+        let tunnels = self.lcore.snapshot.ports.tunnels();
+        let is_underlay = tunnels.ride_on(in_port);
         for frame in frames.iter_mut().filter_map(Option::take) {
             let wire = match parse(frame.head(), frame.len()) {
+                Ok(layout) if is_underlay => self.belongs_inside(&frame, &layout, in_port),
                 Ok(layout) => self.exchange.owners().belongs(frame.head(), &layout),
                 Err(_) => Belongs::Anywhere,
             };
@@ -174,7 +198,8 @@ impl<F: Frame> Seat<F> {
                 let arrival = self.exchange.handle(tracker, from, message, now);
                 self.arrived(arrival, now, out);
             }
-            Content::Mac(news) => self.lcore.macs.hear(&news),
+            Content::News(News::Mac(news)) => self.lcore.macs.hear(&news),
+            Content::News(News::Neighbour(news)) => self.lcore.neighbours.hear(&news, now),
         }
     }
 
@@ -192,7 +217,7 @@ impl<F: Frame> Seat<F> {
         }
         self.exchange.give_back(&mut self.lcore.tracker);
         self.exchange.announce(&mut self.lcore.tracker);
-        while let Some(news) = self.lcore.macs.take_news() {
+        while let Some(news) = self.lcore_news() {
             let me = usize::from(self.me().0);
             for (_, queue) in (0..).zip(&mut self.news).filter(|(to, _)| *to != me) {
                 // What has no room is told again when it is due.
@@ -212,7 +237,7 @@ impl<F: Frame> Seat<F> {
     /// The next thing that is to be told to the lcore `to`.
     pub fn outgoing(&mut self, to: ShardId) -> Option<Note<F>> {
         if let Some(news) = self.news[usize::from(to.0)].pop_front() {
-            return Some(Note(Content::Mac(news)));
+            return Some(Note(Content::News(news)));
         }
         let message = self.exchange.outgoing(to)?;
         Some(Note(Content::Message(message)))
@@ -226,6 +251,28 @@ impl<F: Frame> Seat<F> {
             cell.set(value);
         }
         self.lcore.housekeep(now, budget);
+    }
+
+    /// Where a frame of a port belongs on which tunnels ride.
+    fn belongs_inside(&self, frame: &F, layout: &Layout, over: PortIndex) -> Belongs {
+        let (owners, snapshot) = (self.exchange.owners(), &self.lcore.snapshot);
+        let (tunnels, options) = (snapshot.ports.tunnels(), &snapshot.options);
+        let Some(at) = carried(frame, layout, over, tunnels, options) else {
+            return owners.belongs(frame.head(), layout);
+        };
+        let head = frame.head().get(at..).unwrap_or_default();
+        // Padding is not carried.
+        let end = frame.len().min(layout.l3_end as usize);
+        match parse(head, end.saturating_sub(at)) {
+            Ok(inner) => owners.belongs(head, &inner),
+            Err(_) => Belongs::Anywhere,
+        }
+    }
+
+    /// Something that the others are to be told.
+    fn lcore_news(&mut self) -> Option<News> {
+        let mac = self.lcore.macs.take_news().map(News::Mac);
+        mac.or_else(|| self.lcore.neighbours.take_news().map(News::Neighbour))
     }
 
     fn arrived<O: Output<F>>(&mut self, arrival: Arrival<Parcel<F>>, now: Tick, out: &mut O) {
@@ -261,8 +308,10 @@ impl<F: Frame> Seat<F> {
             out,
             exchange: &mut self.exchange,
             suspended: &mut self.suspended,
+            tunnels: &mut self.tunnels,
             in_port: *in_port,
             wires,
+            numbers: IN_ORDER,
             at: 0,
             first,
             lost: Lost::default(),
@@ -295,32 +344,46 @@ impl<F: Frame> Seat<F> {
                 self.run.push(frame, wire);
                 return self.run_out(true, now, out);
             }
-            Kept::Counted => None,
-            Kept::Suspended(id) => self.suspended.take(id),
+            Kept::Counted => Begun::Not(None),
+            Kept::Unpacked(id) => Begun::Not(self.tunnels.take(id)),
+            Kept::Suspended(id) => Begun::Yes(self.suspended.take(id)),
         };
         let wires = [wire; BURST];
         let mut seated = Seated {
             out,
             exchange: &mut self.exchange,
             suspended: &mut self.suspended,
+            tunnels: &mut self.tunnels,
             in_port,
             wires: &wires,
+            numbers: IN_ORDER,
             at: 0,
             first: true,
             lost: Lost::default(),
         };
         match kept {
-            Some(suspended) => {
+            Begun::Yes(Some(suspended)) => {
                 self.lcore.go_on(frame, &suspended, quest, now, &mut seated);
             }
-            None => self.lcore.begin(in_port, frame, now, &mut seated),
+            Begun::Yes(None) => debug_assert!(false, "what is suspended was kept"),
+            Begun::Not(tunnel) => self.lcore.begin(in_port, frame, tunnel, now, &mut seated),
         }
         let lost = seated.lost;
         lost.count(&self.lcore);
     }
 }
 
-impl Suspensions {
+/// How far a packet whose waiting is over had come.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, on the stack"
+)]
+enum Begun {
+    Yes(Option<Suspended>),
+    Not(Option<Meta>),
+}
+
+impl<T> Shelf<T> {
     fn new(most: usize) -> Self {
         Self {
             places: (0..most).map(|_| None).collect(),
@@ -328,13 +391,13 @@ impl Suspensions {
         }
     }
 
-    fn keep(&mut self, suspended: Suspended) -> Option<u16> {
+    fn keep(&mut self, known: T) -> Option<u16> {
         let id = self.free.pop()?;
-        self.places[usize::from(id)] = Some(suspended);
+        self.places[usize::from(id)] = Some(known);
         Some(id)
     }
 
-    fn take(&mut self, id: u16) -> Option<Suspended> {
+    fn take(&mut self, id: u16) -> Option<T> {
         self.free.push(id);
         self.places[usize::from(id)].take()
     }
@@ -362,10 +425,13 @@ impl<F> Run<F> {
 struct Seated<'a, F, O> {
     out: &'a mut O,
     exchange: &'a mut Exchange<Parcel<F>>,
-    suspended: &'a mut Suspensions,
+    suspended: &'a mut Shelf<Suspended>,
+    tunnels: &'a mut Shelf<Meta>,
     in_port: PortIndex,
     /// Where the packets of the burst belong.
     wires: &'a [Belongs; BURST],
+    /// The numbers in the burst of those that are dealt with together.
+    numbers: [u8; BURST],
     /// Which of them is under way.
     at: usize,
     /// Whether they are the first of their connections: those that wait came behind.
@@ -386,6 +452,8 @@ impl Lost {
 }
 
 impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
+    const PLACES: bool = true;
+
     #[inline]
     fn send(&mut self, port: PortIndex, frame: F) {
         self.out.send(port, frame);
@@ -396,19 +464,47 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
         self.out.send_all(port, frames, longest);
     }
 
+    fn fragments(&mut self) -> Option<&mut Fragments<F>> {
+        self.out.fragments()
+    }
+
+    fn placed(&mut self, numbers: &[u8]) {
+        if let Some(places) = self.numbers.get_mut(..numbers.len()) {
+            places.copy_from_slice(numbers);
+        }
+    }
+
+    fn skip(&mut self, count: usize) {
+        self.numbers.copy_within(count.min(BURST).., 0);
+    }
+
     #[inline]
-    fn admit(&mut self, at: usize, frame: F) -> Option<F> {
+    fn admit(&mut self, at: usize, frame: F, tunnel: Option<&Meta>) -> Option<F> {
+        let at = usize::from(self.numbers[at]);
         self.at = at;
         if self.first || self.exchange.waiting() == 0 || !self.exchange.blocks(self.wires[at]) {
             return Some(frame);
         }
+        let kept = match tunnel {
+            None => Some(Kept::Counted),
+            Some(meta) => self.tunnels.keep(*meta).map(Kept::Unpacked),
+        };
+        let Some(kept) = kept else {
+            self.lost.0 += 1;
+            return None;
+        };
         let parcel = Parcel {
             frame,
             in_port: self.in_port,
-            kept: Kept::Counted,
+            kept,
         };
         let waits = self.exchange.follow(parcel, self.wires[at]);
-        self.lost.0 += usize::from(waits.is_err());
+        if waits.is_err() {
+            self.lost.0 += 1;
+            if let Kept::Unpacked(id) = kept {
+                self.tunnels.take(id);
+            }
+        }
         None
     }
 
@@ -435,8 +531,19 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
     }
 }
 
-/// MAC addresses that wait to be told to one lcore.
+/// What waits to be told to one lcore.
 const NEWS: usize = 256;
+
+/// The numbers of frames that are all of their burst.
+const IN_ORDER: [u8; BURST] = {
+    let mut numbers = [0; BURST];
+    let mut at = 0;
+    while at < BURST {
+        numbers[at] = at as u8;
+        at += 1;
+    }
+    numbers
+};
 
 const fn reason_of(drop: HandOffDrop) -> DropReason {
     match drop {

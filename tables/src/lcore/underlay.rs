@@ -17,6 +17,8 @@ struct Run<F> {
     frames: [Option<F>; BURST],
     len: usize,
     in_port: PortIndex,
+    /// Their numbers in the burst, if somebody wants to know.
+    numbers: [u8; BURST],
 }
 
 impl Lcore {
@@ -35,15 +37,19 @@ impl Lcore {
             frames: std::array::from_fn(|_| None),
             len: 0,
             in_port: over,
+            numbers: [0; BURST],
         };
         self.ingress.clear();
-        for mut frame in burst.iter_mut().filter_map(Option::take) {
+        for (at, slot) in burst.iter_mut().enumerate() {
+            let Some(mut frame) = slot.take() else {
+                continue;
+            };
             let len = frame.len();
             let tunnels = self.snapshot.ports.tunnels();
             match classify(&mut frame, over, tunnels, &self.snapshot.options) {
                 Reception::Ordinary => {
                     self.goes_on(over, &mut run, now, out);
-                    run.push(frame);
+                    run.push::<O>(at, frame);
                 }
                 Reception::Inner(meta) if self.snapshot.ports.refuses(meta.port) => {
                     self.ends_here(len, Some(DropReason::PortNoReceive));
@@ -58,7 +64,7 @@ impl Lcore {
                     // What is counted with the packet is what is left of it.
                     self.counters.bytes.add((len - frame.len()) as u64);
                     self.ingress.push(meta);
-                    run.push(frame);
+                    run.push::<O>(at, frame);
                 }
                 Reception::Dropped(reason) => {
                     self.ends_here(len, Some(reason));
@@ -97,6 +103,9 @@ impl Lcore {
         O: Output<F>,
     {
         if run.len > 0 {
+            if O::PLACES {
+                out.placed(&run.numbers[..run.len]);
+            }
             self.frames(run.in_port, &mut run.frames[..run.len], now, out);
             run.len = 0;
             self.ingress.clear();
@@ -115,7 +124,12 @@ impl Lcore {
 }
 
 impl<F> Run<F> {
-    fn push(&mut self, frame: F) {
+    fn push<O: Output<F>>(&mut self, at: usize, frame: F) {
+        if O::PLACES
+            && let Some(number) = self.numbers.get_mut(self.len)
+        {
+            *number = at as u8;
+        }
         if let Some(place) = self.frames.get_mut(self.len) {
             *place = Some(frame);
             self.len += 1;

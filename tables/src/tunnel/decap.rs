@@ -88,6 +88,18 @@ pub(super) fn decapsulate<F: Frame>(
     })
 }
 
+/// Where the inner frame begins; none if the tunnel's header is not one that weir understands.
+pub(super) fn inner<F: Frame>(
+    frame: &F,
+    layout: &Layout,
+    kind: TunnelKind,
+    options: &TlvMap,
+) -> Option<usize> {
+    header(frame, layout, kind, options)
+        .ok()
+        .map(|header| header.inner)
+}
+
 /// The outer checksums; the device may vouch for them.
 fn checksums_right<F: Frame>(frame: &F, layout: &Layout, kind: TunnelKind) -> bool {
     let header = match frame.ip_checksum_status() {

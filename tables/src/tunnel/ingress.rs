@@ -38,7 +38,7 @@ pub(crate) const MAX_NUMBER: u32 = 0xff_ffff;
 
 /// What the outer headers of a packet said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Meta {
+pub struct Meta {
     /// The tunnel port that took it.
     pub(crate) port: PortIndex,
     /// The words of the flow key that tell of tunnels.

@@ -15,9 +15,10 @@
 //! Invariant: a [`NeighbourPlace`] that stands names the MAC address that it named when it was
 //! made.
 //!
-//! Threads: each lcore has its own.
+//! Threads: each lcore has its own, and tells the others what it hears.
 //! Cost: a look at one set. Nothing is done when nobody sends.
 
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -41,6 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Questions without an answer after which somebody is gone (RFC 4861 10 has 3).
 const MAX_PROBES: u8 = 5;
 
+/// What is said that waits to be told.
+const NEWS: usize = 64;
 /// Places in all.
 const CAPACITY: usize = 1_024;
 /// Places that an address can lie in.
@@ -115,6 +118,15 @@ pub(crate) struct Neighbours {
     places: Box<[Place]>,
     /// Our MAC addresses, by port.
     macs: Vec<[u8; 6]>,
+    /// With several lcores: what the others are to be told.
+    news: Option<VecDeque<NeighbourNews>>,
+}
+
+/// What was said to one lcore, and may answer another one's question.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NeighbourNews {
+    over: PortIndex,
+    claim: Claim,
 }
 
 /// What somebody says of himself.
@@ -145,7 +157,24 @@ impl Neighbours {
             hasher: SeedableRandomState::with_seed(secret.0, shared),
             places: vec![Place::EMPTY; capacity].into(),
             macs: Vec::new(),
+            news: None,
         }
+    }
+
+    /// From now on the other lcores are told what is said to this one: each asks for itself, and
+    /// which one hears the answer is chance. What there is no room for is asked for again.
+    pub(crate) fn tell_others(&mut self) {
+        self.news = Some(VecDeque::with_capacity(NEWS));
+    }
+
+    /// Something that the others are to be told.
+    pub(crate) fn take_news(&mut self) -> Option<NeighbourNews> {
+        self.news.as_mut()?.pop_front()
+    }
+
+    /// Something was said to another lcore.
+    pub(crate) fn hear(&mut self, news: &NeighbourNews, now: Tick) {
+        self.believe(news.over, news.claim, now);
     }
 
     /// From now on these are our MAC addresses, by port.
@@ -211,6 +240,15 @@ impl Neighbours {
 
     /// Somebody says what MAC address he has. He is believed if he is known or was asked for.
     pub(crate) fn learn(&mut self, over: PortIndex, claim: Claim, now: Tick) {
+        if let Some(news) = &mut self.news
+            && news.len() < NEWS
+        {
+            news.push_back(NeighbourNews { over, claim });
+        }
+        self.believe(over, claim, now);
+    }
+
+    fn believe(&mut self, over: PortIndex, claim: Claim, now: Tick) {
         let is_group = claim.mac[0] & 1 != 0;
         let Some(at) = self.position(over, claim.ip).filter(|_| !is_group) else {
             return;

@@ -103,11 +103,7 @@ pub(crate) fn classify<F: Frame>(
         };
     }
     let kind = match (layout.l4, layout.protocol) {
-        (L4::Udp, _) => {
-            let port = frame.head().get(usize::from(layout.l4_offset) + 2..);
-            let port = port.and_then(|bytes| bytes.first_chunk());
-            tunnels.service(port.map_or(0, |port| u16::from_be_bytes(*port)))
-        }
+        (L4::Udp, _) => udp_service(frame.head(), &layout, tunnels),
         (L4::None, protocol::GRE) if layout.fragment == Fragment::No => Some(TunnelKind::Gre),
         (L4::None, protocol::GRE | protocol::UDP) if layout.fragment != Fragment::No => {
             return Reception::Dropped(DropReason::TunnelFragment);
@@ -127,6 +123,41 @@ pub(crate) fn classify<F: Frame>(
         Ok(meta) => Reception::Inner(meta),
         Err(reason) => Reception::Dropped(reason),
     }
+}
+
+/// Where the packet begins that a frame of `over` carries through a tunnel, as far as its headers
+/// say; none if it carries none. Nothing is verified but what must be read, and nothing changed.
+pub(crate) fn carried<F: Frame>(
+    frame: &F,
+    layout: &Layout,
+    over: PortIndex,
+    tunnels: &Tunnels,
+    options: &TlvMap,
+) -> Option<usize> {
+    let is_whole = layout.malformed.is_none() && layout.fragment == Fragment::No;
+    if !is_whole || layout.vlan_tags > 0 {
+        return None;
+    }
+    let dst = match IpPair::of(frame.head(), layout)? {
+        IpPair::V4 { dst, .. } => dst.into(),
+        IpPair::V6 { dst, .. } => dst.into(),
+    };
+    if !tunnels.is_local(over, dst) {
+        return None;
+    }
+    let kind = match (layout.l4, layout.protocol) {
+        (L4::Udp, _) => udp_service(frame.head(), layout, tunnels)?,
+        (L4::None, protocol::GRE) => TunnelKind::Gre,
+        (_, _) => return None,
+    };
+    decap::inner(frame, layout, kind, options)
+}
+
+/// What runs at the UDP port that a packet goes to.
+fn udp_service(head: &[u8], layout: &Layout, tunnels: &Tunnels) -> Option<TunnelKind> {
+    let port = head.get(usize::from(layout.l4_offset) + 2..);
+    let port = port.and_then(|bytes| bytes.first_chunk());
+    tunnels.service(port.map_or(0, |port| u16::from_be_bytes(*port)))
 }
 
 /// Does what is wanted of us. Returns whether the frame is now an answer, to be sent where it

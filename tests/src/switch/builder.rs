@@ -270,13 +270,13 @@ impl Builder {
 }
 
 /// A tunnel port, and the number of the port that it rides on.
-struct Tunnel {
-    over: u32,
-    config: TunnelConfig,
+pub(crate) struct Tunnel {
+    pub(crate) over: u32,
+    pub(crate) config: TunnelConfig,
 }
 
 impl Tunnel {
-    fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let mut words = text.split_whitespace();
         let name = words.next()?;
         let kind = TunnelKind::ALL
