@@ -530,6 +530,96 @@ fn a_packet_with_a_stack_does_not_wait() {
     cluster.end();
 }
 
+/// A bucket that waits for its translation goes on where it stopped, and nothing else of the packet
+/// waits for it: what leaves is what one lcore sends, and by bucket and client it leaves in order.
+#[test]
+fn buckets_wait_and_go_on() {
+    let play = |kind: &str, shape: Shape| {
+        let settings = Settings {
+            max_connections: 256,
+            ..Settings::default()
+        };
+        let mut cluster = Cluster::new(shape, &settings, "priority=0 actions=drop");
+        cluster.bundle(&format!(
+            "group add group_id=1,type={kind},\
+             bucket=actions=ct(commit,zone=1,nat(dst=10.9.9.9),table=5),\
+             bucket=actions=ct(commit,zone=2,nat(dst=10.8.8.8),table=6)
+             flow add in_port=1,ip actions=group:1,output:4
+             flow add table=5 actions=output:2
+             flow add table=6 actions=ct(commit,zone=3,nat(dst=10.7.7.7)),output:3"
+        ));
+        for number in 0..4 {
+            for client in 1..=CLIENTS {
+                cluster.inject(1, packet("udp", client, number));
+                if client % 5 == 0 {
+                    cluster.step();
+                }
+            }
+        }
+        cluster.settle();
+        let sent = cluster.sent();
+        let mut streams: HashMap<(u32, std::net::IpAddr), Vec<String>> = HashMap::new();
+        for (port, frame) in &sent {
+            let client = tuple_of(frame).src();
+            let stream = streams.entry((*port, client)).or_default();
+            stream.push(text::describe(frame.bytes()));
+        }
+        (streams, cluster)
+    };
+    for kind in ["all", "select"] {
+        let (alone, cluster) = play(kind, Shape::new(1, 0));
+        cluster.end();
+        assert!(!alone.is_empty());
+        for lcores in 2..=8 {
+            for chance in 1..4 {
+                let (several, mut cluster) = play(kind, Shape::new(lcores, chance));
+                assert_eq!(alone, several, "{kind}, {lcores} lcores, {chance}");
+                assert_eq!(cluster.drops(), HashMap::new());
+                let waited = cluster.hand_offs("waited");
+                assert!(waited > 0, "{kind}, {lcores} lcores, {chance}");
+                cluster.end();
+            }
+        }
+    }
+}
+
+/// A datagram in pieces opens a connection on whichever lcore its pieces come together, and its
+/// translation is asked for.
+#[test]
+fn a_datagram_in_pieces_opens_a_connection() {
+    let flows = "in_port=1,ip actions=ct(commit,nat(dst=10.9.9.9)),output:2";
+    for lcores in 1..=8 {
+        let settings = Settings {
+            max_connections: 256,
+            ..Settings::default()
+        };
+        let mut cluster = Cluster::new(Shape::new(lcores, 1), &settings, flows);
+        for client in 1..=CLIENTS {
+            let whole = format!("udp 10.0.0.{client}:4000 > 192.0.2.1:53 len=1000");
+            let whole = text::frame(&whole);
+            let layout = parse(whole.bytes(), whole.bytes().len()).expect("no runt");
+            let pieces = weir_packet::reassembly::cut(&whole, &layout, 600).expect("it can be cut");
+            for piece in pieces {
+                cluster.inject(1, piece.expect("there is a frame"));
+            }
+        }
+        cluster.settle();
+        let sent = cluster.sent();
+        assert_eq!(
+            sent.len(),
+            2 * usize::from(CLIENTS),
+            "{:?}",
+            cluster.drops()
+        );
+        for (_, piece) in &sent {
+            assert!(text::describe(piece.bytes()).contains("> 10.9.9.9"));
+        }
+        let connections: usize = cluster.connections().iter().map(Vec::len).sum();
+        assert_eq!(connections, usize::from(CLIENTS));
+        cluster.end();
+    }
+}
+
 /// Each lcore learns where an address is, whoever saw it.
 #[test]
 fn all_lcores_learn() {
