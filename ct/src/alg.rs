@@ -19,7 +19,7 @@
 //!   2. What a master says counts only about its own end: an address that is not the speaker's
 //!      opens nothing (RFC 2577), nor does a port below 1024.
 //!   3. All memory is taken in [`Alg::new`].
-//!   4. With several lcores, all of them expect what one does: [`foreign`].
+//!   4. With several lcores, all of them expect what one does: `foreign` says how.
 //!
 //! Threads: one lcore's.
 //! Cost: a packet of a connection without a helper pays for one bit of its connection; one of no
