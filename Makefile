@@ -4,12 +4,13 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help run test build check fuzz bench compare compare-all clean
+.PHONY: help run test build check asan fuzz bench compare compare-all clean
 
 help:
 	@echo "make run    build weir and run it between the namespaces 'left' and 'right'"
 	@echo "make test   formatting, clippy, rustdoc and all tests"
 	@echo "make build  the release binary, target/release/weir"
+	@echo "make asan   unit tests of the crates without DPDK under AddressSanitizer (nightly toolchain)"
 	@echo "make fuzz   each fuzz target for SECONDS (default 600)"
 	@echo "make bench  forwarding rate, cycles and allocations per packet"
 	@echo "make compare  the rates that have targets, beside testpmd and Open vSwitch"
@@ -35,6 +36,9 @@ test:
 	$(CARGO) test --quiet --workspace --exclude weir-tests --lib --bins --tests
 	$(CARGO) build --quiet --bin weir
 	$(CARGO) test -p weir-tests
+
+asan:
+	@.ci/asan
 
 SECONDS ?= 600
 fuzz:

@@ -11,6 +11,7 @@ pub mod eal;
 pub mod huge_pages;
 pub mod lcore;
 mod log;
+mod mailbox;
 mod mbuf;
 pub mod mempool;
 pub mod port;

@@ -25,15 +25,8 @@ mod tap;
 pub(crate) use device::Device;
 pub use error::{PortError, PortErrorCause};
 use tap::Tap;
-
-/// A device that DPDK can attach.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeviceName {
-    /// A PCI device by its address, `0000:3b:00.0` or `3b:00.0`.
-    Pci(String),
-    /// A virtual device: driver and number, then arguments: `net_tap0,iface=vm1`.
-    Vdev(String),
-}
+use weir_tables::datapath::DeviceConfig;
+pub use weir_tables::datapath::DeviceName;
 
 /// What a port is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +41,20 @@ pub struct PortConfig {
     pub tx_queues: u16,
     /// Longest L3 packet in bytes.
     pub mtu: u16,
+}
+
+impl From<DeviceConfig> for PortConfig {
+    /// With as many transmit queues as somebody says later, and receive queues if nothing else is
+    /// wanted.
+    fn from(wanted: DeviceConfig) -> Self {
+        Self {
+            name: wanted.name,
+            device: wanted.device,
+            rx_queues: wanted.queues.unwrap_or(0),
+            tx_queues: 0,
+            mtu: wanted.mtu,
+        }
+    }
 }
 
 /// A port that runs, with all of its queues.
@@ -194,6 +201,16 @@ impl Port {
         }
     }
 
+    /// Whether its device has disappeared: it does not come back to this port, which is to be dropped.
+    /// May take a system call.
+    pub fn is_lost(&self) -> bool {
+        match self.tap {
+            // SAFETY: the device is open: `self` holds it.
+            Some(tap) => unsafe { tap.is_deleted() },
+            None => self.device.is_removed(),
+        }
+    }
+
     /// Lets the other end see a link or none, where the driver or the kernel can do that;
     /// returns whether they did. Frames are still taken and handed over.
     pub fn show_link(&self, up: bool) -> bool {
@@ -227,34 +244,25 @@ impl Port {
     }
 }
 
-impl DeviceName {
-    /// The bus, the device's name on it, and the arguments for its driver.
-    fn parts(&self) -> (&'static str, String, &str) {
-        match self {
-            Self::Pci(address) => {
-                let domain = if address.matches(':').count() == 1 {
-                    "0000:"
-                } else {
-                    ""
-                };
-                (
-                    "pci",
-                    format!("{domain}{}", address.to_ascii_lowercase()),
-                    "",
-                )
-            }
-            Self::Vdev(devargs) => {
-                let (name, arguments) = devargs.split_once(',').unwrap_or((devargs, ""));
-                ("vdev", name.to_owned(), arguments)
-            }
+/// The bus, the device's name on it, and the arguments for its driver.
+fn parts(device: &DeviceName) -> (&'static str, String, &str) {
+    match device {
+        DeviceName::Pci(address) => {
+            let domain = if address.matches(':').count() == 1 {
+                "0000:"
+            } else {
+                ""
+            };
+            (
+                "pci",
+                format!("{domain}{}", address.to_ascii_lowercase()),
+                "",
+            )
         }
-    }
-}
-
-impl std::fmt::Display for DeviceName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Self::Pci(text) | Self::Vdev(text)) = self;
-        f.write_str(text)
+        DeviceName::Vdev(devargs) => {
+            let (name, arguments) = devargs.split_once(',').unwrap_or((devargs, ""));
+            ("vdev", name.to_owned(), arguments)
+        }
     }
 }
 

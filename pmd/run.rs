@@ -8,14 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use weir_config::cli::{CacheLevel, Run};
 use weir_config::control::{Limits, Server};
-use weir_config::file::{Config, Device};
+use weir_config::file::Config;
 use weir_config::management::Management;
-use weir_config::metrics::Exporter;
 use weir_config::policy::Policy;
 use weir_config::verbs::Exit;
 use weir_packet::Tick;
 use weir_pmd::eal::EalArgs;
-use weir_pmd::port::{DeviceName, PortConfig};
 use weir_pmd::switch::{Switch, SwitchArgs};
 use weir_pmd::worker::WorkerSettings;
 use weir_tables::classifier::HashSecret;
@@ -80,22 +78,19 @@ fn attempt(arguments: Run) -> Result<(), Failure> {
         control.socket = socket;
     }
     let server = Server::start(&control, Limits::default())?;
-    let metrics = config
-        .metrics
-        .map(|listen| Exporter::start(listen, server.asker()));
-    let metrics = metrics
-        .transpose()
-        .map_err(|error| format!("metrics: {error}"))?;
     tracing::info!(
         "{} runs with {} ports; socket {}",
         config.bridge.name,
         config.ports.len(),
         control.socket.display()
     );
-    let mut management = Management::new(config, file, policy, switch);
+    let management = Management::new(config, file, policy, switch);
+    let mut management = management
+        .with_metrics(server.asker())
+        .map_err(|error| format!("metrics: {error}"))?;
     management.run(&server.requests(), || stop.load(Ordering::Relaxed));
     tracing::info!("stopping");
-    drop(metrics);
+    drop(management);
     drop(server);
     Ok(())
 }
@@ -110,21 +105,8 @@ fn switch_args(
     let devices = (0..).map(PortIndex).zip(&config.ports);
     let devices = devices.filter(|(_, port)| port.tunnel.is_none());
     let ports = devices.map(|(index, port)| {
-        let device = match port.device.clone().expect("require_devices() was asked") {
-            Device::Pci(address) => DeviceName::Pci(address),
-            Device::Vdev(arguments) => DeviceName::Vdev(arguments),
-        };
-        let name = port.name.clone();
-        (
-            index,
-            PortConfig {
-                name,
-                device,
-                rx_queues: port.queues.unwrap_or(0),
-                tx_queues: 0,
-                mtu: port.mtu,
-            },
-        )
+        let device = port.device_config().expect("require_devices() was asked");
+        (index, device.into())
     });
     SwitchArgs {
         eal: EalArgs {

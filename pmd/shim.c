@@ -164,6 +164,45 @@ weir_link(uint16_t port, uint32_t *speed)
 	return link.link_status == RTE_ETH_LINK_UP;
 }
 
+/* Written by EAL's interrupt thread, read by the management thread. */
+static int removed[RTE_MAX_ETHPORTS];
+
+static int
+note_removal(uint16_t port, enum rte_eth_event_type event, void *argument, void *result)
+{
+	(void)event;
+	(void)argument;
+	(void)result;
+	__atomic_store_n(&removed[port], 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+int
+weir_watch_removal(uint16_t port)
+{
+	__atomic_store_n(&removed[port], 0, __ATOMIC_RELAXED);
+	return rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_RMV, note_removal, NULL);
+}
+
+void
+weir_unwatch_removal(uint16_t port)
+{
+	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_RMV, note_removal, NULL);
+}
+
+int
+weir_is_removed(uint16_t port)
+{
+	return __atomic_load_n(&removed[port], __ATOMIC_RELAXED) != 0 ||
+	       rte_eth_dev_is_removed(port) != 0;
+}
+
+int
+weir_tells_removal(const struct rte_eth_dev_info *info)
+{
+	return info->dev_flags != NULL && (*info->dev_flags & RTE_ETH_DEV_INTR_RMV) != 0;
+}
+
 unsigned int
 weir_node(void)
 {

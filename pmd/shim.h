@@ -105,6 +105,18 @@ uint64_t weir_cycles(void);
 /* Link state without waiting: 1 up, 0 down, negative errno; the speed in Mbit/s. */
 int weir_link(uint16_t port, uint32_t *speed);
 
+/* Notes when the device of a port disappears; 0 or negative errno. Before the port is started. */
+int weir_watch_removal(uint16_t port);
+
+/* No longer. */
+void weir_unwatch_removal(uint16_t port);
+
+/* Whether the device of a port that is watched has disappeared. */
+int weir_is_removed(uint16_t port);
+
+/* Whether the device tells of that by an interrupt. */
+int weir_tells_removal(const struct rte_eth_dev_info *info);
+
 /* The NUMA node on which the calling thread runs. */
 unsigned int weir_node(void);
 

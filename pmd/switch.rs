@@ -3,45 +3,47 @@
 //!
 //! A snapshot passes from the management thread to each lcore and back by three verbs:
 //! *publish* stores the newest, *refresh* takes it up, once per pass and only when the
-//! generation tells that there is one, and *retire* hands the old one back to be freed by the
-//! management thread.
+//! generation tells that there is one, and *retire* lets go of the old one, which is freed by the
+//! management thread ([`weir_tables::publication`]).
 //!
-//! Threads: the management thread owns the [`Switch`]; each lcore owns its `SnapshotReader` and
+//! Threads: the management thread owns the [`Switch`]; each lcore owns its end of the publication and
 //! the far end of its mailbox.
 
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use weir_ct::{Bounds, Owners, Settings, ShardId};
 use weir_packet::{Tick, reassembly};
 use weir_tables::cache::CacheSettings;
 use weir_tables::counters::{Counter, LcoreCounters, TunnelCounters};
-use weir_tables::datapath::{Datapath, LcoreGone, PollStats, PortStats, PortStatus};
+use weir_tables::datapath::{Datapath, DeviceConfig, LcoreGone, PollStats, PortStats, PortStatus};
 use weir_tables::fragments::Fragments;
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest, Seat};
 use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
 use weir_tables::port::{PortConfig as TablePort, PortIndex, PortNo, PortTable};
+use weir_tables::publication::{self, GraceTimes, Publications, Publisher};
 use weir_tables::snapshot::Snapshot;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Cycles};
 use crate::eal::{Eal, EalArgs, EalError};
 use crate::lcore::{LcoreError, StopFlag, spawn};
+use crate::mailbox::{self, Mailbox};
 use crate::mempool::{Mempools, PoolError};
 use crate::port::{Port, PortConfig, PortError, Spread};
-use crate::worker::{Processor, Worker, WorkerCounters, WorkerPort, WorkerSettings};
+use crate::worker::{
+    PortOrder, PortOrders, Processor, Worker, WorkerCounters, WorkerPort, WorkerSettings,
+};
 
 mod control;
 mod forward;
-mod mailbox;
-mod publish;
+mod live;
 mod queues;
 mod together;
 
 use control::Control;
 use forward::Forward;
-use mailbox::Mailbox;
-use publish::Publisher;
+use live::Ports;
 use together::Together;
 
 /// How long the lcore may take to answer a question.
@@ -97,18 +99,24 @@ pub struct Switch {
     /// Who owns a packet, where there are several lcores.
     owners: Owners,
     lcores: Vec<Running>,
-    ports: Vec<(PortIndex, Port)>,
-    /// What the snapshot says of them, and of tunnels.
+    ports: Ports,
+    /// What the newest snapshot says of them, and of tunnels.
     table: Arc<PortTable>,
     /// The switch's own MAC addresses, by port.
     macs: Vec<[u8; 6]>,
     stop: StopFlag,
+    /// Versions published.
+    published: u64,
+    /// The generation of the newest.
+    newest: u64,
+    grace: GraceTimes,
 }
 
 /// An lcore that runs, as the management thread sees it.
 struct Running {
-    publisher: Publisher,
-    mailbox: Mailbox,
+    publisher: Publisher<Snapshot>,
+    mailbox: Mailbox<LcoreRequest, LcoreAnswer>,
+    orders: PortOrders,
     packet_ins: PacketIns,
     counters: Arc<LcoreCounters>,
     polls: Arc<WorkerCounters>,
@@ -128,23 +136,25 @@ impl Switch {
             tracing::warn!("there is no CPU but the lcore's: the management thread shares it");
         }
         let clock = Clock::start(&eal);
-        let mut mempools = Mempools::new(eal.clone(), args.mbufs_per_node);
+        let mempools = Mempools::new(eal.clone(), args.mbufs_per_node);
         let lcores = args.cpus.len();
-        let mut ports = Vec::new();
+        let mut ports = Ports::new(eal.clone(), mempools, lcores);
         let mut queues: Vec<Vec<WorkerPort>> = (0..lcores).map(|_| Vec::new()).collect();
         let table = Arc::clone(&snapshot.ports);
         let mut macs = vec![[0; 6]; table.len()];
-        let mut deal = queues::Deal::new(lcores);
         for (index, config) in args.ports {
-            let started = queues::start(&eal, &mut mempools, config, lcores)?;
-            deal.out(index, started.rx, started.tx, &mut queues);
-            macs[usize::from(index.0)] = own_mac(&started.port);
-            ports.push((index, started.port));
+            let dealt = ports.start(index, config)?;
+            for (all, port) in queues.iter_mut().zip(dealt.queues) {
+                all.push(port);
+            }
+            macs[usize::from(index.0)] = own_mac(&dealt.port);
+            ports.running.push((index, dealt.port));
         }
+        let places = ports.set_places(&table);
         let owners = Owners::new(lcores as u16, args.secret);
         let stop = StopFlag::new();
         let rings = together::rings(lcores as u16);
-        let mempool = mempools.for_node(None)?.clone();
+        let mempool = ports.mempool()?;
         let mut switch = Self {
             clock,
             owners: owners.clone(),
@@ -153,10 +163,14 @@ impl Switch {
             table,
             macs: macs.clone(),
             stop: stop.clone(),
+            published: 0,
+            newest: snapshot.generation,
+            grace: GraceTimes::default(),
         };
         for (((me, cpu), queues), rings) in (0..).zip(args.cpus).zip(queues).zip(rings) {
             let me = ShardId(me);
-            let (publisher, reader) = publish::pair(snapshot);
+            let (publisher, reader) =
+                publication::pair(snapshot, snapshot.generation, clock.cycles().0);
             let (mailbox, inbox) = mailbox::pair();
             let (sender, packet_ins) = packet_in::channel(args.packet_ins);
             let (owners, first) = (owners.clone(), Arc::clone(snapshot));
@@ -175,10 +189,13 @@ impl Switch {
             let start = Start {
                 queues,
                 clock,
-                settings: args.worker,
+                settings: WorkerSettings {
+                    spare_ports: places,
+                    ..args.worker
+                },
                 stop: stop.clone(),
             };
-            let (counters, polls, worker) = if lcores == 1 {
+            let (counters, polls, orders, worker) = if lcores == 1 {
                 start.run(&eal, cpu, move || {
                     let (_, lcore, control) = lcore();
                     (lcore.counters(), Forward::new(lcore, control))
@@ -194,6 +211,7 @@ impl Switch {
             switch.lcores.push(Running {
                 publisher,
                 mailbox,
+                orders,
                 packet_ins,
                 counters,
                 polls,
@@ -225,25 +243,39 @@ impl Start {
         let (report, started) = mpsc::sync_channel(1);
         let worker = spawn(eal, cpu, move || {
             let (counters, processor) = make();
-            let worker = Worker::new(processor, self.queues, self.clock, self.settings);
-            let _ = report.send((counters, worker.counters()));
+            let (worker, orders) =
+                Worker::with_orders(processor, self.queues, self.clock, self.settings);
+            let _ = report.send((counters, worker.counters(), orders));
             drop(worker.run(&self.stop));
         })?;
-        let (counters, polls) = started
+        let (counters, polls, orders) = started
             .recv()
             .expect("the thread reports before it polls, and a panic would end the process");
-        Ok((counters, polls, worker))
+        Ok((counters, polls, orders, worker))
     }
 }
 
-/// What an lcore counts, how its loop fares, and its thread.
+/// What an lcore counts, how its loop fares, how its queues are changed, and its thread.
 type Started = (
     Arc<LcoreCounters>,
     Arc<WorkerCounters>,
+    PortOrders,
     crate::lcore::Lcore<()>,
 );
 
 impl Switch {
+    /// Waits until all lcores obey the newest snapshot.
+    fn wait_until_obeyed(&mut self) -> Result<(), LcoreGone> {
+        let start = Instant::now();
+        while self.oldest_generation() < self.newest {
+            if start.elapsed() > PATIENCE {
+                return Err(LcoreGone);
+            }
+            std::thread::sleep(Duration::from_micros(20));
+        }
+        Ok(())
+    }
+
     /// State and statistics of tunnel ports; `devices` are those of the others.
     fn tunnels(&self, devices: &[PortStatus]) -> Vec<PortStatus> {
         let status = |(index, port): (PortIndex, &TablePort)| {
@@ -343,17 +375,35 @@ impl Datapath for Switch {
     }
 
     fn publish(&mut self, snapshot: Arc<Snapshot>) {
-        for lcore in &self.lcores {
-            lcore.publisher.publish(Arc::clone(&snapshot));
+        // What was obeyed so far is measured without what follows.
+        self.oldest_generation();
+        self.published += 1;
+        self.table = Arc::clone(&snapshot.ports);
+        let generation = snapshot.generation;
+        self.newest = generation;
+        self.grace.published(generation, self.clock.cycles().0);
+        for lcore in &mut self.lcores {
+            lcore.publisher.publish(Arc::clone(&snapshot), generation);
         }
     }
 
-    fn oldest_generation(&self) -> u64 {
-        let generations = self.lcores.iter();
-        let oldest = generations
-            .map(|lcore| lcore.publisher.oldest_generation())
-            .min();
+    fn oldest_generation(&mut self) -> u64 {
+        let obeyed = self.lcores.iter_mut().map(|lcore| lcore.publisher.retire());
+        let obeyed: Vec<_> = obeyed.collect();
+        let clock = self.clock;
+        let duration = |cycles| clock.duration(Cycles(cycles));
+        self.grace.obeyed(obeyed.iter().copied(), duration);
+        let oldest = obeyed.iter().map(|obeyed| obeyed.generation).min();
         oldest.expect("there is one lcore at least")
+    }
+
+    fn publications(&self) -> Publications {
+        let waiting = self.lcores.iter().map(|lcore| lcore.publisher.waiting());
+        Publications {
+            published: self.published,
+            waiting: waiting.max().unwrap_or(0) as u64,
+            grace: self.grace.grace(),
+        }
     }
 
     fn ask(&mut self, lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone> {
@@ -401,24 +451,68 @@ impl Datapath for Switch {
                 },
             }
         };
-        let devices: Vec<_> = self.ports.iter().map(status).collect();
+        let devices: Vec<_> = self.ports.running.iter().map(status).collect();
         let tunnels = self.tunnels(&devices);
         devices.into_iter().chain(tunnels).collect()
+    }
+
+    fn port_places(&self) -> usize {
+        self.ports.places()
+    }
+
+    fn start_port(&mut self, index: PortIndex, device: &DeviceConfig) -> Result<(), String> {
+        self.ports.prepare(index, device)
+    }
+
+    fn attach_port(&mut self, index: PortIndex) -> Result<(), LcoreGone> {
+        self.wait_until_obeyed()?;
+        let Some(dealt) = self.ports.prepared(index) else {
+            return Ok(());
+        };
+        self.ports.running.push((index, dealt.port));
+        for (lcore, port) in self.lcores.iter_mut().zip(dealt.queues) {
+            lcore.orders.ask(PortOrder::Attach(port), PATIENCE)?;
+        }
+        Ok(())
+    }
+
+    fn remove_port(&mut self, index: PortIndex) -> Result<(), LcoreGone> {
+        // One that nobody polls closes here.
+        if self.ports.prepared(index).is_some() {
+            return Ok(());
+        }
+        self.wait_until_obeyed()?;
+        for lcore in 0..self.lcores.len() {
+            let orders = &mut self.lcores[lcore].orders;
+            // What is given back is the management thread's again, and lets go of the device here.
+            drop(orders.ask(PortOrder::Detach(index), PATIENCE)?);
+            let forget = LcoreRequest::ForgetPort(index);
+            self.ask(lcore, forget)?;
+        }
+        self.ports.running.retain(|(running, _)| *running != index);
+        Ok(())
     }
 
     fn show_link(&mut self, port: PortNo, up: bool) {
         let named = |(index, _): &&(PortIndex, Port)| self.table.port(*index).no == port;
         // A tunnel has no link of its own to show.
-        if let Some((_, device)) = self.ports.iter().find(named)
+        if let Some((_, device)) = self.ports.running.iter().find(named)
             && !device.show_link(up)
         {
             tracing::warn!("port {port}: its other end cannot be shown whether it is up");
         }
     }
 
+    fn lost_devices(&mut self) -> Vec<PortIndex> {
+        let running = self.ports.running.iter();
+        let lost = running.filter(|(_, port)| port.is_lost());
+        lost.map(|(index, _)| *index).collect()
+    }
+
     fn links(&self) -> Vec<(PortNo, bool)> {
         let devices: Vec<_> = self
             .ports
+            .running
             .iter()
             .map(|(index, port)| (*index, port.link().up))
             .collect();

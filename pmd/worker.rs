@@ -1,8 +1,8 @@
 //! The poll loop of an lcore: receive, process, send, account; nothing else touches its queues.
 //!
 //! Invariants
-//!   1. In the loop there is no allocation, lock, atomic read-modify-write or log, and no system
-//!      call but the sleep that [`WorkerSettings::idle_sleep`] asks for. The cycle counter is read
+//!   1. But where queues are taken over or given back, in the loop there is no allocation, lock,
+//!      atomic read-modify-write or log, and no system call but the sleep that [`WorkerSettings::idle_sleep`] asks for. The cycle counter is read
 //!      once per pass, and in one of eight passes once per burst.
 //!   2. Frames for one port leave in the order in which they were handed in.
 //!   3. Every frame that the worker loses is counted, by port and reason.
@@ -21,6 +21,7 @@ use weir_tables::port::PortIndex;
 use crate::batch::{BURST, Drain, MbufBatch};
 use crate::clock::{Clock, Cycles};
 use crate::lcore::StopFlag;
+use crate::mailbox::{self, Inbox, Mailbox};
 use crate::queue::{RxQueue, TxQueue};
 
 mod counters;
@@ -78,6 +79,8 @@ pub struct WorkerSettings {
     pub idle_sleep: Duration,
     /// Passes without a frame before the first sleep; then it sleeps after each.
     pub idle_passes: u32,
+    /// Places for ports beside those that it begins with: see [`PortOrder`].
+    pub spare_ports: usize,
 }
 
 impl Default for WorkerSettings {
@@ -87,6 +90,7 @@ impl Default for WorkerSettings {
             housekeeping_budget: 64,
             idle_sleep: Duration::ZERO,
             idle_passes: 512,
+            spare_ports: 0,
         }
     }
 }
@@ -101,6 +105,17 @@ pub struct WorkerPort {
     pub tx: Option<TxQueue>,
 }
 
+/// What the management thread wants done to the queues of an lcore, between two passes.
+pub(crate) enum PortOrder {
+    /// Poll and send on these, too. The port's counters begin anew.
+    Attach(WorkerPort),
+    /// Give back those of a port.
+    Detach(PortIndex),
+}
+
+/// The management thread's end of what it orders; the answer is what was given back.
+pub(crate) type PortOrders = Mailbox<PortOrder, Option<WorkerPort>>;
+
 /// An lcore's loop with all that it owns.
 pub struct Worker<P> {
     processor: P,
@@ -111,6 +126,7 @@ pub struct Worker<P> {
     counters: Arc<WorkerCounters>,
     clock: Clock,
     settings: WorkerSettings,
+    orders: Inbox<PortOrder, Option<WorkerPort>>,
 }
 
 impl<P: Processor> Worker<P> {
@@ -122,12 +138,22 @@ impl<P: Processor> Worker<P> {
         clock: Clock,
         settings: WorkerSettings,
     ) -> Self {
+        Self::with_orders(processor, ports, clock, settings).0
+    }
+
+    /// As [`Worker::new`], and how its queues are changed while it runs.
+    pub(crate) fn with_orders(
+        processor: P,
+        ports: Vec<WorkerPort>,
+        clock: Clock,
+        settings: WorkerSettings,
+    ) -> (Self, PortOrders) {
         let port_count = ports
             .iter()
             .map(|port| usize::from(port.index.0) + 1)
             .max()
             .unwrap_or(0);
-        let counters = Arc::new(WorkerCounters::new(port_count));
+        let counters = Arc::new(WorkerCounters::new(port_count + settings.spare_ports));
         let mut rx = Vec::new();
         let mut tx = TxPorts::new(Arc::clone(&counters));
         for port in ports {
@@ -136,7 +162,8 @@ impl<P: Processor> Worker<P> {
                 tx.attach(port.index, queue);
             }
         }
-        Self {
+        let (mailbox, orders) = mailbox::pair();
+        let worker = Self {
             processor,
             turns: Turns::new(rx.len()),
             rx,
@@ -145,7 +172,9 @@ impl<P: Processor> Worker<P> {
             counters,
             clock,
             settings,
-        }
+            orders,
+        };
+        (worker, mailbox)
     }
 
     /// What it counts, for others to read.
@@ -160,6 +189,7 @@ impl<P: Processor> Worker<P> {
         let mut idle_passes = 0_u32;
         while !stop.is_set() {
             let now = self.clock.tick_at(start);
+            self.follow_orders();
             let busy = self.processor.poll_control(now, &mut self.tx);
             if busy {
                 self.tx.flush();
@@ -185,6 +215,41 @@ impl<P: Processor> Worker<P> {
             start = end;
         }
         self.processor
+    }
+
+    /// Takes queues over or gives them back, if that is wanted. No frame is under way.
+    #[inline]
+    fn follow_orders(&mut self) {
+        let (rx, tx, counters) = (&mut self.rx, &mut self.tx, &self.counters);
+        let turns = &mut self.turns;
+        self.orders.answer(|order| {
+            let given_back = match order {
+                PortOrder::Attach(port) => {
+                    let WorkerPort {
+                        index,
+                        rx: queues,
+                        tx: queue,
+                    } = port;
+                    counters.port(index).start_anew();
+                    rx.extend(queues.into_iter().map(|queue| (index, queue)));
+                    if let Some(queue) = queue {
+                        tx.attach(index, queue);
+                    }
+                    None
+                }
+                PortOrder::Detach(index) => {
+                    let queues = rx.extract_if(.., |(port, _)| *port == index);
+                    Some(WorkerPort {
+                        index,
+                        rx: queues.map(|(_, queue)| queue).collect(),
+                        tx: tx.detach(index),
+                    })
+                }
+            };
+            // Queues have moved: nobody has a debt.
+            *turns = Turns::new(rx.len());
+            given_back
+        });
     }
 
     /// Polls each queue whose turn it is once; returns how many frames came.

@@ -344,13 +344,26 @@ pub enum Command {
     #[command(after_help = "Example:\n  weir neigh-show br0")]
     NeighShow(Plain),
 
-    /// Load the flows of the configuration file again.
+    /// Load the configuration, its flows and its groups again: only what differs is changed.
     #[command(
         after_help = "Compares the files with what was last loaded from files: flows \
-        changed by hand stay, and go only with --exact.\n\nExamples:\n  weir reload --dry-run\n  \
-        weir reload new.toml --exact"
+        changed by hand stay, and go only with --exact. Ports come and go while others, caches and \
+        connections are left alone; what cannot change without a restart is an error before anything \
+        is touched.\n\nExamples:\n  weir reload --dry-run\n  weir reload new.toml --exact\n  \
+        weir reload --confirm 60"
     )]
     Reload(Reload),
+
+    /// Keep what was loaded with reload --confirm.
+    #[command(after_help = "Example:\n  weir reload --confirm 60\n  weir confirm")]
+    Confirm(Bare),
+
+    /// Undo at once what was loaded with reload --confirm and is not confirmed.
+    #[command(
+        after_help = "Flows, groups, ports and settings are again what they were; what was \
+        counted by flows that were away is not.\n\nExample:\n  weir rollback"
+    )]
+    Rollback(Bare),
 }
 
 /// `weir run`
@@ -750,6 +763,13 @@ pub struct CtLimits {
     pub(crate) words: Vec<String>,
 }
 
+/// `weir confirm`, `weir rollback`
+#[derive(Debug, Args)]
+pub struct Bare {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+}
+
 /// `weir reload`
 #[derive(Debug, Args)]
 pub struct Reload {
@@ -763,6 +783,10 @@ pub struct Reload {
     /// Also remove flows that were added by hand, and restore those that were changed.
     #[arg(long)]
     pub(crate) exact: bool,
+    /// Undo it all after so many seconds, unless weir confirm comes before. Until then nothing else
+    /// changes the policy.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) confirm: Option<u32>,
     /// Another configuration file than the one the switch runs.
     pub(crate) config: Option<PathBuf>,
 }

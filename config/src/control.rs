@@ -110,6 +110,8 @@ pub enum Verb {
         /// Its text. May be the bridge's name where the command needs none.
         group: Option<String>,
     },
+    /// Keeps what was loaded last.
+    Confirm,
     /// Takes limits of zones away.
     CtDelLimits {
         /// Which, as words of the command line. The first may be the bridge's name.
@@ -263,7 +265,11 @@ pub enum Verb {
         dry_run: bool,
         /// Also undo changes made by hand.
         exact: bool,
+        /// Undo it all after so many seconds, unless [`Verb::Confirm`] comes before.
+        confirm: Option<u32>,
     },
+    /// Undoes what was loaded last and waits to be confirmed.
+    Rollback,
     /// Makes the tables hold exactly the flows of a file.
     ReplaceFlows {
         /// The file.
@@ -403,7 +409,7 @@ pub enum Frame {
     /// All that Prometheus is told.
     Sample(Box<Sample>),
     /// The switch and its ports.
-    Switch(SwitchRow),
+    Switch(Box<SwitchRow>),
     /// What would become of a packet.
     Trace(Box<TraceReport>),
     /// Flow tables that hold flows.
@@ -526,9 +532,36 @@ impl Request {
             | Verb::Trace { .. }
             | Verb::Reload { .. }
             | Verb::ReplaceFlows { .. }
+            | Verb::Confirm
+            | Verb::Rollback
             | Verb::Show => {}
         }
         Ok(self.verb)
+    }
+}
+
+impl Verb {
+    /// Whether it changes the policy or settings; what it does to connections, learned addresses and
+    /// packets does not count.
+    pub const fn changes_policy(&self) -> bool {
+        match self {
+            Self::AddFlow { .. }
+            | Self::AddFlows { .. }
+            | Self::AddGroups { .. }
+            | Self::AddTlvMap { .. }
+            | Self::Bundle { .. }
+            | Self::ChangeFlows { .. }
+            | Self::ChangeGroup { .. }
+            | Self::CtDelLimits { .. }
+            | Self::CtSetLimits { .. }
+            | Self::DelFlows { .. }
+            | Self::DelTlvMap { .. }
+            | Self::ModFlows { .. }
+            | Self::ModPort { .. }
+            | Self::ReplaceFlows { .. } => true,
+            Self::Reload { dry_run, .. } => !*dry_run,
+            _ => false,
+        }
     }
 }
 

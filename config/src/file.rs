@@ -26,6 +26,7 @@ use weir_tables::tunnel::options::TlvMapping;
 
 use crate::diagnostic::Diagnostic;
 
+mod changes;
 mod print;
 mod raw;
 #[cfg(test)]
@@ -34,6 +35,7 @@ mod timeouts;
 mod tunnels;
 mod validate;
 
+pub use changes::PortChanges;
 pub use tunnels::{Neighbour, Tunnel};
 
 /// The socket on which `weir` listens and to which its verbs connect, unless told otherwise.
@@ -243,32 +245,6 @@ impl Config {
     /// Names the first file that cannot be read.
     pub fn group_texts(&self) -> Result<Vec<NamedText>, Diagnostic> {
         self.bridge.groups.iter().map(FlowSource::read).collect()
-    }
-
-    /// The sections in which `new` differs from `self` in something that a running switch
-    /// cannot change: all but flows, groups, and what zones and connections go by.
-    pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
-        let sizes = |settings: &Settings| (settings.max_connections, settings.accounting);
-        let bridge = |config: &Self| (config.bridge.name.clone(), config.bridge.fail_mode);
-        [
-            ("[eal]", self.eal != new.eal),
-            ("[[port]]", self.ports != new.ports),
-            ("[[neighbour]]", self.neighbours != new.neighbours),
-            ("[[geneve_option]]", self.options != new.options),
-            ("[bridge] name or fail_mode", bridge(self) != bridge(new)),
-            ("[cache]", self.caches != new.caches),
-            (
-                "[conntrack] max_connections or accounting",
-                sizes(&self.conntrack) != sizes(&new.conntrack),
-            ),
-            ("[controller]", self.controller != new.controller),
-            ("[fragments]", self.fragments != new.fragments),
-            ("[control]", self.control != new.control),
-            ("[metrics]", self.metrics != new.metrics),
-        ]
-        .into_iter()
-        .filter_map(|(section, differs)| differs.then_some(section))
-        .collect()
     }
 }
 

@@ -17,22 +17,22 @@ use weir_tables::action::Action;
 use weir_tables::datapath::{Datapath, LcoreGone};
 use weir_tables::flow_mod::FlowMod;
 use weir_tables::flow_tables::FlowTables;
-use weir_tables::group::GroupSpec;
 use weir_tables::group_mod::{BundleStep, GroupMod};
 use weir_tables::lcore::{LcoreAnswer, LcoreRequest};
 use weir_tables::packet_out::PacketOut;
 use weir_tables::port::PortNo;
 
-use crate::control::{Failure, Frame, Incoming, PolicyFiles, ReplySender, Verb};
+use crate::control::{Asker, Failure, Frame, Incoming, ReplySender, Verb};
 use crate::diagnostic::Diagnostic;
 use crate::file::{Config, NamedText};
-use crate::metrics::{CounterRow, Sample, TableRow};
+use crate::metrics::{CounterRow, Exporter, Sample, TableRow};
 use crate::policy::{self, Difference, Policy, flow_set, group_set};
-use crate::show::{ExpectedRow, ReloadReport};
-use crate::text::{Options, Spanned, Strictness, flow_text, group_text, parse_packet_out};
+use crate::show::ExpectedRow;
+use crate::text::{Options, Spanned, Strictness, parse_packet_out};
 use crate::trace::{self, Asked};
 
 mod connections;
+mod devices;
 mod flows;
 mod groups;
 mod limits;
@@ -41,16 +41,18 @@ mod monitors;
 mod nat;
 mod options;
 mod ports;
+mod reload;
 pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
 mod zones;
 
 use connections::{ConnectionDump, epoch_ms};
-use limits::{Limit, limit_set, with_kept};
+use devices::Devices;
 use links::Links;
 use monitors::{Monitor, Wants};
 use nat::{Exhausted, Named};
+use reload::{Manner, Unconfirmed};
 
 /// How many slots of the connection table an lcore looks at between two bursts.
 const SLICE: usize = 256;
@@ -73,6 +75,7 @@ pub struct Management<D> {
     datapath: D,
     dumps: Vec<ConnectionDump>,
     links: Links,
+    devices: Devices,
     monitors: Vec<Monitor>,
     /// What [`rows::packet_ins_refused`] said last.
     packet_ins_refused: [u64; 2],
@@ -86,6 +89,13 @@ pub struct Management<D> {
     lender: Lender,
     /// The Unix time at which the clock of connections began, in milliseconds.
     epoch_ms: u64,
+    /// What was loaded and waits to be confirmed.
+    unconfirmed: Option<Unconfirmed>,
+    /// Whether DPDK was told to look for PCI devices.
+    finds_pci: bool,
+    /// Whom an exporter of metrics asks.
+    asker: Option<Asker>,
+    exporter: Option<Exporter>,
 }
 
 impl<D: Datapath> Management<D> {
@@ -99,18 +109,35 @@ impl<D: Datapath> Management<D> {
         Self {
             epoch_ms: epoch_ms(datapath.now()),
             lender: Lender::new(&policy.conntrack, datapath.counters().len() as u16),
+            unconfirmed: None,
+            finds_pci: config.uses_pci(),
+            asker: None,
+            exporter: None,
             config,
             file,
             policy,
             datapath,
             dumps: Vec::new(),
             links: Links::default(),
+            devices: Devices::default(),
             monitors: Vec::new(),
             packet_ins_refused: [0; 2],
             event_rooms: Vec::new(),
             exhausted: Exhausted::default(),
             named: Named::default(),
         }
+    }
+
+    /// The same, which serves metrics where the configuration says; `asker` asks it.
+    ///
+    /// # Errors
+    /// Those of [`Exporter::start`].
+    pub fn with_metrics(mut self, asker: Asker) -> std::io::Result<Self> {
+        let listen = self.config.metrics;
+        let start = |listen| Exporter::start(listen, asker.clone());
+        self.exporter = listen.map(start).transpose()?;
+        self.asker = Some(asker);
+        Ok(self)
     }
 
     /// The datapath.
@@ -141,6 +168,7 @@ impl<D: Datapath> Management<D> {
 
     /// Goes on with dumps, frees what no lcore looks at any more, and sees which links are up.
     pub fn look_after(&mut self) {
+        self.roll_back_in_time();
         self.look_at_links();
         self.lend();
         for warning in self.exhausted_ranges() {
@@ -177,6 +205,9 @@ impl<D: Datapath> Management<D> {
 
     /// Answers one request.
     pub fn answer(&mut self, verb: Verb, reply: ReplySender) {
+        if let Err(failure) = self.check_confirmed(&verb) {
+            return reply.fail(failure);
+        }
         let answered = match verb {
             Verb::DumpFlows { matching, style } => {
                 return match self.flows(matching.as_deref(), &style) {
@@ -247,7 +278,17 @@ impl<D: Datapath> Management<D> {
                 files,
                 dry_run,
                 exact,
-            } => self.reload(files, dry_run, exact).map(Some),
+                confirm,
+            } => {
+                let manner = Manner {
+                    dry_run,
+                    exact,
+                    confirm,
+                };
+                self.reload(files, manner).map(Some)
+            }
+            Verb::Confirm => self.confirm(),
+            Verb::Rollback => self.roll_back(),
             Verb::AddTlvMap { map } => self.add_tlv_map(&map),
             Verb::DelTlvMap { map } => self.delete_tlv_map(map.as_deref()),
             Verb::DumpTlvMap => Ok(Some(self.tlv_map())),
@@ -279,7 +320,7 @@ impl<D: Datapath> Management<D> {
                 packet: packet.as_deref(),
                 ct_next: &ct_next,
             }),
-            Verb::Show => Ok(Some(Frame::Switch(self.switch()))),
+            Verb::Show => Ok(Some(Frame::Switch(Box::new(self.switch())))),
         };
         match answered {
             Ok(Some(frame)) => reply.one(frame),
@@ -338,91 +379,6 @@ impl<D: Datapath> Management<D> {
         let current = flow_set(&self.policy.tables);
         self.apply(&Difference::exact(&current, &wanted).bundle(&current))?;
         Ok(None)
-    }
-
-    fn reload(
-        &mut self,
-        files: Option<PolicyFiles>,
-        dry_run: bool,
-        exact: bool,
-    ) -> Result<Frame, Failure> {
-        let (config, texts, group_texts) = match files {
-            Some(PolicyFiles {
-                config,
-                flows,
-                groups,
-            }) => {
-                let parsed = Config::parse(&config.name, &config.text).map_err(Failure::input)?;
-                (parsed, flows, groups)
-            }
-            None => {
-                let config = match &self.file {
-                    Some(file) => Config::load(file).map_err(Failure::input)?,
-                    None => self.config.clone(),
-                };
-                let texts = config.flow_texts().map_err(Failure::input)?;
-                let group_texts = config.group_texts().map_err(Failure::input)?;
-                (config, texts, group_texts)
-            }
-        };
-        let fixed = self.config.needs_restart(&config);
-        if !fixed.is_empty() {
-            let sections = fixed.join(", ");
-            let message = format!("not supported yet: changing {sections} without a restart");
-            return Err(Failure::input(message));
-        }
-        let steps = policy::read_policy(&config, &group_texts, &texts);
-        let steps = steps.map_err(|errors| all_of(&errors))?;
-        // What the files lead to, in tables of their own.
-        let mut tables = self.other_tables();
-        policy::apply_steps(&mut tables, &steps, self.datapath.now()).map_err(Failure::input)?;
-        let (wanted, wanted_groups) = (flow_set(&tables), group_set(&tables));
-        let policy = &self.policy;
-        let (current, current_groups) = (flow_set(&policy.tables), group_set(&policy.tables));
-        let (difference, groups) = if exact {
-            (
-                Difference::exact(&current, &wanted),
-                Difference::exact(&current_groups, &wanted_groups),
-            )
-        } else {
-            (
-                Difference::of_files(&current, &policy.loaded, &wanted),
-                Difference::of_files(&current_groups, &policy.loaded_groups, &wanted_groups),
-            )
-        };
-        let (before, now) = (&self.config.conntrack, &policy.conntrack);
-        let (limits_wanted, limits_now) = (limit_set(&config.conntrack), limit_set(now));
-        let limits = if exact {
-            Difference::exact(&limits_now, &limits_wanted)
-        } else {
-            Difference::of_files(&limits_now, &limit_set(before), &limits_wanted)
-        };
-        let settings = with_kept(config.conntrack.clone(), &limits);
-        let otherwise = limits::changed_otherwise(now, &settings);
-        if !dry_run {
-            self.apply_bundle(&groups.around(difference.bundle(&current)))?;
-            if settings != self.policy.conntrack {
-                self.configure(settings)?;
-            }
-            self.policy.loaded = wanted;
-            self.policy.loaded_groups = wanted_groups;
-            self.config = config;
-        }
-        let lines = |limits: &[Limit], groups: &[GroupSpec], flows: &[FlowMod]| -> Vec<String> {
-            let limits = limits.iter().map(Limit::to_string);
-            let groups = groups.iter().map(|group| group_text(group).to_string());
-            let flows = flows.iter().map(|flow| flow_text(flow).to_string());
-            limits.chain(groups).chain(flows).collect()
-        };
-        let mut modified = lines(&limits.modified, &groups.modified, &difference.modified);
-        modified.splice(0..0, otherwise);
-        Ok(Frame::Reloaded(ReloadReport {
-            dry_run,
-            added: lines(&limits.added, &groups.added, &difference.added),
-            modified,
-            deleted: lines(&limits.deleted, &groups.deleted, &difference.deleted),
-            kept: lines(&limits.kept, &groups.kept, &difference.kept),
-        }))
     }
 
     /// Tables to try something out, empty but for the options' fields.
@@ -617,7 +573,12 @@ impl<D: Datapath> Management<D> {
     }
 
     fn port_rows(&self) -> Vec<crate::show::PortRow> {
-        rows::ports(&self.config, &self.datapath, &|no| self.port_flags(no))
+        rows::ports(
+            &self.config,
+            &self.datapath,
+            &|no| self.port_flags(no),
+            &self.devices,
+        )
     }
 
     fn lcores(&self) -> Vec<crate::show::LcoreRow> {
@@ -664,6 +625,7 @@ impl<D: Datapath> Management<D> {
                 })
                 .collect(),
             groups: self.all_group_stats(),
+            publications: (&self.datapath.publications()).into(),
             lcores: self.lcores(),
         }
     }
@@ -674,6 +636,7 @@ impl<D: Datapath> Management<D> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             hugepages: self.config.eal.hugepages,
             ports: self.port_rows(),
+            publications: (&self.datapath.publications()).into(),
         }
     }
 }

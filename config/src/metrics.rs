@@ -20,7 +20,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::control::Asker;
-use crate::show::{DropRow, GroupStatsRow, LcoreRow, NatRow, PortRow, ZoneRow};
+use crate::show::{DropRow, GroupStatsRow, LcoreRow, NatRow, PortRow, PublicationsRow, ZoneRow};
 
 mod http;
 mod series;
@@ -62,6 +62,8 @@ pub struct Sample {
     pub zones: Vec<ZoneRow>,
     /// Each range of translations; not more than a few hundred of them have a name.
     pub nat: Vec<NatRow>,
+    /// How versions of the policy reach the lcores.
+    pub publications: PublicationsRow,
     /// Each lcore.
     pub lcores: Vec<LcoreRow>,
 }

@@ -249,11 +249,16 @@ pub fn port_table(config: &Config) -> PortTable {
         },
     };
     let ports = PortTable::new(config.ports.iter().map(of).collect());
-    let index = |name: &str| {
-        let at = config.ports.iter().position(|port| port.name == name);
-        at.and_then(|at| u16::try_from(at).ok())
-            .map_or(PortIndex(u16::MAX), PortIndex)
-    };
+    let tunnels = tunnels(config, |name| {
+        let at = config.ports.iter().position(|port| port.name == name)?;
+        u16::try_from(at).ok().map(PortIndex)
+    });
+    ports.with_tunnels(tunnels)
+}
+
+/// The tunnels among the ports; `index` finds a port's place by its name.
+pub fn tunnels(config: &Config, index: impl Fn(&str) -> Option<PortIndex>) -> Tunnels {
+    let index = |name: &str| index(name).unwrap_or(PortIndex(u16::MAX));
     let tunnels: Vec<_> = config
         .ports
         .iter()
@@ -279,7 +284,7 @@ pub fn port_table(config: &Config) -> PortTable {
             mac: neighbour.mac,
         })
         .collect();
-    ports.with_tunnels(Tunnels::new(&tunnels, &neighbours))
+    Tunnels::new(&tunnels, &neighbours)
 }
 
 /// Finds a port's number by its name.

@@ -19,6 +19,7 @@ mod lcores;
 mod nat;
 mod options;
 mod ports;
+mod publications;
 #[cfg(test)]
 mod tests;
 mod top;
@@ -36,6 +37,7 @@ pub use lcores::{CacheRow, FragmentsRow, LcoreRow, MemoryRow, write_lcores};
 pub use nat::{NatRow, NatZoneRow, range_text, write_nat};
 pub use options::{TLV_MAP_HEADER, TlvRow, write_tlv_map};
 pub use ports::{LinkState, PortRow, SwitchRow, write_ports, write_switch};
+pub use publications::PublicationsRow;
 pub use top::{DropRate, LcoreRate, PortRate, TopRow, write_top};
 pub use zones::{LimitRow, ZoneRow, write_limits};
 
@@ -81,7 +83,7 @@ pub struct NeighbourRow {
 pub struct ReloadReport {
     /// Whether nothing was changed because that was asked for.
     pub dry_run: bool,
-    /// Flows, groups and limits of zones that were added, in canonical form.
+    /// Ports, limits of zones, groups and flows that were added, in canonical form.
     pub added: Vec<String>,
     /// Those that do or say something else: their new form. And sections of the configuration
     /// whose settings changed otherwise.
@@ -90,6 +92,8 @@ pub struct ReloadReport {
     pub deleted: Vec<String>,
     /// Those changed by hand, which stay as they are.
     pub kept: Vec<String>,
+    /// Seconds after which all that is undone, unless somebody confirms.
+    pub confirm_s: Option<u32>,
 }
 
 /// A time as Open vSwitch prints it: without decimals if it is whole seconds.
@@ -183,6 +187,7 @@ pub fn write_reload(out: &mut dyn Write, report: &ReloadReport) -> io::Result<()
         modified,
         deleted,
         kept,
+        confirm_s,
     } = report;
     let groups = [('-', deleted), ('~', modified), ('+', added), ('=', kept)];
     for (mark, flows) in groups {
@@ -198,5 +203,12 @@ pub fn write_reload(out: &mut dyn Write, report: &ReloadReport) -> io::Result<()
         modified.len(),
         deleted.len(),
         kept.len()
-    )
+    )?;
+    match confirm_s {
+        Some(seconds) if !*dry_run => writeln!(
+            out,
+            "undone in {seconds} s unless confirmed: weir confirm, or weir rollback"
+        ),
+        Some(_) | None => Ok(()),
+    }
 }

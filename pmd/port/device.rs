@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::PortErrorCause;
-use super::{DeviceName, driver};
+use super::{DeviceName, driver, parts};
 use crate::dpdk_sys as ffi;
 use crate::eal::{Eal, errno_text};
 use crate::mempool::Mempool;
@@ -19,6 +19,8 @@ pub(crate) struct Device {
     /// Whether it sends frames of several segments.
     sends_chains: bool,
     started: AtomicBool,
+    /// Whether EAL notes when it disappears.
+    watched: bool,
     /// Where it receives to: it holds buffers until it is closed.
     pool: Option<Mempool>,
     _eal: Eal,
@@ -32,7 +34,7 @@ impl Device {
         device: &DeviceName,
         mtu: u16,
     ) -> Result<Self, PortErrorCause> {
-        let (bus, bus_name, arguments) = device.parts();
+        let (bus, bus_name, arguments) = parts(device);
         if matches!(device, DeviceName::Vdev(_)) {
             check_arguments(&bus_name, arguments)?;
         }
@@ -67,6 +69,7 @@ impl Device {
             mtu,
             sends_chains: false,
             started: AtomicBool::new(false),
+            watched: false,
             pool: None,
             _eal: eal.clone(),
         })
@@ -78,6 +81,21 @@ impl Device {
 
     pub(super) fn set_sends_chains(&mut self, whether: bool) {
         self.sends_chains = whether;
+    }
+
+    /// From now on it is noted when the device disappears.
+    pub(super) fn watch_removal(&mut self) -> Result<(), PortErrorCause> {
+        // SAFETY: the port is open.
+        let result = unsafe { ffi::weir_watch_removal(self.id) };
+        PortErrorCause::check("watching for the device's removal", result)?;
+        self.watched = true;
+        Ok(())
+    }
+
+    /// Whether the device has disappeared, as far as its driver knows.
+    pub(super) fn is_removed(&self) -> bool {
+        // SAFETY: the port is open.
+        self.watched && unsafe { ffi::weir_is_removed(self.id) } != 0
     }
 
     pub(super) fn mark_started(&self) {
@@ -113,6 +131,10 @@ impl Drop for Device {
             // SAFETY: the port is open, and no queue of it is left.
             let result = unsafe { ffi::rte_eth_dev_stop(self.id) };
             warn("stopping", &self.name, result);
+        }
+        if self.watched {
+            // SAFETY: the port is open.
+            unsafe { ffi::weir_unwatch_removal(self.id) };
         }
         close(&self.name, self.id);
         detach(&self.name, self.bus, &self.bus_name);

@@ -57,6 +57,7 @@ pub(super) fn start(
     // SAFETY: the port is configured and not started.
     let result = unsafe { ffi::rte_eth_dev_set_mtu(id, config.mtu) };
     PortErrorCause::check_optional("setting the MTU", result)?;
+    device.watch_removal()?;
     // SAFETY: the port and all of its queues are configured.
     let result = unsafe { ffi::rte_eth_dev_start(id) };
     PortErrorCause::check("starting the device", result)?;
@@ -103,6 +104,7 @@ struct Plan {
     spread: Spread,
     rss_fields: u64,
     rss_key_bytes: u8,
+    tells_removal: bool,
 }
 
 impl Plan {
@@ -175,6 +177,8 @@ impl Plan {
             spread,
             rss_fields,
             rss_key_bytes,
+            // SAFETY: what the driver said of itself, which it never takes back.
+            tells_removal: unsafe { ffi::weir_tells_removal(info) } != 0,
         })
     }
 
@@ -183,6 +187,7 @@ impl Plan {
         conf.rxmode.mtu = u32::from(self.mtu);
         conf.rxmode.offloads = self.rx_offloads;
         conf.txmode.offloads = self.tx_offloads;
+        conf.intr_conf.set_rmv(self.tells_removal.into());
         // The key is only read, during the call; DPDK's type is not const.
         let mut key = SYMMETRIC_KEY;
         if self.spread == Spread::SymmetricRss {

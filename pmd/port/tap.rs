@@ -46,13 +46,29 @@ impl Tap {
     /// # Safety
     /// The device that it was found for is still open.
     pub(super) unsafe fn is_up(self) -> bool {
+        // SAFETY: the caller's.
+        unsafe { self.events() }.contains(PollFlags::POLLOUT)
+    }
+
+    /// Whether the interface was deleted: then its descriptor is good for nothing.
+    ///
+    /// # Safety
+    /// The device that it was found for is still open.
+    pub(super) unsafe fn is_deleted(self) -> bool {
+        // SAFETY: the caller's.
+        unsafe { self.events() }.contains(PollFlags::POLLERR)
+    }
+
+    /// # Safety
+    /// The device that it was found for is still open.
+    unsafe fn events(self) -> PollFlags {
         // SAFETY: the caller's; the driver closes its queues with the device.
         let queue = unsafe { BorrowedFd::borrow_raw(self.0) };
         let mut waiting = [PollFd::new(queue, PollFlags::POLLOUT)];
-        poll(&mut waiting, PollTimeout::ZERO).is_ok()
-            && waiting[0]
-                .revents()
-                .is_some_and(|events| events.contains(PollFlags::POLLOUT))
+        match poll(&mut waiting, PollTimeout::ZERO) {
+            Ok(_) => waiting[0].revents().unwrap_or(PollFlags::empty()),
+            Err(_) => PollFlags::empty(),
+        }
     }
 }
 

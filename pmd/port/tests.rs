@@ -4,11 +4,11 @@ use super::*;
 fn a_vdev_is_name_and_arguments() {
     let vdev = |text: &str| DeviceName::Vdev(text.to_owned());
     assert_eq!(
-        vdev("net_ring0").parts(),
+        parts(&vdev("net_ring0")),
         ("vdev", "net_ring0".to_owned(), "")
     );
     assert_eq!(
-        vdev("net_pcap0,rx_pcap=a.pcap,tx_pcap=b.pcap").parts(),
+        parts(&vdev("net_pcap0,rx_pcap=a.pcap,tx_pcap=b.pcap")),
         (
             "vdev",
             "net_pcap0".to_owned(),
@@ -21,11 +21,11 @@ fn a_vdev_is_name_and_arguments() {
 fn a_pci_address_gets_its_domain() {
     let pci = |text: &str| DeviceName::Pci(text.to_owned());
     assert_eq!(
-        pci("3B:00.0").parts(),
+        parts(&pci("3B:00.0")),
         ("pci", "0000:3b:00.0".to_owned(), "")
     );
     assert_eq!(
-        pci("0001:3b:00.1").parts(),
+        parts(&pci("0001:3b:00.1")),
         ("pci", "0001:3b:00.1".to_owned(), "")
     );
 }

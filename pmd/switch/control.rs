@@ -7,10 +7,11 @@ use weir_tables::counters::LcoreCounters;
 use weir_tables::drops::DropReason;
 use weir_tables::fragments::{Fragments, Gathering};
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
+use weir_tables::publication::Reader;
+use weir_tables::snapshot::Snapshot;
 
-use super::mailbox::Inbox;
-use super::publish::SnapshotReader;
 use crate::clock::Clock;
+use crate::mailbox::Inbox;
 use crate::mbuf::Mbuf;
 use crate::mempool::Mempool;
 use crate::worker::{NotSent, TxPorts};
@@ -20,8 +21,8 @@ use crate::worker::{NotSent, TxPorts};
 pub(super) struct Control {
     counters: Arc<LcoreCounters>,
     fragments: Fragments<Mbuf>,
-    snapshots: SnapshotReader,
-    inbox: Inbox,
+    snapshots: Reader<Snapshot>,
+    inbox: Inbox<LcoreRequest, LcoreAnswer>,
     /// Where frames of packet-outs come from.
     mempool: Mempool,
     clock: Clock,
@@ -31,8 +32,8 @@ impl Control {
     pub(super) const fn new(
         counters: Arc<LcoreCounters>,
         fragments: Fragments<Mbuf>,
-        snapshots: SnapshotReader,
-        inbox: Inbox,
+        snapshots: Reader<Snapshot>,
+        inbox: Inbox<LcoreRequest, LcoreAnswer>,
         mempool: Mempool,
         clock: Clock,
     ) -> Self {
@@ -50,10 +51,10 @@ impl Control {
     /// `out`.
     #[inline]
     pub(super) fn poll(&mut self, lcore: &mut Lcore, now: Tick, out: &mut TxPorts) -> bool {
-        if let Some(snapshot) = self.snapshots.newer() {
-            let generation = snapshot.generation;
+        if let Some((generation, snapshot)) = self.snapshots.newer() {
             let old = lcore.refresh(snapshot);
-            self.snapshots.retire(old, generation);
+            let obeyed_at = self.clock.cycles().0;
+            self.snapshots.retire(old, generation, obeyed_at);
         }
         let (mempool, fragments) = (&self.mempool, &mut self.fragments);
         let (clock, counters) = (&self.clock, &self.counters);

@@ -65,14 +65,13 @@ impl Deal {
         Self { lcores, next: 0 }
     }
 
-    /// Deals out the queues of the port at `index`.
+    /// Deals out the queues of the port at `index`: what each lcore gets.
     pub(super) fn out(
         &mut self,
         index: PortIndex,
         rx: Vec<RxQueue>,
         tx: Vec<TxQueue>,
-        lcores: &mut [Vec<WorkerPort>],
-    ) {
+    ) -> Vec<WorkerPort> {
         let pollers = self.pollers(rx.len());
         let ports = tx.into_iter().map(|tx| WorkerPort {
             index,
@@ -84,9 +83,7 @@ impl Deal {
         for (queue, lcore) in rx.into_iter().zip(pollers) {
             ports[lcore].rx.push(queue);
         }
-        for (lcore, port) in lcores.iter_mut().zip(ports) {
-            lcore.push(port);
-        }
+        ports
     }
 
     /// Who polls each of so many queues of one port.

@@ -198,6 +198,7 @@ const SETTINGS: WorkerSettings = WorkerSettings {
     housekeeping_budget: 7,
     idle_sleep: Duration::ZERO,
     idle_passes: 0,
+    spare_ports: 0,
 };
 
 fn to(port: u8, len: usize) -> Vec<u8> {

@@ -40,6 +40,29 @@ pub struct PortCounters {
     pub tx_chain: Counter,
 }
 
+impl PortCounters {
+    /// Another port has its place; only the owner may say so.
+    pub(super) fn start_anew(&self) {
+        let Self {
+            rx_packets,
+            rx_refused,
+            tx_packets,
+            tx_full,
+            tx_oversize,
+            tx_chain,
+        } = self;
+        let all = [
+            rx_packets,
+            rx_refused,
+            tx_packets,
+            tx_full,
+            tx_oversize,
+            tx_chain,
+        ];
+        all.into_iter().for_each(|counter| counter.set(0));
+    }
+}
+
 impl WorkerCounters {
     pub(super) fn new(ports: usize) -> Self {
         Self {
@@ -50,6 +73,11 @@ impl WorkerCounters {
             tx_no_queue: Counter::default(),
             ports: (0..ports).map(|_| PortCounters::default()).collect(),
         }
+    }
+
+    /// How many ports there is room for.
+    pub const fn places(&self) -> usize {
+        self.ports.len()
     }
 
     /// The counters of a port.

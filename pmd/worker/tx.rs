@@ -67,6 +67,13 @@ impl TxPorts {
         });
     }
 
+    /// Gives back the queue of a port; what is sent there from now on is lost.
+    pub(super) fn detach(&mut self, index: PortIndex) -> Option<TxQueue> {
+        let port = self.ports.get_mut(usize::from(index.0))?.take()?;
+        debug_assert!(port.batch.is_empty(), "buffers are empty between bursts");
+        Some(port.queue)
+    }
+
     /// Hands everything to the devices. What a queue has no room for is dropped: waiting would
     /// only delay what comes next, for all ports.
     #[inline]

@@ -7,7 +7,8 @@ use weir_packet::Tick;
 use crate::counters::LcoreCounters;
 use crate::lcore::{LcoreAnswer, LcoreRequest};
 use crate::packet_in::PacketIn;
-use crate::port::PortNo;
+use crate::port::{PortIndex, PortNo};
+use crate::publication::Publications;
 use crate::snapshot::Snapshot;
 
 /// The lcores and ports, as the management thread sees them.
@@ -25,7 +26,12 @@ pub trait Datapath {
     fn publish(&mut self, snapshot: Arc<Snapshot>);
 
     /// The oldest generation that an lcore may still obey.
-    fn oldest_generation(&self) -> u64;
+    fn oldest_generation(&mut self) -> u64;
+
+    /// How publications fared, and how long the lcores took to obey.
+    fn publications(&self) -> Publications {
+        Publications::default()
+    }
 
     /// Asks lcore number `lcore` and waits for the answer.
     ///
@@ -47,10 +53,76 @@ pub trait Datapath {
     /// Lets the other end of a port see whether the port is up, where its driver can do that.
     fn show_link(&mut self, _port: PortNo, _up: bool) {}
 
+    /// How many places for ports there are, those that were removed included.
+    fn port_places(&self) -> usize {
+        0
+    }
+
+    /// Opens the device of a port that is to be at `index` of the next snapshots' ports. Nobody polls
+    /// it before [`Datapath::attach_port`].
+    ///
+    /// # Errors
+    /// Why it did not start; nothing is left of it then.
+    fn start_port(&mut self, _index: PortIndex, _device: &DeviceConfig) -> Result<(), String> {
+        Err("this datapath opens no devices".to_owned())
+    }
+
+    /// Gives the queues of a started port to the lcores, when all of them obey the newest snapshot,
+    /// which has the port.
+    ///
+    /// # Errors
+    /// [`LcoreGone`] if one does not answer.
+    fn attach_port(&mut self, _index: PortIndex) -> Result<(), LcoreGone> {
+        Err(LcoreGone)
+    }
+
+    /// Takes a port from the lcores, when all of them obey the newest snapshot, and closes its device.
+    /// Also of one that was started and not attached.
+    ///
+    /// # Errors
+    /// [`LcoreGone`] if an lcore does not answer; the device is then left open.
+    fn remove_port(&mut self, _index: PortIndex) -> Result<(), LcoreGone> {
+        Ok(())
+    }
+
+    /// Attached ports whose devices have disappeared. They are to be removed.
+    fn lost_devices(&mut self) -> Vec<PortIndex> {
+        Vec::new()
+    }
+
     /// Whether the link of each port is up.
     fn links(&self) -> Vec<(PortNo, bool)> {
         let ports = self.ports();
         ports.iter().map(|port| (port.no, port.link_up)).collect()
+    }
+}
+
+/// What a port's device is started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceConfig {
+    /// The port's name in messages.
+    pub name: String,
+    /// What is opened.
+    pub device: DeviceName,
+    /// Receive queues; `None`: one for each lcore, or the most that the device has.
+    pub queues: Option<u16>,
+    /// Longest L3 packet in bytes.
+    pub mtu: u16,
+}
+
+/// A device that DPDK can attach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceName {
+    /// A PCI device by its address, `0000:3b:00.0` or `3b:00.0`.
+    Pci(String),
+    /// A virtual device: driver and number, then arguments: `net_tap0,iface=vm1`.
+    Vdev(String),
+}
+
+impl std::fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Pci(text) | Self::Vdev(text)) = self;
+        f.write_str(text)
     }
 }
 

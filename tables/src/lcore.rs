@@ -25,6 +25,7 @@ use crate::mac_table::{MacEntry, MacTable};
 use crate::packet_in::PacketInSender;
 use crate::packet_out::PacketOut;
 use crate::pipeline::{Holding, Stack};
+use crate::port::PortIndex;
 use crate::snapshot::Snapshot;
 use crate::trace::{Question, Story};
 use crate::tunnel::{Ingress, NeighbourEntry, Neighbours};
@@ -99,6 +100,8 @@ pub enum LcoreRequest {
     ShowMacs,
     /// Forgets what NORMAL has learned.
     FlushMacs,
+    /// A port is gone: forgets what NORMAL has learned behind it.
+    ForgetPort(PortIndex),
     /// The next hops of tunnels.
     ShowNeighbours,
     /// What zones counted, and how many connections each has: at most `budget` zones from
@@ -180,7 +183,7 @@ pub enum LcoreAnswer {
     },
     /// To [`LcoreRequest::ShowMacs`].
     Macs(Vec<MacEntry>),
-    /// To [`LcoreRequest::FlushMacs`].
+    /// To [`LcoreRequest::FlushMacs`] and [`LcoreRequest::ForgetPort`].
     MacsFlushed,
     /// To [`LcoreRequest::ShowNeighbours`].
     Neighbours(Vec<NeighbourEntry>),
@@ -493,6 +496,10 @@ impl Lcore {
             LcoreRequest::ShowMacs => LcoreAnswer::Macs(self.macs.entries(now).collect()),
             LcoreRequest::FlushMacs => {
                 self.macs.flush();
+                LcoreAnswer::MacsFlushed
+            }
+            LcoreRequest::ForgetPort(port) => {
+                self.macs.forget_port(port);
                 LcoreAnswer::MacsFlushed
             }
             LcoreRequest::ShowNeighbours => {

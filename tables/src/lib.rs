@@ -33,6 +33,7 @@ pub mod packet_out;
 pub mod pipeline;
 pub mod port;
 pub mod program;
+pub mod publication;
 pub mod rule;
 pub mod slot_table;
 pub mod snapshot;

@@ -157,6 +157,17 @@ impl MacTable {
         }
     }
 
+    /// Forgets what was seen behind `port`, which is gone.
+    pub fn forget_port(&mut self, port: PortIndex) {
+        let there = |place: &&mut Place| place.port == port && place.key != Key::NONE;
+        for place in self.places.iter_mut().filter(there) {
+            *place = Place {
+                version: place.version + 1,
+                ..Place::EMPTY
+            };
+        }
+    }
+
     /// All addresses that have not aged out.
     pub fn entries(&self, now: Tick) -> impl Iterator<Item = MacEntry> {
         let known = self.places.iter().filter(|place| place.key != Key::NONE);

@@ -154,6 +154,9 @@ pub struct PortTable {
     ports: Vec<PortConfig>,
     /// Ports without a link, by index; few.
     down: Vec<PortIndex>,
+    /// Places of ports that are gone, those that went first at first. What lies there is still said of
+    /// packets that came in there.
+    removed: Vec<PortIndex>,
     /// Ports at which something is switched off; mostly none.
     flags: Vec<(PortIndex, PortFlags)>,
     by_no: HashMap<PortNo, PortIndex, foldhash::fast::RandomState>,
@@ -174,6 +177,7 @@ impl PortTable {
         Self {
             ports,
             down: Vec::new(),
+            removed: Vec::new(),
             flags: Vec::new(),
             by_no,
             tunnels: Tunnels::default(),
@@ -188,6 +192,59 @@ impl PortTable {
             down: down.map(|(index, _)| index).collect(),
             ..self.clone()
         }
+    }
+
+    /// The same ports and another, which gets the place of an equal one that was removed, else a new
+    /// one, else that of the port that was removed first. `None`: there are `most` places and all are
+    /// taken. Caches may know something else of the place, so [`FlowTables::ports_changed`] goes with it.
+    ///
+    /// # Panics
+    /// If another port has the number.
+    ///
+    /// [`FlowTables::ports_changed`]: crate::flow_tables::FlowTables::ports_changed
+    pub fn with_port(&self, port: PortConfig, most: usize) -> Option<(Self, PortIndex)> {
+        let mut all = self.clone();
+        let same = |&index: &PortIndex| {
+            let old = self.port(index);
+            (old.no, &old.name) == (port.no, &port.name)
+        };
+        let index = if let Some(index) = self.removed.iter().copied().find(same) {
+            index
+        } else if self.ports.len() < most {
+            all.ports.push(port.clone());
+            PortIndex(u16::try_from(self.ports.len()).ok()?)
+        } else {
+            *self.removed.first()?
+        };
+        all.removed.retain(|removed| *removed != index);
+        let before = all.by_no.insert(port.no, index);
+        assert!(before.is_none(), "port number {} is used twice", port.no);
+        all.ports[usize::from(index.0)] = port;
+        Some((all, index))
+    }
+
+    /// The same ports but that at `index`, on which no tunnel rides. What came in there may still be
+    /// under way, and what is to go out there is lost.
+    #[must_use]
+    pub fn without_port(&self, index: PortIndex) -> Self {
+        let mut all = self.clone();
+        all.by_no.remove(&self.port(index).no);
+        all.down.retain(|other| *other != index);
+        all.flags.retain(|(other, _)| *other != index);
+        all.removed.push(index);
+        all
+    }
+
+    /// The same ports, of which that at `index` is configured so; its number stays.
+    ///
+    /// # Panics
+    /// If it has another number.
+    #[must_use]
+    pub fn with_config(&self, index: PortIndex, port: PortConfig) -> Self {
+        assert_eq!(self.port(index).no, port.no, "a port keeps its number");
+        let mut all = self.clone();
+        all.ports[usize::from(index.0)] = port;
+        all
     }
 
     /// Whether the port at `index` has a link. A frame is handed to any port all the same.
@@ -253,7 +310,7 @@ impl PortTable {
         &self.tunnels
     }
 
-    /// How many ports there are.
+    /// How many places there are, those of removed ports included.
     pub const fn len(&self) -> usize {
         self.ports.len()
     }
@@ -269,7 +326,7 @@ impl PortTable {
         self.by_no.get(&no).copied()
     }
 
-    /// The port at `index`.
+    /// The port at `index`, or what was there last.
     ///
     /// # Panics
     /// If there is none.
@@ -280,6 +337,10 @@ impl PortTable {
 
     /// All ports with their indexes.
     pub fn iter(&self) -> impl Iterator<Item = (PortIndex, &PortConfig)> {
-        (0..).map(PortIndex).zip(&self.ports)
+        let places = (0..).map(PortIndex).zip(&self.ports);
+        places.filter(|(index, _)| !self.removed.contains(index))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,20 @@ impl Shape {
     }
 }
 
+/// One thing that happens between lcores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// The first thing that one has to tell another arrives there.
+    Tell {
+        /// Who tells.
+        from: usize,
+        /// Who is told.
+        to: usize,
+    },
+    /// One deals with what it was told.
+    Turn(usize),
+}
+
 /// Several lcores with ports 1 to 4.
 pub struct Cluster {
     tables: FlowTables,
@@ -65,6 +79,8 @@ pub struct Cluster {
     seats: Vec<Seat<VecFrame>>,
     /// Pieces that wait, by lcore.
     fragments: Vec<Fragments<VecFrame>>,
+    /// Which of them have something to deal with that they were told.
+    unsettled: Vec<bool>,
     owners: Owners,
     now: Tick,
     draw: u64,
@@ -132,6 +148,7 @@ impl Cluster {
             fragments: (0..shape.lcores)
                 .map(|_| Fragments::new(reassembly::Bounds::default(), secret))
                 .collect(),
+            unsettled: vec![false; shape.lcores.into()],
             tables,
             ports,
             owners: owners.clone(),
@@ -193,6 +210,7 @@ impl Cluster {
             fragments: &mut self.fragments[lcore],
         };
         self.seats[lcore].receive(in_port, &mut slots, self.now, &mut out);
+        self.unsettled[lcore] = true;
     }
 
     /// A packet comes in at `port`, where a device would put it that hashes both ends, each in
@@ -261,12 +279,44 @@ impl Cluster {
         !self.seats.iter().all(Seat::is_quiet)
     }
 
-    fn settle_one(&mut self, at: usize) {
+    fn settle_one(&mut self, at: usize) -> bool {
         let mut out = Gathering {
             out: &mut self.sent,
             fragments: &mut self.fragments[at],
         };
-        self.seats[at].settle(self.now, &mut out);
+        self.seats[at].settle(self.now, &mut out)
+    }
+
+    /// All that may happen next, but for packets that come in: each is a part of [`Cluster::step`].
+    pub fn moves(&self) -> Vec<Move> {
+        let lcores = 0..self.seats.len();
+        let pairs = lcores
+            .clone()
+            .flat_map(|from| lcores.clone().map(move |to| (from, to)));
+        let told = pairs.filter(|&(from, to)| self.seats[from].has_notes(ShardId(to as u16)));
+        let turns = lcores.filter(|&lcore| self.unsettled[lcore]);
+        told.map(|(from, to)| Move::Tell { from, to })
+            .chain(turns.map(Move::Turn))
+            .collect()
+    }
+
+    /// Lets one thing happen.
+    pub fn make(&mut self, next: Move) {
+        match next {
+            Move::Tell { from, to } => {
+                if let Some(note) = self.seats[from].outgoing(ShardId(to as u16)) {
+                    let mut out = Gathering {
+                        out: &mut self.sent,
+                        fragments: &mut self.fragments[to],
+                    };
+                    self.seats[to].take(ShardId(from as u16), note, self.now, &mut out);
+                    self.unsettled[to] = true;
+                }
+            }
+            Move::Turn(lcore) => {
+                self.unsettled[lcore] = self.settle_one(lcore);
+            }
+        }
     }
 
     /// Until nothing is left to do.

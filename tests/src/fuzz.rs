@@ -2,7 +2,7 @@
 //! and panics if an invariant breaks. `tests/fuzz` calls them with coverage, and
 //! `fuzz_regressions.rs` with every input that once was a finding.
 
-use weir_config::file::Config;
+use weir_config::file::{Config, NamedText, PortChanges};
 use weir_config::text::{
     Options, Strictness, flow_text, match_text, parse_filter, parse_flow, parse_flow_file,
     parse_match,
@@ -111,7 +111,15 @@ pub fn toml_reads_back(bytes: &[u8]) {
             let again = Config::parse("fuzz.toml", &printed)
                 .unwrap_or_else(|error| panic!("printed and not read: {error}\n{printed}"));
             assert_eq!(again.to_string(), printed);
-            assert_eq!(config.needs_restart(&again), [""; 0], "{printed}");
+            let name = "fuzz.toml".to_owned();
+            let source = NamedText {
+                name,
+                text: printed,
+            };
+            let complaints = config.needs_restart(&again, &source, true);
+            assert_eq!(complaints, [], "{}", source.text);
+            let changes = config.port_changes(&again);
+            assert_eq!(changes, PortChanges::default(), "{}", source.text);
         }
     }
 }

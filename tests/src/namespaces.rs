@@ -205,6 +205,14 @@ impl Lab {
         lab
     }
 
+    /// Writes a file beside the configuration, or another configuration.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.folder.path().join(file), text).expect("a file");
+    }
+
     /// Gives a port of the switch to a host, with these addresses.
     pub fn place(&self, device: &str, host: &str, mac: &str, address: &str) {
         self.plug(device, host, mac);

@@ -121,7 +121,7 @@ impl Datapath for OneLcore {
         self.lcore.refresh(snapshot);
     }
 
-    fn oldest_generation(&self) -> u64 {
+    fn oldest_generation(&mut self) -> u64 {
         self.lcore.snapshot().generation
     }
 

@@ -209,32 +209,6 @@ fn a_port_without_device_is_enough_for_replay() {
 }
 
 #[test]
-fn a_changed_section_needs_a_restart_and_flows_do_not() {
-    let old = Config::parse("a.toml", PORT).expect("valid");
-    let flows = format!("{PORT}[bridge]\nflows = [\"x.flows\"]\n");
-    assert!(
-        old.needs_restart(&Config::parse("a.toml", &flows).expect("valid"))
-            .is_empty()
-    );
-    let mtu = format!("{PORT}mtu = 9000\n[bridge]\nname = \"br1\"\n");
-    let new = Config::parse("a.toml", &mtu).expect("valid");
-    assert_eq!(
-        old.needs_restart(&new),
-        ["[[port]]", "[bridge] name or fail_mode"]
-    );
-    let parsed = |text: &str| Config::parse("a.toml", &format!("{PORT}{text}")).expect("valid");
-    let limits = parsed("[conntrack]\nzone_limit = 5\n[[zone]]\nid = 1\nlimit = 0\n");
-    assert!(old.needs_restart(&limits).is_empty());
-    let pieces = parsed("[fragments]\nwaiting = 128\n");
-    assert_eq!(old.needs_restart(&pieces), ["[fragments]"]);
-    let larger = parsed("[conntrack]\nmax_connections = 7\n");
-    assert_eq!(
-        old.needs_restart(&larger),
-        ["[conntrack] max_connections or accounting"]
-    );
-}
-
-#[test]
 fn a_file_that_is_not_text_points_at_the_byte() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("x.flows");

@@ -1,6 +1,6 @@
 //! Which links are up: groups that watch a port choose by it.
 //!
-//! The datapath is asked every now and then. A change makes a new snapshot, and lcores obey it
+//! A port whose device is gone has none. The datapath is asked every now and then. A change makes a new snapshot, and lcores obey it
 //! from their next poll on.
 
 use std::sync::Arc;
@@ -33,8 +33,12 @@ impl<D: Datapath> Management<D> {
             return;
         }
         self.links.seen = Some(now);
+        self.look_at_devices(now);
         let ports = &self.policy.ports;
-        let links = self.datapath.links();
+        let mut links = self.datapath.links();
+        // Where there is no device there is no link.
+        links.retain(|(no, _)| !self.devices.is_absent(*no));
+        links.extend(self.devices.absent().map(|no| (no, false)));
         let changed: Vec<PortNo> = links
             .iter()
             .filter(|(no, up)| {

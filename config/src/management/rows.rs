@@ -7,12 +7,13 @@ use weir_packet::Malformed;
 use weir_tables::action::PacketInReason;
 use weir_tables::cache::CacheStats;
 use weir_tables::counters::LcoreCounters;
-use weir_tables::datapath::{Datapath, PollStats};
+use weir_tables::datapath::{Datapath, PollStats, PortStats, PortStatus};
 use weir_tables::drops::DropReason;
 use weir_tables::mac_table::MacEntry;
 use weir_tables::port::{PortFlags, PortNo, PortTable};
 use weir_tables::tunnel::{NeighbourEntry, Remote, TunnelKey};
 
+use super::devices::Devices;
 use crate::file::{Config, Device};
 use crate::metrics::CounterRow;
 use crate::show::{
@@ -132,6 +133,7 @@ pub(super) fn ports(
     config: &Config,
     datapath: &impl Datapath,
     flags: &dyn Fn(PortNo) -> PortFlags,
+    devices: &Devices,
 ) -> Vec<PortRow> {
     let status: HashMap<_, _> = datapath
         .ports()
@@ -140,7 +142,18 @@ pub(super) fn ports(
         .collect();
     let duration_ms = datapath.now().as_millis();
     let row = |port: &crate::file::Port| {
-        let status = status.get(&port.id)?;
+        let absent = PortStatus {
+            no: port.id,
+            mac: [0; 6],
+            link_up: false,
+            speed_mbps: 0,
+            driver: "gone".to_owned(),
+            stats: PortStats::default(),
+        };
+        let status = match devices.is_absent(port.id) {
+            true => &absent,
+            false => status.get(&port.id)?,
+        };
         let flags = flags(port.id);
         Some(PortRow {
             id: port.id.0,
@@ -161,6 +174,8 @@ pub(super) fn ports(
                 None => String::new(),
             },
             driver: status.driver.clone(),
+            present: !devices.is_absent(port.id),
+            device_losses: devices.losses(port.id),
             duration_ms,
             rx_packets: status.stats.rx_packets,
             rx_bytes: status.stats.rx_bytes,

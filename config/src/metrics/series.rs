@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use prometheus::core::Collector;
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use super::{CounterRow, Sample};
@@ -10,6 +11,7 @@ use crate::show::{
 };
 
 mod nat;
+mod publications;
 
 /// Makes text of samples; remembers the last one for what is a rate.
 #[derive(Debug, Default)]
@@ -82,6 +84,7 @@ impl Encoder {
         nat::ranges(&mut series, &sample.nat);
         packet_ins(&mut series, sample);
         groups(&mut series, &sample.groups);
+        publications::publications(&mut series, &sample.publications);
         self.lcores(&mut series, &sample.lcores);
         let families = series.0.gather();
         TextEncoder::new()
@@ -162,15 +165,17 @@ impl Encoder {
                 .with_label_values(&[&row.lcore.to_string()])
                 .set(ratio);
         }
-        series
-            .0
-            .register(Box::new(ratios))
-            .expect("registered once");
+        series.register(ratios);
     }
 }
 
 fn ports(series: &mut Series, rows: &[PortRow]) {
-    let columns: [Column<PortRow>; 9] = [
+    let columns: [Column<PortRow>; 10] = [
+        (
+            "device_losses",
+            "How often the device has disappeared.",
+            |row| row.device_losses,
+        ),
         ("receive_packets", "Frames received.", |row| row.rx_packets),
         ("receive_bytes", "Bytes received.", |row| row.rx_bytes),
         (
@@ -223,6 +228,12 @@ fn ports(series: &mut Series, rows: &[PortRow]) {
             }
         },
     );
+    let help = "Whether the device is there.";
+    series.gauge("weir_port_device_present", help, &["port", "id"], |put| {
+        for row in rows {
+            put(&[&row.name, &row.id.to_string()], u64::from(row.present));
+        }
+    });
 }
 
 fn caches(series: &mut Series, rows: &[LcoreRow]) {
@@ -495,7 +506,7 @@ impl Series {
     ) {
         let vector = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name");
         fill(&mut |values, value| vector.with_label_values(values).inc_by(value));
-        self.0.register(Box::new(vector)).expect("registered once");
+        self.register(vector);
     }
 
     fn gauge(
@@ -511,6 +522,12 @@ impl Series {
                 .with_label_values(values)
                 .set(i64::try_from(value).unwrap_or(i64::MAX));
         });
-        self.0.register(Box::new(vector)).expect("registered once");
+        self.register(vector);
+    }
+
+    fn register(&mut self, collector: impl Collector + 'static) {
+        self.0
+            .register(Box::new(collector))
+            .expect("registered once");
     }
 }

@@ -9,7 +9,7 @@ use crate::control::{Frame, Limits, Server, Verb};
 use crate::file::Control;
 use crate::show::{
     BucketStatsRow, CacheRow, DropRow, FragmentsRow, GroupStatsRow, LcoreRow, LinkState, NatRow,
-    NatZoneRow, PortRow, ZoneRow,
+    NatZoneRow, PortRow, PublicationsRow, ZoneRow,
 };
 
 fn counter(name: &str, value: u64) -> CounterRow {
@@ -33,6 +33,8 @@ fn sample() -> Sample {
             mtu: 1500,
             device: String::new(),
             driver: String::new(),
+            present: true,
+            device_losses: 0,
             duration_ms: 0,
             rx_packets: 1,
             rx_bytes: 2,
@@ -123,6 +125,14 @@ fn sample() -> Sample {
                 byte_count: 29,
             }],
         }],
+        publications: PublicationsRow {
+            published: 50,
+            waiting: 1,
+            grace: vec![(1_000, 2), (5_000, 47)],
+            grace_count: 49,
+            grace_sum_ns: 98_000,
+            grace_longest_ns: 7_000,
+        },
         lcores: vec![LcoreRow {
             lcore: 1,
             packets: 15,
@@ -172,6 +182,8 @@ fn every_value_is_a_series() {
         "weir_port_transmit_packets_total{id=\"2\",port=\"weir0\"} 5",
         "weir_port_transmit_bytes_total{id=\"2\",port=\"weir0\"} 6",
         "weir_port_transmit_drops_total{id=\"2\",port=\"weir0\"} 7",
+        "weir_port_device_losses_total{id=\"2\",port=\"weir0\"} 0",
+        "weir_port_device_present{id=\"2\",port=\"weir0\"} 1",
         "weir_port_up{id=\"2\",port=\"weir0\"} 1",
         "weir_dropped_packets_total{reason=\"table_miss\"} 8",
         "weir_malformed_packets_total{kind=\"truncated\"} 9",
@@ -206,6 +218,14 @@ fn every_value_is_a_series() {
         "weir_nat_range_failures_total{range=\"nat(src=192.0.2.1-192.0.2.4)\",\
          reason=\"other_version\",zone=\"5\"} 40",
         "weir_nat_range_failures_total{range=\"other\",reason=\"exhausted\",zone=\"other\"} 44",
+        "weir_publications_total 50",
+        "weir_publications_waiting 1",
+        "# TYPE weir_publication_grace_seconds histogram",
+        "weir_publication_grace_seconds_bucket{le=\"0.000001\"} 2",
+        "weir_publication_grace_seconds_bucket{le=\"0.000005\"} 47",
+        "weir_publication_grace_seconds_bucket{le=\"+Inf\"} 49",
+        "weir_publication_grace_seconds_sum 0.000098",
+        "weir_publication_grace_seconds_count 49",
         "weir_lcore_packets_total{lcore=\"1\"} 15",
         "weir_cache_hits_total{cache=\"trajectory\",lcore=\"1\"} 16",
         "weir_cache_misses_total{cache=\"trajectory\",lcore=\"1\"} 17",

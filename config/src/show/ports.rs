@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use weir_tables::port::PortNo;
 
-use super::Milliseconds;
+use super::{Milliseconds, PublicationsRow};
 
 /// The switch, as `show` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub struct SwitchRow {
     pub hugepages: bool,
     /// Its ports, by number.
     pub ports: Vec<PortRow>,
+    /// How changes of the policy reach the lcores.
+    pub publications: PublicationsRow,
 }
 
 /// Whether a link is up.
@@ -52,6 +54,10 @@ pub struct PortRow {
     pub device: String,
     /// Its driver.
     pub driver: String,
+    /// Whether the device is there.
+    pub present: bool,
+    /// How often it has disappeared.
+    pub device_losses: u64,
     /// Milliseconds since it was started.
     pub duration_ms: u64,
     /// Frames received.
@@ -134,7 +140,8 @@ pub fn write_switch(out: &mut dyn Write, switch: &SwitchRow) -> io::Result<()> {
         out,
         "weir {}: bridge {}, memory in {memory}",
         switch.version, switch.bridge
-    )
+    )?;
+    writeln!(out, "{}", switch.publications)
 }
 
 /// Prints statistics as `ovs-ofctl -O OpenFlow13 dump-ports` does.

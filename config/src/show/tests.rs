@@ -11,9 +11,9 @@ use weir_tables::rule::{Rule, RuleId};
 use super::events::packet_text;
 use super::{
     CacheRow, DropRow, FDB_HEADER, FdbRow, FlowRow, FragmentsRow, LcoreRow, LinkState, MemoryRow,
-    Milliseconds, NEIGHBOUR_HEADER, NeighbourRow, PortRow, ReloadReport, Statistics, SwitchRow,
-    write_drops, write_fdb, write_lcores, write_neighbours, write_ports, write_reload,
-    write_switch,
+    Milliseconds, NEIGHBOUR_HEADER, NeighbourRow, PortRow, PublicationsRow, ReloadReport,
+    Statistics, SwitchRow, write_drops, write_fdb, write_lcores, write_neighbours, write_ports,
+    write_reload, write_switch,
 };
 use crate::text::tests::generate::added_flows;
 use crate::text::{Options, flow_text, parse_flow, parse_flow_file};
@@ -35,6 +35,8 @@ fn port() -> PortRow {
         mtu: 1500,
         device: "net_tap0,iface=weir0".to_owned(),
         driver: "net_tap".to_owned(),
+        present: true,
+        device_losses: 0,
         duration_ms: 61_007,
         rx_packets: 1,
         rx_bytes: 60,
@@ -79,6 +81,14 @@ fn the_switch_prints_as_that_of_ovs() {
         version: "0.1.0".to_owned(),
         hugepages: false,
         ports: vec![port(), down],
+        publications: PublicationsRow {
+            published: 3,
+            waiting: 1,
+            grace: Vec::new(),
+            grace_count: 2,
+            grace_sum_ns: 8_400,
+            grace_longest_ns: 7_000,
+        },
     };
     assert_eq!(
         text(|out| write_switch(out, &switch)),
@@ -101,6 +111,7 @@ OFPST_PORT_DESC reply (OF1.3) (xid=0x3):
      device: net_tap0,iface=weir0 (net_tap)
 OFPT_GET_CONFIG_REPLY (OF1.3) (xid=0x4): frags=normal miss_send_len=0
 weir 0.1.0: bridge br0, memory in ordinary pages
+policy: 3 versions published, obeyed after 4.2 us (at most 7.0 us), 1 waiting to be freed
 "
     );
 }
@@ -264,6 +275,7 @@ fn reload_marks_each_flow() {
         modified: vec![],
         deleted: vec!["ip actions=drop".to_owned()],
         kept: vec!["priority=1 actions=drop".to_owned()],
+        confirm_s: Some(60),
     };
     assert_eq!(
         text(|out| write_reload(out, &report)),

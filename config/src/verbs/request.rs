@@ -342,6 +342,7 @@ impl Call {
                     files,
                     dry_run: args.dry_run,
                     exact: args.exact,
+                    confirm: args.confirm,
                 };
                 (
                     args.switch,
@@ -350,6 +351,8 @@ impl Call {
                     shown(args.output.json, Layout::JsonObject),
                 )
             }
+            Command::Confirm(args) => (args.switch, None, Verb::Confirm, Layout::Silent),
+            Command::Rollback(args) => (args.switch, None, Verb::Rollback, Layout::Silent),
             Command::ReplaceFlows(args) => {
                 let verb = Verb::ReplaceFlows {
                     file: read_text(&args.file)?,

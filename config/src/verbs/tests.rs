@@ -79,6 +79,7 @@ fn the_client_reads_the_files() {
         files: Some(files),
         dry_run: true,
         exact: false,
+        confirm: None,
     } = call(&format!("weir reload --dry-run {}", at("a.toml")))
         .request
         .verb

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::control::GroupVerb;
+use crate::control::{GroupVerb, PolicyFiles};
 
 fn change(command: GroupVerb, group: &str) -> Verb {
     let group = (!group.is_empty()).then(|| group.to_owned());
@@ -148,6 +148,7 @@ fn reload_takes_groups_and_flows_from_files_together() {
         }),
         dry_run: false,
         exact: false,
+        confirm: None,
     };
     let report = |frames: Vec<Frame>| match &frames[..] {
         [Frame::Reloaded(report)] => report.clone(),

@@ -1,7 +1,8 @@
 use weir_ct::{Owners, ShardId};
 
 use super::*;
-use crate::show::{LimitRow, write_limits};
+use crate::control::PolicyFiles;
+use crate::show::{LimitRow, ReloadReport, write_limits};
 
 fn words(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
@@ -57,6 +58,7 @@ impl Management<OneLcore> {
             files,
             dry_run,
             exact,
+            confirm: None,
         });
         match frames.expect("a report").pop() {
             Some(Frame::Reloaded(report)) => report,

@@ -21,6 +21,8 @@ fn sample(at_ms: u64, count: u64) -> Sample {
             mtu: 1500,
             device: String::new(),
             driver: String::new(),
+            present: true,
+            device_losses: 0,
             duration_ms: at_ms,
             rx_packets: 10 * count,
             rx_bytes: 1_000 * count,

@@ -66,7 +66,7 @@ impl Datapath for Shared {
         drop(self.0.borrow_mut().lcore.refresh(snapshot));
     }
 
-    fn oldest_generation(&self) -> u64 {
+    fn oldest_generation(&mut self) -> u64 {
         self.0.borrow().lcore.snapshot().generation
     }
 

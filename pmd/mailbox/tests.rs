@@ -1,3 +1,4 @@
+use weir_tables::lcore::{LcoreAnswer, LcoreRequest};
 use weir_tables::mac_table::MacEntry;
 use weir_tables::port::PortIndex;
 

@@ -1,4 +1,5 @@
-//! Questions of the management thread, answered by an lcore between two bursts.
+//! Questions of the management thread, answered by an lcore between two bursts. `Q` is a question, `A`
+//! its answer.
 //!
 //! Cost for the lcore: one load per pass while nobody asks.
 
@@ -8,31 +9,30 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use weir_tables::datapath::LcoreGone;
-use weir_tables::lcore::{LcoreAnswer, LcoreRequest};
 
 #[cfg(test)]
 mod tests;
 
 /// The management thread's end. Questions and answers are numbered, so that an answer that
 /// came too late is not taken for another question's.
-pub(super) struct Mailbox {
+pub(crate) struct Mailbox<Q, A> {
     asked: Arc<AtomicU64>,
     number: u64,
-    questions: Sender<(u64, LcoreRequest)>,
-    answers: Receiver<(u64, LcoreAnswer)>,
+    questions: Sender<(u64, Q)>,
+    answers: Receiver<(u64, A)>,
 }
 
 /// The lcore's end.
-pub(super) struct Inbox {
+pub(crate) struct Inbox<Q, A> {
     asked: Arc<AtomicU64>,
     /// The number of the last question taken.
     taken: u64,
-    questions: Receiver<(u64, LcoreRequest)>,
-    answers: Sender<(u64, LcoreAnswer)>,
+    questions: Receiver<(u64, Q)>,
+    answers: Sender<(u64, A)>,
 }
 
 /// Both ends.
-pub(super) fn pair() -> (Mailbox, Inbox) {
+pub(crate) fn pair<Q, A>() -> (Mailbox<Q, A>, Inbox<Q, A>) {
     let asked = Arc::new(AtomicU64::new(0));
     let (questions, to_lcore) = bounded(1);
     // One answer that nobody waited for, and the one waited for.
@@ -54,16 +54,12 @@ pub(super) fn pair() -> (Mailbox, Inbox) {
     )
 }
 
-impl Mailbox {
+impl<Q, A> Mailbox<Q, A> {
     /// Asks, and waits for the answer at most `patience`.
     ///
     /// # Errors
     /// [`LcoreGone`] if there is none by then.
-    pub(super) fn ask(
-        &mut self,
-        request: LcoreRequest,
-        patience: Duration,
-    ) -> Result<LcoreAnswer, LcoreGone> {
+    pub(crate) fn ask(&mut self, request: Q, patience: Duration) -> Result<A, LcoreGone> {
         self.answers.try_iter().for_each(drop);
         self.number += 1;
         self.questions
@@ -79,10 +75,10 @@ impl Mailbox {
     }
 }
 
-impl Inbox {
+impl<Q, A> Inbox<Q, A> {
     /// Answers one question, if there is one.
     #[inline]
-    pub(super) fn answer(&mut self, answer: impl FnOnce(LcoreRequest) -> LcoreAnswer) {
+    pub(crate) fn answer(&mut self, answer: impl FnOnce(Q) -> A) {
         if self.asked.load(Ordering::Acquire) == self.taken {
             return;
         }

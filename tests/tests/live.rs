@@ -1,0 +1,237 @@
+//! Live configuration, for real: ports that come and go while connections flow, what nobody confirms, and
+//! devices that disappear. As `namespaces.rs`, it needs root, `ip`, `ping` and the binary.
+
+use std::net::SocketAddr;
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use weir_tests::namespaces::{Lab, ip, play, text, weir_binary};
+
+const LEFT: &str = "192.168.0.1";
+const RIGHT: &str = "192.168.0.2";
+const THIRD: &str = "192.168.0.3";
+const LEFT_MAC: &str = "02:00:00:00:00:02";
+const PORT: u16 = 5001;
+/// Sent while ports come and go, at a time.
+const TRANSFER: u64 = 20_000_000;
+/// How often a port comes and goes.
+const ROUNDS: usize = 8;
+/// How long the switch may take to notice something.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const TWO: &str = "[eal]\nidle_sleep_us = 50\n\
+    [[port]]\nname = \"weir0\"\nid = 2\nvdev = \"net_tap0,iface=weir0\"\n\
+    [[port]]\nname = \"weir1\"\nid = 3\nvdev = \"net_tap1,iface=weir1\"\n\
+    [bridge]\nflows = [\"flows.txt\"]\n";
+const MORE: &str = "[[port]]\nname = \"weir2\"\nid = 4\nvdev = \"net_tap2,iface=weir2\"\n";
+/// Everybody may open connections; what is for the third goes to whatever has port 4.
+const FLOWS: &str = "arp actions=NORMAL\n\
+    ip,nw_dst=192.168.0.3 actions=ct(commit),output:4\n\
+    ip actions=ct(table=1)\n\
+    table=1,ct_state=+new actions=ct(commit),NORMAL\n\
+    table=1,ct_state=+est actions=NORMAL\n\
+    table=1,ct_state=+inv actions=drop\n";
+
+fn at(address: &str) -> SocketAddr {
+    SocketAddr::new(address.parse().expect("an address"), PORT)
+}
+
+fn lab(name: &str) -> Option<Lab> {
+    let binary = weir_binary()?;
+    let files = [("switch.toml", TWO), ("flows.txt", FLOWS)];
+    let lab = Lab::start(binary, name, &files, &["left", "right", "third"]);
+    lab.place("weir0", "left", LEFT_MAC, &format!("{LEFT}/24"));
+    lab.place(
+        "weir1",
+        "right",
+        "02:00:00:00:00:03",
+        &format!("{RIGHT}/24"),
+    );
+    let pinged = lab.ping("left", RIGHT);
+    assert!(pinged.status.success(), "{}\n{}", text(&pinged), lab.log());
+    Some(lab)
+}
+
+/// The port of this name, as `show` tells it; `None`: there is none.
+fn port(lab: &Lab, name: &str) -> Option<Value> {
+    let shown = lab.weir_json(&["show"]);
+    let mut ports = shown["ports"].as_array().expect("ports").iter();
+    ports.find(|port| port["name"] == name).cloned()
+}
+
+fn wait_until(lab: &Lab, what: &str, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "not {what}: {}", lab.log());
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn exists(lab: &Lab, host: &str, device: &str) -> bool {
+    let shown = lab.at(host, &["ip", "link", "show", device]);
+    shown.status.success()
+}
+
+#[test]
+fn connections_flow_while_ports_come_and_go() {
+    let Some(lab) = lab("ports") else { return };
+    let _listening = lab.play(
+        "right",
+        &format!("listen {}", SocketAddr::new(at(RIGHT).ip(), 5005)),
+    );
+    let held = lab.play(
+        "left",
+        &format!("hold {}", SocketAddr::new(at(RIGHT).ip(), 5005)),
+    );
+    let connection = || {
+        let all = lab.weir(&["dump-conntrack"]);
+        let line = all.lines().find(|line| line.contains("dport=5005"));
+        line.unwrap_or_else(|| panic!("{all}")).to_owned()
+    };
+    let before = connection();
+    scope(|scope| {
+        let reloading = scope.spawn(|| {
+            for round in 0..ROUNDS {
+                lab.write("switch.toml", &format!("{TWO}{MORE}"));
+                let planned = lab.weir(&["reload", "--dry-run"]);
+                assert!(
+                    planned.contains("+port 4(weir2): net_tap2,iface=weir2"),
+                    "{planned}"
+                );
+                lab.weir(&["reload"]);
+                lab.place(
+                    "weir2",
+                    "third",
+                    "02:00:00:00:00:04",
+                    &format!("{THIRD}/24"),
+                );
+                let pinged = lab.ping("left", THIRD);
+                assert!(
+                    pinged.status.success(),
+                    "{round}: {}\n{}",
+                    text(&pinged),
+                    lab.log()
+                );
+                lab.write("switch.toml", TWO);
+                lab.weir(&["reload"]);
+                assert!(!exists(&lab, "third", "weir2"), "its device is closed");
+            }
+        });
+        let mut transfers = 0;
+        while !reloading.is_finished() || transfers == 0 {
+            lab.transfer("left", "right", at(RIGHT), TRANSFER);
+            transfers += 1;
+        }
+        reloading.join().expect("ports come and go");
+    });
+    assert_eq!(connection(), before, "it was left alone");
+    drop(held);
+    // What goes nowhere has a name.
+    let unheard = lab.at("left", &["ping", "-c", "1", "-W", "1", THIRD]);
+    assert!(!unheard.status.success());
+    assert!(port(&lab, "weir2").is_none());
+    let shown = lab.weir_json(&["show"]);
+    assert_eq!(shown["publications"]["waiting"], 0, "{shown:#}");
+    let measured = shown["publications"]["grace_count"]
+        .as_u64()
+        .expect("a number");
+    assert!(measured >= 2 * ROUNDS as u64, "{shown:#}");
+    lab.stop(&[("left", "weir0"), ("right", "weir1")]);
+}
+
+#[test]
+fn what_nobody_confirms_is_undone() {
+    let Some(lab) = lab("confirm") else { return };
+    // Rules of one priority are told by their age.
+    let flows = || {
+        let dump = lab.weir(&["dump-flows", "--no-stats"]);
+        let mut lines: Vec<_> = dump.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    let before = flows();
+    lab.write("switch.toml", &format!("{TWO}{MORE}"));
+    // A policy that shuts its author out.
+    lab.write("flows.txt", "actions=drop\n");
+    let told = lab.weir(&["reload", "--confirm", "2"]);
+    assert!(told.contains("weir confirm"), "{told}");
+    let unheard = lab.at("left", &["ping", "-c", "1", "-W", "1", RIGHT]);
+    assert!(!unheard.status.success());
+    let refused = lab.verb(&["add-flow", "tcp actions=drop"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    wait_until(&lab, "undone", || port(&lab, "weir2").is_none());
+    assert_eq!(flows(), before);
+    assert!(!exists(&lab, "switch", "weir2"));
+    let pinged = lab.ping("left", RIGHT);
+    assert!(pinged.status.success(), "{}\n{}", text(&pinged), lab.log());
+
+    lab.write(
+        "flows.txt",
+        &FLOWS.replace("+inv actions=drop", "+inv actions=NORMAL"),
+    );
+    lab.weir(&["reload", "--confirm", "60"]);
+    lab.weir(&["confirm"]);
+    assert!(port(&lab, "weir2").is_some());
+    let kept = flows().concat();
+    assert!(kept.contains("+inv actions=NORMAL"), "{kept}");
+    lab.stop(&[("left", "weir0"), ("right", "weir1"), ("switch", "weir2")]);
+}
+
+#[test]
+fn what_cannot_change_is_shown_where_it_stands() {
+    let Some(lab) = lab("fixed") else { return };
+    lab.write(
+        "switch.toml",
+        &format!("{TWO}{MORE}[cache]\nmegaflows = 77\n"),
+    );
+    let refused = lab.verb(&["reload"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let told = text(&refused);
+    assert!(
+        told.contains("switch.toml:18:13: [cache] megaflows cannot be changed without a restart"),
+        "{told}"
+    );
+    assert!(port(&lab, "weir2").is_none());
+    assert!(!exists(&lab, "switch", "weir2"));
+    lab.stop(&[("left", "weir0"), ("right", "weir1")]);
+}
+
+#[test]
+fn a_port_comes_back_when_its_device_does() {
+    let Some(lab) = lab("gone") else { return };
+    let name = lab.name("left");
+    for losses in 1..=2 {
+        ip(&["-n", &name, "link", "del", "weir0"]);
+        wait_until(&lab, "noticed", || {
+            port(&lab, "weir0").is_some_and(|port| port["device_losses"] == losses)
+        });
+        assert_eq!(port(&lab, "weir1").expect("it is there")["link"], "up");
+        wait_until(&lab, "back", || exists(&lab, "switch", "weir0"));
+        lab.place("weir0", "left", LEFT_MAC, &format!("{LEFT}/24"));
+        wait_until(&lab, "up", || {
+            port(&lab, "weir0").is_some_and(|port| port["link"] == "up" && port["present"] == true)
+        });
+        let pinged = lab.ping("left", RIGHT);
+        assert!(pinged.status.success(), "{}\n{}", text(&pinged), lab.log());
+    }
+    let log = lab.log();
+    assert_eq!(
+        log.matches("port weir0: its device is gone").count(),
+        2,
+        "{log}"
+    );
+    assert_eq!(
+        log.matches("port weir0: its device is back").count(),
+        2,
+        "{log}"
+    );
+    lab.stop(&[("left", "weir0"), ("right", "weir1")]);
+}
+
+/// What hosts do in the tests above.
+#[test]
+#[ignore = "a part of the other test, run by it"]
+fn part() {
+    play();
+}
