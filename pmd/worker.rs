@@ -2,8 +2,9 @@
 //!
 //! Invariants
 //!   1. But where queues are taken over or given back, in the loop there is no allocation, lock,
-//!      atomic read-modify-write or log, and no system call but the sleep that [`WorkerSettings::idle_sleep`] asks for. The cycle counter is read
-//!      once per pass, and in one of eight passes once per burst.
+//!      atomic read-modify-write or log, and no system call but the sleep that
+//!      [`WorkerSettings::idle_sleep`] asks for. The cycle counter is read once per pass, and in one of
+//!      eight passes once per burst.
 //!   2. Frames for one port leave in the order in which they were handed in.
 //!   3. Every frame that the worker loses is counted, by port and reason.
 //!   4. Queues that have frames waiting get the same share of the lcore's cycles (`worker/turns.rs`).

@@ -46,6 +46,7 @@ impl PortCounters {
         let Self {
             rx_packets,
             rx_refused,
+            rx_put_off,
             tx_packets,
             tx_full,
             tx_oversize,
@@ -54,6 +55,7 @@ impl PortCounters {
         let all = [
             rx_packets,
             rx_refused,
+            rx_put_off,
             tx_packets,
             tx_full,
             tx_oversize,

@@ -289,12 +289,10 @@ impl Cluster {
 
     /// All that may happen next, but for packets that come in: each is a part of [`Cluster::step`].
     pub fn moves(&self) -> Vec<Move> {
-        let lcores = 0..self.seats.len();
-        let pairs = lcores
-            .clone()
-            .flat_map(|from| lcores.clone().map(move |to| (from, to)));
+        let lcores = self.seats.len();
+        let pairs = (0..lcores * lcores).map(|pair| (pair / lcores, pair % lcores));
         let told = pairs.filter(|&(from, to)| self.seats[from].has_notes(ShardId(to as u16)));
-        let turns = lcores.filter(|&lcore| self.unsettled[lcore]);
+        let turns = (0..lcores).filter(|&lcore| self.unsettled[lcore]);
         told.map(|(from, to)| Move::Tell { from, to })
             .chain(turns.map(Move::Turn))
             .collect()

@@ -282,7 +282,7 @@ impl Datapath for Lcores {
         }
     }
 
-    fn oldest_generation(&self) -> u64 {
+    fn oldest_generation(&mut self) -> u64 {
         self.lcores[0].snapshot().generation
     }
 
