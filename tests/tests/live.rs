@@ -198,6 +198,42 @@ fn what_cannot_change_is_shown_where_it_stands() {
 }
 
 #[test]
+fn a_port_is_opened_anew_where_it_must_be() {
+    let Some(lab) = lab("anew") else { return };
+    let smaller = TWO.replace("id = 3\n", "id = 3\nmtu = 1400\n");
+    lab.write("switch.toml", &smaller);
+    let told = lab.weir(&["reload"]);
+    assert!(
+        told.contains("~port 3(weir1): net_tap1,iface=weir1 mtu 1400, opened anew"),
+        "{told}"
+    );
+    lab.place(
+        "weir1",
+        "right",
+        "02:00:00:00:00:03",
+        &format!("{RIGHT}/24"),
+    );
+    let pinged = lab.ping("left", RIGHT);
+    assert!(pinged.status.success(), "{}\n{}", text(&pinged), lab.log());
+    assert_eq!(port(&lab, "weir1").expect("it is there")["mtu"], 1400);
+    // A device that cannot be opened so: all stays as it was, the port among it.
+    let wrong = smaller.replace("iface=weir1", "iface=weir1,speed=7");
+    lab.write("switch.toml", &wrong);
+    let refused = lab.verb(&["reload"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused).contains("speed"), "{}", text(&refused));
+    lab.place(
+        "weir1",
+        "right",
+        "02:00:00:00:00:03",
+        &format!("{RIGHT}/24"),
+    );
+    let pinged = lab.ping("left", RIGHT);
+    assert!(pinged.status.success(), "{}\n{}", text(&pinged), lab.log());
+    lab.stop(&[("left", "weir0"), ("right", "weir1")]);
+}
+
+#[test]
 fn a_port_comes_back_when_its_device_does() {
     let Some(lab) = lab("gone") else { return };
     let name = lab.name("left");
