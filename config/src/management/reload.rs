@@ -1,10 +1,10 @@
 //! `reload`, `confirm` and `rollback`: from what runs to what files say, with the fewest steps.
 //!
 //! A reload is planned as a whole before anything is touched. Then come, in this order: devices that
-//! are opened and exporters that listen, which may fail and leave nothing behind; the policy with the
-//! ports it speaks of, in one publication; queues that lcores get; devices that lcores give back and
-//! that are closed; and last the devices that could not be opened before others were closed. If one of
-//! those fails, all goes back to what was before.
+//! are opened and exporters that listen, which may fail and leave nothing behind; settings of
+//! connections; the policy with the ports it speaks of, in one publication; queues that lcores get;
+//! devices that lcores give back and that are closed; and last the devices that could not be opened
+//! before others were closed. If one of those fails, all goes back to what was before.
 //!
 //! With `--confirm` the state before is kept, and restored when nobody has said that the new one is
 //! right. Until then nothing else is changed.
@@ -295,6 +295,13 @@ impl<D: Datapath> Management<D> {
                 return Err(failure);
             }
         }
+        let settings = self.policy.conntrack.clone();
+        if target.conntrack != settings
+            && let Err(failure) = self.configure(target.conntrack)
+        {
+            self.close_devices(&next.fresh);
+            return Err(failure);
+        }
         let flagged = target.flags.iter();
         let table = flagged.fold(next.table, |table, (no, flags)| match table.index_of(*no) {
             Some(index) => table.with_flags(index, *flags),
@@ -312,10 +319,10 @@ impl<D: Datapath> Management<D> {
         if let Err(failure) = self.apply_bundle(&target.bundle) {
             self.policy.ports = old_table;
             self.close_devices(&next.fresh);
+            if settings != self.policy.conntrack {
+                self.configure(settings)?;
+            }
             return Err(failure);
-        }
-        if target.conntrack != self.policy.conntrack {
-            self.configure(target.conntrack)?;
         }
         for (index, _) in &next.fresh {
             self.datapath.attach_port(*index).map_err(gone)?;
