@@ -54,8 +54,8 @@ fn shared() {
     let shard: Shard<()> = Shard::new(&settings, 1, &owners, ShardId(0), Bounds::default());
     let bytes = region.change().bytes_allocated - shard.tracker().memory().zones;
     // The wheel's heads, and the queues to four shards.
-    let bound = settings.slots(4) as usize * (BYTES_PER_CONNECTION + BYTES_PER_ACCOUNT + 16)
-        + 1_000_000;
+    let bound =
+        settings.slots(4) as usize * (BYTES_PER_CONNECTION + BYTES_PER_ACCOUNT + 16) + 1_000_000;
     assert!(bytes <= bound, "{bytes} bytes, of {bound}");
     drop(shard);
 }
