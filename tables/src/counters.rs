@@ -99,12 +99,14 @@ pub struct RuleCounters {
 }
 
 impl RuleCounters {
-    /// The same cells, and room for slots below `slots`.
+    /// The same cells, and room for slots below `slots`: an eighth more than there was, so that adding one
+    /// rule after the other seldom copies the list of blocks.
     pub fn grown_to(&self, slots: usize) -> Self {
         if slots <= self.blocks.len() * BLOCK {
             return self.clone();
         }
         let more = slots.div_ceil(BLOCK) - self.blocks.len();
+        let more = more.max(self.blocks.len() / 8);
         let new = (0..more).map(|_| Block::new());
         Self {
             blocks: self.blocks.iter().cloned().chain(new).collect(),

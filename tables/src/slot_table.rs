@@ -1,6 +1,7 @@
 //! Rules by slot, for those who remember a rule's slot rather than the rule.
 //!
-//! An array of copy-on-write blocks: a change copies one block and the list of blocks.
+//! A tree of copy-on-write blocks, of two levels: a change copies one block, the folder that it is in, and
+//! the list of folders, some three hundred references where there are a million rules.
 
 use std::sync::Arc;
 
@@ -10,13 +11,18 @@ use crate::rule::Rule;
 mod tests;
 
 /// Rules in one block.
-const BLOCK: usize = 256;
+const BLOCK: usize = 128;
+/// Blocks in one folder.
+const FOLDER: usize = 128;
 
 /// The rules of all tables, by slot.
 #[derive(Clone, Debug, Default)]
 pub struct SlotTable {
-    blocks: Vec<Arc<Block>>,
+    folders: Vec<Arc<Folder>>,
 }
+
+#[derive(Clone, Debug)]
+struct Folder([Option<Arc<Block>>; FOLDER]);
 
 #[derive(Clone, Debug)]
 struct Block([Option<Arc<Rule>>; BLOCK]);
@@ -25,30 +31,43 @@ impl SlotTable {
     /// The rule at `slot`, if one is there.
     #[inline]
     pub fn rule(&self, slot: u32) -> Option<&Rule> {
-        let slot = slot as usize;
-        self.blocks.get(slot / BLOCK)?.0[slot % BLOCK].as_deref()
+        self.shared(slot).map(|rule| &**rule)
     }
 
     /// As [`SlotTable::rule`], to be held on to.
+    #[inline]
     pub(crate) fn shared(&self, slot: u32) -> Option<&Arc<Rule>> {
-        let slot = slot as usize;
-        self.blocks.get(slot / BLOCK)?.0[slot % BLOCK].as_ref()
+        let (folder, block, at) = place(slot);
+        self.folders.get(folder)?.0[block].as_ref()?.0[at].as_ref()
     }
 
     /// Puts `rule` at its slot.
     pub(crate) fn insert(&mut self, rule: &Arc<Rule>) {
-        let slot = rule.id.slot as usize;
-        while self.blocks.len() <= slot / BLOCK {
-            self.blocks.push(Arc::new(Block([const { None }; BLOCK])));
+        let (folder, block, at) = place(rule.id.slot);
+        while self.folders.len() <= folder {
+            self.folders
+                .push(Arc::new(Folder([const { None }; FOLDER])));
         }
-        Arc::make_mut(&mut self.blocks[slot / BLOCK]).0[slot % BLOCK] = Some(Arc::clone(rule));
+        let block = Arc::make_mut(&mut self.folders[folder]).0[block]
+            .get_or_insert_with(|| Arc::new(Block([const { None }; BLOCK])));
+        Arc::make_mut(block).0[at] = Some(Arc::clone(rule));
     }
 
     /// Empties `slot`.
     pub(crate) fn remove(&mut self, slot: u32) {
-        let slot = slot as usize;
-        if let Some(block) = self.blocks.get_mut(slot / BLOCK) {
-            Arc::make_mut(block).0[slot % BLOCK] = None;
+        if self.shared(slot).is_none() {
+            return;
+        }
+        let (folder, block, at) = place(slot);
+        if let Some(block) = &mut Arc::make_mut(&mut self.folders[folder]).0[block] {
+            Arc::make_mut(block).0[at] = None;
         }
     }
+}
+
+/// Folder, block of it, and place in that.
+#[inline]
+const fn place(slot: u32) -> (usize, usize, usize) {
+    let slot = slot as usize;
+    (slot / BLOCK / FOLDER, slot / BLOCK % FOLDER, slot % BLOCK)
 }
