@@ -144,6 +144,20 @@ impl ChangeLog {
     /// Whether any change after snapshot `generation` may concern packets of which `known` is
     /// known.
     pub fn concerns(&self, generation: u64, known: Known<'_>) -> bool {
+        self.concerns_words(generation, known.tables, known.groups, |at| {
+            (known.key.word(at), known.mask.word(at))
+        })
+    }
+
+    /// As [`Self::concerns`], where `word` tells a word of the key and its known bits: only those that a
+    /// change asks for.
+    pub(crate) fn concerns_words(
+        &self,
+        generation: u64,
+        tables: &TableSet,
+        groups: &[u32],
+        word: impl Fn(usize) -> (u64, u64),
+    ) -> bool {
         if generation < self.forgotten {
             return true;
         }
@@ -158,12 +172,13 @@ impl ChangeLog {
                 shape,
                 values,
             } => {
-                known.tables.contains(*table)
-                    && shape.pairs().zip(values).all(|((at, mask), value)| {
-                        (known.key.word(at) ^ value) & mask & known.mask.word(at) == 0
+                tables.contains(*table)
+                    && shape.pairs().zip(values).all(|((at, mask), required)| {
+                        let (value, known) = word(at);
+                        (value ^ required) & mask & known == 0
                     })
             }
-            What::Group(id) => known.groups.contains(id),
+            What::Group(id) => groups.contains(id),
         })
     }
 }

@@ -24,7 +24,6 @@ use weir_packet::hint::{prefetch_element, prefetch_read};
 use weir_packet::{Frame, Layout, Tick};
 
 use super::CacheStats;
-use crate::changes::Known;
 use crate::classifier::HashSecret;
 use crate::counters::LcoreCounters;
 use crate::mac_table::MacPlace;
@@ -415,15 +414,13 @@ impl Trajectories {
     fn catch_up(&mut self, id: EntryId, key: &Key, snapshot: &Snapshot) -> bool {
         let entry = &mut self.entries[id.0 as usize];
         let plan = &*self.programs.get(entry.program).plan;
-        let (key, mut mask) = key.flow_key(&snapshot.ports, snapshot.interest);
-        mask.remove(&plan.written);
-        let known = Known {
-            tables: &plan.tables,
-            groups: &plan.groups,
-            key: &key,
-            mask: &mask,
+        // Word by word: most changes are told apart by one, and after each all entries are asked.
+        let word = |at| {
+            let (value, known) = key.flow_word(at, &snapshot.ports, snapshot.interest);
+            (value, known & !plan.written.word(at))
         };
-        if snapshot.changes.concerns(entry.generation(), known) {
+        let (generation, changes) = (entry.generation(), &snapshot.changes);
+        if changes.concerns_words(generation, &plan.tables, &plan.groups, word) {
             self.stats.stale += 1;
             return false;
         }

@@ -424,74 +424,84 @@ impl Key {
     /// The flow key with which a packet of this key begins its way, and which bits of it are
     /// known; what is not in the key is 0 in both.
     pub(super) fn flow_key(&self, ports: &PortTable, interest: Interest) -> (FlowKey, FlowKey) {
-        let words = &self.0;
-        let in_port = ports.port(PortIndex((words[1] >> 16) as u16)).no;
         let (mut key, mut mask) = (FlowKey::ZERO, FlowKey::ZERO);
-        let numbers = u64::from(u32::from_be((words[1] >> 32) as u32));
-        let (ether_type, is_icmp) = match self.is_v6() {
-            false => (0x0800, words[1] >> 8 & 0xff == u64::from(protocol::ICMP)),
-            true => (0x86dd, words[1] >> 8 & 0xff == u64::from(protocol::ICMPV6)),
-        };
-        let (src, dst) = if is_icmp {
-            (numbers >> 8 & 0xff, numbers & 0xff)
-        } else {
-            (numbers >> 16, numbers & 0xffff)
-        };
-        let varying = |bits: u64| {
-            let ip = (bits >> LABEL_SHIFT) << 32
-                | (bits >> TOS_SHIFT & 0xff) << 16
-                | (bits >> TTL_SHIFT & 0xff) << 8;
-            (ip, (bits >> FLAGS_SHIFT & 0xfff) << 16)
-        };
-        let ((ip, flags), (ip_known, flags_known)) = (varying(words[2]), varying(interest.bits));
-        let mut set = |at: u8, value: u64, known: u64| {
-            key.words_mut()[usize::from(at)] = value;
-            mask.words_mut()[usize::from(at)] = known;
-        };
-        // Metadata and conntrack: nothing yet.
-        for at in 0..word::ETH_DST {
-            set(at, 0, u64::MAX);
+        for at in 0..key.words().len() {
+            (key.words_mut()[at], mask.words_mut()[at]) = self.flow_word(at, ports, interest);
         }
-        set(word::PORT, u64::from(in_port.0) << 32, u64::MAX);
-        set(word::CONJ, u64::from(PortNo::UNSET.0) << 32, u64::MAX);
-        // What the number of a tunnel's other end stands for is not kept.
-        let tunnel = match words[4] >> TUNNEL_SHIFT & u64::from(MAX_NUMBER) {
-            0 => u64::MAX,
-            _ => 0,
-        };
-        for at in word::TUN_ID..word::CT_STATE {
-            set(at, 0, tunnel);
-        }
-        let address = |at: usize| u64::from_be(words[at]);
-        let src_mac_end = u64::from(u32::from_be((words[4] >> 32) as u32));
-        let (dst_mac, src_mac) = (address(3) >> 16, address(3) << 48 >> 16 | src_mac_end);
-        set(word::ETH_DST, dst_mac << 16 | ether_type, u64::MAX);
-        let tci = match words[1] & TAGGED {
-            0 => 0,
-            _ => words[2] & 0xffff | u64::from(VLAN_PRESENT),
-        };
-        set(word::ETH_SRC, src_mac << 16 | tci, u64::MAX);
-        if self.is_v6() {
-            set(word::IPV4, 0, u64::MAX);
-            set(word::IPV6_SRC, address(0), u64::MAX);
-            set(word::IPV6_SRC + 1, address(5), u64::MAX);
-            set(word::IPV6_DST, address(6), u64::MAX);
-            set(word::IPV6_DST + 1, address(7), u64::MAX);
-        } else {
-            set(word::IPV4, address(0), u64::MAX);
-            for at in word::IPV6_SRC..word::IP {
-                set(at, 0, u64::MAX);
-            }
-        }
-        let number = words[1] >> 8 & 0xff;
-        set(word::IP, ip | number << 24, ip_known | 0xff << 24 | 0xff);
-        let ports_known = 0xffff_ffff << 32 | 0xffff;
-        set(
-            word::L4,
-            src << 48 | dst << 32 | flags,
-            ports_known | flags_known,
-        );
         (key, mask)
+    }
+
+    /// Word `at` of that flow key, and its known bits.
+    #[inline]
+    pub(super) fn flow_word(&self, at: usize, ports: &PortTable, interest: Interest) -> (u64, u64) {
+        let words = &self.0;
+        let address = |at: usize| u64::from_be(words[at]);
+        let Ok(at) = u8::try_from(at) else {
+            return (0, 0);
+        };
+        match at {
+            word::PORT => {
+                let in_port = ports.port(PortIndex((words[1] >> 16) as u16)).no;
+                (u64::from(in_port.0) << 32, u64::MAX)
+            }
+            word::CONJ => (u64::from(PortNo::UNSET.0) << 32, u64::MAX),
+            // What the number of a tunnel's other end stands for is not kept.
+            word::TUN_ID..word::CT_STATE => {
+                match words[4] >> TUNNEL_SHIFT & u64::from(MAX_NUMBER) {
+                    0 => (0, u64::MAX),
+                    _ => (0, 0),
+                }
+            }
+            // Metadata and conntrack: nothing yet.
+            0..word::ETH_DST => (0, u64::MAX),
+            word::ETH_DST => {
+                let ether_type = if self.is_v6() { 0x86dd } else { 0x0800 };
+                (address(3) >> 16 << 16 | ether_type, u64::MAX)
+            }
+            word::ETH_SRC => {
+                let end = u64::from(u32::from_be((words[4] >> 32) as u32));
+                let mac = address(3) << 48 >> 16 | end;
+                let tci = match words[1] & TAGGED {
+                    0 => 0,
+                    _ => words[2] & 0xffff | u64::from(VLAN_PRESENT),
+                };
+                (mac << 16 | tci, u64::MAX)
+            }
+            word::IPV4 if self.is_v6() => (0, u64::MAX),
+            word::IPV4 => (address(0), u64::MAX),
+            word::IPV6_SRC..word::IP if !self.is_v6() => (0, u64::MAX),
+            word::IPV6_SRC => (address(0), u64::MAX),
+            word::IPV6_SRC..word::IP => {
+                // Behind the first word of the source.
+                (address(usize::from(at - word::IPV6_SRC) + 4), u64::MAX)
+            }
+            word::IP => {
+                let varying = |bits: u64| {
+                    (bits >> LABEL_SHIFT) << 32
+                        | (bits >> TOS_SHIFT & 0xff) << 16
+                        | (bits >> TTL_SHIFT & 0xff) << 8
+                };
+                let number = words[1] >> 8 & 0xff;
+                let known = varying(interest.bits) | 0xff << 24 | 0xff;
+                (varying(words[2]) | number << 24, known)
+            }
+            word::L4 => {
+                let numbers = u64::from(u32::from_be((words[1] >> 32) as u32));
+                let icmp = match self.is_v6() {
+                    false => protocol::ICMP,
+                    true => protocol::ICMPV6,
+                };
+                let (src, dst) = if words[1] >> 8 & 0xff == u64::from(icmp) {
+                    (numbers >> 8 & 0xff, numbers & 0xff)
+                } else {
+                    (numbers >> 16, numbers & 0xffff)
+                };
+                let flags = |bits: u64| (bits >> FLAGS_SHIFT & 0xfff) << 16;
+                let known = 0xffff_ffff << 32 | 0xffff | flags(interest.bits);
+                (src << 48 | dst << 32 | flags(words[2]), known)
+            }
+            _ => (0, 0),
+        }
     }
 }
 
