@@ -409,9 +409,16 @@ impl Trajectories {
         apply::run(&program.ops, outers, rest, frame, *layout, out, counters);
     }
 
-    /// Holds the entry against the changes since it was made or checked last.
+    /// Holds the entry against the changes since it was made or checked last; counts it if it is stale.
     #[cold]
     fn catch_up(&mut self, id: EntryId, key: &Key, snapshot: &Snapshot) -> bool {
+        let stands = self.advance(id, key, snapshot);
+        self.stats.stale += u64::from(!stands);
+        stands
+    }
+
+    /// The same, uncounted. After each change of a table that packets pass all entries come here once.
+    fn advance(&mut self, id: EntryId, key: &Key, snapshot: &Snapshot) -> bool {
         let entry = &mut self.entries[id.0 as usize];
         let plan = &*self.programs.get(entry.program).plan;
         // Word by word: most changes are told apart by one, and after each all entries are asked.
@@ -421,7 +428,6 @@ impl Trajectories {
         };
         let (generation, changes) = (entry.generation(), &snapshot.changes);
         if changes.concerns_words(generation, &plan.tables, &plan.groups, word) {
-            self.stats.stale += 1;
             return false;
         }
         entry.state &= (1 << Entry::GENERATION) - 1;

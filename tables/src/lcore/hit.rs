@@ -38,6 +38,11 @@ impl Lcore {
         while let Some(first) = stages.get(done)
             && let Some(run) = trajectories.run_of(first.entry, &self.snapshot)
         {
+            if run.is_late() && !recheck {
+                let behind = stages[done..].iter();
+                let entries = behind.map(|stage| (stage.entry, &stage.key));
+                trajectories.catch_up_all(&run, entries, &self.snapshot);
+            }
             let (mut packets, mut bytes) = (0, 0);
             for (frame, stage) in burst[done..].iter_mut().zip(&stages[done..]) {
                 let Some(frame) = frame else { break };

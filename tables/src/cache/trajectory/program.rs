@@ -129,7 +129,12 @@ pub(crate) struct Program {
     pub(super) checked: u64,
     /// An entry that was made or checked since needs no check of its own.
     pub(crate) clean_since: u64,
+    /// In so many runs more entries are expected that need it.
+    pub(super) late: u16,
 }
+
+/// Runs after a change in which entries catch up before the run; one that comes later does so by itself.
+const LATE: u16 = 1024;
 
 /// What is done to a packet that leaves once, after which nothing is left of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,6 +252,7 @@ impl Programs {
             bytes: 0,
             checked: generation,
             clean_since: generation,
+            late: 0,
         };
         let id = match self.free.pop() {
             Some(id) => {
@@ -322,7 +328,7 @@ impl Programs {
 
     /// The program, when it has heard of all changes up to `snapshot`.
     #[inline]
-    pub(crate) fn current(&mut self, id: ProgramId, snapshot: &Snapshot) -> &Program {
+    pub(crate) fn current(&mut self, id: ProgramId, snapshot: &Snapshot) -> &mut Program {
         let program = &mut self.all[id.0 as usize];
         if program.checked != snapshot.generation {
             program.follow(&snapshot.changes, snapshot.generation);
@@ -347,6 +353,7 @@ impl Program {
     fn follow(&mut self, changes: &ChangeLog, generation: u64) {
         if changes.touch(self.checked, &self.plan.tables, &self.plan.groups) {
             self.clean_since = generation;
+            self.late = LATE;
         }
         self.checked = generation;
     }

@@ -9,6 +9,7 @@ use weir_nat::TupleChange;
 use weir_packet::{Frame, Layout};
 
 use super::entry::{Entry, EntryId};
+use super::key::Key;
 use super::program::{Change, ProgramId, Quick};
 use super::{MOST_HEAT, Trajectories, apply};
 use crate::port::PortIndex;
@@ -24,6 +25,8 @@ pub(crate) struct Run {
     least_ttl: u8,
     /// An entry with a lesser state has to catch up first.
     least_state: u64,
+    /// Whether entries are expected that have to.
+    late: bool,
 }
 
 /// What a packet of a run needs of its entry.
@@ -40,6 +43,11 @@ impl Run {
         self.quick.port
     }
 
+    /// Whether entries are expected that have to catch up.
+    pub(crate) const fn is_late(&self) -> bool {
+        self.late
+    }
+
     /// No frame of it has more bytes.
     pub(crate) const fn longest(&self) -> usize {
         self.longest
@@ -52,12 +60,15 @@ impl Trajectories {
     pub(crate) fn run_of(&mut self, id: EntryId, snapshot: &Snapshot) -> Option<Run> {
         let id = self.entries.get(id.0 as usize)?.program;
         let program = self.programs.current(id, snapshot);
+        let late = program.late > 0;
+        program.late -= u16::from(late);
         Some(Run {
             program: id,
             quick: program.quick?,
             longest: program.longest as usize,
             least_ttl: program.least_ttl,
             least_state: program.clean_since << Entry::GENERATION,
+            late,
         })
     }
 
@@ -75,6 +86,27 @@ impl Trajectories {
             && ttl >= run.least_ttl;
         let connection = (state & Entry::ONE != 0).then(|| entry.first());
         fits.then_some(Member { connection, state })
+    }
+
+    /// Lets entries of the run's program, each with its key, catch up, up to the first of another program.
+    #[cold]
+    pub(crate) fn catch_up_all<'a>(
+        &mut self,
+        run: &Run,
+        entries: impl Iterator<Item = (EntryId, &'a Key)>,
+        snapshot: &Snapshot,
+    ) {
+        for (id, key) in entries {
+            match self.entries.get(id.0 as usize) {
+                Some(entry) if entry.program != run.program => return,
+                // What a change concerns goes the long way.
+                Some(entry) if entry.state < run.least_state => {
+                    self.advance(id, key, snapshot);
+                }
+                Some(_) => {}
+                None => return,
+            }
+        }
     }
 
     /// Does to a plain packet what the run does, and notes that the entry was hit.
