@@ -453,7 +453,7 @@ impl Key {
                 }
             }
             // Metadata and conntrack: nothing yet.
-            0..word::ETH_DST => (0, u64::MAX),
+            _ if at < word::ETH_DST => (0, u64::MAX),
             word::ETH_DST => {
                 let ether_type = if self.is_v6() { 0x86dd } else { 0x0800 };
                 (address(3) >> 16 << 16 | ether_type, u64::MAX)
@@ -470,10 +470,13 @@ impl Key {
             word::IPV4 if self.is_v6() => (0, u64::MAX),
             word::IPV4 => (address(0), u64::MAX),
             word::IPV6_SRC..word::IP if !self.is_v6() => (0, u64::MAX),
-            word::IPV6_SRC => (address(0), u64::MAX),
             word::IPV6_SRC..word::IP => {
-                // Behind the first word of the source.
-                (address(usize::from(at - word::IPV6_SRC) + 4), u64::MAX)
+                // Behind the first word of the source stands what an IPv4 packet has.
+                let place = match at - word::IPV6_SRC {
+                    0 => 0,
+                    behind => usize::from(behind) + 4,
+                };
+                (address(place), u64::MAX)
             }
             word::IP => {
                 let varying = |bits: u64| {
