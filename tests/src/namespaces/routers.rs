@@ -142,7 +142,8 @@ impl Routers {
             assert_eq!(
                 hops.collect::<Vec<_>>(),
                 expected,
-                "{told}\n{}",
+                "{way}: {told}\n{}\n{}",
+                self.lab.weir(&["dump-drops"]),
                 self.lab.log()
             );
         }
