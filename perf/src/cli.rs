@@ -8,6 +8,7 @@ use weir_perf::failure::Failure;
 use weir_perf::machine::{Machine, today};
 use weir_perf::report::Run;
 use weir_perf::scenario::Scenario;
+use weir_perf::targets::{Verdict, verdicts};
 
 mod bench;
 mod compare;
@@ -127,6 +128,27 @@ struct Results<'a> {
     notes: &'a [String],
     text: &'a str,
     files: &'a [(&'a str, String)],
+}
+
+/// Prints what was measured beside the targets, and keeps it with what was said meanwhile as `page`.
+fn conclude(
+    targets: &[Verdict],
+    (page, lines): (&'static str, &[String]),
+    runs: &runs::Runs,
+    machine: &Machine,
+) -> Result<(), Failure> {
+    let text = verdicts(targets);
+    println!("{text}");
+    if let Some(dir) = &runs.keep {
+        let results = Results {
+            page,
+            notes: lines,
+            text: &text,
+            files: &[],
+        };
+        keep(dir, machine, &results)?;
+    }
+    Ok(())
 }
 
 /// Keeps results in a folder that is named after the day and the machine.

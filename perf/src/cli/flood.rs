@@ -5,10 +5,9 @@ use weir_perf::failure::Failure;
 use weir_perf::flood;
 use weir_perf::machine::Machine;
 use weir_perf::scenario::Scenario;
-use weir_perf::targets::verdicts;
 
 use super::runs::{Program, Runs};
-use super::{Results, keep, scenario};
+use super::{conclude, scenario};
 
 #[derive(Debug, Args)]
 pub(crate) struct Flood {
@@ -51,17 +50,6 @@ impl Flood {
             })?;
             targets.push(left.verdict(&contender.name(), scenario));
         }
-        let text = verdicts(&targets);
-        println!("{text}");
-        if let Some(dir) = &self.runs.keep {
-            let results = Results {
-                page: "flood.md",
-                notes: &lines,
-                text: &text,
-                files: &[],
-            };
-            keep(dir, &machine, &results)?;
-        }
-        Ok(())
+        conclude(&targets, ("flood.md", &lines), &self.runs, &machine)
     }
 }

@@ -5,10 +5,9 @@ use weir_perf::failure::Failure;
 use weir_perf::machine::Machine;
 use weir_perf::observation;
 use weir_perf::scenario::Scenario;
-use weir_perf::targets::verdicts;
 
 use super::runs::Runs;
-use super::{Results, keep, scenario};
+use super::{conclude, scenario};
 
 #[derive(Debug, Args)]
 pub(crate) struct Observe {
@@ -32,17 +31,11 @@ impl Observe {
             eprintln!("{line}");
             lines.push(line.to_owned());
         })?;
-        let text = verdicts(&seen.verdicts(scenario));
-        println!("{text}");
-        if let Some(dir) = &self.runs.keep {
-            let results = Results {
-                page: "observe.md",
-                notes: &lines,
-                text: &text,
-                files: &[],
-            };
-            keep(dir, &machine, &results)?;
-        }
-        Ok(())
+        conclude(
+            &seen.verdicts(scenario),
+            ("observe.md", &lines),
+            &self.runs,
+            &machine,
+        )
     }
 }

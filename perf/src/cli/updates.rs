@@ -4,12 +4,11 @@ use clap::Args;
 use weir_perf::failure::Failure;
 use weir_perf::machine::Machine;
 use weir_perf::scenario::Scenario;
-use weir_perf::targets::verdicts;
 use weir_perf::updates;
 
+use super::conclude;
 use super::flood::firewall;
 use super::runs::Runs;
-use super::{Results, keep};
 
 #[derive(Debug, Args)]
 pub(crate) struct Updates {
@@ -33,17 +32,11 @@ impl Updates {
             eprintln!("{line}");
             lines.push(line.to_owned());
         })?;
-        let text = verdicts(&seen.verdicts(scenario));
-        println!("{text}");
-        if let Some(dir) = &self.runs.keep {
-            let results = Results {
-                page: "updates.md",
-                notes: &lines,
-                text: &text,
-                files: &[],
-            };
-            keep(dir, &machine, &results)?;
-        }
-        Ok(())
+        conclude(
+            &seen.verdicts(scenario),
+            ("updates.md", &lines),
+            &self.runs,
+            &machine,
+        )
     }
 }
