@@ -11,7 +11,7 @@
 //!
 //! Cost: constant per operation; memory is taken once, in [`Table::new`].
 
-use weir_nat::{End, Leases, NatKind, Pool};
+use weir_nat::{End, Leases, NatKind, Pool, Whereabouts};
 use weir_packet::hint::{prefetch_element, prefetch_read};
 use weir_packet::{Tick, Tuple};
 
@@ -200,12 +200,10 @@ impl Table {
         self.last_id
     }
 
-    /// Asks for that part of the index in which `key` is looked for; returns its hash.
+    /// Asks for that part of the index in which a key with this hash is looked for.
     #[inline]
-    pub(crate) fn prefetch_bucket(&self, key: &Key) -> u64 {
-        let hash = self.index.hash(key);
+    pub(crate) fn prefetch_bucket(&self, hash: u64) {
         self.index.prefetch(hash);
-        hash
     }
 
     /// Asks for the connection that the key with this hash likely belongs to; returns whether
@@ -232,12 +230,18 @@ impl Table {
         self.chains.prefetch(slot);
     }
 
-    /// Asks for where it is noted that the number at `end` of `key` is leased.
+    /// Where it is noted that the number at `end` of `key` is leased, to be asked for.
     #[inline]
-    pub(crate) fn prefetch_lease(&self, key: &Key, end: End) {
-        if let Some(number) = key.number(end) {
-            self.leases.prefetch(self.pool(key, end), number.into());
-        }
+    pub(crate) fn lease_whereabouts(&self, key: &Key, end: End) -> Option<Whereabouts> {
+        let number = key.number(end)?;
+        let pool = self.pool(key, end);
+        Some(self.leases.whereabouts(pool, number.into()))
+    }
+
+    /// Asks for what is noted of a lease there.
+    #[inline]
+    pub(crate) fn prefetch_lease(&self, whereabouts: Whereabouts) {
+        self.leases.prefetch(whereabouts);
     }
 
     /// Asks for all of the connection in `slot`.

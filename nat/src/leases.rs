@@ -26,6 +26,10 @@ pub struct Leases {
     leased: usize,
 }
 
+/// Where something is noted most likely: a hint, which decides nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Whereabouts(usize);
+
 /// A pool: the hash of whatever tells it from others, under a secret key.
 ///
 /// If two words have one id, numbers look taken that are free. Among a million words that
@@ -116,11 +120,16 @@ impl Leases {
         }
     }
 
-    /// Asks for where it is noted whether `number` is leased.
+    /// Where it is noted whether `number` is leased, to be asked for.
     #[inline]
-    pub fn prefetch(&self, pool: Pool, number: u32) {
-        let home = self.home(id(pool, 0, u64::from(number) / BITS));
-        prefetch_element(&self.nodes, home);
+    pub fn whereabouts(&self, pool: Pool, number: u32) -> Whereabouts {
+        Whereabouts(self.home(id(pool, 0, u64::from(number) / BITS)))
+    }
+
+    /// Asks for what lies there.
+    #[inline]
+    pub fn prefetch(&self, whereabouts: Whereabouts) {
+        prefetch_element(&self.nodes, whereabouts.0);
     }
 
     /// Whether `number` is leased.

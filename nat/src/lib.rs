@@ -18,7 +18,7 @@ mod translation;
 
 pub use change::TupleChange;
 pub use choice::{Choice, Connections, End, Offer, OtherVersion, Position, Search};
-pub use leases::{Leases, NoRoom, Pool};
+pub use leases::{Leases, NoRoom, Pool, Whereabouts};
 pub use range::{BadRange, NatRange};
 pub use spec::{NatFlags, NatKind, NatSpec, PortChoice};
 pub use translation::Translation;

@@ -2,13 +2,14 @@
 //! before the first one needs it.
 //!
 //! ```text
-//! each: read headers, verify, hash --> ask for the index's bucket
+//! each: read headers, verify, hash
+//! each:                            --> ask for the index's buckets, and the lease
 //! each: look into the bucket       --> ask for the connection that is likely the packet's
 //! each, in order: find by key, act
 //! ```
 //!
 //! Invariants
-//!   1. The first two stages write nothing, and the last one does for each packet what
+//!   1. The first three stages write nothing, and the last one does for each packet what
 //!      [`Tracker::execute`] does, in the order of the packets. So a burst has the outcome that
 //!      its packets have one by one, also where they are of one connection.
 //!
@@ -61,6 +62,9 @@ impl Tracker {
                         self.look_ahead_in(job.request.zone, reading);
                     }
                 }
+            }
+            for reading in readings.iter().flatten() {
+                self.ask_ahead(reading);
             }
             let mut new = 0;
             for reading in readings.iter().flatten() {

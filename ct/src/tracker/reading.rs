@@ -7,7 +7,7 @@
 //!   2. That no connection was found stands as long as none is made: connections that end, or
 //!      whose time is over, cannot make one appear.
 
-use weir_nat::NatSpec;
+use weir_nat::{NatSpec, Whereabouts};
 use weir_packet::{Frame, Layout, Tuple};
 
 use super::Tracker;
@@ -38,6 +38,8 @@ struct Sought {
     absent_at: Option<u64>,
     /// The key that replies most likely have, should the packet open a connection here.
     reply: Option<Keyed>,
+    /// Where it is noted whether the port is leased that they are sent to.
+    lease: Option<Whereabouts>,
 }
 
 impl Reading {
@@ -85,6 +87,7 @@ impl Lookup {
             hash,
             absent_at: Some(made),
             reply,
+            lease: None,
         });
     }
 
@@ -118,9 +121,9 @@ pub enum Likely {
 }
 
 impl Tracker {
-    /// Asks for those parts of the index in which the packet's connection is looked for, and that
-    /// of its replies should it open one: in the zone in which one was looked for last, since
-    /// nobody knows the packet's yet.
+    /// Works out where in the index the packet's connection is looked for, and that of its replies
+    /// should it open one: in the zone in which one was looked for last, since nobody knows the
+    /// packet's yet.
     #[inline]
     pub fn look_ahead(&self, reading: &mut Reading) {
         if let Some(zone) = self.habit.zone {
@@ -134,13 +137,13 @@ impl Tracker {
         let Ok(Subject::Packet(tuple, _) | Subject::Error(tuple)) = &reading.subject else {
             return;
         };
-        let hash = self.table.prefetch_bucket(&Key::new(tuple, zone));
-        let reply = match &reading.subject {
+        let hash = self.table.hash(&Key::new(tuple, zone));
+        let expected = match &reading.subject {
             Ok(Subject::Packet(..)) => self.expected_reply(tuple, zone),
             Ok(Subject::Error(_) | Subject::LinkControl(_)) | Err(_) => None,
         };
-        let reply = reply.map(|key| {
-            let hash = self.table.prefetch_bucket(&key);
+        let reply = expected.map(|(key, _)| {
+            let hash = self.table.hash(&key);
             Keyed { key, hash }
         });
         reading.search = Lookup(Some(Sought {
@@ -148,11 +151,29 @@ impl Tracker {
             hash,
             absent_at: None,
             reply,
+            lease: expected.and_then(|(_, lease)| lease),
         }));
     }
 
-    /// Asks for the connection that is likely the packet's, of which [`Self::look_ahead`] asked
-    /// where it is looked for; or else for the memory of one that it opens, after `before` others.
+    /// Asks for what [`Self::look_ahead`] found the places of. By itself, so that the requests of a
+    /// burst follow each other closely: each waits until the processor knows its page, and those
+    /// that are in flight together wait together.
+    #[inline]
+    pub fn ask_ahead(&self, reading: &Reading) {
+        let Lookup(Some(sought)) = &reading.search else {
+            return;
+        };
+        self.table.prefetch_bucket(sought.hash);
+        if let Some(reply) = &sought.reply {
+            self.table.prefetch_bucket(reply.hash);
+        }
+        if let Some(lease) = sought.lease {
+            self.table.prefetch_lease(lease);
+        }
+    }
+
+    /// Asks for the connection that is likely the packet's, after [`Self::ask_ahead`] asked
+    /// for where it is looked for; or else for the memory of one that it opens, after `before` others.
     #[inline]
     pub fn look_closer(&self, reading: &Reading, before: u32) -> Likely {
         let Lookup(Some(sought)) = &reading.search else {

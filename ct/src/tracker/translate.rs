@@ -2,6 +2,7 @@
 
 use weir_nat::{
     Choice, Connections, End, NatKind, NatSpec, Offer, OtherVersion, Position, Search, Translation,
+    Whereabouts,
 };
 use weir_packet::{Tick, Tuple};
 
@@ -123,11 +124,15 @@ impl Tracker {
     }
 
     /// The key that replies have first choice of, if `original` opens a connection that is
-    /// translated like the last one. Asks for where it is noted whether its port is leased.
+    /// translated like the last one, and where it is noted whether its port is leased.
     #[inline]
-    pub(super) fn expected_reply(&self, original: &Tuple, zone: u16) -> Option<Key> {
+    pub(super) fn expected_reply(
+        &self,
+        original: &Tuple,
+        zone: u16,
+    ) -> Option<(Key, Option<Whereabouts>)> {
         let Some(NatSpec::Allocate { kind, range, flags }) = &self.habit.nat else {
-            return Some(Key::new(&original.reversed(), zone));
+            return Some((Key::new(&original.reversed(), zone), None));
         };
         let choice = Choice {
             kind: *kind,
@@ -138,10 +143,11 @@ impl Tracker {
         };
         let (offer, _) = choice.offer(original, Position::default()).ok()??;
         let reply = Key::new(&offer.candidate(0)?, zone);
-        if *kind == NatKind::Src {
-            self.table.prefetch_lease(&reply, End::Dst);
-        }
-        Some(reply)
+        let lease = match kind {
+            NatKind::Src => self.table.lease_whereabouts(&reply, End::Dst),
+            NatKind::Dst => None,
+        };
+        Some((reply, lease))
     }
 
     /// Sees to it that the packet's own tuple, which it may have got on its way, belongs here.

@@ -2,8 +2,9 @@
 //! that the memory that they need is on its way, for all of them at once.
 //!
 //! ```text
-//! each: headers, checksums, tuple; hash of the first pass -> ask for the megaflow, and for where
-//!                                                            connection and replies are sought
+//! each: headers, checksums, tuple; hash of the first pass -> ask for the megaflow
+//! each:                                                   -> ask for where connection and replies
+//!                                                            are sought
 //! each: look into the index                               -> ask for the connection, or for the
 //!                                                            memory of the one that it opens
 //! ```
@@ -72,6 +73,14 @@ impl Ahead {
             let mut reading = Reading::of(frame, layout);
             tracker.look_ahead(&mut reading);
             self.reading = Some(reading);
+        }
+    }
+
+    /// Asks for where the connection is sought.
+    #[inline]
+    pub(super) fn ask(&self, tracker: &Tracker) {
+        if let Some(reading) = &self.reading {
+            tracker.ask_ahead(reading);
         }
     }
 

@@ -99,9 +99,17 @@ impl Lcore {
                 ahead.read(frame, &layout, in_port, tunnel, scratch, tracker, megaflows);
             }
         }
+        let is_sought = |frame: &Option<F>, stage: &Stage| {
+            frame.is_some() && stage.entry == EntryId::NONE && stage.layout().is_ok()
+        };
+        for ((frame, stage), ahead) in burst.iter().zip(stages).zip(&self.aheads) {
+            if is_sought(frame, stage) {
+                ahead.ask(&self.tracker);
+            }
+        }
         let mut new = 0;
         for ((frame, stage), ahead) in burst.iter().zip(stages).zip(&mut self.aheads) {
-            if let (Some(_), EntryId::NONE, Ok(_)) = (frame, stage.entry, stage.layout()) {
+            if is_sought(frame, stage) {
                 ahead.look_closer(&self.tracker, &mut new);
             }
         }
