@@ -14,6 +14,7 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::fs;
+use std::path::Path;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -259,6 +260,19 @@ fn cpus_in(set: &CpuSet) -> Vec<usize> {
     (0..CpuSet::count())
         .filter(|&cpu| set.is_set(cpu) == Ok(true))
         .collect()
+}
+
+/// The NUMA node of a CPU; 0 where the kernel does not tell, as EAL has it.
+pub(crate) fn node_of_cpu(cpu: u16) -> u32 {
+    node_in(Path::new("/sys/devices/system/cpu"), cpu).unwrap_or(0)
+}
+
+/// The kernel has a link `nodeN` in the directory of each CPU.
+fn node_in(cpus: &Path, cpu: u16) -> Option<u32> {
+    let entries = fs::read_dir(cpus.join(format!("cpu{cpu}"))).ok()?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut nodes = names.filter_map(|name| name.strip_prefix("node")?.parse().ok());
+    nodes.next()
 }
 
 /// `0,2-5,7`. `cpus` ascend.

@@ -12,13 +12,26 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use weir_tables::counters::Counter;
+
 use crate::batch::MbufBatch;
+use crate::clock::Cycles;
 use crate::dpdk_sys as ffi;
 use crate::port::Device;
+
+/// What a receive queue has cost whoever polled it: written by that lcore, read by anybody. It goes with
+/// the queue from one lcore to another. On a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct QueueLoad {
+    /// TSC cycles, estimated from the polls that were timed.
+    pub(crate) busy_cycles: Counter,
+}
 
 /// One receive queue of a started port.
 pub struct RxQueue {
     device: Arc<Device>,
+    load: Arc<QueueLoad>,
     port: u16,
     queue: u16,
     /// `Cell` is `Send` and not `Sync`.
@@ -32,6 +45,7 @@ impl RxQueue {
         Self {
             port: device.id(),
             device,
+            load: Arc::default(),
             queue,
             not_sync: PhantomData,
         }
@@ -48,6 +62,16 @@ impl RxQueue {
         // SAFETY: the first `came` slots were written by the call above.
         unsafe { batch.claim(came) };
         usize::from(came)
+    }
+
+    /// Its frames took so many cycles more.
+    pub(crate) fn took(&self, cycles: Cycles) {
+        self.load.busy_cycles.add(cycles.0);
+    }
+
+    /// What it has cost, for others to read.
+    pub(crate) fn load(&self) -> Arc<QueueLoad> {
+        Arc::clone(&self.load)
     }
 
     /// The name of the port it belongs to.

@@ -17,7 +17,9 @@ use weir_ct::{Bounds, Owners, Settings, ShardId};
 use weir_packet::{Tick, reassembly};
 use weir_tables::cache::CacheSettings;
 use weir_tables::counters::{Counter, LcoreCounters, TunnelCounters};
-use weir_tables::datapath::{Datapath, DeviceConfig, LcoreGone, PollStats, PortStats, PortStatus};
+use weir_tables::datapath::{
+    Datapath, DeviceConfig, LcoreGone, PollStats, PortStats, PortStatus, RxQueueStats,
+};
 use weir_tables::fragments::Fragments;
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest, Seat};
 use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
@@ -26,7 +28,7 @@ use weir_tables::publication::{self, GraceTimes, Publications, Publisher};
 use weir_tables::snapshot::Snapshot;
 
 use crate::clock::{Clock, Cycles};
-use crate::eal::{Eal, EalArgs, EalError};
+use crate::eal::{Eal, EalArgs, EalError, node_of_cpu};
 use crate::lcore::{LcoreError, StopFlag, spawn};
 use crate::mailbox::{self, Mailbox};
 use crate::mempool::{Mempools, PoolError};
@@ -144,11 +146,10 @@ impl Switch {
         let mut macs = vec![[0; 6]; table.len()];
         for (index, config) in args.ports {
             let dealt = ports.start(index, config)?;
-            for (all, port) in queues.iter_mut().zip(dealt.queues) {
+            macs[usize::from(index.0)] = own_mac(&dealt.port);
+            for (all, port) in queues.iter_mut().zip(ports.run(index, dealt)) {
                 all.push(port);
             }
-            macs[usize::from(index.0)] = own_mac(&dealt.port);
-            ports.running.push((index, dealt.port));
         }
         let places = ports.set_places(&table);
         let owners = Owners::new(lcores as u16, args.secret);
@@ -365,6 +366,7 @@ impl Datapath for Switch {
             let (passes, busy) = (polls.passes.read(), polls.busy_passes.read());
             PollStats {
                 lcore: lcore.cpu.into(),
+                node: node_of_cpu(lcore.cpu),
                 busy_polls: busy,
                 idle_polls: passes.saturating_sub(busy),
                 busy_cycles: polls.busy_cycles.read(),
@@ -372,6 +374,17 @@ impl Datapath for Switch {
             }
         };
         self.lcores.iter().map(stats).collect()
+    }
+
+    fn rx_queues(&self) -> Vec<RxQueueStats> {
+        let polled = self.ports.polled.iter();
+        let stats = polled.map(|polled| RxQueueStats {
+            port: self.table.port(polled.port).no,
+            queue: polled.queue,
+            lcore: polled.lcore,
+            busy_cycles: polled.load.busy_cycles.read(),
+        });
+        stats.collect()
     }
 
     fn publish(&mut self, snapshot: Arc<Snapshot>) {
@@ -469,8 +482,8 @@ impl Datapath for Switch {
         let Some(dealt) = self.ports.prepared(index) else {
             return Ok(());
         };
-        self.ports.running.push((index, dealt.port));
-        for (lcore, port) in self.lcores.iter_mut().zip(dealt.queues) {
+        let queues = self.ports.run(index, dealt);
+        for (lcore, port) in self.lcores.iter_mut().zip(queues) {
             lcore.orders.ask(PortOrder::Attach(port), PATIENCE)?;
         }
         Ok(())
@@ -489,7 +502,7 @@ impl Datapath for Switch {
             let forget = LcoreRequest::ForgetPort(index);
             self.ask(lcore, forget)?;
         }
-        self.ports.running.retain(|(running, _)| *running != index);
+        self.ports.forget(index);
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //!   1. But where queues are taken over or given back, in the loop there is no allocation, lock,
 //!      atomic read-modify-write or log, and no system call but the sleep that
 //!      [`WorkerSettings::idle_sleep`] asks for. The cycle counter is read once per pass, and in one of
-//!      eight passes once per burst.
+//!      eight passes once per queue.
 //!   2. Frames for one port leave in the order in which they were handed in.
 //!   3. Every frame that the worker loses is counted, by port and reason.
 //!   4. Queues that have frames waiting get the same share of the lcore's cycles (`worker/turns.rs`).
@@ -272,6 +272,8 @@ impl<P: Processor> Worker<P> {
             if came == 0 {
                 if timed {
                     self.turns.was_empty(number);
+                    // What looking for nothing took is not the next one's.
+                    begun = self.clock.cycles();
                 }
                 continue;
             }
@@ -291,7 +293,8 @@ impl<P: Processor> Worker<P> {
             self.tx.report(&mut self.processor);
             if timed {
                 let ended = self.clock.cycles();
-                self.turns.took(number, ended.since(begun), came == BURST);
+                let taken = self.turns.took(number, ended.since(begun), came == BURST);
+                queue.took(taken);
                 begun = ended;
             }
         }

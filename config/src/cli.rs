@@ -320,6 +320,15 @@ pub enum Command {
     #[command(after_help = "Example:\n  weir pmd-stats-show")]
     PmdStatsShow(Plain),
 
+    /// Show which lcore polls which receive queues, and what they take of it.
+    #[command(
+        override_usage = "weir pmd-rxq-show [OPTIONS] [BRIDGE] [-pmd <CORE>] [-secs <N>]",
+        after_help = "-pmd CORE: this lcore only. -secs N: over the last N seconds, 1 to 60 (without: \
+            60). Shares are estimated from one pass in eight.\n\n\
+            Examples:\n  weir pmd-rxq-show\n  weir pmd-rxq-show br0 -pmd 1 -secs 10"
+    )]
+    PmdRxqShow(PmdRxqShow),
+
     /// Show the MAC addresses that NORMAL has learned.
     #[command(after_help = "Example:\n  weir fdb-show br0")]
     FdbShow(Plain),
@@ -737,6 +746,21 @@ pub struct FlushConntrack {
     pub(crate) switch: Switch,
     /// The bridge, and which connections, as dpctl takes them.
     #[arg(value_name = "BRIDGE] [FILTER")]
+    pub(crate) words: Vec<String>,
+}
+
+/// `weir pmd-rxq-show`
+#[derive(Debug, Args)]
+pub struct PmdRxqShow {
+    #[command(flatten)]
+    pub(crate) switch: Switch,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// The bridge, which lcore, and over how many seconds, as dpif-netdev takes them.
+    #[arg(
+        allow_hyphen_values = true,
+        value_name = "BRIDGE] [-pmd CORE] [-secs N"
+    )]
     pub(crate) words: Vec<String>,
 }
 

@@ -25,8 +25,8 @@ use crate::file::NamedText;
 use crate::metrics::Sample;
 use crate::show::{
     AggregateRow, ConnectionRow, CtStatsRow, DropRow, EventRow, ExpectedRow, FdbRow, FlowRow,
-    FlowTableRow, GroupRow, GroupStatsRow, LcoreRow, LimitRow, NatRow, NeighbourRow, PortRow,
-    ReloadReport, SwitchRow, TlvRow,
+    FlowTableRow, GroupRow, GroupStatsRow, LcoreRow, LimitRow, NatRow, NeighbourRow, PolledRow,
+    PortRow, ReloadReport, SwitchRow, TlvRow,
 };
 use crate::trace::TraceReport;
 
@@ -254,6 +254,13 @@ pub enum Verb {
     NatShow,
     /// Answered by [`Frame::Neighbours`].
     NeighShow,
+    /// Answered by [`Frame::Polled`].
+    PmdRxqShow {
+        /// The number of an lcore; `None`: all.
+        lcore: Option<u32>,
+        /// Over how many seconds, 1 to 60.
+        seconds: u32,
+    },
     /// Answered by [`Frame::Lcores`].
     PmdStatsShow,
     /// Answered by [`Frame::Reloaded`].
@@ -402,6 +409,8 @@ pub enum Frame {
     Nat(Vec<NatRow>),
     /// The next hops of tunnels.
     Neighbours(Vec<NeighbourRow>),
+    /// Each lcore with the receive queues that it polls.
+    Polled(Vec<PolledRow>),
     /// Each port's statistics.
     Ports(Vec<PortRow>),
     /// What reload did or would do.
@@ -528,6 +537,7 @@ impl Request {
             | Verb::PacketOut { .. }
             | Verb::NatShow
             | Verb::NeighShow
+            | Verb::PmdRxqShow { .. }
             | Verb::PmdStatsShow
             | Verb::Trace { .. }
             | Verb::Reload { .. }

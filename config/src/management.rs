@@ -37,6 +37,7 @@ mod flows;
 mod groups;
 mod limits;
 mod links;
+mod loads;
 mod monitors;
 mod nat;
 mod options;
@@ -50,9 +51,12 @@ mod zones;
 use connections::{ConnectionDump, epoch_ms};
 use devices::Devices;
 use links::Links;
+use loads::Loads;
 use monitors::{Monitor, Wants};
 use nat::{Exhausted, Named};
 use reload::{Manner, Unconfirmed};
+
+pub(crate) use loads::LONGEST_S;
 
 /// How many slots of the connection table an lcore looks at between two bursts.
 const SLICE: usize = 256;
@@ -75,6 +79,7 @@ pub struct Management<D> {
     datapath: D,
     dumps: Vec<ConnectionDump>,
     links: Links,
+    loads: Loads,
     devices: Devices,
     monitors: Vec<Monitor>,
     /// What [`rows::packet_ins_refused`] said last.
@@ -119,6 +124,7 @@ impl<D: Datapath> Management<D> {
             datapath,
             dumps: Vec::new(),
             links: Links::default(),
+            loads: Loads::default(),
             devices: Devices::default(),
             monitors: Vec::new(),
             packet_ins_refused: [0; 2],
@@ -170,6 +176,7 @@ impl<D: Datapath> Management<D> {
     pub fn look_after(&mut self) {
         self.roll_back_in_time();
         self.look_at_links();
+        self.loads.look(&self.datapath);
         self.lend();
         for warning in self.exhausted_ranges() {
             tracing::warn!("{warning}");
@@ -310,6 +317,7 @@ impl<D: Datapath> Management<D> {
             Verb::DumpPorts { port } => self.ports(port.as_deref()).map(Some),
             Verb::DumpDrops => Ok(Some(Frame::Drops(rows::drops(&self.datapath.counters())))),
             Verb::Metrics => Ok(Some(Frame::Sample(Box::new(self.sample())))),
+            Verb::PmdRxqShow { lcore, seconds } => self.polled(lcore, seconds).map(Some),
             Verb::PmdStatsShow => Ok(Some(Frame::Lcores(self.lcores()))),
             Verb::Trace {
                 flow,
@@ -627,6 +635,7 @@ impl<D: Datapath> Management<D> {
             groups: self.all_group_stats(),
             publications: (&self.datapath.publications()).into(),
             lcores: self.lcores(),
+            rx_queues: self.all_rx_queues(),
         }
     }
 

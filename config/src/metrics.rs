@@ -20,7 +20,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::control::Asker;
-use crate::show::{DropRow, GroupStatsRow, LcoreRow, NatRow, PortRow, PublicationsRow, ZoneRow};
+use crate::show::{
+    DropRow, GroupStatsRow, LcoreRow, NatRow, PortRow, PublicationsRow, RxQueueRow, ZoneRow,
+};
 
 mod http;
 mod series;
@@ -66,6 +68,8 @@ pub struct Sample {
     pub publications: PublicationsRow,
     /// Each lcore.
     pub lcores: Vec<LcoreRow>,
+    /// Each receive queue.
+    pub rx_queues: Vec<RxQueueRow>,
 }
 
 /// A named counter.

@@ -20,6 +20,7 @@ mod nat;
 mod options;
 mod ports;
 mod publications;
+mod rx_queues;
 #[cfg(test)]
 mod tests;
 mod top;
@@ -38,6 +39,7 @@ pub use nat::{NatRow, NatZoneRow, range_text, write_nat};
 pub use options::{TLV_MAP_HEADER, TlvRow, write_tlv_map};
 pub use ports::{LinkState, PortRow, SwitchRow, write_ports, write_switch};
 pub use publications::PublicationsRow;
+pub use rx_queues::{PolledRow, RxQueueRow, write_polled};
 pub use top::{DropRate, LcoreRate, PortRate, TopRow, write_top};
 pub use zones::{LimitRow, ZoneRow, write_limits};
 

@@ -76,3 +76,16 @@ fn nul_in_an_argument_is_refused() {
         Err(EalError::Argument(bad))
     );
 }
+
+#[test]
+fn the_node_of_a_cpu_is_where_the_kernel_has_it() {
+    let cpus = std::env::temp_dir().join(format!("weir-cpus-{}", process::id()));
+    for directory in ["cpu3/node1", "cpu3/power", "cpu30/node0", "cpu4/nodes"] {
+        fs::create_dir_all(cpus.join(directory)).expect("a directory");
+    }
+    assert_eq!(node_in(&cpus, 3), Some(1));
+    assert_eq!(node_in(&cpus, 30), Some(0));
+    assert_eq!(node_in(&cpus, 4), None);
+    assert_eq!(node_in(&cpus, 5), None);
+    fs::remove_dir_all(&cpus).expect("ours");
+}

@@ -6,6 +6,8 @@
 //!
 //! Threads: the management thread's.
 
+use std::sync::Arc;
+
 use weir_tables::datapath::DeviceConfig;
 use weir_tables::port::{PortIndex, PortTable};
 
@@ -13,6 +15,7 @@ use super::queues;
 use crate::eal::Eal;
 use crate::mempool::{Mempool, Mempools, PoolError};
 use crate::port::{Port, PortConfig, PortError};
+use crate::queue::{QueueLoad, RxQueue};
 use crate::worker::WorkerPort;
 
 /// Places for ports that come later. DPDK has fewer devices at one time; what was removed keeps its
@@ -25,9 +28,19 @@ pub(super) struct Dealt {
     pub(super) queues: Vec<WorkerPort>,
 }
 
+/// A receive queue of a running port.
+pub(super) struct Polled {
+    pub(super) port: PortIndex,
+    pub(super) queue: u16,
+    /// Who polls it.
+    pub(super) lcore: usize,
+    pub(super) load: Arc<QueueLoad>,
+}
+
 /// The ports that are devices, and what starting more takes.
 pub(super) struct Ports {
     pub(super) running: Vec<(PortIndex, Port)>,
+    pub(super) polled: Vec<Polled>,
     /// Started, and polled by nobody yet.
     prepared: Vec<(PortIndex, Dealt)>,
     deal: queues::Deal,
@@ -41,6 +54,7 @@ impl Ports {
     pub(super) const fn new(eal: Eal, mempools: Mempools, lcores: usize) -> Self {
         Self {
             running: Vec::new(),
+            polled: Vec::new(),
             prepared: Vec::new(),
             deal: queues::Deal::new(lcores),
             mempools,
@@ -90,6 +104,27 @@ impl Ports {
         let dealt = started.map_err(|error| error.to_string())?;
         self.prepared.push((index, dealt));
         Ok(())
+    }
+
+    /// The port runs: what the lcores are to get of it.
+    pub(super) fn run(&mut self, index: PortIndex, dealt: Dealt) -> Vec<WorkerPort> {
+        for (lcore, port) in dealt.queues.iter().enumerate() {
+            let polled = |queue: &RxQueue| Polled {
+                port: index,
+                queue: queue.index(),
+                lcore,
+                load: queue.load(),
+            };
+            self.polled.extend(port.rx.iter().map(polled));
+        }
+        self.running.push((index, dealt.port));
+        dealt.queues
+    }
+
+    /// The port runs no more.
+    pub(super) fn forget(&mut self, index: PortIndex) {
+        self.running.retain(|(running, _)| *running != index);
+        self.polled.retain(|polled| polled.port != index);
     }
 
     /// The port that was prepared for `index`.

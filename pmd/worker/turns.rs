@@ -9,7 +9,8 @@
 //! While nothing waits anywhere nobody has a debt, so who is alone may take all of it.
 //!
 //! Cycles are counted in one of [`EVERY`] passes, since reading the counter costs as much as some
-//! packets do.
+//! packets do. What those passes took, times [`EVERY`], is also what is told of each queue's share of its
+//! lcore: an estimate, which is as good as the timed passes are many.
 
 use crate::clock::Cycles;
 
@@ -49,11 +50,13 @@ impl Turns {
     }
 
     /// In a timed pass a queue was polled and had so many cycles' worth of frames; `waits`: it may
-    /// have more.
-    pub(super) fn took(&mut self, queue: usize, cycles: Cycles, waits: bool) {
+    /// have more. Returns what it took since the timed pass before, as far as one tells.
+    pub(super) fn took(&mut self, queue: usize, cycles: Cycles, waits: bool) -> Cycles {
         let queue = &mut self.queues[queue];
-        queue.debt += cycles.0 * u64::from(EVERY);
+        let taken = cycles.0 * u64::from(EVERY);
+        queue.debt += taken;
         queue.waits = waits;
+        Cycles(taken)
     }
 
     /// In a timed pass a queue was polled and had nothing.
@@ -64,10 +67,6 @@ impl Turns {
     /// Whether the pass that begins is timed.
     #[inline]
     pub(super) fn begin(&mut self) -> bool {
-        // There is nothing to share.
-        if self.queues.len() < 2 {
-            return false;
-        }
         self.until_timed -= 1;
         let timed = self.until_timed == 0;
         if timed {

@@ -22,6 +22,11 @@ pub trait Datapath {
     /// How the poll loop of each lcore fares.
     fn poll_stats(&self) -> Vec<PollStats>;
 
+    /// Who polls each receive queue, and what it took.
+    fn rx_queues(&self) -> Vec<RxQueueStats> {
+        Vec::new()
+    }
+
     /// Makes `snapshot` the policy; each lcore obeys it from its next poll on.
     fn publish(&mut self, snapshot: Arc<Snapshot>);
 
@@ -136,6 +141,8 @@ pub struct LcoreGone;
 pub struct PollStats {
     /// The lcore's number as DPDK has it: the core it is pinned to.
     pub lcore: u32,
+    /// The NUMA node of that core.
+    pub node: u32,
     /// Polls that brought packets.
     pub busy_polls: u64,
     /// Polls that brought none.
@@ -144,6 +151,19 @@ pub struct PollStats {
     pub busy_cycles: u64,
     /// TSC cycles spent in idle polls.
     pub idle_cycles: u64,
+}
+
+/// Who polls a receive queue, and what it took since its port was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RxQueueStats {
+    /// The port's OpenFlow number.
+    pub port: PortNo,
+    /// The queue's number at its port.
+    pub queue: u16,
+    /// The lcore that polls it, by its place among the lcores.
+    pub lcore: usize,
+    /// TSC cycles spent on its frames, by whichever lcore: an estimate from the polls that were timed.
+    pub busy_cycles: u64,
 }
 
 /// State and statistics of one port.

@@ -26,7 +26,7 @@ fn every_command_has_help_with_an_example() {
 }
 
 /// The verbs that the manual promises; those of other parts of it come with these parts.
-const VERBS: [&str; 42] = [
+const VERBS: [&str; 43] = [
     "run",
     "check",
     "parse-flows",
@@ -65,6 +65,7 @@ const VERBS: [&str; 42] = [
     "ct-stats-show",
     "ct-set-limits",
     "ct-del-limits",
+    "pmd-rxq-show",
     "pmd-stats-show",
     "dump-drops",
     "top",
@@ -91,7 +92,8 @@ fn state_is_also_json_and_the_bridge_may_be_named() {
             "dump-flows" | "dump-aggregate" | "dump-tables" | "dump-groups"
             | "dump-group-stats" | "show" | "dump-ports" | "fdb-show" | "neigh-show"
             | "monitor" | "nat-show" | "dump-conntrack" | "dump-conntrack-exp"
-            | "ct-get-limits" | "ct-stats-show" | "pmd-stats-show" | "dump-drops" | "top" => {
+            | "ct-get-limits" | "ct-stats-show" | "pmd-rxq-show" | "pmd-stats-show"
+            | "dump-drops" | "top" => {
                 vec!["--json", "br0"]
             }
             "add-flow" | "add-flows" | "mod-flows" | "replace-flows" | "bundle" | "add-group"

@@ -4,7 +4,7 @@ use weir_packet::{Tick, VecFrame, text};
 use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
 use weir_tables::classifier::HashSecret;
 use weir_tables::counters::LcoreCounters;
-use weir_tables::datapath::{DeviceConfig, PollStats, PortStats, PortStatus};
+use weir_tables::datapath::{DeviceConfig, PollStats, PortStats, PortStatus, RxQueueStats};
 use weir_tables::lcore::Lcore;
 use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
 use weir_tables::pipeline::Output;
@@ -19,6 +19,7 @@ use crate::show::Statistics;
 mod connections;
 mod groups;
 mod limits;
+mod loads;
 mod nat;
 mod options;
 mod reload;
@@ -37,6 +38,8 @@ struct OneLcore {
     broken: Option<&'static str>,
     /// Devices that have disappeared.
     lost: Vec<PortIndex>,
+    polls: PollStats,
+    rx_queues: Vec<RxQueueStats>,
     now: Tick,
 }
 
@@ -60,8 +63,12 @@ impl Datapath for OneLcore {
     fn poll_stats(&self) -> Vec<PollStats> {
         vec![PollStats {
             lcore: 1,
-            ..PollStats::default()
+            ..self.polls
         }]
+    }
+
+    fn rx_queues(&self) -> Vec<RxQueueStats> {
+        self.rx_queues.clone()
     }
 
     fn publish(&mut self, snapshot: Arc<Snapshot>) {
@@ -173,6 +180,8 @@ fn management(flows: &str) -> Management<OneLcore> {
         devices: Vec::new(),
         broken: None,
         lost: Vec::new(),
+        polls: PollStats::default(),
+        rx_queues: Vec::new(),
         now: Tick::ZERO,
     };
     Management::new(config, None, policy, datapath)
@@ -615,6 +624,8 @@ fn next_hops_are_those_that_are_configured_and_those_that_answered() {
         devices: Vec::new(),
         broken: None,
         lost: Vec::new(),
+        polls: PollStats::default(),
+        rx_queues: Vec::new(),
         sent: Vec::new(),
         now: Tick::from_millis(1_000),
     };

@@ -12,6 +12,7 @@ use crate::show::{
 
 mod nat;
 mod publications;
+mod rx_queues;
 
 /// Makes text of samples; remembers the last one for what is a rate.
 #[derive(Debug, Default)]
@@ -86,6 +87,7 @@ impl Encoder {
         groups(&mut series, &sample.groups);
         publications::publications(&mut series, &sample.publications);
         self.lcores(&mut series, &sample.lcores);
+        rx_queues::rx_queues(&mut series, &sample.rx_queues);
         let families = series.0.gather();
         TextEncoder::new()
             .encode_to_string(&families)

@@ -9,7 +9,7 @@ use crate::control::{Frame, Limits, Server, Verb};
 use crate::file::Control;
 use crate::show::{
     BucketStatsRow, CacheRow, DropRow, FragmentsRow, GroupStatsRow, LcoreRow, LinkState, NatRow,
-    NatZoneRow, PortRow, PublicationsRow, ZoneRow,
+    NatZoneRow, PortRow, PublicationsRow, RxQueueRow, ZoneRow,
 };
 
 fn counter(name: &str, value: u64) -> CounterRow {
@@ -160,6 +160,15 @@ fn sample() -> Sample {
             },
             ..LcoreRow::default()
         }],
+        rx_queues: vec![RxQueueRow {
+            port: "weir0".to_owned(),
+            id: 2,
+            queue: 1,
+            lcore: 3,
+            busy_cycles: 40,
+            recent_cycles: None,
+            usage_percent: None,
+        }],
     }
 }
 
@@ -185,6 +194,8 @@ fn every_value_is_a_series() {
         "weir_port_device_losses_total{id=\"2\",port=\"weir0\"} 0",
         "weir_port_device_present{id=\"2\",port=\"weir0\"} 1",
         "weir_port_up{id=\"2\",port=\"weir0\"} 1",
+        "weir_rx_queue_busy_cycles_total{id=\"2\",port=\"weir0\",queue=\"1\"} 40",
+        "weir_rx_queue_lcore{id=\"2\",port=\"weir0\",queue=\"1\"} 3",
         "weir_dropped_packets_total{reason=\"table_miss\"} 8",
         "weir_malformed_packets_total{kind=\"truncated\"} 9",
         "weir_flow_table_flows{table=\"1\"} 10",

@@ -8,8 +8,8 @@ use super::{Layout, VerbError};
 use crate::control::{ClientError, Frame};
 use crate::show::{
     Statistics, write_aggregate, write_drops, write_events, write_fdb, write_lcores, write_limits,
-    write_nat, write_neighbours, write_ports, write_reload, write_switch, write_tables,
-    write_tlv_map,
+    write_nat, write_neighbours, write_polled, write_ports, write_reload, write_switch,
+    write_tables, write_tlv_map,
 };
 use crate::trace::write_trace;
 
@@ -74,6 +74,7 @@ fn text(frame: &Frame, statistics: Statistics, out: &mut dyn Write) -> io::Resul
         Frame::Lines(lines) => lines.iter().try_for_each(|line| writeln!(out, "{line}")),
         Frame::Nat(rows) => write_nat(out, rows),
         Frame::Neighbours(rows) => write_neighbours(out, rows),
+        Frame::Polled(rows) => write_polled(out, rows),
         Frame::Ports(rows) => write_ports(out, rows),
         Frame::Reloaded(report) => write_reload(out, report),
         Frame::Switch(row) => write_switch(out, row),
@@ -109,6 +110,7 @@ fn object(frame: &Frame, out: &mut dyn Write) -> io::Result<()> {
         | Frame::Lines(_)
         | Frame::Nat(_)
         | Frame::Neighbours(_)
+        | Frame::Polled(_)
         | Frame::Ports(_)
         | Frame::Sample(_)
         | Frame::TlvMap(_)
@@ -150,6 +152,7 @@ fn json_rows(frame: &Frame, count: &mut usize, out: &mut dyn Write) -> io::Resul
         Frame::Limits(rows) => each(rows, count, out),
         Frame::Nat(rows) => each(rows, count, out),
         Frame::Neighbours(rows) => each(rows, count, out),
+        Frame::Polled(rows) => each(rows, count, out),
         Frame::Ports(rows) => each(rows, count, out),
         Frame::TlvMap(rows) => each(rows, count, out),
         Frame::Tables(rows) => each(rows, count, out),

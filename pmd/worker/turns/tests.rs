@@ -4,6 +4,8 @@ use super::*;
 struct Lcore {
     turns: Turns,
     taken: Vec<u64>,
+    /// What is told of it.
+    estimated: Vec<u64>,
 }
 
 impl Lcore {
@@ -11,6 +13,7 @@ impl Lcore {
         Self {
             turns: Turns::new(queues),
             taken: vec![0; queues],
+            estimated: vec![0; queues],
         }
     }
 
@@ -26,7 +29,8 @@ impl Lcore {
                     Some((cycles, waits)) => {
                         self.taken[queue] += cycles;
                         if timed {
-                            self.turns.took(queue, Cycles(cycles), waits);
+                            let estimate = self.turns.took(queue, Cycles(cycles), waits);
+                            self.estimated[queue] += estimate.0;
                         }
                     }
                     None if timed => self.turns.was_empty(queue),
@@ -99,7 +103,22 @@ fn queues_that_cost_nearly_the_same_take_turns() {
 }
 
 #[test]
-fn one_queue_is_never_timed() {
-    let mut turns = Turns::new(1);
-    assert!((0..100).all(|_| !turns.begin()));
+fn what_is_told_is_what_was_taken() {
+    let mut alone = Lcore::new(1);
+    alone.run(8_000, &[Some((3_500, true))]);
+    assert_eq!(alone.estimated, alone.taken);
+    // Also of those that are passed over, which is decided in timed passes only.
+    let mut lcore = Lcore::new(3);
+    lcore.run(
+        80_000,
+        &[
+            Some((3_500, true)),
+            Some((54_000, true)),
+            Some((900, false)),
+        ],
+    );
+    for queue in 0..3 {
+        let (told, taken) = (lcore.estimated[queue], lcore.taken[queue]);
+        assert!(told.abs_diff(taken) * 1_000 < taken, "{queue}: {told}");
+    }
 }
