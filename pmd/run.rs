@@ -106,7 +106,7 @@ fn switch_args(
     let devices = devices.filter(|(_, port)| port.tunnel.is_none());
     let ports = devices.map(|(index, port)| {
         let device = port.device_config().expect("require_devices() was asked");
-        (index, device.into())
+        (index, device)
     });
     SwitchArgs {
         eal: EalArgs {

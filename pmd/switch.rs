@@ -18,7 +18,8 @@ use weir_packet::{Tick, reassembly};
 use weir_tables::cache::CacheSettings;
 use weir_tables::counters::{Counter, LcoreCounters, TunnelCounters};
 use weir_tables::datapath::{
-    Datapath, DeviceConfig, LcoreGone, PollStats, PortStats, PortStatus, RxQueueStats,
+    Datapath, DeviceConfig, LcoreGone, PollStats, PortStats, PortStatus, QueueAffinity,
+    RxQueueStats,
 };
 use weir_tables::fragments::Fragments;
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest, Seat};
@@ -32,7 +33,7 @@ use crate::eal::{Eal, EalArgs, EalError, node_of_cpu};
 use crate::lcore::{LcoreError, StopFlag, spawn};
 use crate::mailbox::{self, Mailbox};
 use crate::mempool::{Mempools, PoolError};
-use crate::port::{Port, PortConfig, PortError, Spread};
+use crate::port::{Port, PortError, Spread};
 use crate::worker::{
     PortOrder, PortOrders, Processor, Worker, WorkerCounters, WorkerPort, WorkerSettings,
 };
@@ -40,12 +41,13 @@ use crate::worker::{
 mod control;
 mod forward;
 mod live;
+mod passage;
 mod queues;
 mod together;
 
 use control::Control;
 use forward::Forward;
-use live::Ports;
+use live::{Move, Ports, Queues};
 use together::Together;
 
 /// How long the lcore may take to answer a question.
@@ -61,9 +63,8 @@ pub struct SwitchArgs {
     /// Packet buffers per NUMA node.
     pub mbufs_per_node: u32,
     /// The ports that are devices, with their places in the snapshot's port table. Each gets a
-    /// transmit queue for each lcore; with 0 receive queues also as many of these, or the most that
-    /// its device has.
-    pub ports: Vec<(PortIndex, PortConfig)>,
+    /// transmit queue for each lcore.
+    pub ports: Vec<(PortIndex, DeviceConfig)>,
     /// How the lcore polls.
     pub worker: WorkerSettings,
     /// The caches.
@@ -140,17 +141,17 @@ impl Switch {
         let clock = Clock::start(&eal);
         let mempools = Mempools::new(eal.clone(), args.mbufs_per_node);
         let lcores = args.cpus.len();
-        let mut ports = Ports::new(eal.clone(), mempools, lcores);
-        let mut queues: Vec<Vec<WorkerPort>> = (0..lcores).map(|_| Vec::new()).collect();
+        let mut ports = Ports::new(eal.clone(), mempools, &args.cpus);
         let table = Arc::clone(&snapshot.ports);
         let mut macs = vec![[0; 6]; table.len()];
+        let mut ready = Vec::new();
         for (index, config) in args.ports {
-            let dealt = ports.start(index, config)?;
-            macs[usize::from(index.0)] = own_mac(&dealt.port);
-            for (all, port) in queues.iter_mut().zip(ports.run(index, dealt)) {
-                all.push(port);
-            }
+            let port = ports.start(config)?;
+            macs[usize::from(index.0)] = own_mac(&port.started.port);
+            ready.push((index, port));
         }
+        // Nobody polls anything yet that could move.
+        let (queues, _) = ports.run(ready);
         let places = ports.set_places(&table);
         let owners = Owners::new(lcores as u16, args.secret);
         let stop = StopFlag::new();
@@ -277,6 +278,27 @@ impl Switch {
         Ok(())
     }
 
+    /// Lets queues be polled by other lcores, one after the other: the old one stops, hands over what it
+    /// has brought, and gives the queue itself to the new one.
+    fn move_queues(&mut self, moves: Vec<Move>) -> Result<(), LcoreGone> {
+        for Move {
+            port,
+            queue,
+            from,
+            to,
+        } in moves
+        {
+            let (give, take) = crossbeam_channel::bounded(1);
+            let (say, came) = crossbeam_channel::bounded(1);
+            let order = PortOrder::Expect { port, take, say };
+            self.lcores[to].orders.ask(order, PATIENCE)?;
+            let order = PortOrder::Release { port, queue, give };
+            self.lcores[from].orders.ask(order, PATIENCE)?;
+            came.recv_timeout(PATIENCE).map_err(|_| LcoreGone)?;
+        }
+        Ok(())
+    }
+
     /// State and statistics of tunnel ports; `devices` are those of the others.
     fn tunnels(&self, devices: &[PortStatus]) -> Vec<PortStatus> {
         let status = |(index, port): (PortIndex, &TablePort)| {
@@ -377,14 +399,18 @@ impl Datapath for Switch {
     }
 
     fn rx_queues(&self) -> Vec<RxQueueStats> {
-        let polled = self.ports.polled.iter();
-        let stats = polled.map(|polled| RxQueueStats {
-            port: self.table.port(polled.port).no,
-            queue: polled.queue,
-            lcore: polled.lcore,
-            busy_cycles: polled.load.busy_cycles.read(),
-        });
-        stats.collect()
+        let of_port = |queues: &Queues| {
+            let port = self.table.port(queues.port).no;
+            let all = (0..).zip(&queues.pollers).zip(&queues.loads);
+            let stats = all.map(|((queue, &lcore), load)| RxQueueStats {
+                port,
+                queue,
+                lcore,
+                busy_cycles: load.busy_cycles.read(),
+            });
+            stats.collect::<Vec<_>>()
+        };
+        self.ports.queues.iter().flat_map(of_port).collect()
     }
 
     fn publish(&mut self, snapshot: Arc<Snapshot>) {
@@ -479,14 +505,21 @@ impl Datapath for Switch {
 
     fn attach_port(&mut self, index: PortIndex) -> Result<(), LcoreGone> {
         self.wait_until_obeyed()?;
-        let Some(dealt) = self.ports.prepared(index) else {
+        let Some(ready) = self.ports.prepared(index) else {
             return Ok(());
         };
-        let queues = self.ports.run(index, dealt);
-        for (lcore, port) in self.lcores.iter_mut().zip(queues) {
-            lcore.orders.ask(PortOrder::Attach(port), PATIENCE)?;
+        let (queues, moves) = self.ports.run(vec![(index, ready)]);
+        for (lcore, ports) in self.lcores.iter_mut().zip(queues) {
+            for port in ports {
+                lcore.orders.ask(PortOrder::Attach(port), PATIENCE)?;
+            }
         }
-        Ok(())
+        self.move_queues(moves)
+    }
+
+    fn deal_queues(&mut self, ports: &[(PortIndex, QueueAffinity)]) -> Result<(), LcoreGone> {
+        let moves = self.ports.deal_anew(ports);
+        self.move_queues(moves)
     }
 
     fn remove_port(&mut self, index: PortIndex) -> Result<(), LcoreGone> {

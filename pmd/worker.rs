@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, Sender};
 use weir_packet::Tick;
 use weir_tables::port::PortIndex;
 
@@ -49,6 +50,14 @@ pub trait Processor {
     /// Frames came in that could not be used and were freed: they were empty, or their headers
     /// did not fit the first buffer. Called after the burst that they were in.
     fn refused(&mut self, frames: usize);
+
+    /// What was handed over to other lcores so far is to be remembered, for [`Self::is_handed_over`].
+    fn mark_handed_over(&mut self) {}
+
+    /// Whether the other lcores have taken all that was handed over to them when that was asked for last.
+    fn is_handed_over(&self) -> bool {
+        true
+    }
 
     /// Frames that [`Self::process`] handed out were not sent and were freed. Called after the
     /// burst that they were in.
@@ -112,6 +121,19 @@ pub(crate) enum PortOrder {
     Attach(WorkerPort),
     /// Give back those of a port.
     Detach(PortIndex),
+    /// Poll this receive queue of a port no more, and give it to whoever takes it as soon as nothing can
+    /// overtake what it has brought.
+    Release {
+        port: PortIndex,
+        queue: u16,
+        give: Sender<RxQueue>,
+    },
+    /// Poll a receive queue of this port, too, when it comes, and say then that it has.
+    Expect {
+        port: PortIndex,
+        take: Receiver<RxQueue>,
+        say: Sender<()>,
+    },
 }
 
 /// The management thread's end of what it orders; the answer is what was given back.
@@ -128,6 +150,9 @@ pub struct Worker<P> {
     clock: Clock,
     settings: WorkerSettings,
     orders: Inbox<PortOrder, Option<WorkerPort>>,
+    /// Queues that go to other lcores, and those that come from others.
+    leaving: Vec<(RxQueue, Sender<RxQueue>)>,
+    expected: Vec<(PortIndex, Receiver<RxQueue>, Sender<()>)>,
 }
 
 impl<P: Processor> Worker<P> {
@@ -174,6 +199,8 @@ impl<P: Processor> Worker<P> {
             clock,
             settings,
             orders,
+            leaving: Vec::new(),
+            expected: Vec::new(),
         };
         (worker, mailbox)
     }
@@ -222,7 +249,8 @@ impl<P: Processor> Worker<P> {
     #[inline]
     fn follow_orders(&mut self) {
         let (rx, tx, counters) = (&mut self.rx, &mut self.tx, &self.counters);
-        let turns = &mut self.turns;
+        let (turns, processor) = (&mut self.turns, &mut self.processor);
+        let (leaving, expected) = (&mut self.leaving, &mut self.expected);
         self.orders.answer(|order| {
             let given_back = match order {
                 PortOrder::Attach(port) => {
@@ -246,10 +274,49 @@ impl<P: Processor> Worker<P> {
                         tx: tx.detach(index),
                     })
                 }
+                PortOrder::Release { port, queue, give } => {
+                    let is_meant =
+                        |(of, rx): &mut (PortIndex, RxQueue)| *of == port && rx.index() == queue;
+                    let released = rx.extract_if(.., is_meant);
+                    leaving.extend(released.map(|(_, rx)| (rx, give.clone())));
+                    processor.mark_handed_over();
+                    None
+                }
+                PortOrder::Expect { port, take, say } => {
+                    expected.push((port, take, say));
+                    None
+                }
             };
             // Queues have moved: nobody has a debt.
             *turns = Turns::new(rx.len());
             given_back
+        });
+        if !self.leaving.is_empty() || !self.expected.is_empty() {
+            self.move_queues();
+        }
+    }
+
+    /// Gives queues to other lcores, and takes those that come from others.
+    ///
+    /// A queue stays with this lcore, polled by nobody, until what it has brought lies with the lcores that
+    /// it belongs to: what the next one polls is handed over behind it.
+    #[cold]
+    fn move_queues(&mut self) {
+        if self.processor.is_handed_over() {
+            for (queue, give) in self.leaving.drain(..) {
+                // There is room for one. If nobody waits for it any more the switch stops.
+                let _ = give.try_send(queue);
+            }
+        }
+        let (rx, turns) = (&mut self.rx, &mut self.turns);
+        self.expected.retain(|(port, take, say)| {
+            let Ok(queue) = take.try_recv() else {
+                return true;
+            };
+            rx.push((*port, queue));
+            *turns = Turns::new(rx.len());
+            let _ = say.try_send(());
+            false
         });
     }
 

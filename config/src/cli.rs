@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_tables::cache::CacheSettings;
 
 use crate::file::DEFAULT_SOCKET;
+use crate::management::LONGEST_S;
 
 mod flows;
 mod ports;
@@ -322,10 +323,9 @@ pub enum Command {
 
     /// Show which lcore polls which receive queues, and what they take of it.
     #[command(
-        override_usage = "weir pmd-rxq-show [OPTIONS] [BRIDGE] [-pmd <CORE>] [-secs <N>]",
-        after_help = "-pmd CORE: this lcore only. -secs N: over the last N seconds, 1 to 60 (without: \
-            60). Shares are estimated from one pass in eight.\n\n\
-            Examples:\n  weir pmd-rxq-show\n  weir pmd-rxq-show br0 -pmd 1 -secs 10"
+        after_help = "Shares are estimated from one pass in eight. Overhead is what busy polls took and no \
+            queue's packets did; an lcore that is isolated polls only what rxq_affinity gives it.\n\n\
+            Examples:\n  weir pmd-rxq-show\n  weir pmd-rxq-show br0 --pmd 1 --secs 10"
     )]
     PmdRxqShow(PmdRxqShow),
 
@@ -756,12 +756,15 @@ pub struct PmdRxqShow {
     pub(crate) switch: Switch,
     #[command(flatten)]
     pub(crate) output: Output,
-    /// The bridge, which lcore, and over how many seconds, as dpif-netdev takes them.
-    #[arg(
-        allow_hyphen_values = true,
-        value_name = "BRIDGE] [-pmd CORE] [-secs N"
-    )]
-    pub(crate) words: Vec<String>,
+    /// Only the lcore on this core.
+    #[arg(long, value_name = "CORE")]
+    pub(crate) pmd: Option<u32>,
+    /// Over so many seconds, 1 to 60.
+    #[arg(long, value_name = "N", default_value_t = LONGEST_S,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(LONGEST_S)))]
+    pub(crate) secs: u32,
+    /// The bridge.
+    pub(crate) bridge: Option<String>,
 }
 
 /// `weir ct-get-limits`

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use weir_ct::Settings;
 use weir_packet::reassembly::Bounds;
 use weir_tables::cache::CacheSettings;
+use weir_tables::datapath::QueueAffinity;
 use weir_tables::packet_in::PacketInSettings;
 use weir_tables::port::PortNo;
 use weir_tables::tunnel::options::TlvMapping;
@@ -100,6 +101,9 @@ pub struct Port {
     pub device: Option<Device>,
     /// Receive queues, at most one for each lcore; `None`: as many, or the most that the device has.
     pub queues: Option<u16>,
+    /// Receive queues that one of the lcores is to poll, with its number; each queue once, sorted. The
+    /// others are dealt out.
+    pub affinity: QueueAffinity,
     /// The longest IP packet in bytes, 68 to 9000; of a tunnel what fits the port below.
     pub mtu: u16,
     /// What makes it a tunnel.

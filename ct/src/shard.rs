@@ -440,6 +440,11 @@ impl<P> Exchange<P> {
         !self.links[usize::from(to.0)].is_empty()
     }
 
+    /// How many things are to be told to the shard `to`.
+    pub fn messages(&self, to: ShardId) -> usize {
+        self.links[usize::from(to.0)].len()
+    }
+
     /// Whether nothing is to be told, and nobody waits.
     pub fn is_quiet(&self, tracker: &Tracker) -> bool {
         let idle = |sharing: &crate::sharing::Sharing| sharing.directory.has_idle();

@@ -19,12 +19,12 @@ use weir_packet::reassembly::Bounds;
 use weir_perf::captures::Direction;
 use weir_perf::scenario::Scenario;
 use weir_pmd::eal::EalArgs;
-use weir_pmd::port::{DeviceName, PortConfig};
+use weir_pmd::port::DeviceName;
 use weir_pmd::switch::{Switch, SwitchArgs};
 use weir_pmd::worker::WorkerSettings;
 use weir_tables::cache::CacheSettings;
 use weir_tables::classifier::HashSecret;
-use weir_tables::datapath::Datapath;
+use weir_tables::datapath::{Datapath, DeviceConfig};
 use weir_tables::flow_tables::FlowTables;
 use weir_tables::packet_in::PacketInSettings;
 use weir_tables::port::{self, PortIndex, PortNo, PortTable, VlanMode};
@@ -105,12 +105,12 @@ fn start(scenario: &Scenario, dir: &Path) -> Switch {
             capture.display()
         );
         let device = DeviceName::Vdev(vdev);
-        let config = PortConfig {
+        let config = DeviceConfig {
             name: name.clone(),
             device,
-            rx_queues: 1,
-            tx_queues: 1,
+            queues: Some(1),
             mtu: 1500,
+            affinity: Vec::new(),
         };
         ports.push((PortIndex(table.len() as u16), config));
         let vlan = VlanMode::TrunkAll;

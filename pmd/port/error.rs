@@ -63,6 +63,18 @@ pub enum PortErrorCause {
         /// How many there can be.
         max: u16,
     },
+    /// A queue that the configuration gives to an lcore is not there.
+    #[error(
+        "rxq_affinity gives queue {queue} to lcore {lcore}; the device has {count} receive queues"
+    )]
+    NoSuchQueue {
+        /// The queue's number.
+        queue: u16,
+        /// The lcore's number.
+        lcore: u16,
+        /// How many there are, counted from 0.
+        count: u16,
+    },
     /// The device cannot have this MTU.
     #[error("mtu {asked} is out of range: {driver} in this DPDK takes {min} to {max}")]
     Mtu {

@@ -8,58 +8,71 @@
 
 use std::sync::Arc;
 
-use weir_tables::datapath::DeviceConfig;
+use weir_tables::datapath::{DeviceConfig, QueueAffinity};
 use weir_tables::port::{PortIndex, PortTable};
 
-use super::queues;
-use crate::eal::Eal;
+use super::queues::{self, Wanted};
+use crate::eal::{Eal, node_of_cpu};
 use crate::mempool::{Mempool, Mempools, PoolError};
-use crate::port::{Port, PortConfig, PortError};
-use crate::queue::{QueueLoad, RxQueue};
+use crate::port::{Port, PortError, PortErrorCause, StartedPort};
+use crate::queue::QueueLoad;
 use crate::worker::WorkerPort;
 
 /// Places for ports that come later. DPDK has fewer devices at one time; what was removed keeps its
 /// place for as long as there are others.
 const SPARE: usize = 64;
 
-/// A started port and what each lcore gets of it.
-pub(super) struct Dealt {
-    pub(super) port: Port,
-    pub(super) queues: Vec<WorkerPort>,
+/// A port that is started, and polled by nobody yet.
+pub(super) struct Ready {
+    pub(super) started: StartedPort,
+    affinity: QueueAffinity,
 }
 
-/// A receive queue of a running port.
-pub(super) struct Polled {
+/// The receive queues of a running port.
+pub(super) struct Queues {
+    pub(super) port: PortIndex,
+    node: Option<u32>,
+    affinity: QueueAffinity,
+    /// By queue: who polls it.
+    pub(super) pollers: Vec<usize>,
+    /// By queue: what it takes.
+    pub(super) loads: Vec<Arc<QueueLoad>>,
+}
+
+/// A queue that is to be polled by another lcore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Move {
     pub(super) port: PortIndex,
     pub(super) queue: u16,
-    /// Who polls it.
-    pub(super) lcore: usize,
-    pub(super) load: Arc<QueueLoad>,
+    pub(super) from: usize,
+    pub(super) to: usize,
 }
 
 /// The ports that are devices, and what starting more takes.
 pub(super) struct Ports {
     pub(super) running: Vec<(PortIndex, Port)>,
-    pub(super) polled: Vec<Polled>,
+    /// Of each that runs.
+    pub(super) queues: Vec<Queues>,
     /// Started, and polled by nobody yet.
-    prepared: Vec<(PortIndex, Dealt)>,
-    deal: queues::Deal,
+    prepared: Vec<(PortIndex, Ready)>,
     mempools: Mempools,
     eal: Eal,
-    lcores: usize,
+    /// The CPU of each lcore, and the NUMA node of that.
+    cpus: Vec<u16>,
+    nodes: Vec<u32>,
     places: usize,
 }
 
 impl Ports {
-    pub(super) const fn new(eal: Eal, mempools: Mempools, lcores: usize) -> Self {
+    pub(super) fn new(eal: Eal, mempools: Mempools, cpus: &[u16]) -> Self {
         Self {
             running: Vec::new(),
-            polled: Vec::new(),
+            queues: Vec::new(),
             prepared: Vec::new(),
-            deal: queues::Deal::new(lcores),
             mempools,
             eal,
-            lcores,
+            cpus: cpus.to_vec(),
+            nodes: cpus.iter().map(|cpu| node_of_cpu(*cpu)).collect(),
             places: 0,
         }
     }
@@ -80,18 +93,27 @@ impl Ports {
         self.mempools.for_node(None).cloned()
     }
 
-    /// Starts a port, and deals its queues out.
-    pub(super) fn start(
-        &mut self,
-        index: PortIndex,
-        config: PortConfig,
-    ) -> Result<Dealt, PortError> {
-        let started = queues::start(&self.eal, &mut self.mempools, config, self.lcores)?;
-        let queues = self.deal.out(index, started.rx, started.tx);
-        Ok(Dealt {
-            port: started.port,
-            queues,
-        })
+    /// Starts a port. Nothing of it is left if a queue has an lcore that the device does not have.
+    pub(super) fn start(&mut self, wanted: DeviceConfig) -> Result<Ready, PortError> {
+        let affinity = wanted.affinity.clone();
+        let (port, device) = (wanted.name.clone(), wanted.device.clone());
+        let lcores = self.cpus.len();
+        let started = queues::start(&self.eal, &mut self.mempools, wanted.into(), lcores)?;
+        let count = started.rx.len() as u16;
+        if let Some(&(queue, lcore)) = affinity.iter().find(|(queue, _)| *queue >= count) {
+            let cause = PortErrorCause::NoSuchQueue {
+                queue,
+                lcore,
+                count,
+            };
+            let cause = Box::new(cause);
+            return Err(PortError {
+                port,
+                device,
+                cause,
+            });
+        }
+        Ok(Ready { started, affinity })
     }
 
     /// Starts a port for [`Ports::prepared`].
@@ -100,36 +122,143 @@ impl Ports {
         index: PortIndex,
         wanted: &DeviceConfig,
     ) -> Result<(), String> {
-        let started = self.start(index, wanted.clone().into());
-        let dealt = started.map_err(|error| error.to_string())?;
-        self.prepared.push((index, dealt));
+        let started = self.start(wanted.clone());
+        let ready = started.map_err(|error| error.to_string())?;
+        self.prepared.push((index, ready));
         Ok(())
     }
 
-    /// The port runs: what the lcores are to get of it.
-    pub(super) fn run(&mut self, index: PortIndex, dealt: Dealt) -> Vec<WorkerPort> {
-        for (lcore, port) in dealt.queues.iter().enumerate() {
-            let polled = |queue: &RxQueue| Polled {
+    /// The port that was prepared for `index`.
+    pub(super) fn prepared(&mut self, index: PortIndex) -> Option<Ready> {
+        let at = self.prepared.iter().position(|(at, _)| *at == index)?;
+        Some(self.prepared.swap_remove(at).1)
+    }
+
+    /// These ports run: what each lcore is to get of them, and which queues of others are to be polled by
+    /// another lcore because the configuration gives theirs to one of these.
+    pub(super) fn run(
+        &mut self,
+        ports: Vec<(PortIndex, Ready)>,
+    ) -> (Vec<Vec<WorkerPort>>, Vec<Move>) {
+        let mut given: Vec<Vec<WorkerPort>> = self.cpus.iter().map(|_| Vec::new()).collect();
+        let mut received = Vec::new();
+        for (index, Ready { started, affinity }) in ports {
+            let StartedPort { port, rx, tx } = started;
+            self.queues.push(Queues {
                 port: index,
-                queue: queue.index(),
-                lcore,
-                load: queue.load(),
-            };
-            self.polled.extend(port.rx.iter().map(polled));
+                node: port.node(),
+                affinity,
+                pollers: Vec::new(),
+                loads: rx.iter().map(crate::queue::RxQueue::load).collect(),
+            });
+            // A driver may have made more queues than were asked for.
+            for (lcore, tx) in given.iter_mut().zip(tx) {
+                lcore.push(WorkerPort {
+                    index,
+                    rx: Vec::new(),
+                    tx: Some(tx),
+                });
+            }
+            received.push((index, rx));
+            self.running.push((index, port));
         }
-        self.running.push((index, dealt.port));
-        dealt.queues
+        let moves = self.settle();
+        for (index, rx) in received {
+            let queues = self.queues.iter().find(|queues| queues.port == index);
+            let pollers = queues.map(|queues| &queues.pollers[..]).unwrap_or_default();
+            for (queue, &lcore) in rx.into_iter().zip(pollers) {
+                let mut ports = given[lcore].iter_mut();
+                if let Some(port) = ports.find(|port| port.index == index) {
+                    port.rx.push(queue);
+                }
+            }
+        }
+        (given, moves)
     }
 
     /// The port runs no more.
     pub(super) fn forget(&mut self, index: PortIndex) {
         self.running.retain(|(running, _)| *running != index);
-        self.polled.retain(|polled| polled.port != index);
+        self.queues.retain(|queues| queues.port != index);
     }
 
-    /// The port that was prepared for `index`.
-    pub(super) fn prepared(&mut self, index: PortIndex) -> Option<Dealt> {
-        let at = self.prepared.iter().position(|(at, _)| *at == index)?;
-        Some(self.prepared.swap_remove(at).1)
+    /// From now on the configuration gives queues of these ports to lcores, and no others; all are dealt
+    /// out as at a start with these ports in this order. Returns what that moves.
+    pub(super) fn deal_anew(&mut self, ports: &[(PortIndex, QueueAffinity)]) -> Vec<Move> {
+        let place = |queues: &Queues| ports.iter().position(|(index, _)| *index == queues.port);
+        self.queues
+            .sort_by_key(|queues| place(queues).unwrap_or(usize::MAX));
+        for queues in &mut self.queues {
+            let said = ports.iter().find(|(index, _)| *index == queues.port);
+            queues.affinity = said
+                .map(|(_, affinity)| affinity.clone())
+                .unwrap_or_default();
+        }
+        let before: Vec<_> = self
+            .queues
+            .iter_mut()
+            .map(|queues| std::mem::take(&mut queues.pollers))
+            .collect();
+        self.settle();
+        let queues = self.queues.iter().zip(before);
+        queues
+            .flat_map(|(queues, before)| moves(queues.port, &before, &queues.pollers))
+            .collect()
     }
+
+    /// Says who polls what, with as few changes as can be.
+    fn settle(&mut self) -> Vec<Move> {
+        let place = |cpu: u16| self.cpus.iter().position(|lcore| *lcore == cpu);
+        let wanted = |queues: &Queues| Wanted {
+            node: queues.node,
+            explicit: queues
+                .affinity
+                .iter()
+                .filter_map(|(queue, cpu)| Some((*queue, place(*cpu)?)))
+                .collect(),
+            now: (0..queues.loads.len())
+                .map(|queue| queues.pollers.get(queue).copied())
+                .collect(),
+        };
+        let wanted: Vec<_> = self.queues.iter().map(wanted).collect();
+        let assigned = queues::assign(&self.nodes, &wanted);
+        let mut all = Vec::new();
+        for (queues, pollers) in self.queues.iter_mut().zip(assigned) {
+            let before = std::mem::replace(&mut queues.pollers, pollers);
+            all.extend(moves(queues.port, &before, &queues.pollers));
+            let named = self.running.iter().find(|(index, _)| *index == queues.port);
+            let (Some(node), Some((_, port))) = (queues.node, named) else {
+                continue;
+            };
+            for (queue, &lcore) in queues.pollers.iter().enumerate() {
+                let is_explicit = |(of, _): &(u16, u16)| usize::from(*of) == queue;
+                if self.nodes[lcore] != node
+                    && before.get(queue) != Some(&lcore)
+                    && !queues.affinity.iter().any(is_explicit)
+                {
+                    tracing::warn!(
+                        "port {}: no lcore on NUMA node {node}, where its device is, can poll queue \
+                         {queue}: lcore {} on node {} does, which may be slower",
+                        port.name(),
+                        self.cpus[lcore],
+                        self.nodes[lcore]
+                    );
+                }
+            }
+        }
+        all
+    }
+}
+
+/// Queues that were polled by one lcore and are to be by another.
+fn moves(port: PortIndex, before: &[usize], after: &[usize]) -> Vec<Move> {
+    let all = (0..).zip(before).zip(after);
+    let moved = all.filter(|((_, from), to)| from != to);
+    let moved = moved.map(|((queue, &from), &to)| Move {
+        port,
+        queue,
+        from,
+        to,
+    });
+    moved.collect()
 }

@@ -1,17 +1,15 @@
-//! Which lcore polls which receive queue of which port, and sends on which.
+//! Which lcore polls which receive queue of which port.
 //!
-//! A port gets a receive queue for each lcore, or as many as its device has or its configuration says; queue `n` is polled by
-//! the same lcore at all ports that have one for each. Queues of ports that have fewer are dealt out
-//! in turn, so that no lcore polls all of them. Which lcore a packet then belongs to is another
-//! matter: a queue only says who looks at it first.
-
-use weir_tables::port::PortIndex;
+//! A port gets a receive queue for each lcore, or as many as its device has or its configuration says.
+//! Some queues have an lcore by the configuration; an lcore that one is given to polls no others, unless
+//! there is none that could (Open vSwitch calls it isolated). The rest is dealt out evenly: over lcores
+//! on the NUMA node of the port's device where there are some, those of one port over as many lcores as
+//! can be, and together so that none polls many more than another. Which lcore a packet then belongs to
+//! is another matter: a queue only says who looks at it first.
 
 use crate::eal::Eal;
 use crate::mempool::Mempools;
 use crate::port::{Port, PortConfig, PortError, StartedPort};
-use crate::queue::{RxQueue, TxQueue};
-use crate::worker::WorkerPort;
 
 /// Starts a port with a transmit queue for each of so many lcores, and with the receive queues that
 /// `config` says; if that is 0, as many, or the most that its device has.
@@ -53,78 +51,74 @@ pub(super) fn start(
     })
 }
 
-/// Deals out queues.
-pub(super) struct Deal {
-    lcores: usize,
-    /// Who gets the next queue of a port that has not one for each.
-    next: usize,
+/// What decides who polls the receive queues of one port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// The NUMA node of its device, if it is on one.
+    pub(super) node: Option<u32>,
+    /// Queues that have an lcore by the configuration, with its place among the lcores.
+    pub(super) explicit: Vec<(u16, usize)>,
+    /// For each of its queues: who polls it now and may go on to; `None`: nobody.
+    pub(super) now: Vec<Option<usize>>,
 }
 
-impl Deal {
-    pub(super) const fn new(lcores: usize) -> Self {
-        Self { lcores, next: 0 }
+impl Wanted {
+    fn explicit(&self, queue: usize) -> Option<usize> {
+        let mut explicit = self.explicit.iter();
+        let found = explicit.find(|(of, _)| usize::from(*of) == queue);
+        found.map(|(_, lcore)| *lcore)
     }
+}
 
-    /// Deals out the queues of the port at `index`: what each lcore gets.
-    pub(super) fn out(
-        &mut self,
-        index: PortIndex,
-        rx: Vec<RxQueue>,
-        tx: Vec<TxQueue>,
-    ) -> Vec<WorkerPort> {
-        let pollers = self.pollers(rx.len());
-        let ports = tx.into_iter().map(|tx| WorkerPort {
-            index,
-            rx: Vec::new(),
-            tx: Some(tx),
+/// Says for each queue of each port which lcore polls it. `nodes` are the NUMA nodes of the lcores;
+/// there is one lcore at least.
+///
+/// Who polls a queue goes on to, unless the configuration says otherwise of the queue or gives that lcore
+/// others. The same arguments give the same answer.
+pub(super) fn assign(nodes: &[u32], ports: &[Wanted]) -> Vec<Vec<usize>> {
+    let is_isolated = |lcore: &usize| {
+        let mut explicit = ports.iter().flat_map(|port| &port.explicit);
+        explicit.any(|(_, of)| of == lcore)
+    };
+    let all: Vec<usize> = (0..nodes.len()).collect();
+    let mut open: Vec<usize> = all.iter().copied().filter(|l| !is_isolated(l)).collect();
+    if open.is_empty() {
+        open = all;
+    }
+    let mut load = vec![0; nodes.len()];
+    let mut placed: Vec<Vec<Option<usize>>> = Vec::new();
+    for port in ports {
+        let now = port.now.iter().enumerate().map(|(queue, now)| {
+            let stays = now.filter(|lcore| open.contains(lcore));
+            port.explicit(queue).or(stays)
         });
-        // A driver may have made more queues than were asked for.
-        let mut ports: Vec<_> = ports.take(self.lcores).collect();
-        for (queue, lcore) in rx.into_iter().zip(pollers) {
-            ports[lcore].rx.push(queue);
-        }
-        ports
+        let now: Vec<_> = now.collect();
+        now.iter().flatten().for_each(|&lcore| load[lcore] += 1);
+        placed.push(now);
     }
-
-    /// Who polls each of so many queues of one port.
-    fn pollers(&mut self, queues: usize) -> Vec<usize> {
-        if queues >= self.lcores {
-            return (0..queues).map(|queue| queue % self.lcores).collect();
+    for (port, placed) in ports.iter().zip(&mut placed) {
+        let local = |lcore: &&usize| port.node.is_none_or(|node| nodes[**lcore] == node);
+        let mut choice: Vec<usize> = open.iter().filter(local).copied().collect();
+        if choice.is_empty() {
+            choice.clone_from(&open);
         }
-        let first = self.next;
-        self.next = (first + queues) % self.lcores;
-        (0..queues)
-            .map(|queue| (first + queue) % self.lcores)
-            .collect()
+        for queue in 0..placed.len() {
+            if placed[queue].is_some() {
+                continue;
+            }
+            let of_this_port = |lcore| placed.iter().filter(|of| **of == Some(lcore)).count();
+            let best = choice
+                .iter()
+                .copied()
+                .min_by_key(|&lcore| (of_this_port(lcore), load[lcore], lcore));
+            let best = best.expect("there is one lcore at least");
+            load[best] += 1;
+            placed[queue] = Some(best);
+        }
     }
+    let whole = |placed: Vec<Option<usize>>| placed.into_iter().flatten().collect();
+    placed.into_iter().map(whole).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_lcore_polls_a_queue_of_a_port_that_has_enough() {
-        let mut deal = Deal::new(3);
-        assert_eq!(deal.pollers(3), [0, 1, 2]);
-        assert_eq!(deal.pollers(3), [0, 1, 2]);
-        assert_eq!(deal.pollers(4), [0, 1, 2, 0]);
-    }
-
-    #[test]
-    fn queues_of_ports_that_have_fewer_are_dealt_out_in_turn() {
-        let mut deal = Deal::new(3);
-        assert_eq!(deal.pollers(1), [0]);
-        assert_eq!(deal.pollers(2), [1, 2]);
-        assert_eq!(deal.pollers(3), [0, 1, 2], "the turn is not taken by those");
-        assert_eq!(deal.pollers(1), [0]);
-        assert_eq!(deal.pollers(1), [1]);
-    }
-
-    #[test]
-    fn one_lcore_polls_all() {
-        let mut deal = Deal::new(1);
-        assert_eq!(deal.pollers(1), [0]);
-        assert_eq!(deal.pollers(4), [0, 0, 0, 0]);
-    }
-}
+mod tests;

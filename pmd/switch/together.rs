@@ -15,6 +15,7 @@ use weir_tables::lcore::{Note, Seat};
 use weir_tables::port::PortIndex;
 
 use super::control::Control;
+use super::passage::Passage;
 use crate::batch::Drain;
 use crate::mbuf::Mbuf;
 use crate::worker::{NotSent, Processor, TxPorts};
@@ -29,6 +30,7 @@ struct Neighbour {
     id: ShardId,
     to: Producer<Note<Mbuf>>,
     from: Consumer<Note<Mbuf>>,
+    passage: Passage,
 }
 
 /// All ends of one lcore.
@@ -53,11 +55,13 @@ pub(super) fn rings(lcores: u16) -> Vec<Neighbours> {
                 id: ShardId(other),
                 to: to_other,
                 from: from_other,
+                passage: Passage::default(),
             });
             all[usize::from(other)].push(Neighbour {
                 id: ShardId(one),
                 to: to_one,
                 from: from_one,
+                passage: Passage::default(),
             });
         }
     }
@@ -75,13 +79,17 @@ impl Together {
 
     /// Puts what is to be said into the rings.
     fn say(&mut self) {
-        for Neighbour { id, to, .. } in &mut self.neighbours.0 {
+        for Neighbour {
+            id, to, passage, ..
+        } in &mut self.neighbours.0
+        {
             if !self.seat.has_notes(*id) {
                 continue;
             }
-            let room = to.slots();
+            let (room, messages) = (to.slots(), self.seat.messages(*id));
             if let (1.., Ok(slots)) = (room, to.write_chunk_uninit(room)) {
-                slots.fill_from_iter(std::iter::from_fn(|| self.seat.outgoing(*id)));
+                let said = slots.fill_from_iter(std::iter::from_fn(|| self.seat.outgoing(*id)));
+                passage.said(said, messages - self.seat.messages(*id));
             }
         }
     }
@@ -120,6 +128,17 @@ impl Processor for Together {
         sent |= self.seat.settle(now, &mut out);
         self.say();
         sent
+    }
+
+    fn mark_handed_over(&mut self) {
+        for Neighbour { id, passage, .. } in &mut self.neighbours.0 {
+            passage.mark(self.seat.messages(*id));
+        }
+    }
+
+    fn is_handed_over(&self) -> bool {
+        let mut neighbours = self.neighbours.0.iter();
+        neighbours.all(|Neighbour { to, passage, .. }| passage.is_over(RING - to.slots()))
     }
 
     fn refused(&mut self, frames: usize) {

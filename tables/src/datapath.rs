@@ -90,6 +90,16 @@ pub trait Datapath {
         Ok(())
     }
 
+    /// Lets lcores poll the queues that `ports` gives to them, and no others have one by the
+    /// configuration; all queues are dealt out as at a start with these ports in this order. A queue that
+    /// goes to another lcore loses no packet and keeps the order of each connection's.
+    ///
+    /// # Errors
+    /// [`LcoreGone`] if one does not answer.
+    fn deal_queues(&mut self, _ports: &[(PortIndex, QueueAffinity)]) -> Result<(), LcoreGone> {
+        Ok(())
+    }
+
     /// Attached ports whose devices have disappeared. They are to be removed.
     fn lost_devices(&mut self) -> Vec<PortIndex> {
         Vec::new()
@@ -113,7 +123,13 @@ pub struct DeviceConfig {
     pub queues: Option<u16>,
     /// Longest L3 packet in bytes.
     pub mtu: u16,
+    /// Who is to poll some of the receive queues.
+    pub affinity: QueueAffinity,
 }
+
+/// Receive queues of a port that have an lcore by the configuration: the queue's number and the lcore's,
+/// each queue once. The others are dealt out.
+pub type QueueAffinity = Vec<(u16, u16)>;
 
 /// A device that DPDK can attach.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use weir_tests::namespaces::{Lab, ip, play, text, weir_binary};
+use weir_tests::namespaces::{Lab, ip, play, text, two_cpus, weir_binary};
 
 const LEFT: &str = "192.168.0.1";
 const RIGHT: &str = "192.168.0.2";
@@ -137,6 +137,99 @@ fn connections_flow_while_ports_come_and_go() {
         .as_u64()
         .expect("a number");
     assert!(measured >= 2 * ROUNDS as u64, "{shown:#}");
+    lab.stop(&[("left", "weir0"), ("right", "weir1")]);
+}
+
+/// Both queues of both ports go from one lcore to the other and back while one connection holds, others
+/// come and go, and each byte of a transfer is compared.
+#[test]
+fn connections_flow_while_queues_go_from_lcore_to_lcore() {
+    let Some(binary) = weir_binary() else { return };
+    let [one, other] = two_cpus();
+    let with = |maps: [[usize; 2]; 2]| {
+        let given = maps.map(|[a, b]| format!("rxq_affinity = {{ 0 = {a}, 1 = {b} }}\n"));
+        let eal = format!("lcores = [{one}, {other}]\nidle_sleep_us");
+        let two = TWO.replace("idle_sleep_us", &eal);
+        let (first, rest) = two
+            .split_once("[[port]]\nname = \"weir1\"")
+            .expect("two ports");
+        let (second, rest) = rest.split_once("[bridge]").expect("a bridge");
+        let [of_first, of_second] = given;
+        format!("{first}{of_first}[[port]]\nname = \"weir1\"{second}{of_second}[bridge]{rest}")
+    };
+    let maps = [
+        [[one, other], [one, other]],
+        [[other, one], [one, other]],
+        [[other, other], [one, one]],
+        [[other, one], [other, one]],
+    ];
+    let files = [("switch.toml", &*with(maps[0])), ("flows.txt", FLOWS)];
+    let lab = Lab::start(binary, "queues", &files, &["left", "right"]);
+    lab.place("weir0", "left", LEFT_MAC, &format!("{LEFT}/24"));
+    let right_mac = "02:00:00:00:00:03";
+    lab.place("weir1", "right", right_mac, &format!("{RIGHT}/24"));
+    let polled = || {
+        let rows = lab.weir_json(&["pmd-rxq-show"]);
+        let of = |lcore: &Value| {
+            assert_eq!(lcore["isolated"], true, "{rows:#}");
+            let queues = lcore["queues"].as_array().expect("queues").iter();
+            let queues = queues.map(|queue| {
+                let port = usize::from(queue["port"] == "weir1");
+                let number = queue["queue"].as_u64().expect("a number") as usize;
+                (
+                    port,
+                    number,
+                    lcore["lcore"].as_u64().expect("a number") as usize,
+                )
+            });
+            queues.collect::<Vec<_>>()
+        };
+        let mut map = [[usize::MAX; 2]; 2];
+        for (port, queue, lcore) in rows.as_array().expect("rows").iter().flat_map(of) {
+            map[port][queue] = lcore;
+        }
+        map
+    };
+    assert_eq!(polled(), maps[0]);
+    let (listening, echoing) = (SocketAddr::new(at(RIGHT).ip(), 5005), at(RIGHT));
+    let _listening = lab.play("right", &format!("listen {listening}"));
+    let held = lab.play("left", &format!("hold {listening}"));
+    let before = lab.weir(&["dump-conntrack"]);
+    let before = before.lines().find(|line| line.contains("dport=5005"));
+    let before = before.expect("it is held").to_owned();
+    let _echoing = lab.play("right", &format!("echo {echoing}"));
+    scope(|scope| {
+        let reloading = scope.spawn(|| {
+            for map in maps.iter().cycle().skip(1).take(3 * maps.len()) {
+                lab.write("switch.toml", &with(*map));
+                let told = lab.weir(&["reload"]);
+                assert!(told.contains("rxq_affinity"), "{told}");
+                assert_eq!(polled(), *map);
+                let asked = lab.play("left", &format!("ask {echoing}")).told();
+                assert!(asked.contains("answered"), "{asked}\n{}", lab.log());
+            }
+        });
+        let mut transfers = 0;
+        while !reloading.is_finished() || transfers == 0 {
+            lab.transfer(
+                "left",
+                "right",
+                SocketAddr::new(at(RIGHT).ip(), 5006),
+                TRANSFER,
+            );
+            transfers += 1;
+        }
+        reloading.join().expect("queues go to and fro");
+    });
+    let after = lab.weir(&["dump-conntrack"]);
+    assert!(after.contains(&before), "{after}\nwithout\n{before}");
+    drop(held);
+    // A queue that is not there changes nothing.
+    lab.write("switch.toml", &with(maps[0]).replace("1 = ", "2 = "));
+    let refused = lab.verb(&["reload"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let told = text(&refused);
+    assert!(told.contains("there is no queue 2"), "{told}");
     lab.stop(&[("left", "weir0"), ("right", "weir1")]);
 }
 

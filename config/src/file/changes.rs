@@ -3,10 +3,12 @@
 //! What can change is found by comparing two configurations, not by how they were written: defaults that
 //! are spelt out change nothing.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 use weir_tables::datapath::{DeviceConfig, DeviceName};
+use weir_tables::port::PortNo;
 
 use super::{Config, Device, NamedText, Port};
 use crate::diagnostic::Diagnostic;
@@ -20,6 +22,8 @@ pub struct PortChanges {
     pub added: Vec<Port>,
     /// Ports that go on as they are, and are told apart by NORMAL otherwise.
     pub modified: Vec<Port>,
+    /// Ports that go on as they are, of which other queues have an lcore, or another one.
+    pub polled_otherwise: Vec<Port>,
 }
 
 impl PortChanges {
@@ -56,6 +60,7 @@ impl Port {
             device,
             queues: self.queues,
             mtu: self.mtu,
+            affinity: self.affinity.clone(),
         })
     }
 
@@ -63,6 +68,7 @@ impl Port {
     fn goes_on_as(&self, other: &Self) -> bool {
         let what = |port: &Self| Self {
             vlans: self.vlans.clone(),
+            affinity: self.affinity.clone(),
             ..port.clone()
         };
         what(self) == what(other)
@@ -85,11 +91,62 @@ impl Config {
         for port in &new.ports {
             match of(self, &port.name) {
                 Some(old) if old == *port => {}
-                Some(old) if old.goes_on_as(port) => changes.modified.push(port.clone()),
-                Some(_) | None => changes.added.push(port.clone()),
+                Some(old) if !old.goes_on_as(port) => changes.added.push(port.clone()),
+                Some(old) if old.vlans != port.vlans => changes.modified.push(port.clone()),
+                Some(_) => changes.polled_otherwise.push(port.clone()),
+                None => changes.added.push(port.clone()),
             }
         }
         changes
+    }
+
+    /// Whether receive queues are to be dealt out otherwise: a change of who is given one changes who else
+    /// may poll the others.
+    pub fn deals_otherwise(&self, new: &Self) -> bool {
+        let given = |config: &Self| {
+            let ports = config.ports.iter();
+            let given = ports.filter(|port| !port.affinity.is_empty());
+            let given = given.map(|port| (port.name.clone(), port.affinity.clone()));
+            given.collect::<BTreeMap<_, _>>()
+        };
+        given(self) != given(new)
+    }
+
+    /// A complaint for each queue that has an lcore in `new`, which was read from `source`, and that a
+    /// port which goes on does not have. `count`: how many receive queues it has.
+    pub fn missing_queues(
+        &self,
+        new: &Self,
+        source: &NamedText,
+        count: impl Fn(PortNo) -> Option<usize>,
+    ) -> Vec<Diagnostic> {
+        let mut all = Vec::new();
+        for (at, port) in new.ports.iter().enumerate() {
+            let mut old = self.ports.iter();
+            let goes_on = old.any(|old| old.name == port.name && old.goes_on_as(port));
+            let Some(count) = count(port.id).filter(|_| goes_on) else {
+                continue;
+            };
+            for (queue, _) in &port.affinity {
+                if usize::from(*queue) < count {
+                    continue;
+                }
+                let key = queue.to_string();
+                let path = [
+                    Step::Key("port"),
+                    Step::Entry(at),
+                    Step::Key("rxq_affinity"),
+                    Step::Key(&key),
+                ];
+                let message = format!("port {}: there is no queue {queue}", port.name);
+                let complaint = match place(&source.text, &path) {
+                    Some(span) => Diagnostic::at(&source.name, &source.text, span, message),
+                    None => Diagnostic::file(&source.name, message),
+                };
+                all.push(complaint.with_hint(format!("its device has {count}, counted from 0")));
+            }
+        }
+        all
     }
 
     /// A complaint for each option of which a running switch cannot get from `self` to `new`, which was

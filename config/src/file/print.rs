@@ -159,6 +159,7 @@ fn raw_port(port: &Port) -> raw::Port {
     match &port.tunnel {
         None => raw::Port {
             queues: port.queues.map(|queues| placeless(queues.into())),
+            rxq_affinity: raw_affinity(port),
             mtu: typed(port.mtu.into()),
             ..port_without_tunnel
         },
@@ -182,6 +183,12 @@ fn raw_port(port: &Port) -> raw::Port {
             ..port_without_tunnel
         },
     }
+}
+
+fn raw_affinity(port: &Port) -> raw::Typed<raw::Affinity> {
+    let all = port.affinity.iter();
+    let all = all.map(|(queue, lcore)| (placeless(queue.to_string()), placeless((*lcore).into())));
+    (!port.affinity.is_empty()).then(|| placeless(all.collect()))
 }
 
 fn raw_neighbour(neighbour: &Neighbour) -> raw::Neighbour {

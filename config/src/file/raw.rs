@@ -61,7 +61,11 @@ pub(super) struct Port {
     pub(super) remote_ip: Typed<String>,
     pub(super) key: Typed<toml::Value>,
     pub(super) dst_port: Typed<i64>,
+    pub(super) rxq_affinity: Typed<Affinity>,
 }
+
+/// Lcores by queue.
+pub(super) type Affinity = BTreeMap<Spanned<String>, Spanned<i64>>;
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

@@ -62,6 +62,7 @@ fn defaults_are_those_of_the_documentation() {
             id: PortNo(2),
             device: Some(Device::Vdev("net_tap0".to_owned())),
             queues: None,
+            affinity: Vec::new(),
             mtu: 1500,
             tunnel: None,
             vlans: Vlans::All,
@@ -176,6 +177,69 @@ fn pieces_that_wait_are_at_most_half_of_the_buffers() {
 }
 
 #[test]
+fn queues_have_lcores_by_name() {
+    let parse = |port: &str| {
+        let port = port.trim_start();
+        let text = format!("[eal]\nlcores = [1, 7, 3]\n{PORT}{port}\n");
+        Config::parse("a.toml", &text)
+    };
+    let given = |port: &str| parse(port).map(|config| config.ports[0].affinity.clone());
+    assert_eq!(given(""), Ok(vec![]));
+    assert_eq!(given("rxq_affinity = {}"), Ok(vec![]));
+    let two = given("rxq_affinity = { 2 = 3, 0 = 7 }");
+    assert_eq!(two, Ok(vec![(0, 7), (2, 3)]));
+    for (port, complaint) in [
+        (
+            "rxq_affinity = { 0 = 2 }",
+            "there is no lcore 2\n  rxq_affinity = { 0 = 2 }\n                       ^ [eal] lcores \
+             has 1, 7, 3",
+        ),
+        (
+            "rxq_affinity = { 3 = 1 }",
+            "there is no queue 3\n  rxq_affinity = { 3 = 1 }\n                   ^ expected 0 to 2, \
+             for there is one for each lcore",
+        ),
+        (
+            "queues = 2\nrxq_affinity = { 1 = 1, 2 = 1 }",
+            "there is no queue 2\n  rxq_affinity = { 1 = 1, 2 = 1 }\n                          ^ \
+             expected 0 to 1, for so many has the port",
+        ),
+        (
+            "queues = 1\nrxq_affinity = { 1 = 1 }",
+            "there is no queue 1\n  rxq_affinity = { 1 = 1 }\n                   ^ there is queue 0 \
+             only",
+        ),
+        (
+            "rxq_affinity = { 0 = 1, 00 = 7 }",
+            "queue used twice\n  rxq_affinity = { 0 = 1, 00 = 7 }\n                          ^^ first \
+             in line",
+        ),
+        (
+            "rxq_affinity = { 0 = 1, 0 = 7 }",
+            "duplicate key\n  rxq_affinity = { 0 = 1, 0 = 7 }\n                          ^",
+        ),
+        (
+            "rxq_affinity = { all = 1 }",
+            "not a queue's number\n  rxq_affinity = { all = 1 }\n                   ^^^ expected \
+             QUEUE = LCORE, such as 0 = 3",
+        ),
+        (
+            "rxq_affinity = { 0 = 1024 }",
+            "lcore out of range\n  rxq_affinity = { 0 = 1024 }\n                       ^^^^ expected \
+             0 to 1023",
+        ),
+        (
+            "rxq_affinity = \"0:1\"",
+            "invalid type: string \"0:1\", expected a table",
+        ),
+    ] {
+        let error = given(port).expect_err(port).to_string();
+        assert!(error.contains(complaint), "{error}\nnot\n{complaint}");
+        assert!(error.starts_with("a.toml:"), "{error}");
+    }
+}
+
+#[test]
 fn embedded_default_is_two_taps() {
     let config = Config::embedded();
     let ports: Vec<_> = config
@@ -260,7 +324,7 @@ prop_compose! {
             Device::Vdev(format!("net_ring{number},x=y"))
         };
         let id = PortNo(u32::try_from(number).expect("small") + 1);
-        Port { name: format!("{stem}-{number}"), id, device: Some(device), queues: None, mtu, tunnel: None, vlans }
+        Port { name: format!("{stem}-{number}"), id, device: Some(device), queues: None, affinity: Vec::new(), mtu, tunnel: None, vlans }
     }
 }
 
@@ -392,6 +456,7 @@ fn ports() -> impl Strategy<Value = (Vec<Port>, Vec<Neighbour>)> {
                     id: PortNo(id),
                     device: None,
                     queues: None,
+                    affinity: Vec::new(),
                     mtu: below.mtu.saturating_sub(tunnel.overhead()),
                     tunnel: Some(tunnel),
                     vlans: Vlans::All,
@@ -451,6 +516,12 @@ prop_compose! {
         }
         for port in ports.iter_mut().filter(|port| port.tunnel.is_none()) {
             port.queues = (port.mtu % 2 == 0).then_some(eal.lcores.len() as u16);
+            let last = eal.lcores.len() as u16 - 1;
+            port.affinity = match port.mtu % 3 {
+                0 => Vec::new(),
+                1 => vec![(last, eal.lcores[0])],
+                _ => (0..).zip(eal.lcores.iter().copied()).collect(),
+            };
         }
         let flows = flows.into_iter().map(source).collect();
         let groups = groups.into_iter().map(source).collect();

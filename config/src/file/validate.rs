@@ -37,7 +37,7 @@ impl Validator<'_> {
         let eal = self.eal(raw.eal.unwrap_or_default())?;
         let fragments = self.fragments(raw.fragments.unwrap_or_default(), eal.mbufs)?;
         let mut without_device = Vec::new();
-        let ports = self.ports(raw.port, eal.lcores.len(), &mut without_device)?;
+        let ports = self.ports(raw.port, &eal.lcores, &mut without_device)?;
         let neighbours = self.neighbours(raw.neighbour, &ports)?;
         Ok(Config {
             eal,

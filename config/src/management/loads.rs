@@ -96,7 +96,7 @@ impl<D: Datapath> Management<D> {
             .map(|(lcore, polls)| PolledRow {
                 lcore: polls.lcore,
                 numa: polls.node,
-                isolated: false,
+                isolated: self.is_isolated(polls.lcore),
                 seconds,
                 queues: self.rx_queues(&now, seconds, Some(lcore)),
                 ..PolledRow::default()
@@ -124,6 +124,12 @@ impl<D: Datapath> Management<D> {
             }
         }
         Ok(Frame::Polled(rows))
+    }
+
+    /// Whether the configuration gives a queue to this lcore.
+    fn is_isolated(&self, lcore: u32) -> bool {
+        let mut given = self.config.ports.iter().flat_map(|port| &port.affinity);
+        given.any(|(_, to)| u32::from(*to) == lcore)
     }
 
     /// Each receive queue, for metrics.

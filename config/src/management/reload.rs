@@ -3,8 +3,8 @@
 //! A reload is planned as a whole before anything is touched. Then come, in this order: devices that
 //! are opened and exporters that listen, which may fail and leave nothing behind; settings of
 //! connections; the policy with the ports it speaks of, in one publication; queues that lcores get;
-//! devices that lcores give back and that are closed; and last the devices that could not be opened
-//! before others were closed. If one of those fails, all goes back to what was before.
+//! devices that lcores give back and that are closed; the devices that could not be opened before
+//! others were closed; and last queues that other lcores are to poll. If one of those fails, all goes back to what was before.
 //!
 //! With `--confirm` the state before is kept, and restored when nobody has said that the new one is
 //! right. Until then nothing else is changed.
@@ -105,6 +105,15 @@ impl<D: Datapath> Management<D> {
             return Err(all_of(&complaints));
         }
         config.require_devices().map_err(Failure::input)?;
+        let queues = self.datapath.rx_queues();
+        let count = |no| {
+            let count = queues.iter().filter(|queue| queue.port == no).count();
+            (count > 0).then_some(count)
+        };
+        let complaints = self.config.missing_queues(&config, &source, count);
+        if !complaints.is_empty() {
+            return Err(all_of(&complaints));
+        }
         let steps = policy::read_policy(&config, &group_texts, &texts);
         let steps = steps.map_err(|errors| all_of(&errors))?;
         // What the files lead to, in tables of their own.
@@ -331,6 +340,7 @@ impl<D: Datapath> Management<D> {
         for (_, port) in &next.closing {
             self.devices.forget(port.id);
         }
+        let deals_otherwise = self.config.deals_otherwise(&target.config);
         self.config = target.config;
         self.policy.loaded = target.loaded;
         self.policy.loaded_groups = target.loaded_groups;
@@ -349,6 +359,9 @@ impl<D: Datapath> Management<D> {
                     Some(Ok(())) | None => failure,
                 });
             }
+        }
+        if deals_otherwise {
+            self.deal_queues()?;
         }
         let down = self
             .policy
@@ -420,6 +433,16 @@ impl<D: Datapath> Management<D> {
         })
     }
 
+    /// Lets lcores poll the queues that the configuration gives to them.
+    fn deal_queues(&mut self) -> Result<(), Failure> {
+        let places = self.config.ports.iter().filter_map(|port| {
+            let index = self.policy.ports.index_of(port.id)?;
+            Some((index, port.affinity.clone()))
+        });
+        let ports: Vec<_> = places.collect();
+        self.datapath.deal_queues(&ports).map_err(gone)
+    }
+
     fn open_device(&mut self, index: PortIndex, port: &Port) -> Result<(), Failure> {
         let Some(device) = port.device_config() else {
             return Ok(());
@@ -487,17 +510,30 @@ impl PortLines {
         let line = |port: &Port| {
             let device = port.device_config().map(|device| device.device.to_string());
             let device = device.unwrap_or_default();
-            format!("port {}({}): {device} mtu {}", port.id, port.name, port.mtu)
+            let given = match &port.affinity[..] {
+                [] => String::new(),
+                given => {
+                    let given = given
+                        .iter()
+                        .map(|(queue, lcore)| format!("{queue} = {lcore}"));
+                    let given: Vec<_> = given.collect();
+                    format!(" rxq_affinity {{ {} }}", given.join(", "))
+                }
+            };
+            let (no, name, mtu) = (port.id, &port.name, port.mtu);
+            format!("port {no}({name}): {device} mtu {mtu}{given}")
         };
         let PortChanges {
             removed,
             added,
             modified,
+            polled_otherwise,
         } = changes;
+        let modified = modified.iter().chain(polled_otherwise);
         let anew = added.iter().filter(|port| has(removed, &port.name));
         let anew = anew.map(|port| format!("{}, opened anew", line(port)));
         Self {
-            modified: modified.iter().map(line).chain(anew).collect(),
+            modified: modified.map(line).chain(anew).collect(),
             added: added
                 .iter()
                 .filter(|port| !has(removed, &port.name))

@@ -4,7 +4,9 @@ use weir_packet::{Tick, VecFrame, text};
 use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
 use weir_tables::classifier::HashSecret;
 use weir_tables::counters::LcoreCounters;
-use weir_tables::datapath::{DeviceConfig, PollStats, PortStats, PortStatus, RxQueueStats};
+use weir_tables::datapath::{
+    DeviceConfig, PollStats, PortStats, PortStatus, QueueAffinity, RxQueueStats,
+};
 use weir_tables::lcore::Lcore;
 use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
 use weir_tables::pipeline::Output;
@@ -141,6 +143,15 @@ impl Datapath for OneLcore {
     fn remove_port(&mut self, index: PortIndex) -> Result<(), LcoreGone> {
         self.lost.retain(|lost| *lost != index);
         self.devices.push(format!("close {}", index.0));
+        Ok(())
+    }
+
+    fn deal_queues(&mut self, ports: &[(PortIndex, QueueAffinity)]) -> Result<(), LcoreGone> {
+        let given = ports
+            .iter()
+            .map(|(index, given)| format!(" {} {given:?}", index.0));
+        self.devices
+            .push(format!("deal{}", given.collect::<String>()));
         Ok(())
     }
 

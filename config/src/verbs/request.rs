@@ -9,7 +9,6 @@ use crate::cli::{ChangeGroup, Cli, Command, Switch};
 use crate::control::{FlowVerb, GroupVerb, PolicyFiles, Request, Verb};
 use crate::diagnostic::Diagnostic;
 use crate::file::{Config, read_text};
-use crate::management::LONGEST_S;
 use crate::show::Statistics;
 
 /// What stands for the lines of standard input.
@@ -335,8 +334,11 @@ impl Call {
             }
             Command::PmdRxqShow(args) => {
                 let layout = shown(args.output.json, Layout::JsonRows);
-                let (bridge, verb) = polled(args.words)?;
-                (args.switch, bridge, verb, layout)
+                let verb = Verb::PmdRxqShow {
+                    lcore: args.pmd,
+                    seconds: args.secs,
+                };
+                (args.switch, args.bridge, verb, layout)
             }
             Command::PmdStatsShow(args) => {
                 let layout = shown(args.output.json, Layout::JsonRows);
@@ -394,30 +396,6 @@ impl Call {
             layout,
         })
     }
-}
-
-/// `[BRIDGE] [-pmd CORE] [-secs N]`, in whatever order.
-fn polled(words: Vec<String>) -> Result<(Option<String>, Verb), VerbError> {
-    let (mut bridge, mut lcore, mut seconds) = (None, None, LONGEST_S);
-    let mut words = words.into_iter();
-    while let Some(word) = words.next() {
-        if !word.starts_with('-') {
-            bridge = Some(word);
-            continue;
-        }
-        let number = words.next().and_then(|number| number.parse().ok());
-        match (word.as_str(), number) {
-            ("-pmd", Some(number)) => lcore = Some(number),
-            ("-secs", Some(number)) if (1..=LONGEST_S).contains(&number) => seconds = number,
-            ("-pmd", _) => return Err(VerbError::Usage("-pmd: expected a core's number".into())),
-            ("-secs", _) => {
-                let message = format!("-secs: expected 1 to {LONGEST_S}");
-                return Err(VerbError::Usage(message));
-            }
-            _ => return Err(VerbError::Usage(format!("unexpected {word}"))),
-        }
-    }
-    Ok((bridge, Verb::PmdRxqShow { lcore, seconds }))
 }
 
 fn change_group(args: ChangeGroup, command: GroupVerb) -> (Switch, Option<String>, Verb, Layout) {

@@ -234,6 +234,12 @@ impl<F: Frame> Seat<F> {
         self.exchange.has_messages(to) || !self.news[usize::from(to.0)].is_empty()
     }
 
+    /// How many of these are about connections and who has them, packets among them. They are told in
+    /// order; other news may go before.
+    pub fn messages(&self, to: ShardId) -> usize {
+        self.exchange.messages(to)
+    }
+
     /// The next thing that is to be told to the lcore `to`.
     pub fn outgoing(&mut self, to: ShardId) -> Option<Note<F>> {
         if let Some(news) = self.news[usize::from(to.0)].pop_front() {

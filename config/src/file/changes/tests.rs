@@ -34,6 +34,47 @@ fn what_can_change_while_it_runs_is_no_complaint() {
 }
 
 #[test]
+fn who_polls_changes_while_a_port_goes_on() {
+    let (two, given) = ("[eal]\nlcores = [1, 2]\n", "rxq_affinity = { 1 = 1 }\n");
+    let before = format!("{two}{VM1}{VM2}");
+    let after = format!("{two}{VM1}{given}{VM2}tag = 3\n{given}");
+    assert_eq!(complaints(&before, &after), [""; 0]);
+    let changes = config(&before).port_changes(&config(&after));
+    assert_eq!(names(&changes.polled_otherwise), ["vm1"]);
+    assert_eq!(names(&changes.modified), ["vm2"]);
+    assert!(changes.added.is_empty() && changes.removed.is_empty());
+    assert!(config(&before).deals_otherwise(&config(&after)));
+    assert!(config(&after).deals_otherwise(&config(&before)));
+    // What has no word about it may go and come.
+    let one = config(&format!("{two}{VM1}{given}"));
+    assert!(!one.deals_otherwise(&config(&format!("{two}{VM2}{VM1}{given}"))));
+}
+
+#[test]
+fn a_queue_that_a_running_port_does_not_have_is_shown() {
+    let two = "[eal]\nlcores = [1, 2]\n";
+    let before = config(&format!("{two}{VM1}{VM2}"));
+    let text = format!("{two}{VM1}{VM2}rxq_affinity = {{ 0 = 2, 1 = 1 }}\n");
+    let source = NamedText {
+        name: "a.toml".to_owned(),
+        text: text.clone(),
+    };
+    let missing = |counts: [Option<usize>; 2]| {
+        let count = |no: PortNo| counts[no.0 as usize - 2];
+        let all = before.missing_queues(&config(&text), &source, count);
+        all.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(missing([Some(1), Some(2)]), [""; 0]);
+    assert_eq!(missing([Some(1), None]), [""; 0], "its device is away");
+    assert_eq!(
+        missing([Some(2), Some(1)]),
+        ["a.toml:11:29: port vm2: there is no queue 1\n  \
+          rxq_affinity = { 0 = 2, 1 = 1 }\n                              \
+          ^ its device has 1, counted from 0"]
+    );
+}
+
+#[test]
 fn what_is_fixed_is_complained_of_where_it_stands() {
     let other = format!("{VM1}\n[eal]\nmemory_mb = 600\n[conntrack]\n  accounting = true\n");
     assert_eq!(

@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::ops::Range;
 
 use toml::Spanned;
+use weir_tables::datapath::QueueAffinity;
 use weir_tables::port::PortNo;
 
 use super::super::raw::{self, Typed};
@@ -19,7 +20,7 @@ impl Validator<'_> {
     pub(super) fn ports(
         &self,
         raw: Vec<Spanned<raw::Port>>,
-        lcores: usize,
+        lcores: &[u16],
         without_device: &mut Vec<Diagnostic>,
     ) -> Result<Vec<Port>, Diagnostic> {
         if raw.is_empty() {
@@ -42,7 +43,8 @@ impl Validator<'_> {
                     (Some(kind), Some(over)) => Some([kind.span(), over.span()]),
                     _ => None,
                 });
-                let queues = self.queues(raw.queues, lcores)?;
+                let queues = self.queues(raw.queues, lcores.len())?;
+                let affinity = self.affinity(raw.rxq_affinity, queues, lcores)?;
                 let is_local = raw.local.as_ref().is_some_and(|local| *local.get_ref());
                 let name = raw
                     .name
@@ -99,6 +101,7 @@ impl Validator<'_> {
                     id,
                     device,
                     queues,
+                    affinity,
                     mtu: self.integer("mtu", raw.mtu, 68..=9000, 1500)?,
                     tunnel,
                     vlans: self.vlans(raw.tag, raw.trunks)?,
@@ -122,6 +125,51 @@ impl Validator<'_> {
             )));
         }
         Ok(Some(queues))
+    }
+
+    /// `queues`: how many there are; `None`: at most one for each lcore.
+    fn affinity(
+        &self,
+        affinity: Typed<raw::Affinity>,
+        queues: Option<u16>,
+        lcores: &[u16],
+    ) -> Result<QueueAffinity, Diagnostic> {
+        let mut seen = Seen::default();
+        let mut all = QueueAffinity::new();
+        let affinity = affinity.map(Spanned::into_inner).unwrap_or_default();
+        for (key, lcore) in affinity {
+            let queue = key.get_ref();
+            let digits = queue.bytes().all(|byte| byte.is_ascii_digit());
+            let number = queue.parse::<u16>().ok().filter(|_| digits);
+            let Some(number) = number else {
+                let hint = "expected QUEUE = LCORE, such as 0 = 3";
+                return Err(self.at(key.span(), "not a queue's number").with_hint(hint));
+            };
+            let count = queues.map_or(lcores.len(), usize::from);
+            if usize::from(number) >= count {
+                let last = count - 1;
+                let hint = match (queues, last) {
+                    (_, 0) => "there is queue 0 only".to_owned(),
+                    (Some(_), _) => format!("expected 0 to {last}, for so many has the port"),
+                    (None, _) => format!("expected 0 to {last}, for there is one for each lcore"),
+                };
+                let message = format!("there is no queue {number}");
+                return Err(self.at(key.span(), message).with_hint(hint));
+            }
+            let span = lcore.span();
+            let lcore = self.integer("lcore", Some(lcore), 0..=1023, 0)?;
+            if !lcores.contains(&lcore) {
+                let known: Vec<_> = lcores.iter().map(u16::to_string).collect();
+                let hint = format!("[eal] lcores has {}", known.join(", "));
+                return Err(self
+                    .at(span, format!("there is no lcore {lcore}"))
+                    .with_hint(hint));
+            }
+            self.unique(&mut seen, number, key.span(), "queue")?;
+            all.push((number, lcore));
+        }
+        all.sort_unstable();
+        Ok(all)
     }
 
     fn port_name(&self, name: Spanned<String>) -> Result<String, Diagnostic> {

@@ -48,6 +48,7 @@ impl Validator<'_> {
             ("vdev", raw.vdev.as_ref().map(Spanned::span)),
             ("pci", raw.pci.as_ref().map(Spanned::span)),
             ("queues", raw.queues.as_ref().map(Spanned::span)),
+            ("rxq_affinity", raw.rxq_affinity.as_ref().map(Spanned::span)),
             ("mtu", raw.mtu.as_ref().map(Spanned::span)),
             ("local", raw.local.as_ref().map(Spanned::span)),
         ];

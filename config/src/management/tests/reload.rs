@@ -119,6 +119,50 @@ fn a_port_that_goes_on_is_left_alone() {
     assert_eq!(port.vlan, weir_tables::port::VlanMode::Access(7));
 }
 
+/// Nothing else is done, and what caches remember stays right.
+#[test]
+fn queues_are_dealt_out_anew_when_the_configuration_gives_them_otherwise() {
+    let mut management = management("udp actions=output:3");
+    let given = PORTS.replace("id = 3\n", "id = 3\nrxq_affinity = { 0 = 1 }\n");
+    let report = management.load(&given, "udp actions=output:3", None);
+    assert_eq!(
+        report.unwrap().modified,
+        ["port 3(weir1): net_tap1,iface=weir1 mtu 1500 rxq_affinity { 0 = 1 }"]
+    );
+    assert_eq!(management.done_to_devices(), ["deal 0 [] 1 [(0, 1)]"]);
+    management
+        .load(&given, "udp actions=output:3", None)
+        .unwrap();
+    assert!(management.done_to_devices().is_empty());
+    // A port that comes with a word of it, or goes, changes it for all.
+    let third = format!("{PORTS}{THIRD}rxq_affinity = {{ 0 = 1 }}\n");
+    management
+        .load(&third, "udp actions=output:3", Some(60))
+        .unwrap();
+    assert_eq!(
+        management.done_to_devices(),
+        [
+            "open 2 net_tap2 mtu 1500",
+            "attach 2",
+            "deal 0 [] 1 [] 2 [(0, 1)]"
+        ]
+    );
+    management.ask(Verb::Rollback).unwrap();
+    assert_eq!(
+        management.done_to_devices(),
+        ["close 2", "deal 0 [] 1 [(0, 1)]"]
+    );
+    // And whose lcore is given one, polls no others.
+    let rows = management.ask(Verb::PmdRxqShow {
+        lcore: None,
+        seconds: 60,
+    });
+    let [Frame::Polled(rows)] = &rows.unwrap()[..] else {
+        panic!("not rows")
+    };
+    assert!(rows[0].isolated);
+}
+
 #[test]
 fn a_device_that_is_opened_anew_is_closed_before_and_stays_switched_off() {
     let mut management = management(FLOWS);
