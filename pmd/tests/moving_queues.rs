@@ -107,6 +107,7 @@ fn a_queue_that_moves_loses_nothing_and_keeps_the_order() {
         .map(|polls| polls.busy_polls)
         .collect();
     assert!(busy.iter().all(|polls| *polls > 0), "{busy:?}");
+    a_queue_that_is_not_there_has_no_lcore(&mut switch, one);
     // Frames between lcores arrive.
     sleep(Duration::from_millis(100));
     drop(switch);
@@ -127,6 +128,26 @@ fn a_queue_that_moves_loses_nothing_and_keeps_the_order() {
     }
     assert_eq!(arrived + dropped, all, "{dropped} dropped");
     assert!(dropped < all / 2, "{dropped} dropped");
+}
+
+/// Only who opens a device knows how many queues it has. Nothing is left of it: it opens again.
+fn a_queue_that_is_not_there_has_no_lcore(switch: &mut Switch, cpu: u16) {
+    let mut wanted = DeviceConfig {
+        name: "p3".to_owned(),
+        device: DeviceName::Vdev("net_null3".to_owned()),
+        queues: Some(1),
+        mtu: 1_500,
+        affinity: vec![(1, cpu)],
+    };
+    let refused = switch.start_port(PortIndex(2), &wanted);
+    let expected = format!(
+        "port \"p3\" (net_null3) does not start: rxq_affinity gives queue 1 to lcore {cpu}; the device \
+         has 1 receive queues"
+    );
+    assert_eq!(refused, Err(expected));
+    wanted.affinity = vec![(0, cpu)];
+    assert_eq!(switch.start_port(PortIndex(2), &wanted), Ok(()));
+    assert_eq!(switch.remove_port(PortIndex(2)), Ok(()));
 }
 
 /// Frames of all connections of a queue, in turn, each with its number.
