@@ -99,8 +99,6 @@ pub enum SwitchError {
 /// A switch that runs.
 pub struct Switch {
     clock: Clock,
-    /// Who owns a packet, where there are several lcores.
-    owners: Owners,
     lcores: Vec<Running>,
     ports: Ports,
     /// What the newest snapshot says of them, and of tunnels.
@@ -159,7 +157,6 @@ impl Switch {
         let mempool = ports.mempool()?;
         let mut switch = Self {
             clock,
-            owners: owners.clone(),
             lcores: Vec::new(),
             ports,
             table,
@@ -448,12 +445,6 @@ impl Datapath for Switch {
     fn ask(&mut self, lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone> {
         let lcore = self.lcores.get_mut(lcore).ok_or(LcoreGone)?;
         lcore.mailbox.ask(request, PATIENCE)
-    }
-
-    fn owner_of(&self, frame: &[u8]) -> usize {
-        self.owners
-            .owner_of_frame(frame)
-            .map_or(0, |owner| owner.0.into())
     }
 
     fn packet_ins(&mut self, read: &mut dyn FnMut(&PacketIn)) {

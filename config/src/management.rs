@@ -457,9 +457,9 @@ impl<D: Datapath> Management<D> {
             orders.push((read.frame, order.map_err(Failure::input)?));
         }
         for (frame, order) in orders {
-            let (lcore, order) = (self.datapath.owner_of(&frame), Box::new(order));
+            let order = Box::new(order);
             let request = LcoreRequest::PacketOut { frame, order };
-            match self.datapath.ask(lcore, request) {
+            match self.datapath.ask_owner(&request) {
                 Ok(LcoreAnswer::PacketSent(Ok(()))) => {}
                 Ok(LcoreAnswer::PacketSent(Err(message))) => return Err(Failure::input(message)),
                 Ok(other) => unreachable!("an lcore answers what it was asked, not {other:?}"),
@@ -473,9 +473,8 @@ impl<D: Datapath> Management<D> {
     fn trace(&mut self, asked: Asked<'_>) -> Result<Option<Frame>, Failure> {
         let ports = &self.policy.ports;
         let question = trace::question(asked, &self.config, ports).map_err(Failure::input)?;
-        let lcore = self.datapath.owner_of(&question.frame);
         let request = LcoreRequest::Trace(Box::new(question));
-        match self.datapath.ask(lcore, request).map_err(gone)? {
+        match self.datapath.ask_owner(&request).map_err(gone)? {
             LcoreAnswer::Traced(story) => {
                 let report = trace::report(&story, &self.config.bridge.name, &self.policy.ports);
                 Ok(Some(Frame::Trace(Box::new(report))))

@@ -143,6 +143,25 @@ impl Owners {
         Belongs::Shard(self.owner(self.id(ip, [0; 2], salt)))
     }
 
+    /// What a datagram belongs to that came in pieces, as if it had come whole. `came`: the addresses
+    /// that its pieces came with, whatever rules have made of them since. `None`: it has no tuple,
+    /// and any shard may have it.
+    pub fn pair_of_whole(
+        &self,
+        head: &[u8],
+        layout: &Layout,
+        came: Option<IpPair>,
+    ) -> Option<PairId> {
+        let tuple = match Tuple::of(head, layout) {
+            Some(tuple) => Tuple {
+                ip: came.unwrap_or(tuple.ip),
+                ..tuple
+            },
+            None => extract::about(head, layout)?,
+        };
+        Some(self.pair(&tuple))
+    }
+
     fn id(&self, ip: IpPair, [src_number, dst_number]: [u16; 2], salt: Salt) -> PairId {
         let mut hasher = FoldHasher::with_seed(self.start, &self.seed);
         let salt = match salt {

@@ -367,6 +367,19 @@ impl<P> Exchange<P> {
         Ok(())
     }
 
+    /// Passes a packet on that turned out on its way to belong to `to`, with this wire tuple.
+    ///
+    /// # Errors
+    /// The packet, if there is no room; it is to be dropped.
+    pub fn pass_on(
+        &mut self,
+        to: ShardId,
+        packet: P,
+        wire: Belongs,
+    ) -> Result<(), (P, HandOffDrop)> {
+        self.pass(to, packet, wire, 0)
+    }
+
     /// Lets a packet wait until none before it with the same wire tuple does.
     ///
     /// # Errors
@@ -456,22 +469,10 @@ impl<P> Exchange<P> {
 
     #[inline]
     fn take_in(&mut self, tracker: &Tracker, packet: P, wire: Belongs, hops: u8) -> Arrival<P> {
-        let to = self.route(tracker, wire);
-        if to != self.me {
-            if hops == MOST_HOPS {
-                self.counters.dropped_passed_on_too_often += 1;
-                return Arrival::Dropped(packet, HandOffDrop::PassedOnTooOften);
-            }
-            let link = &mut self.links[usize::from(to.0)];
-            return match link.pass_on(packet, wire, hops + 1) {
-                Ok(()) => {
-                    self.counters.passed_on += 1;
-                    Arrival::Gone
-                }
-                Err(packet) => {
-                    self.counters.dropped_queue_full += 1;
-                    Arrival::Dropped(packet, HandOffDrop::QueueFull)
-                }
+        if let Some(to) = tracker.elsewhere(wire) {
+            return match self.pass(to, packet, wire, hops) {
+                Ok(()) => Arrival::Gone,
+                Err((packet, drop)) => Arrival::Dropped(packet, drop),
             };
         }
         if self.waiting.blocks(wire) {
@@ -486,12 +487,29 @@ impl<P> Exchange<P> {
         Arrival::Here(packet, wire)
     }
 
+    /// Passes on a packet that was passed on `hops` times before.
     #[inline]
-    fn route(&self, tracker: &Tracker, wire: Belongs) -> ShardId {
-        match (wire, tracker.sharing()) {
-            (Belongs::Pair(pair), Some(sharing)) => sharing.route(pair),
-            (Belongs::Shard(shard), _) => shard,
-            (Belongs::Anywhere, _) | (Belongs::Pair(_), None) => self.me,
+    fn pass(
+        &mut self,
+        to: ShardId,
+        packet: P,
+        wire: Belongs,
+        hops: u8,
+    ) -> Result<(), (P, HandOffDrop)> {
+        if hops == MOST_HOPS {
+            self.counters.dropped_passed_on_too_often += 1;
+            return Err((packet, HandOffDrop::PassedOnTooOften));
+        }
+        let link = &mut self.links[usize::from(to.0)];
+        match link.pass_on(packet, wire, hops + 1) {
+            Ok(()) => {
+                self.counters.passed_on += 1;
+                Ok(())
+            }
+            Err(packet) => {
+                self.counters.dropped_queue_full += 1;
+                Err((packet, HandOffDrop::QueueFull))
+            }
         }
     }
 

@@ -6,7 +6,8 @@ use weir_packet::Tick;
 use weir_tables::counters::LcoreCounters;
 use weir_tables::drops::DropReason;
 use weir_tables::fragments::{Fragments, Gathering};
-use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest};
+use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest, Seat};
+use weir_tables::packet_out::PacketOut;
 use weir_tables::publication::Reader;
 use weir_tables::snapshot::Snapshot;
 
@@ -26,6 +27,53 @@ pub(super) struct Control {
     /// Where frames of packet-outs come from.
     mempool: Mempool,
     clock: Clock,
+}
+
+/// An lcore, alone or among others.
+pub(super) trait Place {
+    /// The lcore.
+    fn lcore(&mut self) -> &mut Lcore;
+
+    /// As [`Lcore::packet_out`].
+    fn packet_out(
+        &mut self,
+        frame: Mbuf,
+        order: &PacketOut,
+        now: Tick,
+        out: &mut Gathering<'_, Mbuf, TxPorts>,
+    );
+}
+
+impl Place for Lcore {
+    fn lcore(&mut self) -> &mut Lcore {
+        self
+    }
+
+    fn packet_out(
+        &mut self,
+        frame: Mbuf,
+        order: &PacketOut,
+        now: Tick,
+        out: &mut Gathering<'_, Mbuf, TxPorts>,
+    ) {
+        Self::packet_out(self, frame, order, now, out);
+    }
+}
+
+impl Place for Seat<Mbuf> {
+    fn lcore(&mut self) -> &mut Lcore {
+        self.lcore_mut()
+    }
+
+    fn packet_out(
+        &mut self,
+        frame: Mbuf,
+        order: &PacketOut,
+        now: Tick,
+        out: &mut Gathering<'_, Mbuf, TxPorts>,
+    ) {
+        Self::packet_out(self, frame, order, now, out);
+    }
 }
 
 impl Control {
@@ -50,9 +98,9 @@ impl Control {
     /// Takes over a new snapshot and answers a question. Returns whether anything was handed to
     /// `out`.
     #[inline]
-    pub(super) fn poll(&mut self, lcore: &mut Lcore, now: Tick, out: &mut TxPorts) -> bool {
+    pub(super) fn poll<P: Place>(&mut self, place: &mut P, now: Tick, out: &mut TxPorts) -> bool {
         if let Some((generation, snapshot)) = self.snapshots.newer() {
-            let old = lcore.refresh(snapshot);
+            let old = place.lcore().refresh(snapshot);
             let obeyed_at = self.clock.cycles().0;
             self.snapshots.retire(old, generation, obeyed_at);
         }
@@ -63,14 +111,18 @@ impl Control {
             let start = clock.cycles();
             let answer = match request {
                 LcoreRequest::PacketOut { frame, order } => {
-                    let made = mempool.frame(&frame).map_err(|error| error.to_string());
-                    LcoreAnswer::PacketSent(made.map(|frame| {
-                        let mut out = Gathering { out, fragments };
-                        lcore.packet_out(frame, &order, now, &mut out);
-                        sent = true;
-                    }))
+                    if let Some(other) = place.lcore().packet_out_elsewhere(&frame, &order) {
+                        LcoreAnswer::Elsewhere(other)
+                    } else {
+                        let made = mempool.frame(&frame).map_err(|error| error.to_string());
+                        LcoreAnswer::PacketSent(made.map(|frame| {
+                            let mut out = Gathering { out, fragments };
+                            place.packet_out(frame, &order, now, &mut out);
+                            sent = true;
+                        }))
+                    }
                 }
-                request => lcore.answer(request, now),
+                request => place.lcore().answer(request, now),
             };
             counters.answer_cycles.add(clock.cycles().since(start).0);
             answer

@@ -114,7 +114,7 @@ impl Processor for Together {
     }
 
     fn poll_control(&mut self, now: Tick, out: &mut TxPorts) -> bool {
-        let mut sent = self.control.poll(self.seat.lcore_mut(), now, out);
+        let mut sent = self.control.poll(&mut self.seat, now, out);
         let mut out = self.control.gathering(out);
         for Neighbour { id, from, .. } in &mut self.neighbours.0 {
             let waiting = from.slots().min(TAKEN);

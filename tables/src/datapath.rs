@@ -44,9 +44,21 @@ pub trait Datapath {
     /// [`LcoreGone`] if it does not answer.
     fn ask(&mut self, lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone>;
 
-    /// Which lcore would deal with a packet that comes in, as far as its headers tell.
-    fn owner_of(&self, _frame: &[u8]) -> usize {
-        0
+    /// Asks about a packet, as [`Datapath::ask`] does, the lcore that would deal with it: who has its
+    /// connection is found as for one that comes in.
+    ///
+    /// # Errors
+    /// [`LcoreGone`] if one does not answer, or if they go on naming each other, which takes a
+    /// connection that passes from one to another each time.
+    fn ask_owner(&mut self, request: &LcoreRequest) -> Result<LcoreAnswer, LcoreGone> {
+        let mut lcore = 0;
+        for _ in 0..MOST_ASKED {
+            match self.ask(lcore, request.clone())? {
+                LcoreAnswer::Elsewhere(other) => lcore = other,
+                answer => return Ok(answer),
+            }
+        }
+        Err(LcoreGone)
     }
 
     /// Shows each packet for a controller that waits to `read`.
@@ -111,6 +123,10 @@ pub trait Datapath {
         ports.iter().map(|port| (port.no, port.link_up)).collect()
     }
 }
+
+/// How many lcores are asked about one packet. Three is usual: anyone, its owner, and to whom that
+/// granted it.
+const MOST_ASKED: usize = 16;
 
 /// What a port's device is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -81,7 +81,7 @@ reasons! {
     FragmentEcn "fragment_ecn" "Congestion was noted on a piece, and another cannot carry that (RFC 3168).";
     FragmentExpired "fragment_expired" "The other pieces of the datagram did not come in time.";
     FragmentEvicted "fragment_evicted" "Pieces of newer datagrams took the place.";
-    HandOffFull "hand_off_full" "The queue to the lcore that it belongs to is full.";
+    HandOffFull "hand_off_full" "Too much is under way to the lcore that it belongs to.";
     HandOffLoop "hand_off_loop" "It was passed on from lcore to lcore too often.";
     HoldFull "hold_full" "Too many packets wait for the answer of another lcore.";
     HoldLimit "hold_limit" "What was left to do for a packet that must wait for another lcore could not be kept.";

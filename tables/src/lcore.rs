@@ -13,7 +13,7 @@ use weir_ct::{
     After, Cursor, Entry, Event, Expected, Filter, Memory, Owners, RangeCounts, RangeKey, Settings,
     ShardId, Tally, Tracker, ZoneCounts,
 };
-use weir_packet::Tick;
+use weir_packet::{Tick, VecFrame};
 
 use crate::cache::{
     CacheSettings, CacheStats, MegaflowSettings, Megaflows, REFS, Records, Trace, Trajectories,
@@ -132,7 +132,8 @@ pub enum LcoreRequest {
     BeginLimits(Arc<[Scope]>),
     /// Of several lcores, who may have how many connections.
     Lend(Vec<(Scope, Order)>),
-    /// Sends a packet. Whoever has the ports answers it, with [`Lcore::packet_out`].
+    /// Sends a packet. Whoever has the ports answers it, with [`Lcore::packet_out`], unless it is
+    /// [elsewhere](Lcore::packet_out_elsewhere).
     PacketOut {
         /// The frame.
         frame: Vec<u8>,
@@ -214,6 +215,9 @@ pub enum LcoreAnswer {
     PacketSent(Result<(), String>),
     /// To [`LcoreRequest::Trace`].
     Traced(Box<Story>),
+    /// To a request about a packet, which was not answered: that lcore deals with such packets, as far
+    /// as this one knows, and is to be asked.
+    Elsewhere(usize),
 }
 
 /// What one lcore owns.
@@ -387,6 +391,11 @@ impl Lcore {
         self.tracker.settings()
     }
 
+    /// Which other lcore a packet-out is to be asked of, as far as is known here.
+    pub fn packet_out_elsewhere(&self, frame: &[u8], order: &PacketOut) -> Option<usize> {
+        self.elsewhere(&VecFrame::new(frame), order.in_port)
+    }
+
     /// The counters, for those who read them.
     pub fn counters(&self) -> Arc<LcoreCounters> {
         Arc::clone(&self.counters)
@@ -491,7 +500,11 @@ impl Lcore {
                 LcoreAnswer::PacketSent(Err("this lcore has no ports".to_owned()))
             }
             LcoreRequest::Trace(question) => {
-                LcoreAnswer::Traced(Box::new(self.trace(*question, now)))
+                let frame = VecFrame::new(&question.frame);
+                match self.elsewhere(&frame, question.in_port) {
+                    Some(other) => LcoreAnswer::Elsewhere(other),
+                    None => LcoreAnswer::Traced(Box::new(self.trace(*question, now))),
+                }
             }
             LcoreRequest::ShowMacs => LcoreAnswer::Macs(self.macs.entries(now).collect()),
             LcoreRequest::FlushMacs => {

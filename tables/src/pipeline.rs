@@ -112,7 +112,14 @@ pub trait Output<F> {
         Some(frame)
     }
 
-    /// Keeps the frame of a packet that waits for another lcore.
+    /// A datagram has been put together, whose headers are `head`. Returns whether it goes on here
+    /// and now; otherwise it waits for its turn, perhaps at another lcore: [`Output::hold`].
+    fn keeps_whole(&mut self, tracker: &Tracker, head: &[u8], layout: &Layout) -> bool {
+        let _ = (tracker, head, layout);
+        true
+    }
+
+    /// Keeps the frame of a packet that waits for another lcore, or for its turn.
     ///
     /// # Errors
     /// Why it is dropped, if it cannot wait.

@@ -11,20 +11,27 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_config::text::{Options, parse_bundle_file, parse_flow_file};
+use weir_config::text::{Options, parse_bundle_file, parse_flow_file, parse_packet_out};
 use weir_ct::credits::Lender;
 use weir_ct::{Bounds, Cursor, Entry, Filter, Owners, PairId, Settings, ShardId};
 use weir_packet::{Tick, VecFrame, parse, reassembly};
 use weir_tables::cache::CacheSettings;
 use weir_tables::classifier::HashSecret;
+use weir_tables::counters::LcoreCounters;
+use weir_tables::datapath::{Datapath, LcoreGone, PollStats, PortStatus};
 use weir_tables::drops::DropReason;
 use weir_tables::flow_mod::FlowMod;
 use weir_tables::flow_tables::FlowTables;
 use weir_tables::fragments::{Fragments, Gathering};
+use weir_tables::key::FlowKey;
 use weir_tables::lcore::{Lcore, LcoreAnswer, LcoreRequest, Seat};
 use weir_tables::mac_table::MacEntry;
+use weir_tables::packet_in::PacketIn;
+use weir_tables::packet_out::PacketOut;
 use weir_tables::pipeline::Output;
 use weir_tables::port::{PortConfig, PortIndex, PortNo, PortTable, VlanMode};
+use weir_tables::snapshot::Snapshot;
+use weir_tables::trace::{Question, Story};
 use weir_tables::tunnel::Tunnels;
 
 use crate::switch::Tunnel;
@@ -88,6 +95,56 @@ pub struct Cluster {
     lender: Lender,
     /// Frames sent and not yet looked at, with the lcore that sent each.
     sent: Sent,
+}
+
+impl Datapath for Cluster {
+    fn now(&self) -> Tick {
+        self.now
+    }
+
+    fn counters(&self) -> Vec<Arc<LcoreCounters>> {
+        let counters = self.seats.iter().map(|seat| seat.lcore().counters());
+        counters.collect()
+    }
+
+    fn poll_stats(&self) -> Vec<PollStats> {
+        vec![PollStats::default(); self.seats.len()]
+    }
+
+    fn publish(&mut self, snapshot: Arc<Snapshot>) {
+        for seat in &mut self.seats {
+            drop(seat.lcore_mut().refresh(Arc::clone(&snapshot)));
+        }
+    }
+
+    fn oldest_generation(&mut self) -> u64 {
+        let obeyed = self.seats.iter();
+        let obeyed = obeyed.map(|seat| seat.lcore().snapshot().generation);
+        obeyed.min().unwrap_or(0)
+    }
+
+    fn ask(&mut self, lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone> {
+        let seat = self.seats.get_mut(lcore).ok_or(LcoreGone)?;
+        let LcoreRequest::PacketOut { frame, order } = request else {
+            return Ok(seat.lcore_mut().answer(request, self.now));
+        };
+        if let Some(other) = seat.lcore().packet_out_elsewhere(&frame, &order) {
+            return Ok(LcoreAnswer::Elsewhere(other));
+        }
+        let mut out = Gathering {
+            out: &mut self.sent,
+            fragments: &mut self.fragments[lcore],
+        };
+        seat.packet_out(VecFrame::new(&frame), &order, self.now, &mut out);
+        self.unsettled[lcore] = true;
+        Ok(LcoreAnswer::PacketSent(Ok(())))
+    }
+
+    fn packet_ins(&mut self, _read: &mut dyn FnMut(&PacketIn)) {}
+
+    fn ports(&self) -> Vec<PortStatus> {
+        Vec::new()
+    }
 }
 
 #[derive(Default)]
@@ -176,7 +233,7 @@ impl Cluster {
         let mods: Vec<FlowMod> = read.into_iter().map(|flow| flow.value).collect();
         let applied = self.tables.apply(&mods, self.now);
         applied.unwrap_or_else(|(at, error)| panic!("flow {}: {error}", at + 1));
-        self.publish();
+        self.publish_tables();
     }
 
     /// Changes flows and groups.
@@ -189,14 +246,12 @@ impl Cluster {
         let steps: Vec<_> = read.into_iter().map(|step| step.value).collect();
         let applied = self.tables.apply_bundle(&steps, self.now);
         applied.unwrap_or_else(|(at, error)| panic!("line {}: {error}", at + 1));
-        self.publish();
+        self.publish_tables();
     }
 
-    fn publish(&mut self) {
-        let snapshot = Arc::new(self.tables.snapshot(&self.ports));
-        for seat in &mut self.seats {
-            drop(seat.lcore_mut().refresh(Arc::clone(&snapshot)));
-        }
+    fn publish_tables(&mut self) {
+        let snapshot = self.tables.snapshot(&self.ports);
+        Datapath::publish(self, Arc::new(snapshot));
     }
 
     /// A burst comes in at `port`, by a queue of lcore number `lcore`.
@@ -377,12 +432,58 @@ impl Cluster {
         self.lend();
     }
 
+    /// What would become of a packet that came in at `port`, told by whoever would deal with it.
+    ///
+    /// # Panics
+    /// If nobody tells.
+    pub fn trace(&mut self, port: u32, frame: &VecFrame) -> Story {
+        let question = Question {
+            in_port: PortNo(port),
+            frame: frame.bytes().to_vec(),
+            metadata: FlowKey::ZERO,
+            states: Vec::new(),
+        };
+        let request = LcoreRequest::Trace(Box::new(question));
+        match self.ask_owner(&request) {
+            Ok(LcoreAnswer::Traced(story)) => *story,
+            other => panic!("a question for a journey is answered with {other:?}"),
+        }
+    }
+
+    /// A controller sends a packet.
+    ///
+    /// # Panics
+    /// If `text` says none, as `packet-out` takes it, or nobody sends it.
+    pub fn packet_out(&mut self, text: &str) {
+        let options = Options {
+            name: "packet-out",
+            ..Options::default()
+        };
+        let read = parse_packet_out(text, &options).unwrap_or_else(|error| panic!("{error}"));
+        let tlvs = self.tables.options();
+        let order = PacketOut::new(read.in_port, read.metadata, read.actions, tlvs);
+        let request = LcoreRequest::PacketOut {
+            frame: read.frame,
+            order: Box::new(order.expect("it can be executed")),
+        };
+        let answer = self.ask_owner(&request);
+        assert!(
+            matches!(answer, Ok(LcoreAnswer::PacketSent(Ok(())))),
+            "a packet-out is answered with {answer:?}"
+        );
+    }
+
     /// What left at any port since the last look, in order: the port's number and the frame.
     pub fn sent(&mut self) -> Vec<(u32, VecFrame)> {
         let ports = &self.ports;
         let sent = self.sent.0.drain(..);
         sent.map(|(port, frame)| (ports.port(port).no.0, frame))
             .collect()
+    }
+
+    /// Whether nothing left since the last look.
+    pub const fn sent_nothing(&self) -> bool {
+        self.sent.0.is_empty()
     }
 
     /// Time passes; what is over is forgotten.

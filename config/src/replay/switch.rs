@@ -103,6 +103,7 @@ impl OfflineSwitch {
                 | LcoreAnswer::LimitsBegun
                 | LcoreAnswer::Lent(_)
                 | LcoreAnswer::Traced(_)
+                | LcoreAnswer::Elsewhere(_)
                 | LcoreAnswer::PacketSent(_) => {
                     unreachable!("an lcore answers what it was asked")
                 }

@@ -8,7 +8,7 @@ use super::translate::SLICE;
 use super::{Quest, Refusal, Tracker, Visit};
 use crate::credits::{Order, Purses, Said, Scope};
 use crate::directory::Holder;
-use crate::owner::{Owners, PairId, ShardId};
+use crate::owner::{Belongs, Owners, PairId, ShardId};
 use crate::record::Protocol;
 use crate::request::Commit;
 use crate::settings::Settings;
@@ -98,6 +98,24 @@ impl Tracker {
     /// What it knows of the others, if there are others.
     pub(crate) fn sharing(&self) -> Option<&Sharing> {
         self.table.sharing()
+    }
+
+    /// How packets are shared out, if there are others.
+    pub fn owners(&self) -> Option<&Owners> {
+        self.sharing().map(|sharing| &sharing.owners)
+    }
+
+    /// The shard to which packets with this wire tuple are to go, as far as is known here; `None`:
+    /// they are dealt with here.
+    #[inline]
+    pub fn elsewhere(&self, wire: Belongs) -> Option<ShardId> {
+        let sharing = self.sharing()?;
+        let to = match wire {
+            Belongs::Pair(pair) => sharing.route(pair),
+            Belongs::Shard(shard) => shard,
+            Belongs::Anywhere => return None,
+        };
+        (to != sharing.me).then_some(to)
     }
 
     pub(crate) fn sharing_mut(&mut self) -> Option<&mut Sharing> {

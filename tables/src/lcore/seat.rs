@@ -13,6 +13,11 @@
 //! A packet that comes through a tunnel belongs to the owner of what it carries; it is handed over as
 //! it is, and unpacked there.
 //!
+//! A datagram in pieces is put together by the owner of its pieces. If its connection is another
+//! lcore's, its journey stops at the `ct()` that put it together, and goes on there: what is known of
+//! it travels with the frame, in one of a few boxes that come back. It takes its place among the
+//! packets of its connection when it comes there.
+//!
 //! The packet that belongs to another lcore costs its receiver the hash of its tuple, and nothing is
 //! read of it but its headers. What is said to another lcore lies in its queue until whoever
 //! drives the lcores carries it, in order, from [`Seat::outgoing`] to [`Seat::take`].
@@ -22,23 +27,31 @@
 //!
 //! Invariants
 //!   1. Packets of one connection are begun in the order in which they came in: while one waits,
-//!      those behind it do, whether they are of the same burst or of a later one.
+//!      those behind it do, whether they are of the same burst or of a later one. So do datagrams that
+//!      one lcore has put together, in the order in which they became whole.
+//!   2. There are always as many boxes as at the start: each is at home, with a packet, or on its
+//!      way home, for which there is always room.
 //!
 //! Threads: owned by one lcore.
 //! Cost: a hash per packet; with a single lcore there is no seat, and nothing is paid.
 
 use std::collections::VecDeque;
 
-use weir_ct::{Arrival, Belongs, Bounds, Exchange, HandOffDrop, Message, Owners, Quest, ShardId};
-use weir_packet::{Frame, Layout, Tick, parse};
+use weir_ct::{
+    Arrival, Belongs, Bounds, Exchange, HandOffDrop, Message, Owners, PairId, Quest, ShardId,
+    Tracker,
+};
+use weir_packet::{Frame, IpPair, Layout, Tick, VecFrame, parse};
 
 use super::Lcore;
 use super::burst::BURST;
 use crate::drops::DropReason;
 use crate::fragments::Fragments;
 use crate::mac_table::MacNews;
+use crate::packet_out::PacketOut;
 use crate::pipeline::{Output, Suspended};
-use crate::port::PortIndex;
+use crate::port::{PortIndex, PortNo};
+use crate::snapshot::Snapshot;
 use crate::tunnel::{Meta, NeighbourNews, carried};
 
 /// How many packets that waited are gone on with in one go.
@@ -54,7 +67,7 @@ pub struct Parcel<F> {
 }
 
 /// How far a packet has come.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Kept {
     /// Nothing was done.
     Nothing,
@@ -64,6 +77,16 @@ enum Kept {
     Unpacked(u16),
     /// It is in the middle of its journey; what is known of it lies there.
     Suspended(u16),
+    /// The same, and it comes from another lcore.
+    Moved(Box<Luggage>),
+}
+
+/// What is known of a packet that goes on at another lcore.
+#[derive(Debug)]
+struct Luggage {
+    /// Whose box it is.
+    home: ShardId,
+    packet: Option<Suspended>,
 }
 
 /// Something that an lcore tells another.
@@ -76,6 +99,8 @@ enum Content<F> {
     Message(Message<Parcel<F>>),
     /// What all are to know.
     News(News),
+    /// A box of the receiver's comes home.
+    Home(Box<Luggage>),
 }
 
 /// What one lcore has learned and tells all others.
@@ -94,6 +119,11 @@ pub struct Seat<F> {
     suspended: Shelf<Suspended>,
     /// Of packets that wait unpacked.
     tunnels: Shelf<Meta>,
+    /// Boxes that are at home.
+    #[expect(clippy::vec_box, reason = "it is the boxes that travel")]
+    luggage: Vec<Box<Luggage>>,
+    /// Those of others, by owner.
+    homeward: Box<[VecDeque<Box<Luggage>>]>,
     /// Packets that came from others and are to be dealt with together.
     run: Run<F>,
     /// What was not told, by receiver.
@@ -125,11 +155,20 @@ impl<F: Frame> Seat<F> {
         lcore.neighbours.tell_others();
         let has_tunnels = !lcore.snapshot.ports.tunnels().is_empty();
         let news = |_| VecDeque::with_capacity(NEWS);
+        let boxes = if owners.shards() > 1 { BOXES } else { 0 };
+        let empty = |_| {
+            let (home, packet) = (me, None);
+            Box::new(Luggage { home, packet })
+        };
         Self {
             lcore,
             exchange: Exchange::new(owners, me, bounds),
             suspended: Shelf::new(bounds.waiting),
             tunnels: Shelf::new(if has_tunnels { bounds.waiting } else { 0 }),
+            luggage: (0..boxes).map(empty).collect(),
+            homeward: (0..owners.shards())
+                .map(|_| VecDeque::with_capacity(boxes))
+                .collect(),
             run: Run::new(),
             news: (0..owners.shards()).map(news).collect(),
         }
@@ -152,7 +191,9 @@ impl<F: Frame> Seat<F> {
 
     /// Whether nothing is to be told, and nobody waits.
     pub fn is_quiet(&self) -> bool {
-        self.exchange.is_quiet(&self.lcore.tracker) && self.news.iter().all(VecDeque::is_empty)
+        self.exchange.is_quiet(&self.lcore.tracker)
+            && self.news.iter().all(VecDeque::is_empty)
+            && self.homeward.iter().all(VecDeque::is_empty)
     }
 
     /// How many pairs of tuples are in use here, and how many are granted to others.
@@ -174,7 +215,10 @@ impl<F: Frame> Seat<F> {
         let is_underlay = tunnels.ride_on(in_port);
         for frame in frames.iter_mut().filter_map(Option::take) {
             let wire = match parse(frame.head(), frame.len()) {
-                Ok(layout) if is_underlay => self.belongs_inside(&frame, &layout, in_port),
+                Ok(layout) if is_underlay => {
+                    let (owners, snapshot) = (self.exchange.owners(), &self.lcore.snapshot);
+                    belongs_inside(owners, snapshot, &frame, &layout, in_port)
+                }
                 Ok(layout) => self.exchange.owners().belongs(frame.head(), &layout),
                 Err(_) => Belongs::Anywhere,
             };
@@ -198,6 +242,7 @@ impl<F: Frame> Seat<F> {
                 let arrival = self.exchange.handle(tracker, from, message, now);
                 self.arrived(arrival, now, out);
             }
+            Content::Home(luggage) => self.luggage.push(luggage),
             Content::News(News::Mac(news)) => self.lcore.macs.hear(&news),
             Content::News(News::Neighbour(news)) => self.lcore.neighbours.hear(&news, now),
         }
@@ -213,7 +258,7 @@ impl<F: Frame> Seat<F> {
                 break;
             };
             any = true;
-            self.go_on(ready.packet, ready.wire, ready.quest, now, out);
+            self.go_on(ready.packet, ready.wire, ready.quest, true, now, out);
         }
         self.exchange.give_back(&mut self.lcore.tracker);
         self.exchange.announce(&mut self.lcore.tracker);
@@ -231,7 +276,8 @@ impl<F: Frame> Seat<F> {
 
     /// Whether something is to be told to the lcore `to`.
     pub fn has_notes(&self, to: ShardId) -> bool {
-        self.exchange.has_messages(to) || !self.news[usize::from(to.0)].is_empty()
+        let at = usize::from(to.0);
+        self.exchange.has_messages(to) || !self.news[at].is_empty() || !self.homeward[at].is_empty()
     }
 
     /// How many of these are about connections and who has them, packets among them. They are told in
@@ -244,6 +290,9 @@ impl<F: Frame> Seat<F> {
     pub fn outgoing(&mut self, to: ShardId) -> Option<Note<F>> {
         if let Some(news) = self.news[usize::from(to.0)].pop_front() {
             return Some(Note(Content::News(news)));
+        }
+        if let Some(luggage) = self.homeward[usize::from(to.0)].pop_front() {
+            return Some(Note(Content::Home(luggage)));
         }
         let message = self.exchange.outgoing(to)?;
         Some(Note(Content::Message(message)))
@@ -259,20 +308,36 @@ impl<F: Frame> Seat<F> {
         self.lcore.housekeep(now, budget);
     }
 
-    /// Where a frame of a port belongs on which tunnels ride.
-    fn belongs_inside(&self, frame: &F, layout: &Layout, over: PortIndex) -> Belongs {
-        let (owners, snapshot) = (self.exchange.owners(), &self.lcore.snapshot);
-        let (tunnels, options) = (snapshot.ports.tunnels(), &snapshot.options);
-        let Some(at) = carried(frame, layout, over, tunnels, options) else {
-            return owners.belongs(frame.head(), layout);
+    /// Does to a frame what the controller said. If it has to wait, it may; what the controller said
+    /// itself does not: the frame is then dropped by name.
+    pub fn packet_out<O: Output<F>>(
+        &mut self,
+        frame: F,
+        order: &PacketOut,
+        now: Tick,
+        out: &mut O,
+    ) {
+        let snapshot = &self.lcore.snapshot;
+        let in_port = snapshot.ports.index_of(order.in_port);
+        let wire = belongs(self.exchange.owners(), snapshot, &frame, in_port);
+        let mut seated = Seated {
+            out,
+            exchange: &mut self.exchange,
+            suspended: &mut self.suspended,
+            tunnels: &mut self.tunnels,
+            luggage: &mut self.luggage,
+            in_port: in_port.unwrap_or(PortIndex(0)),
+            wires: &[wire; BURST],
+            numbers: IN_ORDER,
+            at: 0,
+            first: false,
+            came: ends_of(&frame),
+            whole: None,
+            lost: Lost::default(),
         };
-        let head = frame.head().get(at..).unwrap_or_default();
-        // Padding is not carried.
-        let end = frame.len().min(layout.l3_end as usize);
-        match parse(head, end.saturating_sub(at)) {
-            Ok(inner) => owners.belongs(head, &inner),
-            Err(_) => Belongs::Anywhere,
-        }
+        self.lcore.packet_out(frame, order, now, &mut seated);
+        let lost = seated.lost;
+        lost.count(&self.lcore);
     }
 
     /// Something that the others are to be told.
@@ -284,6 +349,11 @@ impl<F: Frame> Seat<F> {
     fn arrived<O: Output<F>>(&mut self, arrival: Arrival<Parcel<F>>, now: Tick, out: &mut O) {
         match arrival {
             Arrival::Gone => {}
+            Arrival::Here(parcel, wire) if matches!(parcel.kept, Kept::Moved(_)) => {
+                // What came before goes before.
+                self.run_out(false, now, out);
+                self.go_on(parcel, wire, None, false, now, out);
+            }
             Arrival::Here(parcel, wire) => {
                 if self.run.in_port != parcel.in_port || self.run.len == BURST {
                     self.run_out(false, now, out);
@@ -293,7 +363,15 @@ impl<F: Frame> Seat<F> {
             }
             Arrival::Dropped(parcel, drop) => {
                 let reason = reason_of(drop);
-                self.lcore.ends_here(parcel.frame.len(), Some(reason));
+                match parcel.kept {
+                    Kept::Moved(luggage) => {
+                        self.send_home(luggage);
+                        self.lcore.counters.drop_many(reason, 1);
+                    }
+                    Kept::Nothing | Kept::Counted | Kept::Unpacked(_) | Kept::Suspended(_) => {
+                        self.lcore.ends_here(parcel.frame.len(), Some(reason));
+                    }
+                }
             }
         }
     }
@@ -315,11 +393,14 @@ impl<F: Frame> Seat<F> {
             exchange: &mut self.exchange,
             suspended: &mut self.suspended,
             tunnels: &mut self.tunnels,
+            luggage: &mut self.luggage,
             in_port: *in_port,
             wires,
             numbers: IN_ORDER,
             at: 0,
             first,
+            came: None,
+            whole: None,
             lost: Lost::default(),
         };
         let frames = &mut frames[..std::mem::take(len)];
@@ -328,13 +409,20 @@ impl<F: Frame> Seat<F> {
         lost.count(&self.lcore);
     }
 
-    /// A packet whose waiting is over.
+    /// The box of a packet that has come goes home.
+    fn send_home(&mut self, luggage: Box<Luggage>) {
+        self.homeward[usize::from(luggage.home.0)].push_back(luggage);
+    }
+
+    /// A packet whose waiting is over, or that comes from another lcore. `first`: as of
+    /// [`Self::run_out`].
     #[cold]
     fn go_on<O: Output<F>>(
         &mut self,
         parcel: Parcel<F>,
         wire: Belongs,
         quest: Option<Quest>,
+        first: bool,
         now: Tick,
         out: &mut O,
     ) {
@@ -353,6 +441,11 @@ impl<F: Frame> Seat<F> {
             Kept::Counted => Begun::Not(None),
             Kept::Unpacked(id) => Begun::Not(self.tunnels.take(id)),
             Kept::Suspended(id) => Begun::Yes(self.suspended.take(id)),
+            Kept::Moved(mut luggage) => {
+                let suspended = luggage.packet.take();
+                self.send_home(luggage);
+                Begun::Yes(suspended)
+            }
         };
         let wires = [wire; BURST];
         let mut seated = Seated {
@@ -360,11 +453,14 @@ impl<F: Frame> Seat<F> {
             exchange: &mut self.exchange,
             suspended: &mut self.suspended,
             tunnels: &mut self.tunnels,
+            luggage: &mut self.luggage,
             in_port,
             wires: &wires,
             numbers: IN_ORDER,
             at: 0,
-            first: true,
+            first,
+            came: None,
+            whole: None,
             lost: Lost::default(),
         };
         match kept {
@@ -433,6 +529,8 @@ struct Seated<'a, F, O> {
     exchange: &'a mut Exchange<Parcel<F>>,
     suspended: &'a mut Shelf<Suspended>,
     tunnels: &'a mut Shelf<Meta>,
+    #[expect(clippy::vec_box, reason = "it is the boxes that travel")]
+    luggage: &'a mut Vec<Box<Luggage>>,
     in_port: PortIndex,
     /// Where the packets of the burst belong.
     wires: &'a [Belongs; BURST],
@@ -442,6 +540,10 @@ struct Seated<'a, F, O> {
     at: usize,
     /// Whether they are the first of their connections: those that wait came behind.
     first: bool,
+    /// With which addresses the one under way came, if it has no tuple.
+    came: Option<IpPair>,
+    /// What the datagram belongs to that it became, and which other lcore has that.
+    whole: Option<(PairId, Option<ShardId>)>,
     lost: Lost,
 }
 
@@ -488,6 +590,11 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
     fn admit(&mut self, at: usize, frame: F, tunnel: Option<&Meta>) -> Option<F> {
         let at = usize::from(self.numbers[at]);
         self.at = at;
+        self.came = match self.wires[at] {
+            Belongs::Shard(_) => ends_of(&frame),
+            Belongs::Pair(_) | Belongs::Anywhere => None,
+        };
+        self.whole = None;
         if self.first || self.exchange.waiting() == 0 || !self.exchange.blocks(self.wires[at]) {
             return Some(frame);
         }
@@ -505,9 +612,9 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
             kept,
         };
         let waits = self.exchange.follow(parcel, self.wires[at]);
-        if waits.is_err() {
+        if let Err((parcel, _)) = waits {
             self.lost.0 += 1;
-            if let Kept::Unpacked(id) = kept {
+            if let Kept::Unpacked(id) = parcel.kept {
                 self.tunnels.take(id);
             }
         }
@@ -515,8 +622,24 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
     }
 
     #[cold]
+    fn keeps_whole(&mut self, tracker: &Tracker, head: &[u8], layout: &Layout) -> bool {
+        let owners = self.exchange.owners();
+        let Some(pair) = owners.pair_of_whole(head, layout, self.came) else {
+            return true;
+        };
+        let wire = Belongs::Pair(pair);
+        let elsewhere = tracker.elsewhere(wire);
+        self.whole = Some((pair, elsewhere));
+        elsewhere.is_none() && !self.exchange.blocks(wire)
+    }
+
+    #[cold]
     fn hold(&mut self, frame: F, suspended: Suspended) -> Result<(), DropReason> {
-        let wire = self.wires[self.at];
+        let wire = match self.whole {
+            Some((pair, Some(holder))) => return self.send_on(frame, suspended, holder, pair),
+            Some((pair, None)) => Belongs::Pair(pair),
+            None => self.wires[self.at],
+        };
         let (wish, quest) = suspended.wish();
         let behind = !self.first && self.exchange.blocks(wire);
         let id = self.suspended.keep(suspended).ok_or(DropReason::HoldFull)?;
@@ -525,10 +648,9 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
             in_port: self.in_port,
             kept: Kept::Suspended(id),
         };
-        let waits = if behind {
-            self.exchange.follow(parcel, wire)
-        } else {
-            self.exchange.wait(parcel, wire, quest, wish)
+        let waits = match wish {
+            Some(wish) if !behind => self.exchange.wait(parcel, wire, quest, wish),
+            Some(_) | None => self.exchange.follow(parcel, wire),
         };
         waits.map_err(|(_, drop)| {
             self.suspended.take(id);
@@ -537,6 +659,91 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
     }
 }
 
+impl Lcore {
+    /// Which other lcore deals with a frame that comes in at `in_port`, as far as is known here;
+    /// `None`: this one does.
+    pub(super) fn elsewhere(&self, frame: &VecFrame, in_port: PortNo) -> Option<usize> {
+        let owners = self.tracker.owners()?;
+        let in_port = self.snapshot.ports.index_of(in_port);
+        let wire = belongs(owners, &self.snapshot, frame, in_port);
+        let elsewhere = self.tracker.elsewhere(wire);
+        elsewhere.map(|ShardId(other)| other.into())
+    }
+}
+
+/// Where a frame belongs that comes in at `in_port`, or at none.
+fn belongs<F: Frame>(
+    owners: &Owners,
+    snapshot: &Snapshot,
+    frame: &F,
+    in_port: Option<PortIndex>,
+) -> Belongs {
+    let Ok(layout) = parse(frame.head(), frame.len()) else {
+        return Belongs::Anywhere;
+    };
+    match in_port.filter(|port| snapshot.ports.tunnels().ride_on(*port)) {
+        Some(over) => belongs_inside(owners, snapshot, frame, &layout, over),
+        None => owners.belongs(frame.head(), &layout),
+    }
+}
+
+/// Where a frame of a port belongs on which tunnels ride.
+fn belongs_inside<F: Frame>(
+    owners: &Owners,
+    snapshot: &Snapshot,
+    frame: &F,
+    layout: &Layout,
+    over: PortIndex,
+) -> Belongs {
+    let (tunnels, options) = (snapshot.ports.tunnels(), &snapshot.options);
+    let Some(at) = carried(frame, layout, over, tunnels, options) else {
+        return owners.belongs(frame.head(), layout);
+    };
+    let head = frame.head().get(at..).unwrap_or_default();
+    // Padding is not carried.
+    let end = frame.len().min(layout.l3_end as usize);
+    match parse(head, end.saturating_sub(at)) {
+        Ok(inner) => owners.belongs(head, &inner),
+        Err(_) => Belongs::Anywhere,
+    }
+}
+
+impl<F: Frame, O: Output<F>> Seated<'_, F, O> {
+    /// A packet goes on at `holder`, which has `pair`.
+    fn send_on(
+        &mut self,
+        frame: F,
+        mut suspended: Suspended,
+        holder: ShardId,
+        pair: PairId,
+    ) -> Result<(), DropReason> {
+        let mut luggage = self.luggage.pop().ok_or(DropReason::HandOffFull)?;
+        suspended.leave_lcore();
+        luggage.packet = Some(suspended);
+        let parcel = Parcel {
+            frame,
+            in_port: self.in_port,
+            kept: Kept::Moved(luggage),
+        };
+        let passed = self.exchange.pass_on(holder, parcel, Belongs::Pair(pair));
+        passed.map_err(|(parcel, drop)| {
+            if let Kept::Moved(luggage) = parcel.kept {
+                self.luggage.push(luggage);
+            }
+            reason_of(drop)
+        })
+    }
+}
+
+/// With which addresses a packet comes.
+#[cold]
+fn ends_of<F: Frame>(frame: &F) -> Option<IpPair> {
+    let layout = parse(frame.head(), frame.len()).ok()?;
+    IpPair::of(frame.head(), &layout)
+}
+
+/// Packets that can be on their way to go on elsewhere, from one lcore.
+const BOXES: usize = 64;
 /// What waits to be told to one lcore.
 const NEWS: usize = 256;
 

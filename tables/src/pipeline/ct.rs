@@ -33,8 +33,11 @@ impl<O, W: Witness> Journey<'_, O, W> {
             .commit
             .as_ref()
             .map(|commit| commit_request(commit, packet.key()));
-        if packet.layout.fragment != Fragment::No && !self.gather(packet, zone) {
-            return Flow::Lost;
+        if packet.layout.fragment != Fragment::No {
+            match self.gather(packet, zone) {
+                Flow::Continue => {}
+                flow => return flow,
+            }
         }
         let request = Request {
             zone,
@@ -71,7 +74,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
         match done {
             Err(reason) => {
                 if let Some((wish, quest)) = self.tracker.take_wish() {
-                    return self.stop(wish, quest);
+                    return self.stop(Some(wish), quest);
                 }
                 self.drop(reason.into());
                 return Flow::Lost;
@@ -125,7 +128,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
             return Flow::Lost;
         }
         match wish {
-            Some((wish, quest)) => self.stop(wish, quest),
+            Some((wish, quest)) => self.stop(Some(wish), quest),
             None => Flow::Continue,
         }
     }

@@ -2,23 +2,24 @@
 //!
 //! As in Linux's datapath, what follows the ct() that was given the last missing piece is the way
 //! of the whole datagram, with the metadata and registers of that piece; the others' ways end
-//! there.
+//! there. With several lcores the datagram goes on at that of its connection.
 
+use weir_ct::Quest;
 use weir_packet::reassembly::{cut, forbids_cutting};
 use weir_packet::{Frame, Layout, parse};
 
 use super::packet::Packet;
 use super::tunnel::Egress;
 use super::witness::Event;
-use super::{Journey, Output, UNCUT, Witness};
+use super::{Flow, Journey, Output, UNCUT, Witness};
 use crate::drops::DropReason;
 use crate::tunnel::options::RawOptions;
 
 impl<O, W: Witness> Journey<'_, O, W> {
-    /// Gives a piece to those that wait in `zone`. Returns whether the packet goes on: as the whole
-    /// datagram.
+    /// Gives a piece to those that wait in `zone`. If the packet goes on, it is as the whole
+    /// datagram; if it is [held](Flow::Held), that goes on elsewhere, or behind others.
     #[cold]
-    pub(super) fn gather<F>(&mut self, packet: &mut Packet<F>, zone: u16) -> bool
+    pub(super) fn gather<F>(&mut self, packet: &mut Packet<F>, zone: u16) -> Flow
     where
         F: Frame,
         O: Output<F>,
@@ -27,35 +28,39 @@ impl<O, W: Witness> Journey<'_, O, W> {
             // Those that wait are not asked: they are frames of another kind.
             self.witness.saw(Event::Gathered { zone });
             self.effects += 1;
-            return false;
+            return Flow::Lost;
         }
         let Some(fragments) = self.out.fragments() else {
-            return true;
+            return Flow::Continue;
         };
         // The frame may be needed by whoever ran this ct() on a copy of it; a piece is small.
         let Some(piece) = packet.frame.duplicate() else {
             self.drop(DropReason::NoBuffer);
-            return false;
+            return Flow::Lost;
         };
         let gathered = fragments.gather(piece, &packet.layout, zone, self.now, self.counters);
         match gathered {
             // Its headers do not say where it belongs.
-            Err(_) => true,
+            Err(_) => Flow::Continue,
             Ok(None) => {
                 self.effects += 1;
-                false
+                Flow::Lost
             }
             Ok(Some(datagram)) => {
                 let head = datagram.frame.head();
                 let Ok(layout) = parse(head, datagram.frame.len()) else {
                     self.drop(DropReason::Runt);
-                    return false;
+                    return Flow::Lost;
                 };
                 if let Some(malformed) = layout.malformed {
                     self.counters.malformed[malformed as usize].add(1);
                 }
                 packet.become_whole(datagram, layout);
-                true
+                let head = packet.frame.head();
+                if self.out.keeps_whole(self.tracker, head, &layout) {
+                    return Flow::Continue;
+                }
+                self.stop(None, Quest::default())
             }
         }
     }

@@ -1,10 +1,14 @@
-//! A packet whose journey stops at a `ct()`, because another lcore must be asked first, and how it
-//! goes on when that one has answered.
+//! A packet whose journey stops at a `ct()`, because another lcore must be asked first, or because it
+//! is a datagram that was put together here and belongs to another one; and how it goes on, when that
+//! one has answered or there.
 //!
 //! What the packet did on its way stays done; what is left to do is written down while the functions
 //! that run it return, from the innermost list of actions to the outermost: the *rungs*. Of a pass
 //! that the megaflow cache remembered, the steps that are left are copied. Then the rungs are run
 //! in the same order, the first beginning with that `ct()`.
+//!
+//! Rules go by their numbers in the snapshot, which is the same for all lcores: so what is left can
+//! be done by another one.
 //!
 //! Invariants
 //!   1. A journey that stops has nothing pending, and its frame is up to date: `ct()` sees to both.
@@ -64,8 +68,8 @@ pub(super) enum Rung {
 /// What is written down while a journey stops. Each lcore has one.
 #[derive(Debug)]
 pub(crate) struct Holding {
-    /// For what it waits, while it stops.
-    wish: Option<(Wish, Quest)>,
+    /// For what it waits, while it stops; without a wish, for its turn.
+    wish: Option<(Option<Wish>, Quest)>,
     left: Left,
 }
 
@@ -89,7 +93,7 @@ pub struct Suspended {
     in_port: PortIndex,
     tunnel: Option<Meta>,
     generation: u64,
-    wish: Wish,
+    wish: Option<Wish>,
     quest: Quest,
     left: Left,
     lookups: u32,
@@ -100,9 +104,15 @@ pub struct Suspended {
 }
 
 impl Suspended {
-    /// For what it waits.
-    pub(crate) const fn wish(&self) -> (Wish, Quest) {
+    /// For what it waits; without a wish, for its turn.
+    pub(crate) const fn wish(&self) -> (Option<Wish>, Quest) {
         (self.wish, self.quest)
+    }
+
+    /// It goes on at another lcore: what it met on this one is nothing to it.
+    pub(crate) fn leave_lcore(&mut self) {
+        self.packet.forget_seen();
+        self.counted = Counted::default();
     }
 
     /// Where it came in.
@@ -182,9 +192,9 @@ impl Left {
 }
 
 impl<O, W: Witness> Journey<'_, O, W> {
-    /// The `ct()` under way is to wait.
+    /// The `ct()` under way is to wait; without a `wish`, for its turn.
     #[cold]
-    pub(super) fn stop(&mut self, wish: Wish, quest: Quest) -> Flow {
+    pub(super) fn stop(&mut self, wish: Option<Wish>, quest: Quest) -> Flow {
         let Some(set) = self.saved_set() else {
             self.tracker.abandon(quest);
             return self.give_up(DropReason::HoldLimit);
@@ -287,7 +297,9 @@ impl<O, W: Witness> Journey<'_, O, W> {
                 self.tracker.abandon(quest);
             }
             let in_port = self.snapshot.ports.port(self.in_port).no;
+            let largest_piece = packet.largest_piece;
             let mut packet = Packet::new(packet.frame, packet.layout, in_port, self.tunnel, None);
+            packet.largest_piece = largest_piece;
             let egress = self.passes(&mut packet, TableId(0), 0);
             self.conclude(packet, egress);
         }
