@@ -80,6 +80,8 @@ pub enum EalError {
 pub struct Eal(Arc<Running>);
 
 struct Running {
+    /// CPUs that this process may use.
+    available: Vec<usize>,
     management: Vec<usize>,
     workers: Vec<u16>,
     hugepages: bool,
@@ -112,6 +114,25 @@ impl Eal {
             .workers
             .iter()
             .any(|&cpu| self.0.management.contains(&usize::from(cpu)))
+    }
+
+    /// Whether there are these CPUs for workers, each once.
+    ///
+    /// # Errors
+    /// [`EalError::Cpu`] and [`EalError::CpuTwice`].
+    pub(crate) fn check_workers(&self, workers: &[u16]) -> Result<(), EalError> {
+        management_cpus(&self.0.available, workers).map(drop)
+    }
+
+    /// Binds the calling thread, which is the management thread, to the CPUs that are not those of
+    /// `workers`, as far as there are others.
+    ///
+    /// # Errors
+    /// As [`Eal::check_workers`], and [`EalError::Affinity`].
+    pub(crate) fn stay_away_from(&self, workers: &[u16]) -> Result<(), EalError> {
+        let cpus = management_cpus(&self.0.available, workers)?;
+        let set = cpu_set(&cpus).map_err(EalError::Affinity)?;
+        sched_setaffinity(Pid::from_raw(0), &set).map_err(EalError::Affinity)
     }
 
     /// Whether memory comes from huge pages.
@@ -163,6 +184,7 @@ fn start(args: &EalArgs) -> Result<Running, EalError> {
 
     remove_runtime_dir();
     Ok(Running {
+        available,
         management,
         workers: args.worker_cpus.clone(),
         hugepages: args.hugepages,

@@ -6,6 +6,7 @@
 
 mod batch;
 pub mod clock;
+mod crew;
 mod dpdk_sys;
 pub mod eal;
 pub mod huge_pages;

@@ -60,7 +60,7 @@ fn attempt(arguments: Run) -> Result<(), Failure> {
     let secret = random();
     let mut policy = Policy::load(
         &config,
-        config.eal.lcores.len(),
+        config.eal.shard_count(),
         HashSecret(secret),
         Tick::ZERO,
     )
@@ -116,7 +116,9 @@ fn switch_args(
             pci: config.uses_pci(),
             extra: eal.args.clone(),
         },
-        cpus: eal.lcores.clone(),
+        cpus: (0..eal.shard_count())
+            .map(|shard| eal.lcores[shard % eal.lcores.len()])
+            .collect(),
         mbufs_per_node: eal.mbufs,
         ports: ports.collect(),
         worker: WorkerSettings {

@@ -10,7 +10,6 @@
 //! the far end of its mailbox.
 
 use std::sync::Arc;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use weir_ct::{Bounds, Owners, Settings, ShardId};
@@ -29,8 +28,9 @@ use weir_tables::publication::{self, GraceTimes, Publications, Publisher};
 use weir_tables::snapshot::Snapshot;
 
 use crate::clock::{Clock, Cycles};
+use crate::crew::Member;
 use crate::eal::{Eal, EalArgs, EalError, node_of_cpu};
-use crate::lcore::{LcoreError, StopFlag, spawn};
+use crate::lcore::LcoreError;
 use crate::mailbox::{self, Mailbox};
 use crate::mempool::{Mempools, PoolError};
 use crate::port::{Port, PortError, Spread};
@@ -39,6 +39,7 @@ use crate::worker::{
 };
 
 mod control;
+mod crews;
 mod forward;
 mod live;
 mod passage;
@@ -46,6 +47,7 @@ mod queues;
 mod together;
 
 use control::Control;
+use crews::{Crews, Made, Make};
 use forward::Forward;
 use live::{Move, Ports, Queues};
 use together::Together;
@@ -58,7 +60,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct SwitchArgs {
     /// DPDK's environment.
     pub eal: EalArgs,
-    /// The CPU of each lcore that forwards. There is one at least.
+    /// The CPU that runs each shard of the switch, of which there is one at least: with one for each
+    /// lcore, the CPUs of these. To the management thread each shard is an lcore.
     pub cpus: Vec<u16>,
     /// Packet buffers per NUMA node.
     pub mbufs_per_node: u32,
@@ -105,7 +108,8 @@ pub struct Switch {
     table: Arc<PortTable>,
     /// The switch's own MAC addresses, by port.
     macs: Vec<[u8; 6]>,
-    stop: StopFlag,
+    /// The threads that run the lcores.
+    crews: Crews,
     /// Versions published.
     published: u64,
     /// The generation of the newest.
@@ -113,7 +117,7 @@ pub struct Switch {
     grace: GraceTimes,
 }
 
-/// An lcore that runs, as the management thread sees it.
+/// A shard that runs on some lcore, as the management thread sees it.
 struct Running {
     publisher: Publisher<Snapshot>,
     mailbox: Mailbox<LcoreRequest, LcoreAnswer>,
@@ -121,9 +125,8 @@ struct Running {
     packet_ins: PacketIns,
     counters: Arc<LcoreCounters>,
     polls: Arc<WorkerCounters>,
+    /// On which CPU.
     cpu: u16,
-    /// `None` once it has been stopped.
-    worker: Option<crate::lcore::Lcore<()>>,
 }
 
 impl Switch {
@@ -138,7 +141,7 @@ impl Switch {
         }
         let clock = Clock::start(&eal);
         let mempools = Mempools::new(eal.clone(), args.mbufs_per_node);
-        let lcores = args.cpus.len();
+        let shard_count = args.cpus.len();
         let mut ports = Ports::new(eal.clone(), mempools, &args.cpus);
         let table = Arc::clone(&snapshot.ports);
         let mut macs = vec![[0; 6]; table.len()];
@@ -151,9 +154,8 @@ impl Switch {
         // Nobody polls anything yet that could move.
         let (queues, _) = ports.run(ready);
         let places = ports.set_places(&table);
-        let owners = Owners::new(lcores as u16, args.secret);
-        let stop = StopFlag::new();
-        let rings = together::rings(lcores as u16);
+        let owners = Owners::new(shard_count as u16, args.secret);
+        let rings = together::rings(shard_count as u16);
         let mempool = ports.mempool()?;
         let mut switch = Self {
             clock,
@@ -161,12 +163,13 @@ impl Switch {
             ports,
             table,
             macs: macs.clone(),
-            stop: stop.clone(),
+            crews: Crews::new(eal.clone(), clock),
             published: 0,
             newest: snapshot.generation,
             grace: GraceTimes::default(),
         };
-        for (((me, cpu), queues), rings) in (0..).zip(args.cpus).zip(queues).zip(rings) {
+        let shards = (0..).zip(&args.cpus).zip(queues).zip(rings);
+        let shards = shards.map(|(((me, cpu), queues), rings)| {
             let me = ShardId(me);
             let (publisher, reader) =
                 publication::pair(snapshot, snapshot.generation, clock.cycles().0);
@@ -192,75 +195,76 @@ impl Switch {
                     spare_ports: places,
                     ..args.worker
                 },
-                stop: stop.clone(),
             };
-            let (counters, polls, orders, worker) = if lcores == 1 {
-                start.run(&eal, cpu, move || {
+            let make: Make = if shard_count == 1 {
+                Box::new(move || {
                     let (_, lcore, control) = lcore();
-                    (lcore.counters(), Forward::new(lcore, control))
-                })?
+                    start.worker(lcore.counters(), Forward::new(lcore, control))
+                })
             } else {
-                start.run(&eal, cpu, move || {
+                Box::new(move || {
                     let (owners, lcore, control) = lcore();
                     let counters = lcore.counters();
                     let seat = Seat::new(lcore, &owners, me, Bounds::default());
-                    (counters, Together::new(seat, rings, control))
-                })?
+                    start.worker(counters, Together::new(seat, rings, control))
+                })
             };
-            switch.lcores.push(Running {
+            let ends = Ends {
                 publisher,
                 mailbox,
-                orders,
                 packet_ins,
-                counters,
-                polls,
-                cpu,
-                worker: Some(worker),
-            });
-        }
+                cpu: *cpu,
+            };
+            (ends, make)
+        });
+        let (ends, makes): (Vec<_>, Vec<_>) = shards.unzip();
+        let made = switch.crews.begin(&args.cpus, makes)?;
+        let running = ends.into_iter().zip(made).map(|(ends, made)| Running {
+            publisher: ends.publisher,
+            mailbox: ends.mailbox,
+            orders: made.orders,
+            packet_ins: ends.packet_ins,
+            counters: made.counters,
+            polls: made.polls,
+            cpu: ends.cpu,
+        });
+        switch.lcores = running.collect();
         Ok(switch)
     }
 }
 
-/// With what the thread of an lcore starts.
+/// With what a shard starts.
 struct Start {
     queues: Vec<WorkerPort>,
     clock: Clock,
     settings: WorkerSettings,
-    stop: StopFlag,
+}
+
+/// What the management thread has of a shard before it is made.
+struct Ends {
+    publisher: Publisher<Snapshot>,
+    mailbox: Mailbox<LcoreRequest, LcoreAnswer>,
+    packet_ins: PacketIns,
+    cpu: u16,
 }
 
 impl Start {
-    /// Starts the thread of one lcore. What it owns is made on it, so that the memory is of its NUMA
-    /// node, and of an arena that no other lcore writes to.
-    fn run<P: Processor>(
+    fn worker<P: Processor + Send + 'static>(
         self,
-        eal: &Eal,
-        cpu: u16,
-        make: impl FnOnce() -> (Arc<LcoreCounters>, P) + Send + 'static,
-    ) -> Result<Started, LcoreError> {
-        let (report, started) = mpsc::sync_channel(1);
-        let worker = spawn(eal, cpu, move || {
-            let (counters, processor) = make();
-            let (worker, orders) =
-                Worker::with_orders(processor, self.queues, self.clock, self.settings);
-            let _ = report.send((counters, worker.counters(), orders));
-            drop(worker.run(&self.stop));
-        })?;
-        let (counters, polls, orders) = started
-            .recv()
-            .expect("the thread reports before it polls, and a panic would end the process");
-        Ok((counters, polls, orders, worker))
+        counters: Arc<LcoreCounters>,
+        processor: P,
+    ) -> (Box<dyn Member>, Made) {
+        let (worker, orders) =
+            Worker::with_orders(processor, self.queues, self.clock, self.settings);
+        let polls = worker.counters();
+        let made = Made {
+            counters,
+            polls,
+            orders,
+        };
+        (Box::new(worker), made)
     }
 }
-
-/// What an lcore counts, how its loop fares, how its queues are changed, and its thread.
-type Started = (
-    Arc<LcoreCounters>,
-    Arc<WorkerCounters>,
-    PortOrders,
-    crate::lcore::Lcore<()>,
-);
 
 impl Switch {
     /// Waits until all lcores obey the newest snapshot.
@@ -360,12 +364,7 @@ fn own_mac(port: &Port) -> [u8; 6] {
 impl Drop for Switch {
     /// Stops the lcores, then the ports.
     fn drop(&mut self) {
-        self.stop.set();
-        for lcore in &mut self.lcores {
-            if let Some(worker) = lcore.worker.take() {
-                worker.join();
-            }
-        }
+        self.crews.end();
     }
 }
 
@@ -445,6 +444,19 @@ impl Datapath for Switch {
     fn ask(&mut self, lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone> {
         let lcore = self.lcores.get_mut(lcore).ok_or(LcoreGone)?;
         lcore.mailbox.ask(request, PATIENCE)
+    }
+
+    fn check_lcores(&self, cpus: &[u16]) -> Result<(), String> {
+        let checked = self.crews.check(cpus);
+        checked.map_err(|error| error.to_string())
+    }
+
+    fn move_to_lcores(&mut self, cpus: &[u16]) -> Result<Duration, String> {
+        let mut shards: Vec<_> = self.lcores.iter_mut().map(|lcore| &mut lcore.cpu).collect();
+        let moved = self.crews.move_to(cpus, &mut shards);
+        let shards = self.lcores.iter().map(|lcore| lcore.cpu);
+        self.ports.run_on(shards.collect());
+        moved
     }
 
     fn packet_ins(&mut self, read: &mut dyn FnMut(&PacketIn)) {

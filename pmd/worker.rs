@@ -139,6 +139,15 @@ pub(crate) enum PortOrder {
 /// The management thread's end of what it orders; the answer is what was given back.
 pub(crate) type PortOrders = Mailbox<PortOrder, Option<WorkerPort>>;
 
+/// How long nothing came to a thread, which may sleep then.
+#[derive(Debug, Default)]
+pub(crate) struct Idle {
+    /// Passes without a frame, whichever worker's.
+    passes: u32,
+    /// Whether the worker whose turn it is is the last of its thread.
+    pub(crate) is_last: bool,
+}
+
 /// An lcore's loop with all that it owns.
 pub struct Worker<P> {
     processor: P,
@@ -149,6 +158,7 @@ pub struct Worker<P> {
     counters: Arc<WorkerCounters>,
     clock: Clock,
     settings: WorkerSettings,
+    until_housekeeping: u32,
     orders: Inbox<PortOrder, Option<WorkerPort>>,
     /// Queues that go to other lcores, and those that come from others.
     leaving: Vec<(RxQueue, Sender<RxQueue>)>,
@@ -198,6 +208,7 @@ impl<P: Processor> Worker<P> {
             counters,
             clock,
             settings,
+            until_housekeeping: settings.housekeeping_passes,
             orders,
             leaving: Vec::new(),
             expected: Vec::new(),
@@ -213,36 +224,46 @@ impl<P: Processor> Worker<P> {
     /// Polls until `stop` is set; returns the processor. The queues are given up.
     pub fn run(mut self, stop: &StopFlag) -> P {
         let mut start = self.clock.cycles();
-        let mut until_housekeeping = self.settings.housekeeping_passes;
-        let mut idle_passes = 0_u32;
+        let mut idle = Idle {
+            passes: 0,
+            is_last: true,
+        };
         while !stop.is_set() {
-            let now = self.clock.tick_at(start);
-            self.follow_orders();
-            let busy = self.processor.poll_control(now, &mut self.tx);
-            if busy {
-                self.tx.flush();
-                self.tx.report(&mut self.processor);
-            }
-            let came = self.pass(now) + usize::from(busy);
-            until_housekeeping = until_housekeeping.saturating_sub(1);
-            if until_housekeeping == 0 {
-                until_housekeeping = self.settings.housekeeping_passes;
-                self.processor
-                    .housekeep(now, self.settings.housekeeping_budget);
-            }
-            if came > 0 {
-                idle_passes = 0;
-            } else {
-                idle_passes = idle_passes.saturating_add(1);
-                if idle_passes > self.settings.idle_passes && !self.settings.idle_sleep.is_zero() {
-                    thread::sleep(self.settings.idle_sleep);
-                }
-            }
-            let end = self.clock.cycles();
-            self.account(came, end.since(start));
-            start = end;
+            self.pass_over(&mut start, &mut idle);
         }
         self.processor
+    }
+
+    /// Does once what is to be done in turn. `start` is when that began, and afterwards when it
+    /// ended.
+    #[inline]
+    pub(crate) fn pass_over(&mut self, start: &mut Cycles, idle: &mut Idle) {
+        let now = self.clock.tick_at(*start);
+        self.follow_orders();
+        let busy = self.processor.poll_control(now, &mut self.tx);
+        if busy {
+            self.tx.flush();
+            self.tx.report(&mut self.processor);
+        }
+        let came = self.pass(now) + usize::from(busy);
+        self.until_housekeeping = self.until_housekeeping.saturating_sub(1);
+        if self.until_housekeeping == 0 {
+            self.until_housekeeping = self.settings.housekeeping_passes;
+            self.processor
+                .housekeep(now, self.settings.housekeeping_budget);
+        }
+        if came > 0 {
+            idle.passes = 0;
+        } else {
+            idle.passes = idle.passes.saturating_add(1);
+            let sleeps = idle.is_last && !self.settings.idle_sleep.is_zero();
+            if sleeps && idle.passes > self.settings.idle_passes {
+                thread::sleep(self.settings.idle_sleep);
+            }
+        }
+        let end = self.clock.cycles();
+        self.account(came, end.since(*start));
+        *start = end;
     }
 
     /// Takes queues over or gives them back, if that is wanted. No frame is under way.

@@ -77,6 +77,9 @@ pub struct Config {
 pub struct Eal {
     /// The lcores that forward packets, 0 to 1023, each once; at least one.
     pub lcores: Vec<u16>,
+    /// Into how many parts connections and tables are split, of which each lcore runs one or more;
+    /// `None`: as many as lcores. Never fewer than these, at most 127.
+    pub shards: Option<u16>,
     /// Whether to use hugepages; otherwise `--no-huge`.
     pub hugepages: bool,
     /// Memory for DPDK, in MiB, 64 to 1,048,576.
@@ -88,6 +91,13 @@ pub struct Eal {
     /// How long an lcore sleeps once many polls in a row found nothing; zero: it never does.
     /// At most a second.
     pub idle_sleep: Duration,
+}
+
+impl Eal {
+    /// Into how many parts connections and tables are split.
+    pub fn shard_count(&self) -> usize {
+        self.shards.map_or(self.lcores.len(), usize::from)
+    }
 }
 
 /// `[[port]]`

@@ -98,6 +98,8 @@ pub struct Management<D> {
     unconfirmed: Option<Unconfirmed>,
     /// Whether DPDK was told to look for PCI devices.
     finds_pci: bool,
+    /// The lcores that run.
+    running_on: Vec<u16>,
     /// Whom an exporter of metrics asks.
     asker: Option<Asker>,
     exporter: Option<Exporter>,
@@ -116,6 +118,7 @@ impl<D: Datapath> Management<D> {
             lender: Lender::new(&policy.conntrack, datapath.counters().len() as u16),
             unconfirmed: None,
             finds_pci: config.uses_pci(),
+            running_on: config.eal.lcores.clone(),
             asker: None,
             exporter: None,
             config,
@@ -591,11 +594,8 @@ impl<D: Datapath> Management<D> {
     fn lcores(&self) -> Vec<crate::show::LcoreRow> {
         let counters = self.datapath.counters();
         let polls = self.datapath.poll_stats();
-        counters
-            .iter()
-            .zip(polls)
-            .map(|(counters, polls)| rows::lcore(counters, polls))
-            .collect()
+        let shards = counters.iter().zip(polls);
+        crate::show::by_lcore(shards.map(|(counters, polls)| rows::lcore(counters, polls)))
     }
 
     fn sample(&mut self) -> Sample {

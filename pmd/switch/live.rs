@@ -57,7 +57,7 @@ pub(super) struct Ports {
     prepared: Vec<(PortIndex, Ready)>,
     mempools: Mempools,
     eal: Eal,
-    /// The CPU of each lcore, and the NUMA node of that.
+    /// The CPU that runs each shard, and the NUMA node of that.
     cpus: Vec<u16>,
     nodes: Vec<u32>,
     places: usize,
@@ -75,6 +75,12 @@ impl Ports {
             nodes: cpus.iter().map(|cpu| node_of_cpu(*cpu)).collect(),
             places: 0,
         }
+    }
+
+    /// Shards run on these CPUs now.
+    pub(super) fn run_on(&mut self, cpus: Vec<u16>) {
+        self.nodes = cpus.iter().map(|cpu| node_of_cpu(*cpu)).collect();
+        self.cpus = cpus;
     }
 
     /// Makes places: those of `table`, and spare ones. Returns how many there are.
@@ -208,7 +214,7 @@ impl Ports {
 
     /// Says who polls what, with as few changes as can be.
     fn settle(&mut self) -> Vec<Move> {
-        let place = |cpu: u16| self.cpus.iter().position(|lcore| *lcore == cpu);
+        let place = |cpu: u16| self.cpus.iter().position(|of_shard| *of_shard == cpu);
         let wanted = |queues: &Queues| Wanted {
             node: queues.node,
             explicit: queues
@@ -221,7 +227,7 @@ impl Ports {
                 .collect(),
         };
         let wanted: Vec<_> = self.queues.iter().map(wanted).collect();
-        let assigned = queues::assign(&self.nodes, &wanted);
+        let assigned = queues::assign(&self.cpus, &self.nodes, &wanted);
         let mut all = Vec::new();
         for (queues, pollers) in self.queues.iter_mut().zip(assigned) {
             let before = std::mem::replace(&mut queues.pollers, pollers);

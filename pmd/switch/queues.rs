@@ -70,15 +70,16 @@ impl Wanted {
     }
 }
 
-/// Says for each queue of each port which lcore polls it. `nodes` are the NUMA nodes of the lcores;
-/// there is one lcore at least.
+/// Says for each queue of each port which shard polls it. `cpus` run the shards, and `nodes` are the NUMA
+/// nodes of these; there is one shard at least. An lcore that is given queues polls no others, whichever
+/// of its shards has them.
 ///
 /// Who polls a queue goes on to, unless the configuration says otherwise of the queue or gives that lcore
 /// others. The same arguments give the same answer.
-pub(super) fn assign(nodes: &[u32], ports: &[Wanted]) -> Vec<Vec<usize>> {
+pub(super) fn assign(cpus: &[u16], nodes: &[u32], ports: &[Wanted]) -> Vec<Vec<usize>> {
     let is_isolated = |lcore: &usize| {
         let mut explicit = ports.iter().flat_map(|port| &port.explicit);
-        explicit.any(|(_, of)| of == lcore)
+        explicit.any(|(_, of)| cpus[*of] == cpus[*lcore])
     };
     let all: Vec<usize> = (0..nodes.len()).collect();
     let mut open: Vec<usize> = all.iter().copied().filter(|l| !is_isolated(l)).collect();

@@ -1,6 +1,7 @@
 //! What the management thread needs of whoever runs the lcores.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use weir_packet::Tick;
 
@@ -16,10 +17,10 @@ pub trait Datapath {
     /// The time, on the clock that rules and connections live by.
     fn now(&self) -> Tick;
 
-    /// The counters of each lcore.
+    /// The counters of each shard. To whoever asks it is an lcore, though one lcore may run several.
     fn counters(&self) -> Vec<Arc<LcoreCounters>>;
 
-    /// How the poll loop of each lcore fares.
+    /// How the poll loop of each shard fares, with the lcore that runs it.
     fn poll_stats(&self) -> Vec<PollStats>;
 
     /// Who polls each receive queue, and what it took.
@@ -43,6 +44,23 @@ pub trait Datapath {
     /// # Errors
     /// [`LcoreGone`] if it does not answer.
     fn ask(&mut self, lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone>;
+
+    /// Whether lcores can be on these CPUs.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check_lcores(&self, _cpus: &[u16]) -> Result<(), String> {
+        Err("this datapath has no lcores that could be changed".to_owned())
+    }
+
+    /// Lets lcores on these CPUs, no more than there are shards, do what other lcores did until now, with
+    /// all connections. Returns how long a shard stood still, the longest.
+    ///
+    /// # Errors
+    /// Why not; all is as it was then, unless an lcore does not answer.
+    fn move_to_lcores(&mut self, _cpus: &[u16]) -> Result<Duration, String> {
+        Err("this datapath has no lcores that could be changed".to_owned())
+    }
 
     /// Asks about a packet, as [`Datapath::ask`] does, the lcore that would deal with it: who has its
     /// connection is found as for one that comes in.

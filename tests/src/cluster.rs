@@ -88,6 +88,8 @@ pub struct Cluster {
     fragments: Vec<Fragments<VecFrame>>,
     /// Which of them have something to deal with that they were told.
     unsettled: Vec<bool>,
+    /// Of those that no thread runs now, what has come to their queues.
+    under_way: Vec<Option<Vec<(PortIndex, Vec<VecFrame>)>>>,
     owners: Owners,
     now: Tick,
     draw: u64,
@@ -206,6 +208,7 @@ impl Cluster {
                 .map(|_| Fragments::new(reassembly::Bounds::default(), secret))
                 .collect(),
             unsettled: vec![false; shape.lcores.into()],
+            under_way: vec![None; shape.lcores.into()],
             tables,
             ports,
             owners: owners.clone(),
@@ -258,14 +261,33 @@ impl Cluster {
     pub fn receive(&mut self, lcore: usize, port: u32, frames: Vec<VecFrame>) {
         let in_port = self.ports.index_of(PortNo(port)).expect("there is a port");
         self.received += frames.len() as u64;
-        let mut slots: Vec<_> = frames.into_iter().map(Some).collect();
         let lcore = lcore % self.seats.len();
+        match &mut self.under_way[lcore] {
+            Some(queues) => queues.push((in_port, frames)),
+            None => self.burst(lcore, in_port, frames),
+        }
+    }
+
+    fn burst(&mut self, lcore: usize, in_port: PortIndex, frames: Vec<VecFrame>) {
+        let mut slots: Vec<_> = frames.into_iter().map(Some).collect();
         let mut out = Gathering {
             out: &mut self.sent,
             fragments: &mut self.fragments[lcore],
         };
         self.seats[lcore].receive(in_port, &mut slots, self.now, &mut out);
         self.unsettled[lcore] = true;
+    }
+
+    /// Number `lcore` is taken from its thread, to be moved to another one: what comes to it waits.
+    pub fn take_away(&mut self, lcore: usize) {
+        self.under_way[lcore].get_or_insert_default();
+    }
+
+    /// Another thread runs number `lcore` from now on.
+    pub fn give(&mut self, lcore: usize) {
+        for (port, frames) in self.under_way[lcore].take().into_iter().flatten() {
+            self.burst(lcore, port, frames);
+        }
     }
 
     /// A packet comes in at `port`, where a device would put it that hashes both ends, each in
@@ -311,6 +333,12 @@ impl Cluster {
         let (first, most) = (self.chance(lcores * lcores), 1 + self.chance(5));
         for pair in (0..lcores * lcores).map(|n| (first + n) % (lcores * lcores)) {
             let (from, to) = (pair / lcores, pair % lcores);
+            if [from, to]
+                .iter()
+                .any(|&seat| self.under_way[seat].is_some())
+            {
+                continue;
+            }
             let mut carried = false;
             for _ in 0..most {
                 let Some(note) = self.seats[from].outgoing(ShardId(to as u16)) else {
@@ -328,10 +356,12 @@ impl Cluster {
                 return true;
             }
         }
+        let mut any = false;
         for at in 0..lcores {
-            self.settle_one(at);
+            any |= self.under_way[at].is_none() && self.settle_one(at);
         }
-        !self.seats.iter().all(Seat::is_quiet)
+        let all_run = self.under_way.iter().all(Option::is_none);
+        any || all_run && !self.seats.iter().all(Seat::is_quiet)
     }
 
     fn settle_one(&mut self, at: usize) -> bool {

@@ -358,6 +358,114 @@ fn a_port_comes_back_when_its_device_does() {
     lab.stop(&[("left", "weir0"), ("right", "weir1")]);
 }
 
+/// Lcores come and go while one connection waits and others carry what they can, all translated; the switch
+/// has two shards, which one lcore runs, or two do, or another one.
+#[test]
+fn connections_outlive_lcores() {
+    let Some(binary) = weir_binary() else { return };
+    let [one, other] = two_cpus();
+    let on = |lcores: &str| {
+        format!(
+            "[eal]\nlcores = [{lcores}]\nshards = 2\nidle_sleep_us = 50\n\
+             [[port]]\nname = \"weir0\"\nid = 2\nvdev = \"net_tap0,iface=weir0\"\n\
+             [[port]]\nname = \"weir1\"\nid = 3\nvdev = \"net_tap1,iface=weir1\"\n\
+             [bridge]\nflows = [\"flows.txt\"]\n"
+        )
+    };
+    // Right sees who asks as 192.168.0.9.
+    let flows = "arp actions=NORMAL\n\
+                 in_port=2,ip actions=ct(nat,table=1)\n\
+                 table=1,ip,ct_state=+new actions=ct(commit,nat(src=192.168.0.9)),output:3\n\
+                 table=1,ip,ct_state=+est actions=output:3\n\
+                 in_port=3,ip actions=ct(nat,table=2)\n\
+                 table=2,ip,ct_state=+est actions=output:2\n";
+    let alone = on(&one.to_string());
+    let files = [("switch.toml", alone.as_str()), ("flows.txt", flows)];
+    let lab = Lab::start(binary, "crews", &files, &["left", "right"]);
+    let right = "02:00:00:00:00:03";
+    lab.place("weir0", "left", LEFT_MAC, &format!("{LEFT}/24"));
+    lab.place("weir1", "right", right, &format!("{RIGHT}/24"));
+    lab.neighbour("right", "weir1", "192.168.0.9", LEFT_MAC);
+    let waiting = SocketAddr::new(at(RIGHT).ip(), 5005);
+    let _listening = lab.play("right", &format!("listen {waiting}"));
+    let held = lab.play("left", &format!("hold {waiting}"));
+    let connection = || {
+        let all = lab.weir(&["dump-conntrack"]);
+        let line = all.lines().find(|line| line.contains("dport=5005"));
+        line.unwrap_or_else(|| panic!("{all}")).to_owned()
+    };
+    let lcores = || {
+        let shown = lab.weir_json(&["pmd-stats-show"]);
+        let rows = shown.as_array().expect("rows").iter();
+        let mut lcores: Vec<_> = rows.map(|row| row["lcore"].as_u64()).collect();
+        lcores.sort_unstable();
+        lcores
+    };
+    let before = connection();
+    assert!(before.contains("dst=192.168.0.9"), "{before}");
+    let both = format!("{one}, {other}");
+    let places = [
+        (both.clone(), vec![one, other]),
+        (other.to_string(), vec![other]),
+        (both, vec![one, other]),
+        (one.to_string(), vec![one]),
+    ];
+    scope(|scope| {
+        let reloading = scope.spawn(|| {
+            for (named, cpus) in places.iter().cycle().take(ROUNDS) {
+                lab.write("switch.toml", &on(named));
+                let line = format!("~[eal] lcores = [{named}]");
+                let planned = lab.weir(&["reload", "--dry-run"]);
+                assert!(planned.contains(&line), "{planned}");
+                let told = lab.weir(&["reload"]);
+                assert!(told.contains(&line), "{told}");
+                let cpus: Vec<_> = cpus.iter().map(|cpu| Some(*cpu as u64)).collect();
+                assert_eq!(lcores(), cpus);
+                sleep(Duration::from_millis(300));
+            }
+        });
+        let mut transfers = 0;
+        while !reloading.is_finished() || transfers == 0 {
+            lab.transfer("left", "right", at(RIGHT), TRANSFER);
+            transfers += 1;
+        }
+        reloading.join().expect("lcores come and go");
+    });
+    assert_eq!(connection(), before, "it was left alone");
+    drop(held);
+    let log = lab.log();
+    let pauses: Vec<u64> = log
+        .lines()
+        .filter_map(|line| {
+            line.split_once("a shard stood still for ")?
+                .1
+                .split(' ')
+                .next()
+        })
+        .map(|pause| pause.parse().expect("a number of microseconds"))
+        .collect();
+    assert_eq!(pauses.len(), ROUNDS, "{log}");
+    // Two messages, on machines that do other things as well.
+    assert!(pauses.iter().all(|pause| *pause < 200_000), "{pauses:?}");
+
+    lab.write("switch.toml", &on("0, 1, 2").replace("shards = 2\n", ""));
+    let refused = lab.verb(&["reload"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let told = text(&refused);
+    let complaint = "switch.toml:2:10: [eal] lcores, to more than the 2 shards there are";
+    assert!(told.contains(complaint), "{told}");
+    lab.write("switch.toml", &on("1023"));
+    let refused = lab.verb(&["reload", "--dry-run"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let told = text(&refused);
+    assert!(
+        told.contains("[eal] lcores: CPU 1023 is not available"),
+        "{told}"
+    );
+    assert_eq!(lcores(), [Some(one as u64)]);
+    lab.stop(&[("left", "weir0"), ("right", "weir1")]);
+}
+
 /// What hosts do in the tests above.
 #[test]
 #[ignore = "a part of the other test, run by it"]

@@ -101,7 +101,7 @@ impl Config {
     }
 
     /// Whether receive queues are to be dealt out otherwise: a change of who is given one changes who else
-    /// may poll the others.
+    /// may poll the others, and so does one of the lcores if any is given one.
     pub fn deals_otherwise(&self, new: &Self) -> bool {
         let given = |config: &Self| {
             let ports = config.ports.iter();
@@ -109,7 +109,8 @@ impl Config {
             let given = given.map(|port| (port.name.clone(), port.affinity.clone()));
             given.collect::<BTreeMap<_, _>>()
         };
-        given(self) != given(new)
+        let (before, after) = (given(self), given(new));
+        before != after || (!after.is_empty() && self.eal.lcores != new.eal.lcores)
     }
 
     /// A complaint for each queue that has an lcore in `new`, which was read from `source`, and that a
@@ -149,6 +150,15 @@ impl Config {
         all
     }
 
+    /// What this says of a switch that runs with `running`: it has as many shards as that, unless this
+    /// says how many.
+    pub fn keep_shards(&mut self, running: &Self) {
+        let shards = running.eal.shard_count();
+        if self.eal.shards.is_none() && self.eal.lcores.len() <= shards {
+            self.eal.shards = Some(shards as u16);
+        }
+    }
+
     /// A complaint for each option of which a running switch cannot get from `self` to `new`, which was
     /// read from `source`. `finds_pci`: whether it was started so that it finds PCI devices.
     pub fn needs_restart(
@@ -171,6 +181,15 @@ impl Config {
             )
         };
         let mut all = Vec::new();
+        let shards = self.eal.shard_count();
+        if new.eal.lcores.len() > shards {
+            let complaint = complain(
+                &[Step::Key("eal"), Step::Key("lcores")],
+                &format!("[eal] lcores, to more than the {shards} shards there are,"),
+            );
+            let hint = "[eal] shards says how many there can be without a restart";
+            all.push(complaint.with_hint(hint));
+        }
         let options = self.fixed_options(new).into_iter();
         all.extend(
             options
@@ -242,8 +261,14 @@ impl Config {
         let (ct, new_ct) = (&self.conntrack, &new.conntrack);
         let (to, new_to) = (&self.controller, &new.controller);
         let (control, new_control) = (&self.control, &new.control);
+        let grows = b.lcores.len() > a.shard_count();
         [
-            ("eal", "lcores", a.lcores != b.lcores),
+            // Of too many lcores there is a complaint already.
+            (
+                "eal",
+                "shards",
+                a.shard_count() != b.shard_count() && !grows,
+            ),
             ("eal", "hugepages", a.hugepages != b.hugepages),
             ("eal", "memory_mb", a.memory_mb != b.memory_mb),
             ("eal", "mbufs", a.mbufs != b.mbufs),

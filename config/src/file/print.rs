@@ -20,6 +20,7 @@ pub(super) fn to_toml(config: &Config) -> String {
                     .map(|&lcore| placeless(i64::from(lcore)))
                     .collect(),
             ),
+            shards: eal.shards.and_then(|shards| typed(i64::from(shards))),
             hugepages: Some(eal.hugepages),
             memory_mb: typed(eal.memory_mb.into()),
             mbufs: typed(eal.mbufs.into()),

@@ -36,6 +36,7 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct Eal {
     pub(super) lcores: Typed<Vec<Spanned<i64>>>,
+    pub(super) shards: Typed<i64>,
     pub(super) hugepages: Option<bool>,
     pub(super) memory_mb: Typed<i64>,
     pub(super) mbufs: Typed<i64>,

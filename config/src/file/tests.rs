@@ -51,6 +51,7 @@ fn defaults_are_those_of_the_documentation() {
     let expected = Config {
         eal: Eal {
             lcores: vec![1],
+            shards: None,
             hugepages: false,
             memory_mb: 512,
             mbufs: 16_384,
@@ -331,13 +332,14 @@ prop_compose! {
 prop_compose! {
     fn eal()(
         lcores in prop::sample::subsequence((0_u16..1024).collect::<Vec<_>>(), 1..8),
+        shards in prop::option::of(8_u16..=127),
         hugepages in any::<bool>(),
         memory_mb in 64_u32..=1_048_576,
         mbufs in 512_u32..=16_777_216,
         args in prop::collection::vec(text(), 0..3),
         sleep in 0_u64..=1_000_000,
     ) -> Eal {
-        Eal { lcores, hugepages, memory_mb, mbufs, args, idle_sleep: Duration::from_micros(sleep) }
+        Eal { lcores, shards, hugepages, memory_mb, mbufs, args, idle_sleep: Duration::from_micros(sleep) }
     }
 }
 
@@ -513,10 +515,11 @@ prop_compose! {
         let source = |path: String| FlowSource::File(path.into());
         if ports.iter().any(|port| port.tunnel.is_some()) {
             eal.lcores.truncate(1);
+            eal.shards = None;
         }
         for port in ports.iter_mut().filter(|port| port.tunnel.is_none()) {
-            port.queues = (port.mtu % 2 == 0).then_some(eal.lcores.len() as u16);
-            let last = eal.lcores.len() as u16 - 1;
+            port.queues = (port.mtu % 2 == 0).then_some(eal.shard_count() as u16);
+            let last = eal.shard_count() as u16 - 1;
             port.affinity = match port.mtu % 3 {
                 0 => Vec::new(),
                 1 => vec![(last, eal.lcores[0])],

@@ -37,7 +37,7 @@ impl Validator<'_> {
         let eal = self.eal(raw.eal.unwrap_or_default())?;
         let fragments = self.fragments(raw.fragments.unwrap_or_default(), eal.mbufs)?;
         let mut without_device = Vec::new();
-        let ports = self.ports(raw.port, &eal.lcores, &mut without_device)?;
+        let ports = self.ports(raw.port, &eal, &mut without_device)?;
         let neighbours = self.neighbours(raw.neighbour, &ports)?;
         Ok(Config {
             eal,
@@ -57,15 +57,32 @@ impl Validator<'_> {
 
     fn eal(&self, raw: raw::Eal) -> Result<Eal, Diagnostic> {
         let lcores = self.lcores(raw.lcores)?;
+        let shards = self.shards(raw.shards, lcores.len())?;
         let sleep = self.integer("idle_sleep_us", raw.idle_sleep_us, 0..=1_000_000, 0)?;
         Ok(Eal {
             lcores,
+            shards,
             hugepages: raw.hugepages.unwrap_or(false),
             memory_mb: self.integer("memory_mb", raw.memory_mb, 64..=1_048_576, 512)?,
             mbufs: self.integer("mbufs", raw.mbufs, 512..=16_777_216, 16_384)?,
             args: raw.args.unwrap_or_default(),
             idle_sleep: Duration::from_micros(sleep),
         })
+    }
+
+    /// Each lcore runs one at least.
+    fn shards(&self, raw: Typed<i64>, lcores: usize) -> Result<Option<u16>, Diagnostic> {
+        let Some(raw) = raw else {
+            return Ok(None);
+        };
+        let span = raw.span();
+        let shards: u16 = self.integer("shards", Some(raw), 1..=MOST_LCORES as i64, 1)?;
+        if usize::from(shards) < lcores {
+            return Err(self.at(span, "fewer shards than lcores").with_hint(format!(
+                "expected {lcores} to {MOST_LCORES}: each lcore runs one or more"
+            )));
+        }
+        Ok(Some(shards))
     }
 
     fn lcores(&self, raw: Typed<Vec<Spanned<i64>>>) -> Result<Vec<u16>, Diagnostic> {

@@ -1,7 +1,7 @@
 //! `reload`, `confirm` and `rollback`: from what runs to what files say, with the fewest steps.
 //!
 //! A reload is planned as a whole before anything is touched. Then come, in this order: devices that
-//! are opened and exporters that listen, which may fail and leave nothing behind; settings of
+//! are opened and exporters that listen, which may fail and leave nothing behind; lcores; settings of
 //! connections; the policy with the ports it speaks of, in one publication; queues that lcores get;
 //! devices that lcores give back and that are closed; the devices that could not be opened before
 //! others were closed; and last queues that other lcores are to poll. If one of those fails, all goes back to what was before.
@@ -96,10 +96,11 @@ impl<D: Datapath> Management<D> {
             None => self.own_files()?,
         };
         // The embedded configuration has no text that could have changed.
-        let config = match source.text.is_empty() {
+        let mut config = match source.text.is_empty() {
             true => self.config.clone(),
             false => Config::parse(&source.name, &source.text).map_err(Failure::input)?,
         };
+        config.keep_shards(&self.config);
         let complaints = self.config.needs_restart(&config, &source, self.finds_pci);
         if !complaints.is_empty() {
             return Err(all_of(&complaints));
@@ -113,6 +114,10 @@ impl<D: Datapath> Management<D> {
         let complaints = self.config.missing_queues(&config, &source, count);
         if !complaints.is_empty() {
             return Err(all_of(&complaints));
+        }
+        if config.eal.lcores != self.config.eal.lcores {
+            let checked = self.datapath.check_lcores(&config.eal.lcores);
+            checked.map_err(|error| Failure::input(format!("[eal] lcores: {error}")))?;
         }
         let steps = policy::read_policy(&config, &group_texts, &texts);
         let steps = steps.map_err(|errors| all_of(&errors))?;
@@ -304,11 +309,17 @@ impl<D: Datapath> Management<D> {
                 return Err(failure);
             }
         }
+        let lcores = self.config.eal.lcores.clone();
+        if let Err(failure) = self.move_to_lcores(&target.config.eal.lcores) {
+            self.close_devices(&next.fresh);
+            return Err(failure);
+        }
         let settings = self.policy.conntrack.clone();
         if target.conntrack != settings
             && let Err(failure) = self.configure(target.conntrack)
         {
             self.close_devices(&next.fresh);
+            self.move_to_lcores(&lcores)?;
             return Err(failure);
         }
         let flagged = target.flags.iter();
@@ -328,6 +339,7 @@ impl<D: Datapath> Management<D> {
         if let Err(failure) = self.apply_bundle(&target.bundle) {
             self.policy.ports = old_table;
             self.close_devices(&next.fresh);
+            self.move_to_lcores(&lcores)?;
             if settings != self.policy.conntrack {
                 self.configure(settings)?;
             }
@@ -373,6 +385,19 @@ impl<D: Datapath> Management<D> {
         for (_, port) in opened.filter(|(_, port)| down.contains(&port.id)) {
             self.datapath.show_link(port.id, false);
         }
+        Ok(())
+    }
+
+    /// Lets these lcores do what others did, if they are others.
+    fn move_to_lcores(&mut self, lcores: &[u16]) -> Result<(), Failure> {
+        if *lcores == *self.running_on {
+            return Ok(());
+        }
+        let moved = self.datapath.move_to_lcores(lcores);
+        let pause = moved.map_err(|error| Failure::input(format!("[eal] lcores: {error}")))?;
+        self.running_on = lcores.to_vec();
+        let pause_us = pause.as_micros();
+        tracing::info!("lcores are now {lcores:?}; a shard stood still for {pause_us} us at most");
         Ok(())
     }
 
@@ -481,12 +506,14 @@ impl<D: Datapath> Management<D> {
     fn changed_sections(&self, new: &Config) -> Vec<String> {
         let old = &self.config;
         let neighbours = old.neighbours != new.neighbours;
+        let lcores = old.eal.lcores != new.eal.lcores;
         let name = old.bridge.name != new.bridge.name;
         let listen = match new.metrics {
             Some(listen) => format!("[metrics] listen = \"{listen}\""),
             None => "[metrics] off".to_owned(),
         };
         [
+            (lcores, format!("[eal] lcores = {:?}", new.eal.lcores)),
             (neighbours, "[[neighbour]]".to_owned()),
             (name, format!("[bridge] name = \"{}\"", new.bridge.name)),
             (old.metrics != new.metrics, listen),

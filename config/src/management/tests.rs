@@ -132,6 +132,19 @@ impl Datapath for OneLcore {
         Ok(())
     }
 
+    fn check_lcores(&self, cpus: &[u16]) -> Result<(), String> {
+        match cpus.contains(&99) {
+            true => Err("CPU 99 is not there".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    fn move_to_lcores(&mut self, cpus: &[u16]) -> Result<Duration, String> {
+        self.check_lcores(cpus)?;
+        self.devices.push(format!("lcores {cpus:?}"));
+        Ok(Duration::ZERO)
+    }
+
     fn attach_port(&mut self, index: PortIndex) -> Result<(), LcoreGone> {
         let ports = &self.lcore.snapshot().ports;
         let known = ports.iter().any(|(known, _)| known == index);

@@ -96,7 +96,7 @@ impl FragmentsRow {
     }
 }
 
-/// One lcore, since its start.
+/// One lcore, since its start: what its shards counted, wherever they ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LcoreRow {
     /// Its number: the core it is pinned to.
@@ -128,6 +128,106 @@ pub struct LcoreRow {
     /// TSC cycles spent, in whatever polls, on questions of the management thread: dumps, flushes,
     /// events, counts of zones.
     pub answer_cycles: u64,
+}
+
+/// What lcores have counted whose shards have counted `shards`.
+pub(crate) fn by_lcore(shards: impl Iterator<Item = LcoreRow>) -> Vec<LcoreRow> {
+    let mut rows: Vec<LcoreRow> = Vec::new();
+    for shard in shards {
+        match rows.iter_mut().find(|row| row.lcore == shard.lcore) {
+            Some(row) => row.add(&shard),
+            None => rows.push(shard),
+        }
+    }
+    rows
+}
+
+impl CacheRow {
+    fn add(&mut self, other: &Self) {
+        let Self {
+            hits,
+            misses,
+            stale,
+            refused,
+        } = self;
+        *hits += other.hits;
+        *misses += other.misses;
+        *stale += other.stale;
+        *refused += other.refused;
+    }
+}
+
+impl MemoryRow {
+    fn add(&mut self, other: &Self) {
+        let Self {
+            connections,
+            index,
+            leases,
+            timers,
+            trajectories,
+            megaflows,
+        } = self;
+        *connections += other.connections;
+        *index += other.index;
+        *leases += other.leases;
+        *timers += other.timers;
+        *trajectories += other.trajectories;
+        *megaflows += other.megaflows;
+    }
+}
+
+impl FragmentsRow {
+    fn add(&mut self, other: &Self) {
+        let Self {
+            waiting,
+            waiting_bytes,
+            joined,
+            datagrams,
+            cuts,
+            pieces,
+        } = self;
+        *waiting += other.waiting;
+        *waiting_bytes += other.waiting_bytes;
+        *joined += other.joined;
+        *datagrams += other.datagrams;
+        *cuts += other.cuts;
+        *pieces += other.pieces;
+    }
+}
+
+impl LcoreRow {
+    /// Adds what another shard of the same lcore counted.
+    fn add(&mut self, other: &Self) {
+        let Self {
+            lcore: _,
+            packets,
+            bytes,
+            busy_polls,
+            idle_polls,
+            passes,
+            lookups,
+            trajectories,
+            megaflows,
+            memory,
+            fragments,
+            busy_cycles,
+            idle_cycles,
+            answer_cycles,
+        } = self;
+        *packets += other.packets;
+        *bytes += other.bytes;
+        *busy_polls += other.busy_polls;
+        *idle_polls += other.idle_polls;
+        *passes += other.passes;
+        *lookups += other.lookups;
+        trajectories.add(&other.trajectories);
+        megaflows.add(&other.megaflows);
+        memory.add(&other.memory);
+        fragments.add(&other.fragments);
+        *busy_cycles += other.busy_cycles;
+        *idle_cycles += other.idle_cycles;
+        *answer_cycles += other.answer_cycles;
+    }
 }
 
 /// Prints lcores in the form that `ovs-appctl dpif-netdev/pmd-stats-show` had up to 3.x.

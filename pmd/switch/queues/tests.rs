@@ -19,6 +19,12 @@ fn on_node(node: u32, queues: usize) -> Wanted {
     }
 }
 
+/// With a CPU for each.
+fn assign(nodes: &[u32], ports: &[Wanted]) -> Vec<Vec<usize>> {
+    let cpus: Vec<_> = (0..).take(nodes.len()).collect();
+    super::assign(&cpus, nodes, ports)
+}
+
 #[test]
 fn each_lcore_polls_a_queue_of_a_port_that_has_enough() {
     let ports = [port(3), port(3), port(4)];
@@ -31,6 +37,19 @@ fn queues_of_ports_that_have_fewer_are_dealt_out_in_turn() {
     let ports = [port(1), port(2), port(3), port(1), port(1)];
     let expected: [&[usize]; 5] = [&[0], &[1, 2], &[0, 1, 2], &[0], &[1]];
     assert_eq!(assign(&[0; 3], &ports), expected);
+}
+
+#[test]
+fn no_shard_of_an_lcore_that_is_given_queues_polls_others() {
+    let given = Wanted {
+        explicit: vec![(0, 0)],
+        ..port(1)
+    };
+    let expected: [&[usize]; 2] = [&[0], &[1, 3, 1]];
+    assert_eq!(
+        super::assign(&[4, 5, 4, 5], &[0; 4], &[given, port(3)]),
+        expected
+    );
 }
 
 #[test]

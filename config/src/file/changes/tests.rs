@@ -13,7 +13,9 @@ fn complaints(old: &str, new: &str) -> Vec<String> {
         name: "a.toml".to_owned(),
         text: new.to_owned(),
     };
-    let complaints = config(old).needs_restart(&config(new), &source, false);
+    let (old, mut new) = (config(old), config(new));
+    new.keep_shards(&old);
+    let complaints = old.needs_restart(&new, &source, false);
     complaints.iter().map(ToString::to_string).collect()
 }
 
@@ -96,6 +98,34 @@ fn what_is_fixed_is_complained_of_where_it_stands() {
             "a.toml: [cache] masks_per_port cannot be changed without a restart",
             "a.toml:5:1: [fragments] waiting cannot be changed without a restart\n  \
              [fragments]\n  ^^^^^^^^^^^",
+        ]
+    );
+}
+
+#[test]
+fn there_are_as_many_lcores_as_there_are_shards_at_most() {
+    let on = |eal: &str| format!("[eal]\n{eal}\n{VM1}");
+    for (before, after) in [
+        ("lcores = [1, 2, 3]", "lcores = [5]"),
+        ("lcores = [1]\nshards = 3", "lcores = [4, 5, 6]"),
+        ("lcores = [1]\nshards = 3", "lcores = [4]\nshards = 3"),
+        ("lcores = [1, 2]", "lcores = [1]\nshards = 2"),
+    ] {
+        assert_eq!(complaints(&on(before), &on(after)), [""; 0], "{after}");
+    }
+    assert_eq!(
+        complaints(&on("shards = 2"), &on("lcores = [4, 5, 6]")),
+        [
+            "a.toml:2:10: [eal] lcores, to more than the 2 shards there are, cannot be changed \
+             without a restart\n  lcores = [4, 5, 6]\n           \
+             ^^^^^^^^^ [eal] shards says how many there can be without a restart"
+        ]
+    );
+    assert_eq!(
+        complaints(&on("shards = 2"), &on("shards = 3")),
+        [
+            "a.toml:2:10: [eal] shards cannot be changed without a restart\n  \
+             shards = 3\n           ^"
         ]
     );
 }

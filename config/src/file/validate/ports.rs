@@ -9,7 +9,7 @@ use weir_tables::datapath::QueueAffinity;
 use weir_tables::port::PortNo;
 
 use super::super::raw::{self, Typed};
-use super::super::{Device, Port, Vlans};
+use super::super::{Device, Eal, Port, Vlans};
 use super::Validator;
 use crate::diagnostic::Diagnostic;
 
@@ -20,7 +20,7 @@ impl Validator<'_> {
     pub(super) fn ports(
         &self,
         raw: Vec<Spanned<raw::Port>>,
-        lcores: &[u16],
+        eal: &Eal,
         without_device: &mut Vec<Diagnostic>,
     ) -> Result<Vec<Port>, Diagnostic> {
         if raw.is_empty() {
@@ -43,8 +43,8 @@ impl Validator<'_> {
                     (Some(kind), Some(over)) => Some([kind.span(), over.span()]),
                     _ => None,
                 });
-                let queues = self.queues(raw.queues, lcores.len())?;
-                let affinity = self.affinity(raw.rxq_affinity, queues, lcores)?;
+                let queues = self.queues(raw.queues, eal.shard_count())?;
+                let affinity = self.affinity(raw.rxq_affinity, queues, eal)?;
                 let is_local = raw.local.as_ref().is_some_and(|local| *local.get_ref());
                 let name = raw
                     .name
@@ -112,28 +112,29 @@ impl Validator<'_> {
         Ok(ports)
     }
 
-    /// Each queue is polled by one lcore, so more of them than lcores are no use.
-    fn queues(&self, queues: Typed<i64>, lcores: usize) -> Result<Option<u16>, Diagnostic> {
+    /// Each queue is polled for one shard, so more of them than shards are no use.
+    fn queues(&self, queues: Typed<i64>, shards: usize) -> Result<Option<u16>, Diagnostic> {
         let Some(queues) = queues else {
             return Ok(None);
         };
         let span = queues.span();
         let queues: u16 = self.integer("queues", Some(queues), 1..=1024, 1)?;
-        if usize::from(queues) > lcores {
+        if usize::from(queues) > shards {
             return Err(self.at(span, "more queues than lcores").with_hint(format!(
-                "expected 1 to {lcores}, for so many lcores poll them"
+                "expected 1 to {shards}, for so many lcores poll them"
             )));
         }
         Ok(Some(queues))
     }
 
-    /// `queues`: how many there are; `None`: at most one for each lcore.
+    /// `queues`: how many there are; `None`: at most one for each shard.
     fn affinity(
         &self,
         affinity: Typed<raw::Affinity>,
         queues: Option<u16>,
-        lcores: &[u16],
+        eal: &Eal,
     ) -> Result<QueueAffinity, Diagnostic> {
+        let lcores = &eal.lcores;
         let mut seen = Seen::default();
         let mut all = QueueAffinity::new();
         let affinity = affinity.map(Spanned::into_inner).unwrap_or_default();
@@ -145,13 +146,13 @@ impl Validator<'_> {
                 let hint = "expected QUEUE = LCORE, such as 0 = 3";
                 return Err(self.at(key.span(), "not a queue's number").with_hint(hint));
             };
-            let count = queues.map_or(lcores.len(), usize::from);
+            let count = queues.map_or(eal.shard_count(), usize::from);
             if usize::from(number) >= count {
                 let last = count - 1;
                 let hint = match (queues, last) {
                     (_, 0) => "there is queue 0 only".to_owned(),
                     (Some(_), _) => format!("expected 0 to {last}, for so many has the port"),
-                    (None, _) => format!("expected 0 to {last}, for there is one for each lcore"),
+                    (None, _) => format!("expected 0 to {last}, for there is one for each shard"),
                 };
                 let message = format!("there is no queue {number}");
                 return Err(self.at(key.span(), message).with_hint(hint));

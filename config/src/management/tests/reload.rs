@@ -218,6 +218,51 @@ fn a_device_that_does_not_open_changes_nothing() {
     assert_eq!(management.policy.ports.index_of(PortNo(4)), None);
 }
 
+/// Lcores change behind devices that open and before the policy does, and go back if that fails, or
+/// if nobody confirms.
+#[test]
+fn lcores_come_and_go() {
+    let mut management = management("arp actions=drop");
+    let on = |management: &Management<OneLcore>, lcores: &str| {
+        let said = format!("lcores = [{lcores}]\n");
+        let text = management
+            .config
+            .to_string()
+            .replace("lcores = [1]\n", &said);
+        text.replace("[bridge]", &format!("{THIRD}[bridge]"))
+    };
+    let two = on(&management, "4, 5");
+    let failure = management.load_text(&two, FLOWS, None).unwrap_err();
+    assert!(
+        failure.message.contains("more than the 1 shards there are"),
+        "{failure:?}"
+    );
+    management.config.eal.shards = Some(2);
+    let absent = on(&management, "1, 99");
+    let failure = management.load_text(&absent, FLOWS, None).unwrap_err();
+    assert_eq!(failure.message, "[eal] lcores: CPU 99 is not there");
+    assert_eq!(management.done_to_devices(), [""; 0]);
+
+    let failure = management.load_text(&two, "table=1 actions=group:7", None);
+    assert!(failure.is_err(), "there is no such group");
+    let report = management
+        .load_text(&two, FLOWS, Some(1))
+        .expect("it is possible");
+    assert!(
+        report
+            .modified
+            .contains(&"[eal] lcores = [4, 5]".to_owned()),
+        "{report:?}"
+    );
+    assert_eq!(
+        management.done_to_devices(),
+        ["open 2 net_tap2 mtu 1500", "lcores [4, 5]", "attach 2"]
+    );
+    management.wait_ms(1_500);
+    assert_eq!(management.done_to_devices(), ["lcores [1]", "close 2"]);
+    assert_eq!(management.config.eal.lcores, [1]);
+}
+
 #[test]
 fn a_device_that_does_not_open_anew_is_opened_as_it_was() {
     let mut management = management("arp actions=drop");
