@@ -3,18 +3,24 @@
 //!
 //! A [`Worker`] is a shard of the switch with all that it owns: queues, connections, caches, counters,
 //! its ends of the rings to other shards. Which thread runs it is nothing to it: it can be moved to
-//! another one as a whole, in the time of two messages, however many connections it has. Nobody
+//! another one as a whole, in the time of one message, however many connections it has. Nobody
 //! polls its queues meanwhile, and what others have for it stays in their rings, so what comes
-//! waits in order.
+//! waits in order. Whoever is to run it looks out for it before it is let go, and the thread that ran
+//! it hands it over itself: so it does not stand still for as long as the management thread may not
+//! have its turn.
 //!
 //! Invariants
 //!   1. A worker is run by one thread at a time: it is owned by that one's crew, or under way.
 //!
 //! Threads: a crew is its thread's own; orders come from the management thread.
-//! Cost: one load per round while there are no orders, and a call through a pointer per pass.
+//! Cost: one load per round while there are no orders and nobody is expected, and a call through a pointer
+//! per pass.
 
 use std::thread;
 use std::time::Duration;
+
+use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
+use weir_tables::datapath::LcoreGone;
 
 use crate::clock::{Clock, Cycles};
 use crate::lcore::StopFlag;
@@ -38,32 +44,81 @@ impl<P: Processor + Send> Member for Worker<P> {
 
 /// What the management thread wants of a crew.
 pub(crate) enum CrewOrder {
-    /// To run this worker, too, which has this number.
-    Take(usize, Box<dyn Member>),
-    /// To give up the worker with this number.
-    Give(usize),
+    /// To look for a worker that comes from another crew.
+    Expect,
+    /// To let the worker with this number go to another crew, which expects it.
+    Give(usize, Sender<Moving>),
+    /// To say how long workers stood still that came.
+    Tell,
 }
 
-/// The management thread's end of what it orders; the answer is the worker that was given up.
-pub(crate) type CrewOrders = Mailbox<CrewOrder, Option<Box<dyn Member>>>;
+/// What a crew says.
+#[derive(Debug)]
+pub(crate) enum CrewAnswer {
+    /// It is done.
+    Done,
+    /// There is no such worker.
+    Nobody,
+    /// Of those that have come since this was asked last, the longest; `None`: one is still expected.
+    StoodStill(Option<Cycles>),
+}
+
+/// A worker on its way from one crew to another.
+pub(crate) struct Moving {
+    number: usize,
+    member: Box<dyn Member>,
+    /// When it was run last.
+    since: Cycles,
+}
+
+/// The management thread's end of a crew.
+pub(crate) struct CrewEnd {
+    orders: Mailbox<CrewOrder, CrewAnswer>,
+    /// By way of which workers come.
+    pub(crate) door: Sender<Moving>,
+}
 
 /// The workers of one thread.
 pub(crate) struct Crew {
     members: Vec<(usize, Box<dyn Member>)>,
-    orders: Inbox<CrewOrder, Option<Box<dyn Member>>>,
+    orders: Inbox<CrewOrder, CrewAnswer>,
+    door: Receiver<Moving>,
+    /// How many will come.
+    expected: usize,
+    /// The longest that one of those stood still that came.
+    longest: Cycles,
     clock: Clock,
+}
+
+impl CrewEnd {
+    /// Orders something, and waits until that is done, at most `patience`.
+    ///
+    /// # Errors
+    /// [`LcoreGone`] if it is not by then.
+    pub(crate) fn order(
+        &mut self,
+        order: CrewOrder,
+        patience: Duration,
+    ) -> Result<CrewAnswer, LcoreGone> {
+        self.orders.ask(order, patience)
+    }
 }
 
 impl Crew {
     /// These workers by number, and how they are changed.
-    pub(crate) fn new(members: Vec<(usize, Box<dyn Member>)>, clock: Clock) -> (Self, CrewOrders) {
+    pub(crate) fn new(members: Vec<(usize, Box<dyn Member>)>, clock: Clock) -> (Self, CrewEnd) {
         let (mailbox, orders) = mailbox::pair();
+        let (door, come_in) = unbounded();
         let crew = Self {
             members,
             orders,
+            door: come_in,
+            expected: 0,
+            longest: Cycles(0),
             clock,
         };
-        (crew, mailbox)
+        let orders = mailbox;
+        (crew, CrewEnd { orders, door })
     }
 
     /// Lets them run until `stop` is set.
@@ -71,38 +126,78 @@ impl Crew {
         let mut start = self.clock.cycles();
         let mut idle = Idle::default();
         while !stop.is_set() {
-            if self.follow_orders() {
+            if self.follow_orders() || self.expected > 0 && self.let_in() {
                 // What that took is nobody's.
                 start = self.clock.cycles();
             }
             let last = self.members.len().saturating_sub(1);
             for (at, (_, member)) in self.members.iter_mut().enumerate() {
-                idle.is_last = at == last;
+                // Whoever expects another one does not sleep.
+                idle.is_last = at == last && self.expected == 0;
                 member.pass_over(&mut start, &mut idle);
             }
             if self.members.is_empty() {
-                thread::sleep(NOBODY);
+                if self.expected == 0 {
+                    thread::sleep(NOBODY);
+                }
                 start = self.clock.cycles();
             }
         }
     }
 
+    /// Takes in a worker, if it has come; returns whether.
+    #[cold]
+    fn let_in(&mut self) -> bool {
+        let Ok(moving) = self.door.try_recv() else {
+            return false;
+        };
+        self.expected -= 1;
+        let stood_still = self.clock.cycles().since(moving.since);
+        self.longest = self.longest.max(stood_still);
+        self.members.push((moving.number, moving.member));
+        true
+    }
+
     /// Returns whether there was an order.
     #[inline]
     fn follow_orders(&mut self) -> bool {
-        let members = &mut self.members;
+        let Self {
+            members,
+            expected,
+            longest,
+            clock,
+            ..
+        } = self;
         let mut any = false;
         self.orders.answer(|order| {
             any = true;
             match order {
-                CrewOrder::Take(number, member) => {
-                    members.push((number, member));
-                    None
+                CrewOrder::Expect => {
+                    *expected += 1;
+                    CrewAnswer::Done
                 }
-                CrewOrder::Give(number) => {
-                    let at = members.iter().position(|(other, _)| *other == number)?;
-                    Some(members.remove(at).1)
+                CrewOrder::Give(number, door) => {
+                    let at = members.iter().position(|(other, _)| *other == number);
+                    let Some(at) = at else {
+                        return CrewAnswer::Nobody;
+                    };
+                    let (number, member) = members.remove(at);
+                    let since = clock.cycles();
+                    let moving = Moving {
+                        number,
+                        member,
+                        since,
+                    };
+                    match door.send(moving) {
+                        Ok(()) => CrewAnswer::Done,
+                        Err(SendError(back)) => {
+                            members.push((back.number, back.member));
+                            CrewAnswer::Nobody
+                        }
+                    }
                 }
+                CrewOrder::Tell if *expected > 0 => CrewAnswer::StoodStill(None),
+                CrewOrder::Tell => CrewAnswer::StoodStill(Some(std::mem::take(longest))),
             }
         });
         any

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use weir_tables::counters::LcoreCounters;
 
 use super::PATIENCE;
-use crate::clock::Clock;
-use crate::crew::{Crew, CrewOrder, CrewOrders, Member, deal_out};
+use crate::clock::{Clock, Cycles};
+use crate::crew::{Crew, CrewAnswer, CrewEnd, CrewOrder, Member, deal_out};
 use crate::eal::{Eal, EalError};
 use crate::lcore::{Lcore, LcoreError, StopFlag, spawn};
 use crate::worker::{PortOrders, WorkerCounters};
@@ -43,7 +43,7 @@ pub(super) struct Crews {
 
 struct Thread {
     cpu: u16,
-    orders: CrewOrders,
+    end: CrewEnd,
     stop: StopFlag,
     running: Lcore<()>,
 }
@@ -92,16 +92,16 @@ impl Crews {
                 members.push((number, member));
                 all.push((number, made));
             }
-            let (crew, orders) = Crew::new(members, clock);
-            let _ = report.send((orders, all));
+            let (crew, end) = Crew::new(members, clock);
+            let _ = report.send((end, all));
             crew.run(&flag);
         })?;
-        let (orders, made) = started
+        let (end, made) = started
             .recv()
             .expect("the thread reports before it polls, and a panic would end the process");
         self.threads.push(Thread {
             cpu,
-            orders,
+            end,
             stop,
             running,
         });
@@ -132,19 +132,19 @@ impl Crews {
                 return Err(error.to_string());
             }
         }
-        let mut longest = Duration::ZERO;
         for (number, (cpu, to)) in shards.iter_mut().zip(dealt).enumerate() {
-            if **cpu == to {
+            let from = **cpu;
+            if from == to {
                 continue;
             }
-            let from = **cpu;
-            let begin = Instant::now();
-            let moved = self.order(from, CrewOrder::Give(number));
-            let member = moved.and_then(|member| member.ok_or_else(|| gone(from)))?;
-            self.order(to, CrewOrder::Take(number, member))?;
-            longest = longest.max(begin.elapsed());
-            **cpu = to;
+            let door = self.thread(to)?.end.door.clone();
+            self.order(to, CrewOrder::Expect)?;
+            match self.order(from, CrewOrder::Give(number, door))? {
+                CrewAnswer::Done => **cpu = to,
+                CrewAnswer::Nobody | CrewAnswer::StoodStill(_) => return Err(gone(from)),
+            }
         }
+        let longest = self.wait_for_all(cpus)?;
         self.end_all_but(cpus);
         if let Err(error) = self.eal.stay_away_from(cpus) {
             tracing::warn!("the management thread shares a CPU with an lcore: {error}");
@@ -152,11 +152,34 @@ impl Crews {
         Ok(longest)
     }
 
-    fn order(&mut self, cpu: u16, order: CrewOrder) -> Result<Option<Box<dyn Member>>, String> {
+    /// Waits until all shards are where they belong; returns the longest that one of them stood still.
+    fn wait_for_all(&mut self, cpus: &[u16]) -> Result<Duration, String> {
+        let begin = Instant::now();
+        let mut longest = Cycles(0);
+        for &cpu in cpus {
+            loop {
+                match self.order(cpu, CrewOrder::Tell)? {
+                    CrewAnswer::StoodStill(Some(stood_still)) => {
+                        longest = longest.max(stood_still);
+                        break;
+                    }
+                    _ if begin.elapsed() > PATIENCE => return Err(gone(cpu)),
+                    _ => {}
+                }
+            }
+        }
+        Ok(self.clock.duration(longest))
+    }
+
+    fn thread(&mut self, cpu: u16) -> Result<&mut Thread, String> {
         let mut threads = self.threads.iter_mut();
         let thread = threads.find(|thread| thread.cpu == cpu);
-        let answer = thread.and_then(|thread| thread.orders.ask(order, PATIENCE).ok());
-        answer.ok_or_else(|| gone(cpu))
+        thread.ok_or_else(|| gone(cpu))
+    }
+
+    fn order(&mut self, cpu: u16, order: CrewOrder) -> Result<CrewAnswer, String> {
+        let answer = self.thread(cpu)?.end.order(order, PATIENCE);
+        answer.map_err(|_| gone(cpu))
     }
 
     /// Ends the threads of other CPUs, which have no shards.
