@@ -70,7 +70,7 @@ impl Clock {
         self.hz
     }
 
-    const fn with_frequency(start: Cycles, hz: u64) -> Self {
+    pub(crate) const fn with_frequency(start: Cycles, hz: u64) -> Self {
         // At least 1 kHz, or a millisecond is less than a cycle; no such counter exists.
         assert!(hz > MILLIS_PER_SECOND as u64);
         let scale = ((MILLIS_PER_SECOND << 64) / hz as u128) as u64;

@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -39,3 +42,92 @@ proptest! {
         prop_assert_eq!(stayed, full + beyond.min(over));
     }
 }
+
+/// A member that sees whether anybody else runs it.
+struct Watched {
+    running: Arc<AtomicBool>,
+    passes: Arc<AtomicU64>,
+}
+
+impl Member for Watched {
+    fn pass_over(&mut self, _start: &mut Cycles, _idle: &mut Idle) {
+        assert!(
+            !self.running.swap(true, Ordering::SeqCst),
+            "it has one thread"
+        );
+        self.passes.fetch_add(1, Ordering::SeqCst);
+        self.running.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Stops the threads, also of a test that fails.
+struct Ends<'a>(&'a StopFlag);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+fn stood_still(end: &mut CrewEnd) -> Cycles {
+    loop {
+        let answer = end.order(CrewOrder::Tell, PATIENCE).expect("it answers");
+        if let CrewAnswer::StoodStill(Some(cycles)) = answer {
+            return cycles;
+        }
+    }
+}
+
+/// Members that go from thread to thread are run by one at a time, go on wherever they come, and none is
+/// lost; who is not there is not given.
+#[test]
+fn members_move_between_threads_that_run() {
+    let (clock, stop) = (
+        Clock::with_frequency(Cycles(0), 1_000_000_000),
+        StopFlag::new(),
+    );
+    let passes: [Arc<AtomicU64>; 3] = Default::default();
+    let members = passes.iter().enumerate().map(|(number, passes)| {
+        let member: Box<dyn Member> = Box::new(Watched {
+            running: Arc::default(),
+            passes: Arc::clone(passes),
+        });
+        (number, member)
+    });
+    let (one, mut here) = Crew::new(members.collect(), clock);
+    let (two, mut there) = Crew::new(Vec::new(), clock);
+    thread::scope(|scope| {
+        let (ends, stop) = (Ends(&stop), &stop);
+        let threads = [one, two].map(|crew| scope.spawn(move || crew.run(stop)));
+        for round in 0..60 {
+            for number in 0..=round % passes.len() {
+                let before = passes[number].load(Ordering::SeqCst);
+                let door = there.door.clone();
+                let expects = there.order(CrewOrder::Expect, PATIENCE);
+                assert!(matches!(expects, Ok(CrewAnswer::Done)));
+                let given = here.order(CrewOrder::Give(number, door), PATIENCE);
+                assert!(matches!(given, Ok(CrewAnswer::Done)), "{given:?}");
+                assert!(stood_still(&mut there) > Cycles(0));
+                while passes[number].load(Ordering::SeqCst) == before {
+                    thread::yield_now();
+                }
+                let again = here.order(CrewOrder::Give(number, there.door.clone()), PATIENCE);
+                assert!(matches!(again, Ok(CrewAnswer::Nobody)), "{again:?}");
+            }
+            std::mem::swap(&mut here, &mut there);
+            // Those that stayed behind come after.
+            for number in round % passes.len() + 1..passes.len() {
+                let door = here.door.clone();
+                let expects = here.order(CrewOrder::Expect, PATIENCE);
+                assert!(matches!(expects, Ok(CrewAnswer::Done)));
+                let given = there.order(CrewOrder::Give(number, door), PATIENCE);
+                assert!(matches!(given, Ok(CrewAnswer::Done)), "{given:?}");
+                stood_still(&mut here);
+            }
+        }
+        drop(ends);
+        threads.map(|thread| thread.join().expect("it ends"));
+    });
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);

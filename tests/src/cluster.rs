@@ -89,7 +89,7 @@ pub struct Cluster {
     /// Which of them have something to deal with that they were told.
     unsettled: Vec<bool>,
     /// Of those that no thread runs now, what has come to their queues.
-    under_way: Vec<Option<Vec<(PortIndex, Vec<VecFrame>)>>>,
+    under_way: Vec<Option<Bursts>>,
     owners: Owners,
     now: Tick,
     draw: u64,
@@ -148,6 +148,9 @@ impl Datapath for Cluster {
         Vec::new()
     }
 }
+
+/// What has come, and where, in order.
+type Bursts = Vec<(PortIndex, Vec<VecFrame>)>;
 
 #[derive(Default)]
 struct Sent(Vec<(PortIndex, VecFrame)>);

@@ -193,6 +193,7 @@ impl Forwarder {
                 | LcoreAnswer::LimitsBegun
                 | LcoreAnswer::Lent(_)
                 | LcoreAnswer::Traced(_)
+                | LcoreAnswer::Elsewhere(_)
                 | LcoreAnswer::PacketSent(_) => None,
             };
         }
