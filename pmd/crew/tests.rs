@@ -126,7 +126,9 @@ fn members_move_between_threads_that_run() {
             }
         }
         drop(ends);
-        threads.map(|thread| thread.join().expect("it ends"));
+        for thread in threads {
+            thread.join().expect("it ends");
+        }
     });
 }
 
