@@ -229,3 +229,22 @@ fn three_lcores_agree() {
     };
     explore_all(&scenario, |outcome| assert_eq!(outcome, &(2, vec![], 2)));
 }
+
+/// A datagram in pieces and a packet that came whole are of one connection, wherever the pieces meet and
+/// whichever comes to its owner first.
+#[test]
+fn a_datagram_that_is_put_together_elsewhere_makes_no_connection_of_its_own() {
+    let scenario = Scenario {
+        lcores: 2,
+        flows: DNAT,
+        packets: &[
+            &[
+                "udp 10.0.0.1:1 > 192.0.2.9:53 frag id=7 off=0 mf no-csum udp-len=24 len=8",
+                "ip proto=17 10.0.0.1 > 192.0.2.9 frag id=7 off=16 data=0102030405060708",
+            ],
+            &["udp 10.0.0.1:1 > 192.0.2.9:53"],
+        ],
+    };
+    // The packet, and two pieces.
+    explore_all(&scenario, |outcome| assert_eq!(outcome, &(3, vec![], 1)));
+}
