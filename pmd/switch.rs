@@ -6,6 +6,9 @@
 //! generation tells that there is one, and *retire* lets go of the old one, which is freed by the
 //! management thread ([`weir_tables::publication`]).
 //!
+//! What is called an lcore here is a shard, which has tables, queues and counters of its own; threads that run
+//! shards, and how these move between them, are in [`crews`].
+//!
 //! Threads: the management thread owns the [`Switch`]; each lcore owns its end of the publication and
 //! the far end of its mailbox.
 

@@ -236,7 +236,7 @@ fn three_lcores_agree() {
 fn a_datagram_that_is_put_together_elsewhere_makes_no_connection_of_its_own() {
     let scenario = Scenario {
         lcores: 2,
-        flows: DNAT,
+        flows: "table=0,ip actions=ct(commit),output:2",
         packets: &[
             &[
                 "udp 10.0.0.1:1 > 192.0.2.9:53 frag id=7 off=0 mf no-csum udp-len=24 len=8",
