@@ -90,8 +90,8 @@ fn a_trace_finds_the_connection_where_it_is() {
                     for (port, frame, state) in [(2, reply, EST | RPL), (1, there(client), EST)] {
                         let story = cluster.trace(port, &frame);
                         let states = story.sections.iter().map(|section| &section.start);
-                        let states = states.map(|key| key.field(Field::CT_STATE) & (EST | RPL));
-                        assert_eq!(states.last(), Some(state), "{name}: {story:#?}");
+                        let mut states = states.map(|key| key.field(Field::CT_STATE) & (EST | RPL));
+                        assert_eq!(states.next_back(), Some(state), "{name}: {story:#?}");
                         let told = story.sent.iter();
                         let told: Vec<_> = told
                             .map(|(port, frame)| (port.0, text::describe(frame)))
