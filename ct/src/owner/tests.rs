@@ -134,3 +134,32 @@ fn shards_get_equal_shares() {
         );
     }
 }
+
+/// A datagram that was put together belongs to what it would had it come whole, whatever became of its
+/// addresses on its way; an error to what it is about.
+#[test]
+fn a_datagram_belongs_to_what_it_came_as() {
+    let owners = Owners::new(1000, 1);
+    let whole = |line: &str, came: Option<IpPair>| {
+        let frame: VecFrame = text::frame(line);
+        let layout = weir_packet::parse(frame.head(), frame.len()).expect("no runt");
+        let pair = owners.pair_of_whole(frame.head(), &layout, came);
+        pair.map(Belongs::Pair)
+    };
+    let ends_of = |line: &str| {
+        let frame: VecFrame = text::frame(line);
+        let layout = weir_packet::parse(frame.head(), frame.len()).expect("no runt");
+        IpPair::of(frame.head(), &layout)
+    };
+    let packet = "udp 10.0.0.5:4000 > 192.0.2.9:53";
+    let rewritten = "udp 203.0.113.9:4000 > 192.0.2.9:53";
+    let piece = "udp 10.0.0.5:4000 > 192.0.2.9:53 frag id=7 off=0 mf len=8";
+    let belongs_to = Some(belongs(&owners, packet));
+    assert_eq!(whole(packet, None), belongs_to);
+    assert_eq!(whole(rewritten, ends_of(piece)), belongs_to);
+    assert_ne!(whole(rewritten, None), belongs_to);
+    let error =
+        "icmp 203.0.113.1 > 10.0.0.5 unreachable code=1 { udp 10.0.0.5:4000 > 192.0.2.9:53 }";
+    assert_eq!(whole(error, ends_of(error)), belongs_to);
+    assert_eq!(whole("icmp 10.0.0.1 > 10.0.0.2 type=200", None), None);
+}
