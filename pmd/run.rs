@@ -57,7 +57,7 @@ fn attempt(arguments: Run) -> Result<(), Failure> {
     config
         .require_devices()
         .map_err(|error| error.to_string())?;
-    let secret = random();
+    let secret = arguments.secret.unwrap_or_else(random);
     let mut policy = Policy::load(
         &config,
         config.eal.shard_count(),

@@ -477,6 +477,7 @@ impl Datapath for Switch {
             };
             let refused = self.lcores.iter().map(refused).sum();
             let put_off = |lcore: &Running| lcore.polls.port(*index).rx_put_off.read();
+            let walks = |lcore: &Running| lcore.polls.port(*index).rx_walks.read();
             PortStatus {
                 no: self.table.port(*index).no,
                 mac: port.mac(),
@@ -493,6 +494,7 @@ impl Datapath for Switch {
                     tx_dropped: refused,
                     tx_errors: stats.tx_errors,
                     polls_put_off: self.lcores.iter().map(put_off).sum(),
+                    walks: self.lcores.iter().map(walks).sum(),
                 },
             }
         };

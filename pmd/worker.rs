@@ -33,7 +33,7 @@ mod tx;
 pub use counters::{PortCounters, WorkerCounters};
 pub use tx::TxPorts;
 
-use turns::Turns;
+use turns::{Turns, estimate, weighed};
 
 /// What is done with the frames.
 pub trait Processor {
@@ -46,6 +46,12 @@ pub trait Processor {
     /// Takes over a new snapshot and answers the management thread, which may want packets to be
     /// sent. Called once per pass. Returns whether anything may have been handed to `out`.
     fn poll_control(&mut self, now: Tick, out: &mut TxPorts) -> bool;
+
+    /// How many passes of frames so far no cache had an answer for. They cost more than what is
+    /// established, and who sends many of them gets less of the lcore: see `worker/turns.rs`.
+    fn walks(&self) -> u64 {
+        0
+    }
 
     /// Frames came in that could not be used and were freed: they were empty, or their headers
     /// did not fit the first buffer. Called after the burst that they were in.
@@ -366,6 +372,7 @@ impl<P: Processor> Worker<P> {
                 continue;
             }
             came_in_all += came;
+            let walked = self.processor.walks();
             let mut frames = self.batch.drain();
             self.processor
                 .process(*in_port, &mut frames, now, &mut self.tx);
@@ -373,6 +380,10 @@ impl<P: Processor> Worker<P> {
             drop(frames);
             let counters = self.counters.port(*in_port);
             counters.rx_packets.add(came as u64);
+            let walks = self.processor.walks() - walked;
+            if walks > 0 {
+                counters.rx_walks.add(walks);
+            }
             if refused > 0 {
                 counters.rx_refused.add(refused as u64);
                 self.processor.refused(refused);
@@ -381,8 +392,10 @@ impl<P: Processor> Worker<P> {
             self.tx.report(&mut self.processor);
             if timed {
                 let ended = self.clock.cycles();
-                let taken = self.turns.took(number, ended.since(begun), came == BURST);
-                queue.took(taken);
+                let cycles = ended.since(begun);
+                self.turns
+                    .took(number, weighed(cycles, came, walks), came == BURST);
+                queue.took(estimate(cycles));
                 begun = ended;
             }
         }

@@ -388,6 +388,10 @@ pub struct Run {
     #[arg(long, value_name = "CACHE", num_args = 0..=1, require_equals = true,
         default_missing_value = "all")]
     pub no_cache: Option<CacheLevel>,
+    /// Seed all hashes with this number instead of one that nobody can guess, so that it is known
+    /// which lcore owns which connection. Whoever knows it can prepare collisions: for measurements.
+    #[arg(long, value_name = "NUMBER")]
+    pub secret: Option<u64>,
 }
 
 /// A cache that can be switched off.

@@ -35,7 +35,7 @@ pub use flow_tables::{AggregateRow, FlowTableRow, write_aggregate, write_tables}
 pub use flows::{FLOWS_HEADER, FlowRow, Statistics};
 pub use groups::{BucketStatsRow, GROUP_STATS_HEADER, GROUPS_HEADER, GroupRow, GroupStatsRow};
 pub(crate) use lcores::by_lcore;
-pub use lcores::{CacheRow, FragmentsRow, LcoreRow, MemoryRow, write_lcores};
+pub use lcores::{CacheRow, FragmentsRow, LcoreRow, MasksRow, MemoryRow, write_lcores};
 pub use nat::{NatRow, NatZoneRow, range_text, write_nat};
 pub use options::{TLV_MAP_HEADER, TlvRow, write_tlv_map};
 pub use ports::{LinkState, PortRow, SwitchRow, write_ports, write_switch};

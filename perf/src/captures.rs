@@ -195,7 +195,16 @@ impl Traffic {
             "{} connections cannot be told apart",
             self.connections
         );
-        order::visits(self, direction)
+        self.frames_of(order::visits(self, direction), direction)
+    }
+
+    /// A frame of each of `connections`, in their order.
+    fn frames_of(
+        &self,
+        connections: Vec<u32>,
+        direction: Direction,
+    ) -> impl Iterator<Item = Vec<u8>> {
+        connections
             .into_iter()
             .zip(self.frame_sizes(direction))
             .map(move |(connection, size)| {
@@ -214,18 +223,28 @@ impl Traffic {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, direction: Direction, path: &Path) -> io::Result<()> {
-        let file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-        let mut writer = PcapWriter::new(file).map_err(io::Error::other)?;
-        for (at, frame) in (0..).zip(self.frames(direction)) {
-            let size = frame.len() as u32;
-            let packet = PcapPacket::new_owned(Duration::from_micros(at), size, frame);
-            writer.write_packet(&packet).map_err(io::Error::other)?;
-        }
-        writer
-            .into_writer()
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?
-            .sync_data()
+        write_frames(self.frames(direction), path)
+    }
+
+    /// The same of some connections only, whatever their number, shuffled.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_some(
+        &self,
+        connections: &[u32],
+        direction: Direction,
+        path: &Path,
+    ) -> io::Result<()> {
+        let mut connections = connections.to_vec();
+        order::random(self.seed, direction).shuffle(&mut connections);
+        write_frames(self.frames_of(connections, direction), path)
+    }
+
+    /// A frame of one connection.
+    pub fn frame_of(&self, connection: u32, direction: Direction) -> Vec<u8> {
+        let mut frames = self.frames_of(vec![connection], direction);
+        frames.next().expect("one was asked for")
     }
 
     /// Source and destination of frames in `direction`.
@@ -260,6 +279,22 @@ impl Traffic {
             }
         }
     }
+}
+
+/// Writes a classic pcap file; the frames are a microsecond apart.
+fn write_frames(frames: impl Iterator<Item = Vec<u8>>, path: &Path) -> io::Result<()> {
+    let file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    let mut writer = PcapWriter::new(file).map_err(io::Error::other)?;
+    for (at, frame) in (0..).zip(frames) {
+        let size = frame.len() as u32;
+        let packet = PcapPacket::new_owned(Duration::from_micros(at), size, frame);
+        writer.write_packet(&packet).map_err(io::Error::other)?;
+    }
+    writer
+        .into_writer()
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?
+        .sync_data()
 }
 
 /// Writes a capture without frames.

@@ -1,7 +1,8 @@
 //! The programs that are compared, behind one interface: start, look at counters, stop.
 //!
 //! Each polls two `net_pcap` devices that play a capture, over and over (`infinite_rx`) or once,
-//! and throw away what is sent to them, on one core and with the same memory.
+//! and throw away what is sent to them, on one core and with the same memory. Or on two: then
+//! each device has two queues, of which each plays a capture of its own ([`queue_capture`]).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -104,7 +105,10 @@ impl Job<'_> {
             Play::Endless => ",infinite_rx=1",
             Play::Once => "",
         };
-        format!("rx_pcap={}{endless}", capture.display())
+        let queues = 0..self.placement.workers().len();
+        let captures =
+            queues.map(|queue| format!("rx_pcap={}", queue_capture(capture, queue).display()));
+        captures.collect::<Vec<_>>().join(",") + endless
     }
 
     /// The switch's side of the port at which a generator sends.
@@ -136,6 +140,15 @@ impl Job<'_> {
     }
 }
 
+/// The capture that a queue of a device plays whose first queue plays `first`.
+pub fn queue_capture(first: &Path, queue: usize) -> PathBuf {
+    if queue == 0 {
+        return first.to_owned();
+    }
+    let name = first.file_name().unwrap_or_default().to_string_lossy();
+    first.with_file_name(format!("{queue}-{name}"))
+}
+
 /// A device of shared memory that meets its other side in `dir`.
 pub(crate) fn memif(dir: &Path, role: &str) -> String {
     let socket = dir.join("generator.sock");
@@ -152,8 +165,21 @@ pub struct Placement {
     pub worker_cpu: u16,
     /// The core for all else.
     pub main_cpu: u16,
+    /// Whether that forwards, too.
+    pub both_forward: bool,
     /// What packet buffers lie in.
     pub memory: Memory,
+}
+
+impl Placement {
+    /// The cores that forward.
+    pub fn workers(&self) -> Vec<u16> {
+        let mut workers = vec![self.worker_cpu];
+        if self.both_forward {
+            workers.push(self.main_cpu);
+        }
+        workers
+    }
 }
 
 /// What packet buffers lie in.

@@ -3,7 +3,7 @@
 //! A generator on the other core sends at the third port as fast as it can, or at a rate: first
 //! packets of established connections, then packets that all open one. Both cost what they cost;
 //! what counts is what the second leaves of the traffic between the first two ports, beside what
-//! the first leaves.
+//! the first leaves. Or it makes the [attack on caches](tuple_space), at given rates.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,10 @@ use crate::failure::Failure;
 use crate::rate::{Plan, steady, warm_up};
 use crate::scenario::{Scenario, policy};
 use crate::targets::{Bound, Verdict};
+
+mod tuple_space;
+
+pub use tuple_space::Aim;
 
 /// A generator that is not stopped ends by itself.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -99,6 +103,103 @@ pub fn measure(
         left.syns.push(flooded("spoofed SYNs", SYNS)?);
     }
     Ok(left)
+}
+
+/// What the attack left.
+#[derive(Clone, Debug)]
+pub struct Spared {
+    /// Packets per second of the attack.
+    pub rate: u64,
+    /// The rate of established traffic, in parts of that beside a generator that sends next to nothing,
+    /// by round.
+    pub left: Vec<f64>,
+}
+
+/// Packets per second of a generator that is there, and takes its share of the machine, but attacks nobody.
+const CALM: u64 = 10;
+
+/// So many packets make every mask that the attack can make.
+const WHOLE_ATTACK: f64 = 8_192.0;
+
+/// Measures what the attack on `aim` leaves of `scenario`'s traffic in `contender`, at each of `rates`.
+///
+/// # Errors
+/// If it does not run, or is not attacked.
+pub fn attack(
+    contender: &dyn Contender,
+    (scenario, aim): (&Scenario, Aim),
+    placement: &Placement,
+    rates: &[u64],
+    (plan, rounds): (&Plan, usize),
+    mut progress: impl FnMut(&str),
+) -> Result<Vec<Spared>, Failure> {
+    let scenario = &Scenario {
+        policy: aim.policy(),
+        flooded: true,
+        ..scenario.clone()
+    };
+    let dir = temporary_dir()?;
+    let [forward, reply] = scenario.write_captures(dir.path())?;
+    let templates = aim.templates();
+    let spared = |&rate| Spared {
+        rate,
+        left: Vec::new(),
+    };
+    let mut all: Vec<Spared> = rates.iter().map(spared).collect();
+    for round in 1..=rounds {
+        let home = dir.path().join(format!("attack{round}"));
+        make_dir(&home)?;
+        let job = Job {
+            scenario,
+            forward: forward.clone(),
+            reply: reply.clone(),
+            placement,
+            dir: &home,
+        };
+        let mut running = contender.start(&job)?;
+        warm_up(&mut *running, scenario, plan)?;
+        let mut beside = |rate: u64| -> Result<(f64, f64), Failure> {
+            let what = (aim.name(), &*templates);
+            let mut generator = Generator::start(&home, what, placement.main_cpu, Some(rate))?;
+            generator.taken()?;
+            if rate > CALM {
+                let whole = Duration::from_secs_f64(WHOLE_ATTACK / rate as f64);
+                thread::sleep(plan.warm_up.max(whole));
+            }
+            let before = generator.taken()?;
+            let mpps = steady(&mut *running, scenario, plan)?.mpps;
+            Ok((mpps, generator.rate_since(before)? * 1e6))
+        };
+        let (calm, _) = beside(CALM)?;
+        for spared in &mut all {
+            let (mpps, taken) = beside(spared.rate)?;
+            spared.left.push(mpps / calm);
+            progress(&format!(
+                "{}, {}, round {round}: {calm:.2} Mpps, {mpps:.2} beside {taken:.0} packets a second of \
+                 {} that it took",
+                contender.name(),
+                aim.name(),
+                spared.rate,
+            ));
+        }
+    }
+    Ok(all)
+}
+
+impl Spared {
+    /// Beside the target.
+    pub fn verdict(&self, contender: &str, aim: Aim) -> Verdict {
+        Verdict {
+            what: format!(
+                "{contender}, {}: left by {} packets a second",
+                aim.name(),
+                self.rate
+            ),
+            bound: Bound::AtLeast(0.8),
+            measured: Spread::of(self.left.iter().copied()),
+            digits: 3,
+        }
+    }
 }
 
 impl Left {

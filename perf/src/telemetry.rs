@@ -50,19 +50,30 @@ impl Telemetry {
         Ok(telemetry)
     }
 
+    /// DPDK's number of the device called `name`.
+    ///
+    /// # Errors
+    /// If the program does not answer, or has no such device.
+    pub fn number_of(&mut self, name: &str) -> Result<u16, Failure> {
+        let list = self.ask("/ethdev/list")?;
+        let numbers = list["/ethdev/list"].as_array().cloned().unwrap_or_default();
+        for number in numbers.iter().filter_map(Value::as_u64) {
+            let info = self.ask(&format!("/ethdev/info,{number}"))?;
+            if info["/ethdev/info"]["name"].as_str() == Some(name) {
+                return Ok(number as u16);
+            }
+        }
+        Err(Failure::Program(format!(
+            "telemetry knows no device {name}"
+        )))
+    }
+
     /// Frames received and sent by the device with DPDK's number `port`.
     ///
     /// # Errors
     /// If the program does not answer, or has no such device.
     pub fn port(&mut self, port: u16) -> Result<PortCount, Failure> {
-        let command = format!("/ethdev/stats,{port}");
-        send(
-            self.socket.as_raw_fd(),
-            command.as_bytes(),
-            MsgFlags::empty(),
-        )
-        .map_err(|error| Failure::io("telemetry")(error.into()))?;
-        let answer = self.receive()?;
+        let answer = self.ask(&format!("/ethdev/stats,{port}"))?;
         let stats = &answer["/ethdev/stats"];
         match (stats["ipackets"].as_u64(), stats["opackets"].as_u64()) {
             (Some(received), Some(sent)) => Ok(PortCount { received, sent }),
@@ -70,6 +81,16 @@ impl Telemetry {
                 "telemetry does not know port {port}: {answer}"
             ))),
         }
+    }
+
+    fn ask(&mut self, command: &str) -> Result<Value, Failure> {
+        send(
+            self.socket.as_raw_fd(),
+            command.as_bytes(),
+            MsgFlags::empty(),
+        )
+        .map_err(|error| Failure::io("telemetry")(error.into()))?;
+        self.receive()
     }
 
     fn receive(&mut self) -> Result<Value, Failure> {

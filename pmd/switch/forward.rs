@@ -44,6 +44,11 @@ impl Processor for Forward {
         self.control.poll(&mut self.lcore, now, out)
     }
 
+    #[inline]
+    fn walks(&self) -> u64 {
+        self.lcore.walks()
+    }
+
     fn refused(&mut self, frames: usize) {
         self.control.refused(frames);
     }

@@ -141,6 +141,11 @@ impl Processor for Together {
         neighbours.all(|Neighbour { to, passage, .. }| passage.is_over(RING - to.slots()))
     }
 
+    #[inline]
+    fn walks(&self) -> u64 {
+        self.seat.lcore().walks()
+    }
+
     fn refused(&mut self, frames: usize) {
         self.control.refused(frames);
     }

@@ -30,6 +30,8 @@ pub struct PortCounters {
     pub rx_refused: Counter,
     /// Polls of a receive queue left out because it had more than its share of the lcore's cycles.
     pub rx_put_off: Counter,
+    /// Passes of its frames for which the processor had to ask the tables.
+    pub rx_walks: Counter,
     /// Frames that the device took.
     pub tx_packets: Counter,
     /// Frames that the device's queue had no room for, and that were dropped.
@@ -47,6 +49,7 @@ impl PortCounters {
             rx_packets,
             rx_refused,
             rx_put_off,
+            rx_walks,
             tx_packets,
             tx_full,
             tx_oversize,
@@ -56,6 +59,7 @@ impl PortCounters {
             rx_packets,
             rx_refused,
             rx_put_off,
+            rx_walks,
             tx_packets,
             tx_full,
             tx_oversize,

@@ -6,7 +6,7 @@ mod prefix;
 mod record;
 mod trajectory;
 
-pub use megaflow::MegaflowSettings;
+pub use megaflow::{MaskStats, MegaflowSettings};
 pub(crate) use megaflow::{Megaflows, PassHash, decisive};
 pub(crate) use paths::{PathId, Step};
 pub(crate) use record::{Lookup, Record, Records};

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use weir_packet::{Malformed, Tick};
 
 use crate::action::PacketInReason;
-use crate::cache::CacheStats;
+use crate::cache::{CacheStats, MaskStats};
 use crate::drops::{DROP_REASONS, DropReason};
 use crate::port::PortIndex;
 
@@ -209,6 +209,36 @@ impl CacheCounters {
     }
 }
 
+/// What the masks of a megaflow cache counted.
+#[derive(Debug, Default)]
+pub struct MaskCounters {
+    masks: Counter,
+    visited: Counter,
+    refused: Counter,
+    replaced: Counter,
+}
+
+impl MaskCounters {
+    /// Publishes `stats`; only the owner may.
+    #[inline]
+    pub fn set(&self, stats: MaskStats) {
+        self.masks.set(stats.masks);
+        self.visited.set(stats.visited);
+        self.refused.set(stats.refused);
+        self.replaced.set(stats.replaced);
+    }
+
+    /// What was published last.
+    pub fn read(&self) -> MaskStats {
+        MaskStats {
+            masks: self.masks.read(),
+            visited: self.visited.read(),
+            refused: self.refused.read(),
+            replaced: self.replaced.read(),
+        }
+    }
+}
+
 /// What of an lcore has much memory, in the order of [`LcoreCounters::memory`].
 pub const MEMORY_PARTS: [&str; 6] = [
     "connections",
@@ -282,6 +312,8 @@ pub struct LcoreCounters {
     /// Passes through the tables: one for each packet, for each recirculation, and for each
     /// bucket that resubmits.
     pub passes: Counter,
+    /// Those of them for which the tables were asked, since no cache had an answer.
+    pub walks: Counter,
     /// Packets handed to the management thread for a controller, by reason.
     pub packet_ins: [Counter; PacketInReason::ALL.len()],
     /// Dropped packets and copies, by reason.
@@ -292,6 +324,8 @@ pub struct LcoreCounters {
     pub trajectories: CacheCounters,
     /// The megaflow cache; zeros without one.
     pub megaflows: CacheCounters,
+    /// Its masks; zeros without one.
+    pub masks: MaskCounters,
     /// Pieces of datagrams.
     pub fragments: FragmentCounters,
     /// What tunnel ports carried, by port; empty where there are none.
@@ -319,11 +353,13 @@ impl Default for LcoreCounters {
             bursts: Counter::default(),
             lookups: Counter::default(),
             passes: Counter::default(),
+            walks: Counter::default(),
             packet_ins: std::array::from_fn(|_| Counter::default()),
             drops: std::array::from_fn(|_| Counter::default()),
             malformed: std::array::from_fn(|_| Counter::default()),
             trajectories: CacheCounters::default(),
             megaflows: CacheCounters::default(),
+            masks: MaskCounters::default(),
             fragments: FragmentCounters::default(),
             tunnels: Box::default(),
             connections: Counter::default(),

@@ -255,4 +255,7 @@ pub struct PortStats {
     /// Polls of a receive queue that were put off because it had more than its share of its lcore's cycles
     /// while other queues had frames waiting.
     pub polls_put_off: u64,
+    /// Passes of its packets for which no cache had an answer, so that the tables were asked: what first
+    /// packets cost.
+    pub walks: u64,
 }

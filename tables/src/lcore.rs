@@ -16,8 +16,8 @@ use weir_ct::{
 use weir_packet::{Tick, VecFrame};
 
 use crate::cache::{
-    CacheSettings, CacheStats, MegaflowSettings, Megaflows, REFS, Records, Trace, Trajectories,
-    TrajectorySettings,
+    CacheSettings, CacheStats, MaskStats, MegaflowSettings, Megaflows, REFS, Records, Trace,
+    Trajectories, TrajectorySettings,
 };
 use crate::classifier::HashSecret;
 use crate::counters::{LcoreCounters, MEMORY_PARTS};
@@ -381,6 +381,19 @@ impl Lcore {
             .map_or_else(CacheStats::default, Megaflows::stats)
     }
 
+    /// For how many passes so far the tables were asked, since no cache had an answer.
+    #[inline]
+    pub fn walks(&self) -> u64 {
+        self.counters.walks.read()
+    }
+
+    /// What the masks of the megaflow cache counted; zeros without one.
+    pub fn mask_stats(&self) -> MaskStats {
+        self.megaflows
+            .as_ref()
+            .map_or_else(MaskStats::default, Megaflows::mask_stats)
+    }
+
     /// What the tracker counted.
     pub const fn connection_counters(&self) -> &weir_ct::Counters {
         self.tracker.counters()
@@ -436,6 +449,7 @@ impl Lcore {
         }
         self.counters.trajectories.set(self.trajectory_stats());
         self.counters.megaflows.set(self.megaflow_stats());
+        self.counters.masks.set(self.mask_stats());
     }
 
     /// Answers the management thread.

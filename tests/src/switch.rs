@@ -36,7 +36,7 @@ use weir_config::text::{
 use weir_ct::{Cursor, DumpStyle, Entry, Filter, Settings};
 use weir_packet::reassembly::Bounds;
 use weir_packet::{Tick, VecFrame, text};
-use weir_tables::cache::CacheStats;
+use weir_tables::cache::{CacheStats, MaskStats};
 use weir_tables::classifier::HashSecret;
 use weir_tables::counters::{LcoreCounters, RuleCount};
 use weir_tables::flow_mod::{Command, FlowMod};
@@ -776,6 +776,11 @@ impl Switch {
     /// What the megaflow cache counted where there is no other.
     pub fn megaflow_stats(&self) -> CacheStats {
         self.others[Self::MEGAFLOWS].lcore.megaflow_stats()
+    }
+
+    /// What the masks of that cache counted.
+    pub fn mask_stats(&self) -> MaskStats {
+        self.others[Self::MEGAFLOWS].lcore.mask_stats()
     }
 
     /// What the trajectory cache counted.

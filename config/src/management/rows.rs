@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weir_packet::Malformed;
 use weir_tables::action::PacketInReason;
-use weir_tables::cache::CacheStats;
+use weir_tables::cache::{CacheStats, MaskStats};
 use weir_tables::counters::LcoreCounters;
 use weir_tables::datapath::{Datapath, PollStats, PortStats, PortStatus};
 use weir_tables::drops::DropReason;
@@ -17,7 +17,8 @@ use super::devices::Devices;
 use crate::file::{Config, Device};
 use crate::metrics::CounterRow;
 use crate::show::{
-    CacheRow, DropRow, FdbRow, FragmentsRow, LcoreRow, LinkState, MemoryRow, NeighbourRow, PortRow,
+    CacheRow, DropRow, FdbRow, FragmentsRow, LcoreRow, LinkState, MasksRow, MemoryRow,
+    NeighbourRow, PortRow,
 };
 
 /// Each reason with the sum over all lcores.
@@ -112,6 +113,7 @@ pub(super) fn lcore(counters: &LcoreCounters, polls: PollStats) -> LcoreRow {
         lookups: counters.lookups.read(),
         trajectories: cache(counters.trajectories.read()),
         megaflows: cache(counters.megaflows.read()),
+        masks: masks(counters.masks.read()),
         memory: MemoryRow::read(&counters.memory),
         fragments: FragmentsRow::read(&counters.fragments),
         busy_cycles: polls.busy_cycles,
@@ -126,6 +128,15 @@ const fn cache(stats: CacheStats) -> CacheRow {
         misses: stats.misses,
         stale: stats.stale,
         refused: stats.refused,
+    }
+}
+
+const fn masks(stats: MaskStats) -> MasksRow {
+    MasksRow {
+        masks: stats.masks,
+        visited: stats.visited,
+        refused: stats.refused,
+        replaced: stats.replaced,
     }
 }
 
@@ -186,6 +197,7 @@ pub(super) fn ports(
             tx_dropped: status.stats.tx_dropped,
             tx_errors: status.stats.tx_errors,
             polls_put_off: status.stats.polls_put_off,
+            walks: status.stats.walks,
         })
     };
     config.ports.iter().filter_map(row).collect()

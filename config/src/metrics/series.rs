@@ -7,7 +7,8 @@ use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncod
 
 use super::{CounterRow, Sample};
 use crate::show::{
-    BucketStatsRow, CacheRow, FragmentsRow, GroupStatsRow, LcoreRow, LinkState, PortRow, ZoneRow,
+    BucketStatsRow, CacheRow, FragmentsRow, GroupStatsRow, LcoreRow, LinkState, MasksRow, PortRow,
+    ZoneRow,
 };
 
 mod nat;
@@ -147,6 +148,7 @@ impl Encoder {
             });
         }
         caches(series, rows);
+        masks(series, rows);
         fragments(series, rows);
         let (name, help) = (
             "weir_lcore_busy_ratio",
@@ -172,7 +174,7 @@ impl Encoder {
 }
 
 fn ports(series: &mut Series, rows: &[PortRow]) {
-    let columns: [Column<PortRow>; 10] = [
+    let columns: [Column<PortRow>; 11] = [
         (
             "device_losses",
             "How often the device has disappeared.",
@@ -204,6 +206,11 @@ fn ports(series: &mut Series, rows: &[PortRow]) {
             "polls_put_off",
             "Polls put off because the port had more than its share of an lcore.",
             |row| row.polls_put_off,
+        ),
+        (
+            "walks",
+            "Passes of its packets for which no cache had an answer.",
+            |row| row.walks,
         ),
     ];
     for (name, help, value) in columns {
@@ -275,6 +282,39 @@ fn caches(series: &mut Series, rows: &[LcoreRow]) {
                 let lcore = row.lcore.to_string();
                 put(&[&lcore, "trajectory"], value(&row.trajectories));
                 put(&[&lcore, "megaflow"], value(&row.megaflows));
+            }
+        });
+    }
+}
+
+fn masks(series: &mut Series, rows: &[LcoreRow]) {
+    let help = "Masks that the entries of the megaflow cache have.";
+    series.gauge("weir_megaflow_masks", help, &["lcore"], |put| {
+        for row in rows {
+            put(&[&row.lcore.to_string()], row.masks.masks);
+        }
+    });
+    let since: [Column<MasksRow>; 3] = [
+        (
+            "weir_megaflow_masks_visited_total",
+            "Masks that passes looked through in the megaflow cache.",
+            |row| row.visited,
+        ),
+        (
+            "weir_megaflow_masks_refused_total",
+            "Passes not remembered because their port had as many masks as it may.",
+            |row| row.refused,
+        ),
+        (
+            "weir_megaflow_masks_replaced_total",
+            "Masks that made room for another one of their port.",
+            |row| row.replaced,
+        ),
+    ];
+    for (name, help, value) in since {
+        series.counter(name, help, &["lcore"], |put| {
+            for row in rows {
+                put(&[&row.lcore.to_string()], value(&row.masks));
             }
         });
     }

@@ -8,8 +8,8 @@ use super::{CounterRow, Exporter, PATIENCE, Sample, TableRow};
 use crate::control::{Frame, Limits, Server, Verb};
 use crate::file::Control;
 use crate::show::{
-    BucketStatsRow, CacheRow, DropRow, FragmentsRow, GroupStatsRow, LcoreRow, LinkState, NatRow,
-    NatZoneRow, PortRow, PublicationsRow, RxQueueRow, ZoneRow,
+    BucketStatsRow, CacheRow, DropRow, FragmentsRow, GroupStatsRow, LcoreRow, LinkState, MasksRow,
+    NatRow, NatZoneRow, PortRow, PublicationsRow, RxQueueRow, ZoneRow,
 };
 
 fn counter(name: &str, value: u64) -> CounterRow {
@@ -45,6 +45,7 @@ fn sample() -> Sample {
             tx_dropped: 7,
             tx_errors: u64::MAX,
             polls_put_off: 9,
+            walks: 10,
         }],
         drops: vec![DropRow {
             reason: "table_miss".to_owned(),
@@ -150,6 +151,12 @@ fn sample() -> Sample {
                 stale: 22,
                 refused: 23,
             },
+            masks: MasksRow {
+                masks: 24,
+                visited: 25,
+                refused: 26,
+                replaced: 27,
+            },
             fragments: FragmentsRow {
                 waiting: 30,
                 waiting_bytes: 31,
@@ -246,6 +253,10 @@ fn every_value_is_a_series() {
         "weir_cache_misses_total{cache=\"megaflow\",lcore=\"1\"} 21",
         "weir_cache_stale_total{cache=\"megaflow\",lcore=\"1\"} 22",
         "weir_cache_refused_total{cache=\"megaflow\",lcore=\"1\"} 23",
+        "weir_megaflow_masks{lcore=\"1\"} 24",
+        "weir_megaflow_masks_visited_total{lcore=\"1\"} 25",
+        "weir_megaflow_masks_refused_total{lcore=\"1\"} 26",
+        "weir_megaflow_masks_replaced_total{lcore=\"1\"} 27",
         "weir_lcore_busy_ratio{lcore=\"1\"} 0.25",
     ] {
         assert!(

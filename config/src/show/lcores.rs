@@ -18,6 +18,20 @@ pub struct CacheRow {
     pub refused: u64,
 }
 
+/// The masks of a megaflow cache, which a pass looks through one after the other. A port has a bounded
+/// number of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasksRow {
+    /// How many there are now, of all ports together.
+    pub masks: u64,
+    /// How many were looked through, for all passes that asked.
+    pub visited: u64,
+    /// Passes that were not remembered because their port had as many as it may.
+    pub refused: u64,
+    /// Masks that made room for another one of their port.
+    pub replaced: u64,
+}
+
 /// The memory of an lcore's tables, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryRow {
@@ -117,6 +131,8 @@ pub struct LcoreRow {
     pub trajectories: CacheRow,
     /// Passes remembered: asked where the trajectories had no answer.
     pub megaflows: CacheRow,
+    /// The masks of those.
+    pub masks: MasksRow,
     /// What memory its tables were given at start.
     pub memory: MemoryRow,
     /// Pieces of datagrams.
@@ -268,6 +284,20 @@ pub fn write_lcores(out: &mut dyn Write, lcores: &[LcoreRow]) -> io::Result<()> 
             writeln!(out, "  {name} stale: {}", cache.stale)?;
             writeln!(out, "  {name} refused: {}", cache.refused)?;
         }
+        let MasksRow {
+            masks,
+            visited,
+            refused,
+            replaced,
+        } = row.masks;
+        let asked = row.megaflows.hits.saturating_add(row.megaflows.misses);
+        let visited = ratio(visited, asked);
+        writeln!(
+            out,
+            "  megaflow masks: {masks} ({visited} looked through per pass)"
+        )?;
+        writeln!(out, "  megaflow masks refused: {refused}")?;
+        writeln!(out, "  megaflow masks replaced: {replaced}")?;
         let FragmentsRow {
             waiting,
             waiting_bytes,

@@ -79,6 +79,9 @@ pub struct PortRow {
     /// Polls of a receive queue that were put off because it had more than its share of its lcore's cycles
     /// while other queues had frames waiting.
     pub polls_put_off: u64,
+    /// Passes of its packets for which no cache had an answer, so that the tables were asked: what first
+    /// packets cost.
+    pub walks: u64,
 }
 
 /// Prints the switch as `ovs-ofctl -O OpenFlow13 show` does, with MTU and device added.
@@ -126,6 +129,13 @@ pub fn write_switch(out: &mut dyn Write, switch: &SwitchRow) -> io::Result<()> {
         writeln!(out, "     speed: {speed_mbps} Mbps now, 0 Mbps max")?;
         writeln!(out, "     mtu: {mtu}")?;
         writeln!(out, "     device: {device} ({driver})")?;
+        if port.walks > 0 || port.polls_put_off > 0 {
+            writeln!(
+                out,
+                "     tables asked for {} passes, {} polls put off",
+                port.walks, port.polls_put_off
+            )?;
+        }
     }
     writeln!(
         out,

@@ -10,10 +10,10 @@ use weir_tables::rule::{Rule, RuleId};
 
 use super::events::packet_text;
 use super::{
-    CacheRow, DropRow, FDB_HEADER, FdbRow, FlowRow, FragmentsRow, LcoreRow, LinkState, MemoryRow,
-    Milliseconds, NEIGHBOUR_HEADER, NeighbourRow, PortRow, PublicationsRow, ReloadReport,
-    Statistics, SwitchRow, write_drops, write_fdb, write_lcores, write_neighbours, write_ports,
-    write_reload, write_switch,
+    CacheRow, DropRow, FDB_HEADER, FdbRow, FlowRow, FragmentsRow, LcoreRow, LinkState, MasksRow,
+    MemoryRow, Milliseconds, NEIGHBOUR_HEADER, NeighbourRow, PortRow, PublicationsRow,
+    ReloadReport, Statistics, SwitchRow, write_drops, write_fdb, write_lcores, write_neighbours,
+    write_ports, write_reload, write_switch,
 };
 use crate::text::tests::generate::added_flows;
 use crate::text::{Options, flow_text, parse_flow, parse_flow_file};
@@ -47,6 +47,7 @@ fn port() -> PortRow {
         tx_dropped: 5,
         tx_errors: 6,
         polls_put_off: 7,
+        walks: 8,
     }
 }
 
@@ -103,12 +104,14 @@ OFPST_PORT_DESC reply (OF1.3) (xid=0x3):
      speed: 10000 Mbps now, 0 Mbps max
      mtu: 1500
      device: net_tap0,iface=weir0 (net_tap)
+     tables asked for 8 passes, 7 polls put off
  3(b): addr:00:00:00:00:00:01
      config:     0
      state:      LINK_DOWN
      speed: 10000 Mbps now, 0 Mbps max
      mtu: 1500
      device: net_tap0,iface=weir0 (net_tap)
+     tables asked for 8 passes, 7 polls put off
 OFPT_GET_CONFIG_REPLY (OF1.3) (xid=0x4): frags=normal miss_send_len=0
 weir 0.1.0: bridge br0, memory in ordinary pages
 policy: 3 versions published, obeyed after 4.2 us (at most 7.0 us), 1 waiting to be freed
@@ -200,6 +203,12 @@ fn lcores_print_their_ratios() {
             stale: 5,
             refused: 6,
         },
+        masks: MasksRow {
+            masks: 7,
+            visited: 100,
+            refused: 8,
+            replaced: 9,
+        },
         memory: MemoryRow {
             connections: 64 << 20,
             index: 3 << 19,
@@ -238,6 +247,9 @@ pmd thread core_id 1:
   megaflow misses: 10
   megaflow stale: 5
   megaflow refused: 6
+  megaflow masks: 7 (2.50 looked through per pass)
+  megaflow masks refused: 8
+  megaflow masks replaced: 9
   fragments waiting: 3 (4000 bytes)
   fragments joined: 12 (4 datagrams)
   fragments made: 6 (2 datagrams cut)

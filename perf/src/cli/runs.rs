@@ -131,6 +131,7 @@ impl Runs {
         Placement {
             worker_cpu: self.worker_cpu,
             main_cpu: self.main_cpu,
+            both_forward: false,
             memory: match self.memory {
                 Some(Pages::Huge) => Memory::HugePages,
                 Some(Pages::Ordinary) => Memory::OrdinaryPages,

@@ -68,6 +68,7 @@ impl Contender for Ovs {
             daemon,
             control,
             version: String::new(),
+            devices: [0; 2],
             database,
         };
         switch.version = switch.say_version()?;
@@ -75,6 +76,9 @@ impl Contender for Ovs {
         // The rules are there before the first packet.
         switch.database.vsctl(&ports(job))?;
         switch.check_ports(job.scenario.policy.ports)?;
+        for (device, number) in switch.devices.iter_mut().zip(job.scenario.policy.ports) {
+            *device = switch.telemetry.number_of(&format!("net_pcap{number}"))?;
+        }
         Ok(Box::new(switch))
     }
 }
@@ -91,7 +95,13 @@ fn initial_settings(job: &Job<'_>, prefix: &str) -> Vec<String> {
     let eal = job.memory_arguments(MEMORY_MB).join(" ");
     let mut arguments = words("--no-wait set Open_vSwitch . other_config:dpdk-init=true");
     arguments.extend([
-        format!("other_config:pmd-cpu-mask={:#x}", 1u64 << place.worker_cpu),
+        format!(
+            "other_config:pmd-cpu-mask={:#x}",
+            place
+                .workers()
+                .iter()
+                .fold(0, |mask, cpu| mask | 1u64 << cpu)
+        ),
         format!("other_config:dpdk-lcore-mask={:#x}", 1u64 << place.main_cpu),
         format!("other_config:dpdk-extra=\"--no-pci --file-prefix={prefix} {eal}\""),
     ]);
@@ -115,6 +125,18 @@ fn ports(job: &Job<'_>) -> Vec<String> {
         arguments.push(format!(
             "options:dpdk-devargs=\"net_pcap{number},{device}\""
         ));
+        let workers = job.placement.workers();
+        if workers.len() > 1 {
+            let queues = workers.iter().enumerate();
+            let pinned: Vec<_> = queues
+                .map(|(queue, cpu)| format!("{queue}:{cpu}"))
+                .collect();
+            arguments.push(format!("options:n_rxq={}", workers.len()));
+            arguments.push(format!(
+                "other_config:pmd-rxq-affinity=\"{}\"",
+                pinned.join(",")
+            ));
+        }
     }
     if job.scenario.flooded {
         arguments.extend(words(
@@ -180,6 +202,8 @@ struct RunningOvs {
     telemetry: Telemetry,
     control: PathBuf,
     version: String,
+    /// DPDK's numbers of the clients' and the servers' port.
+    devices: [u16; 2],
     database: Database,
 }
 
@@ -251,8 +275,8 @@ impl Running for RunningOvs {
     }
 
     fn ports(&mut self) -> Result<[PortCount; 2], Failure> {
-        // DPDK numbers its devices in the order in which they were added.
-        Ok([self.telemetry.port(1)?, self.telemetry.port(0)?])
+        let [clients, servers] = self.devices;
+        Ok([self.telemetry.port(clients)?, self.telemetry.port(servers)?])
     }
 
     fn evidence(&mut self) -> Result<Evidence, Failure> {

@@ -45,10 +45,15 @@ impl Contender for Testpmd {
 
     fn start(&self, job: &Job<'_>) -> Result<Box<dyn Running>, Failure> {
         let prefix = job.file_prefix("testpmd");
-        let (worker, main) = (job.placement.worker_cpu, job.placement.main_cpu);
+        // Lcore 0 only waits for the end.
+        let workers = job.placement.workers();
+        let lcores = (1..)
+            .zip(&workers)
+            .map(|(lcore, cpu)| format!(",{lcore}@{cpu}"));
+        let lcores: String = lcores.collect();
         let mut arguments = vec![
-            format!("--lcores={main},{worker}"),
-            format!("--main-lcore={main}"),
+            format!("--lcores=0@{}{lcores}", job.placement.main_cpu),
+            "--main-lcore=0".to_owned(),
             "--no-pci".to_owned(),
             format!("--file-prefix={prefix}"),
             format!(
@@ -64,7 +69,9 @@ impl Contender for Testpmd {
         arguments.extend([
             "--".to_owned(),
             format!("--forward-mode={}", self.0.name()),
-            "--nb-cores=1".to_owned(),
+            format!("--nb-cores={}", workers.len()),
+            format!("--rxq={}", workers.len()),
+            format!("--txq={}", workers.len()),
             "--no-flush-rx".to_owned(),
             format!("--total-num-mbufs={}", job.buffers()),
         ]);

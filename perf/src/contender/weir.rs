@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::captures::Direction;
 use crate::daemon::Daemon;
 use crate::failure::{Failure, output_of};
-use crate::scenario::Scenario;
+use crate::scenario::{Play, Scenario};
 
 use super::{Busy, Contender, Evidence, Job, Memory, PortCount, Running};
 
@@ -33,6 +33,8 @@ pub struct Settings {
     pub max_connections: Option<u32>,
     /// Whether it runs without caches.
     pub no_cache: bool,
+    /// What its hashes are seeded with; by default a number that it chooses.
+    pub secret: Option<u64>,
 }
 
 impl Contender for Weir {
@@ -54,10 +56,20 @@ impl Contender for Weir {
         fs::write(&groups, job.scenario.policy.groups).map_err(Failure::path(&groups))?;
         let config = job.dir.join("weir.toml");
         let text = configuration(job, &self.settings, self.knows_trajectories(job.dir)?);
-        fs::write(&config, text).map_err(Failure::path(&config))?;
+        // Two lcores do not come up at one moment: what is played once has to wait for both.
+        let late = job.placement.both_forward && job.scenario.play == Play::Once;
+        let first = if late {
+            without_clients(&text, job)
+        } else {
+            &text
+        };
+        fs::write(&config, first).map_err(Failure::path(&config))?;
         let mut arguments = vec!["run".to_owned(), config.display().to_string()];
         if self.settings.no_cache {
             arguments.push("--no-cache".to_owned());
+        }
+        if let Some(secret) = self.settings.secret {
+            arguments.push(format!("--secret={secret}"));
         }
         let mut daemon = Daemon::start(&self.program, job.dir, &arguments)?;
         let weir = Verbs {
@@ -65,6 +77,12 @@ impl Contender for Weir {
             socket: Weir::socket(job.dir),
             ports: job.scenario.policy.ports,
         };
+        if late {
+            daemon.wait_until("answering", || weir.rows("dump-ports").ok())?;
+            fs::write(&config, &text).map_err(Failure::path(&config))?;
+            let mut reload = Command::new(&weir.program);
+            output_of(reload.arg("reload").arg("--socket").arg(&weir.socket))?;
+        }
         daemon.wait_until("forwarding", || {
             let ports = weir.ports().ok()?;
             (ports.iter().any(|port| port.received > 0)).then_some(())
@@ -114,10 +132,10 @@ fn configuration(job: &Job<'_>, settings: &Settings, trajectories: bool) -> Stri
         "groups = [\"policy.groups\"]\n"
     };
     let mut text = format!(
-        "[eal]\nlcores = [{}]\nhugepages = {huge}\nmemory_mb = {}\nmbufs = {}\n\n\
+        "[eal]\nlcores = {:?}\nhugepages = {huge}\nmemory_mb = {}\nmbufs = {}\n\n\
          [bridge]\nflows = [\"policy.flows\"]\n{}\n[conntrack]\nmax_connections = {connections}\n\n\
          [control]\nsocket = \"{}\"\n",
-        placement.worker_cpu,
+        placement.workers(),
         job.memory_mb(),
         job.buffers(),
         groups,
@@ -126,8 +144,9 @@ fn configuration(job: &Job<'_>, settings: &Settings, trajectories: bool) -> Stri
     if trajectories && let Some(entries) = trajectory_entries(traffic.connections) {
         text.push_str(&format!("\n[cache]\ntrajectories = {entries}\n"));
     }
+    // The clients' port comes last: all is ready when it plays.
     let [clients, servers] = scenario.policy.ports;
-    for (number, direction) in [(clients, Direction::Forward), (servers, Direction::Reply)] {
+    for (number, direction) in [(servers, Direction::Reply), (clients, Direction::Forward)] {
         let device = job.device_arguments(direction);
         text.push_str(&format!(
             "\n[[port]]\nname = \"p{number}\"\nid = {number}\nvdev = \"net_pcap{number},{device}\"\n"
@@ -140,6 +159,13 @@ fn configuration(job: &Job<'_>, settings: &Settings, trajectories: bool) -> Stri
         ));
     }
     text
+}
+
+/// The configuration but for the clients' port, its last.
+fn without_clients<'a>(text: &'a str, job: &Job<'_>) -> &'a str {
+    let [clients, _] = job.scenario.policy.ports;
+    let port = format!("\n[[port]]\nname = \"p{clients}\"");
+    text.find(&port).map_or(text, |at| &text[..at])
 }
 
 /// Entries for both directions of so many connections and as many to spare; `None` where the

@@ -6,6 +6,8 @@ struct Lcore {
     taken: Vec<u64>,
     /// What is told of it.
     estimated: Vec<u64>,
+    /// Of each queue's bursts of 32.
+    walks: Vec<u64>,
 }
 
 impl Lcore {
@@ -14,6 +16,7 @@ impl Lcore {
             turns: Turns::new(queues),
             taken: vec![0; queues],
             estimated: vec![0; queues],
+            walks: vec![0; queues],
         }
     }
 
@@ -29,8 +32,10 @@ impl Lcore {
                     Some((cycles, waits)) => {
                         self.taken[queue] += cycles;
                         if timed {
-                            let estimate = self.turns.took(queue, Cycles(cycles), waits);
-                            self.estimated[queue] += estimate.0;
+                            let cycles = Cycles(cycles);
+                            self.estimated[queue] += estimate(cycles).0;
+                            let weighed = weighed(cycles, 32, self.walks[queue]);
+                            self.turns.took(queue, weighed, waits);
                         }
                     }
                     None if timed => self.turns.was_empty(queue),
@@ -63,6 +68,36 @@ fn who_costs_more_takes_no_more() {
         let share = lcore.share(queue);
         assert!((0.32..0.35).contains(&share), "{queue}: {share}");
     }
+}
+
+/// A port from which only first packets come, beside established traffic of one port, and of two.
+#[test]
+fn first_packets_take_what_established_traffic_leaves() {
+    let flood = Some((54_000, true));
+    for (others, most) in [(1, 0.205), (2, 0.115)] {
+        let mut lcore = Lcore::new(others + 1);
+        lcore.walks[others] = 32;
+        let mut bursts = vec![Some((3_500, true)); others];
+        bursts.push(flood);
+        lcore.run(100_000, &bursts);
+        let share = lcore.share(others);
+        assert!(share < most, "{share} beside {others}");
+        assert!(share > most - 0.02, "it gets its share: {share}");
+    }
+    // Nobody else waits: all is for who asks.
+    let mut lcore = Lcore::new(2);
+    lcore.walks[1] = 32;
+    lcore.run(10_000, &[Some((200, false)), flood]);
+    assert!(lcore.share(1) > 0.99);
+}
+
+#[test]
+fn cycles_weigh_by_the_share_of_first_packets() {
+    let weigh = |frames, walks| weighed(Cycles(1_000), frames, walks).0;
+    assert_eq!(weigh(32, 0), 1_000);
+    assert_eq!(weigh(32, 8), 1_750);
+    // A packet may ask several times.
+    assert_eq!((weigh(32, 32), weigh(32, 90)), (4_000, 4_000));
 }
 
 #[test]

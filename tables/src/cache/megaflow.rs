@@ -2,9 +2,9 @@
 //! the bits that decided.
 //!
 //! Tuple space search: the entries of one input port, first table and mask form a subtable.
-//! All entries lie in one fixed array of sets; a new entry takes the place in its set that was
-//! not used for the longest time. So nothing grows, and a flood evicts only what it collides
-//! with.
+//! All entries lie in one fixed array of sets; a new entry takes the place that was not used for the
+//! longest time of whichever port has the most places in its set. So nothing grows, and a flood
+//! at one port evicts what it brought itself, not what other ports need.
 //!
 //! Invariants
 //!   1. An entry is used only if its generation is the snapshot's, or if no change since then
@@ -15,7 +15,7 @@
 //!      that is hit less often than new ones ask for a place.
 //!
 //! Threads: each lcore has its own.
-//! Cost: one hash per subtable visited, subtables by hits. Memory is taken at start, but for
+//! Cost: one hash per subtable visited, subtables by hits; no pass visits more than a port has. Memory is taken at start, but for
 //! the lists of masks.
 
 use std::hash::{BuildHasher, Hasher};
@@ -46,6 +46,8 @@ const WAYS: usize = 4;
 const GRACE: u32 = 64;
 /// Hits between two rankings of a port's subtables.
 const RANKING_HITS: u32 = 1 << 16;
+/// An entry that was not used while so many were used or made is nobody's any more.
+const IDLE: u32 = 1 << 20;
 
 /// How large the cache is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,20 @@ pub(crate) struct Megaflows {
     replays: u32,
     clock: u32,
     stats: CacheStats,
+    masks: MaskStats,
+}
+
+/// What the masks of the megaflow cache count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaskStats {
+    /// How many there are now, of all ports together.
+    pub masks: u64,
+    /// How many were looked through, for all passes that asked.
+    pub visited: u64,
+    /// Passes that were not remembered because their port had as many masks as it may.
+    pub refused: u64,
+    /// Masks that made room for another one of their port.
+    pub replaced: u64,
 }
 
 /// The masks under which passes are remembered that began at one table with packets of one
@@ -134,7 +150,9 @@ impl PassHash {
 struct Entry {
     /// 0: the place is empty.
     subtable: u32,
-    hash: u32,
+    /// Of its hash, bits that do not choose the set.
+    tag: u16,
+    port: PortIndex,
     path: PathId,
     used: u32,
     generation: u64,
@@ -146,7 +164,8 @@ const _: () = assert!(size_of::<Entry>() == 128);
 impl Entry {
     const EMPTY: Self = Self {
         subtable: 0,
-        hash: 0,
+        tag: 0,
+        port: PortIndex(0),
         path: PathId::FIRST,
         used: 0,
         generation: 0,
@@ -168,11 +187,16 @@ impl Megaflows {
             replays: 0,
             clock: 0,
             stats: CacheStats::default(),
+            masks: MaskStats::default(),
         }
     }
 
     pub(crate) const fn stats(&self) -> CacheStats {
         self.stats
+    }
+
+    pub(crate) const fn mask_stats(&self) -> MaskStats {
+        self.masks
     }
 
     /// How many bytes of memory it was given at start.
@@ -233,6 +257,7 @@ impl Megaflows {
             } else {
                 hash(&self.hasher, subtable.id, &subtable.shape, key)
             };
+            self.masks.visited += 1;
             let set = &mut self.sets[hash as usize & (self.sets.len() - 1)];
             let Some(entry) = set.iter_mut().find(|entry| entry.is(subtable, hash, key)) else {
                 continue;
@@ -362,6 +387,7 @@ impl Megaflows {
         };
         let Some(subtable) = self.subtable(port, record.table, &shape) else {
             self.stats.refused += 1;
+            self.masks.refused += 1;
             return;
         };
         let mut values = [0; KEY_WORDS];
@@ -372,16 +398,11 @@ impl Megaflows {
         self.clock = self.clock.wrapping_add(1);
         let (clock, sets) = (self.clock, self.sets.len());
         let set = &mut self.sets[hash as usize & (sets - 1)];
-        let idle = |entry: &Entry| match entry.subtable {
-            0 => u32::MAX,
-            _ => clock.wrapping_sub(entry.used),
-        };
-        let oldest = (0..WAYS)
-            .max_by_key(|&at| idle(&set[at]))
-            .expect("a set has places");
-        set[oldest] = Entry {
+        let place = place(set, port, clock);
+        set[place] = Entry {
             subtable,
-            hash,
+            tag: tag(hash),
+            port,
             path,
             used: clock,
             generation,
@@ -442,6 +463,7 @@ impl Megaflows {
         };
         let made = &mut self.ports[port];
         made.masks += 1;
+        self.masks.masks += 1;
         match made.at(table) {
             Some(subtables) => subtables.push(subtable),
             None => {
@@ -473,6 +495,8 @@ impl Megaflows {
         };
         made.starts[start].1.remove(at);
         made.masks -= 1;
+        self.masks.masks -= 1;
+        self.masks.replaced += 1;
         true
     }
 
@@ -482,13 +506,14 @@ impl Megaflows {
             set.fill(Entry::EMPTY);
         }
         self.ports.fill_with(Made::default);
+        self.masks.masks = 0;
         self.next_subtable = 1;
     }
 }
 
 impl Entry {
     fn is(&self, subtable: &Subtable, hash: u32, key: &FlowKey) -> bool {
-        self.hash == hash
+        self.tag == tag(hash)
             && self.subtable == subtable.id
             && subtable
                 .shape
@@ -508,6 +533,34 @@ fn hash(hasher: &SeedableRandomState, subtable: u32, shape: &MaskShape, key: &Fl
     shape.each(key, |word| hasher.write_u64(word));
     let hash = hasher.finish();
     (hash ^ hash >> 32) as u32
+}
+
+/// What of a hash an entry keeps.
+#[inline(always)]
+const fn tag(hash: u32) -> u16 {
+    (hash >> 16) as u16
+}
+
+/// The place of `set` that a new entry of `port` takes: an empty one, or one that nobody needs, or else,
+/// of the port that would have the most places with it, the one not used for the longest time.
+fn place(set: &[Entry; WAYS], port: PortIndex, clock: u32) -> usize {
+    let idle = |entry: &Entry| match entry.subtable {
+        0 => u32::MAX,
+        _ => clock.wrapping_sub(entry.used),
+    };
+    let places = |of: PortIndex| {
+        let held = set.iter().filter(|entry| entry.port == of).count();
+        held + usize::from(of == port)
+    };
+    let rank = |&at: &usize| {
+        let idle = idle(&set[at]);
+        if idle >= IDLE {
+            (true, 0, idle)
+        } else {
+            (false, places(set[at].port), idle)
+        }
+    };
+    (0..WAYS).max_by_key(rank).expect("a set has places")
 }
 
 /// Puts the subtables in the order of their hits, and lets what was count half.

@@ -65,6 +65,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
                 }
             }
             Remembered::Nothing => {
+                self.counters.walks.add(1);
                 let start = *packet.key();
                 self.walk_noting(packet, table, Lookup::default(), depth);
                 if let (Some(record), Some(megaflows)) =
@@ -74,9 +75,11 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
                 }
             }
             Remembered::Path(_) | Remembered::NoMatter if W::WATCHES || self.is_traced() => {
+                self.counters.walks.add(1);
                 self.walk_noting(packet, table, Lookup::default(), depth);
             }
             Remembered::Path(_) | Remembered::NoMatter => {
+                self.counters.walks.add(1);
                 self.walk_all(packet, table, Lookup::default(), depth);
             }
         }

@@ -13,6 +13,7 @@ use weir_tests::hosts::{Machine, Underlay};
 use weir_tests::switch::Switch;
 
 mod answers;
+mod attack;
 mod dump_alone;
 mod metadata;
 mod security_groups;

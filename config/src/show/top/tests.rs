@@ -33,6 +33,7 @@ fn sample(at_ms: u64, count: u64) -> Sample {
             tx_dropped: count,
             tx_errors: 0,
             polls_put_off: 0,
+            walks: 0,
         }],
         drops: [("table_miss", 3 * count), ("runt", 0), ("no_bucket", 7)]
             .map(|(reason, packets)| DropRow {

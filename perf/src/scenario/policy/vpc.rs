@@ -41,6 +41,17 @@ impl Policy {
             rules: Rules::Made(rules.map(|rule| (role(rule), rule.to_owned())).collect()),
         }
     }
+
+    /// The same with more rules, as the dump would have them.
+    pub fn with(self, more: &[&str]) -> Self {
+        let own = (0..self.len()).filter_map(|index| self.rule(index));
+        let own = own.map(|(role, rule)| (role, rule.to_owned()));
+        let more = more.iter().map(|rule| (role(rule), (*rule).to_owned()));
+        Self {
+            rules: Rules::Made(own.chain(more).collect()),
+            ..self.clone()
+        }
+    }
 }
 
 /// What it means that a line of the dump was hit.
