@@ -3,7 +3,12 @@
 //! A table of some megabytes that is read at random misses the TLB with every look-up if it lies
 //! in pages of 4 kB. So whatever is large is mapped by itself, aligned to huge pages, and the
 //! kernel is asked for them (`madvise(2)`, `MADV_HUGEPAGE`) before the first touch; where it has
-//! none, ordinary pages serve. All else is the system allocator's.
+//! none, ordinary pages serve.
+//!
+//! What is no smaller than [`WIDE`] begins and ends with a cache line, and the one beside it: so two blocks
+//! never have bytes in one line, and what one lcore writes is not in the way of another, whoever
+//! asked for the memory. What is smaller is the system allocator's as it is, from the arena of the
+//! thread that asked.
 //!
 //! Threads: as the system allocator's.
 //! Cost: for what is large, two or three system calls; nothing for the rest.
@@ -13,11 +18,15 @@ use std::num::NonZeroUsize;
 use std::ptr::{NonNull, null_mut};
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
+use weir_tables::counters::LINE;
 
 /// The size of a huge page, in bytes.
 const HUGE_PAGE: usize = 2 << 20;
 /// What is at least as large is mapped by itself.
 const LARGE: usize = 2 * HUGE_PAGE;
+
+/// What is as large has cache lines of its own, in bytes.
+pub const WIDE: usize = 1_024;
 
 /// The allocator.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +39,8 @@ unsafe impl GlobalAlloc for HugePages {
         if is_large(layout) {
             map(layout.size())
         } else {
-            // SAFETY: the caller's promise.
-            unsafe { System.alloc(layout) }
+            // SAFETY: the caller's promise; the size is still not zero.
+            unsafe { System.alloc(in_lines(layout)) }
         }
     }
 
@@ -40,8 +49,8 @@ unsafe impl GlobalAlloc for HugePages {
             // Fresh mappings are zero.
             map(layout.size())
         } else {
-            // SAFETY: the caller's promise.
-            unsafe { System.alloc_zeroed(layout) }
+            // SAFETY: the caller's promise; the size is still not zero.
+            unsafe { System.alloc_zeroed(in_lines(layout)) }
         }
     }
 
@@ -52,17 +61,18 @@ unsafe impl GlobalAlloc for HugePages {
                 let _ = unsafe { munmap(start.cast(), mapped_size(layout.size())) };
             }
         } else {
-            // SAFETY: the caller's promise.
-            unsafe { System.dealloc(block, layout) }
+            // SAFETY: the caller's promise; it was asked for with this layout.
+            unsafe { System.dealloc(block, in_lines(layout)) }
         }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller promises that the new size, rounded up, is no overflow.
         let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
-        if !is_large(layout) && !is_large(new) {
-            // SAFETY: the caller's promise.
-            return unsafe { System.realloc(block, layout, new_size) };
+        let (old_lines, new_lines) = (in_lines(layout), in_lines(new));
+        if !is_large(layout) && !is_large(new) && old_lines.align() == new_lines.align() {
+            // SAFETY: the caller's promise; it was asked for with this layout, and the alignment stays.
+            return unsafe { System.realloc(block, old_lines, new_lines.size()) };
         }
         // SAFETY: `new` is a layout of the caller's; the blocks are different ones, each at
         // least as long as what is copied; the old one is not used again.
@@ -75,6 +85,22 @@ unsafe impl GlobalAlloc for HugePages {
             copy
         }
     }
+}
+
+/// The layout that the system allocator is asked for: in whole lines for what is wide.
+const fn in_lines(layout: Layout) -> Layout {
+    if layout.size() < WIDE {
+        return layout;
+    }
+    let align = if layout.align() < LINE {
+        LINE
+    } else {
+        layout.align()
+    };
+    let size = layout.size().next_multiple_of(LINE);
+    // SAFETY: the alignment is a power of two. A size that overflowed when rounded up to it
+    // could not be had anyway: what is large is not asked for here.
+    unsafe { Layout::from_size_align_unchecked(size, align) }
 }
 
 const fn is_large(layout: Layout) -> bool {

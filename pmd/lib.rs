@@ -21,6 +21,11 @@ mod segment;
 pub mod switch;
 pub mod worker;
 
+// As the program has it, and it notes who asked.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: switch::lines::Recording = switch::lines::Recording;
+
 pub use batch::{BURST, Drain, MbufBatch};
 pub use mbuf::Mbuf;
 pub use queue::{RxQueue, TxQueue};

@@ -44,6 +44,8 @@ use crate::worker::{
 mod control;
 mod crews;
 mod forward;
+#[cfg(test)]
+pub(crate) mod lines;
 mod live;
 mod passage;
 mod queues;

@@ -17,6 +17,7 @@ mod generate;
 mod instructions;
 mod observe;
 mod runs;
+mod scaling;
 mod updates;
 
 /// What weir costs, and what others cost on the same machine.
@@ -55,7 +56,8 @@ pub(crate) enum Command {
     Drive(instructions::Drive),
 
     /// Measure what a flood at one port leaves of established traffic at others.
-    #[command(after_help = "Example:\n  weir-perf flood --programs weir,ovs --rounds 3")]
+    #[command(after_help = "Example:\n  weir-perf flood --programs weir,ovs --rounds 3\n  \
+        weir-perf flood --attack security-group --programs weir,ovs --rate 1000,100000")]
     Flood(flood::Flood),
 
     /// Send packets made from templates to a switch, and count what comes back.
@@ -71,6 +73,10 @@ pub(crate) enum Command {
     /// Measure what it costs to dump connections while packets pass, and to flush a small zone.
     #[command(after_help = "Example:\n  weir-perf observe --rounds 3 --keep perf/runs")]
     Observe(observe::Observe),
+
+    /// Measure what a second lcore adds, beside what it adds to testpmd and Open vSwitch.
+    #[command(after_help = "Example:\n  weir-perf scaling --scenarios firewall-10k --rounds 3")]
+    Scaling(scaling::Scaling),
 
     /// Measure what each stage of the packet path costs, without devices.
     #[command(after_help = "Example:\n  weir-perf stages")]
@@ -95,6 +101,7 @@ impl Command {
             Self::Generate(options) => options.run().map(done),
             Self::Instructions(options) => options.run().map(done),
             Self::Observe(options) => options.run().map(done),
+            Self::Scaling(options) => options.run().map(done),
             Self::Stages(options) => options.run().map(done),
             Self::Updates(options) => options.run().map(done),
         }

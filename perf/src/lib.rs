@@ -21,6 +21,7 @@ pub mod observation;
 pub mod processor;
 pub mod rate;
 pub mod report;
+pub mod scaling;
 pub mod scenario;
 pub mod targets;
 pub mod telemetry;

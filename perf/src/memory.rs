@@ -59,6 +59,7 @@ pub fn measure(
         let settings = Settings {
             max_connections: Some(connections),
             no_cache,
+            secret: None,
         };
         let weir = Weir {
             settings,

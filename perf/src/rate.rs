@@ -36,6 +36,8 @@ pub enum Noise {
     /// The rate is that per second of processor time, which leaves out the time that the worker
     /// waited, but not what the others did to its caches.
     Tolerated,
+    /// It counts: what takes the core is a part of what is measured.
+    Counted,
 }
 
 /// The worker's least share of the time in a run that is not disturbed.
@@ -51,7 +53,7 @@ impl Noise {
             Self::Refused if on_cpu < LEAST_ON_CPU => Err(Failure::Disturbed {
                 on_cpu_percent: 100.0 * on_cpu,
             }),
-            Self::Refused => Ok(seconds),
+            Self::Refused | Self::Counted => Ok(seconds),
             Self::Tolerated => Ok(seconds * on_cpu.min(1.0)),
         }
     }

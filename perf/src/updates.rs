@@ -1,10 +1,13 @@
 //! What changes of the policy cost: how long files of flows take to load, how long one flow-mod among
 //! a million takes until it is published and until the lcore obeys, and what a thousand of them in a
-//! second leave of the traffic, in a table that no packet passes and in one that all pass.
+//! second leave of the traffic, in a table that no packet passes and in one that all pass; and what is left
+//! while `reload` adds a port and removes it again, one of the two each second.
 
+use std::fs;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use weir_config::control::{Frame, Request, Verb, call};
 use weir_config::file::NamedText;
@@ -42,6 +45,8 @@ pub struct Updates {
     pub apart: Vec<f64>,
     /// The same in a table that every packet passes.
     pub passed: Vec<f64>,
+    /// The same while a port comes or goes each second.
+    pub reloaded: Vec<f64>,
 }
 
 /// Measures `weir` in `scenario`, a firewall, in rounds.
@@ -87,6 +92,12 @@ pub fn measure(
         };
         seen.apart.push(beside(Rules::Apart)?);
         seen.passed.push(beside(Rules::Passed)?);
+        let (quiet, busy) = while_reloading(&mut *running, scenario, (plan, placement), &home)?;
+        progress(&format!(
+            "{}, round {round}: {quiet:.2} Mpps quiet, {busy:.2} while a port comes or goes each second",
+            scenario.name
+        ));
+        seen.reloaded.push(busy / quiet);
         for ((flows, _), taken) in FILES.iter().zip(&mut seen.loads) {
             let seconds = load(&socket, *flows)?;
             progress(&format!(
@@ -133,6 +144,62 @@ fn churned(
     })?;
     changed?.enough().map_err(Failure::Unproven)?;
     Ok((quiet, busy.mpps))
+}
+
+/// The rate without and with ports that come and go.
+fn while_reloading(
+    running: &mut dyn Running,
+    scenario: &Scenario,
+    (plan, placement): (&Plan, &Placement),
+    home: &Path,
+) -> Result<(f64, f64), Failure> {
+    let quiet = steady(running, scenario, plan)?.mpps;
+    let mut changed = Err(Failure::Program("nothing was reloaded".to_owned()));
+    let busy = steady_while(running, scenario, plan, || {
+        let home = home.to_owned();
+        let work = move |stop: &AtomicBool| come_and_go(&home, stop);
+        Beside::start(placement.main_cpu, &mut changed, work)
+    })?;
+    let reloads = changed?;
+    if (reloads as f64) < plan.interval.as_secs_f64().floor() {
+        let message = format!("{reloads} reloads in {:?}", plan.interval);
+        return Err(Failure::Unproven(message));
+    }
+    Ok((quiet, busy.mpps))
+}
+
+/// Adds a port and removes it again by `reload`, one of the two each second; returns how many there were.
+fn come_and_go(home: &Path, stop: &AtomicBool) -> Result<u64, Failure> {
+    const PERIOD: Duration = Duration::from_secs(1);
+    let (config, socket) = (Weir::config(home), Weir::socket(home));
+    let without = fs::read_to_string(&config).map_err(Failure::path(&config))?;
+    let with = format!("{without}\n[[port]]\nname = \"guest\"\nid = 77\nvdev = \"net_null77\"\n");
+    let begun = Instant::now();
+    let mut reloads = 0;
+    while !stop.load(Ordering::Relaxed) || reloads % 2 == 1 {
+        let text = if reloads % 2 == 0 { &with } else { &without };
+        fs::write(&config, text).map_err(Failure::path(&config))?;
+        let verb = Verb::Reload {
+            files: None,
+            dry_run: false,
+            exact: false,
+            confirm: None,
+        };
+        let frames = ask(&socket, verb)?;
+        let failed = frames.iter().find_map(|frame| match frame {
+            Frame::Failed(failure) => Some(format!("{failure:?}")),
+            _ => None,
+        });
+        if let Some(failure) = failed {
+            return Err(Failure::Program(failure));
+        }
+        reloads += 1;
+        let due = begun + PERIOD * u32::try_from(reloads).unwrap_or(u32::MAX);
+        while !stop.load(Ordering::Relaxed) && Instant::now() < due {
+            thread::sleep(PERIOD / 100);
+        }
+    }
+    Ok(reloads)
 }
 
 /// Loads so many flows as one file; returns the seconds until the answer.
@@ -228,6 +295,12 @@ impl Updates {
                 format!("{name}, a flow-mod per ms in a table that all pass, times quiet"),
                 Bound::AtLeast(0.8),
                 &self.passed,
+                3,
+            ),
+            verdict(
+                format!("{name}, a port comes or goes each second, times quiet"),
+                Bound::AtLeast(0.95),
+                &self.reloaded,
                 3,
             ),
         ]);

@@ -20,6 +20,32 @@ fn what_is_large_is_aligned_zero_and_given_back() {
 }
 
 #[test]
+fn what_is_wide_has_its_lines_for_itself() {
+    let blocks: Vec<_> = [WIDE, WIDE + 1, 5_000, WIDE - 1, WIDE]
+        .into_iter()
+        .map(|size| {
+            let layout = Layout::from_size_align(size, 8).expect("a layout");
+            // SAFETY: of this layout, and given back once.
+            (unsafe { HugePages.alloc(layout) }, layout)
+        })
+        .collect();
+    let lines = |&(block, layout): &(*mut u8, Layout)| {
+        let last = block.addr() + layout.size() - 1;
+        (block.addr() / LINE, last / LINE)
+    };
+    for (at, one) in blocks.iter().enumerate() {
+        for other in blocks[..at].iter().filter(|other| other.1.size() >= WIDE) {
+            let ((first, last), (other_first, other_last)) = (lines(one), lines(other));
+            assert!(last < other_first || other_last < first, "{one:?} {other:?}");
+        }
+    }
+    for (block, layout) in blocks {
+        // SAFETY: as it was asked for.
+        unsafe { HugePages.dealloc(block, layout) };
+    }
+}
+
+#[test]
 fn a_block_keeps_what_it_holds_as_it_grows_and_shrinks() {
     let mut size = 1 << 20;
     // SAFETY: each block is used with its own layout, and given back once.
@@ -30,6 +56,24 @@ fn a_block_keeps_what_it_holds_as_it_grows_and_shrinks() {
         for new in [3 << 20, LARGE, 64 << 20, LARGE, 1 << 20] {
             block = HugePages.realloc(block, layout(size), new);
             let kept = std::slice::from_raw_parts(block, 1 << 20);
+            assert!(kept.iter().all(|&byte| byte == 0x5a), "{size} to {new}");
+            size = new;
+        }
+        HugePages.dealloc(block, layout(size));
+    }
+}
+
+#[test]
+fn a_block_that_becomes_wide_keeps_what_it_holds() {
+    let layout = |size| Layout::from_size_align(size, 8).expect("a layout");
+    let mut size = 64;
+    // SAFETY: each block is used with its own layout, and given back once.
+    unsafe {
+        let mut block = HugePages.alloc(layout(size));
+        block.write_bytes(0x5a, size);
+        for new in [WIDE - 1, WIDE, 10_000, WIDE, 64] {
+            block = HugePages.realloc(block, layout(size), new);
+            let kept = std::slice::from_raw_parts(block, 64);
             assert!(kept.iter().all(|&byte| byte == 0x5a), "{size} to {new}");
             size = new;
         }

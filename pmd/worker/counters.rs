@@ -1,11 +1,11 @@
 //! What a worker counts: written by it alone, read by anybody at any time.
 
-use weir_tables::counters::Counter;
+use weir_tables::counters::{Counter, LINE};
 use weir_tables::port::PortIndex;
 
-/// Counters of one lcore's loop. On cache lines of their own, which nobody else writes.
+/// Counters of one lcore's loop. On cache lines of their own, which nobody else writes, nor those beside them.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(align(128))]
 pub struct WorkerCounters {
     /// Passes over all queues.
     pub passes: Counter,
@@ -22,7 +22,7 @@ pub struct WorkerCounters {
 
 /// Counters of one port on one lcore.
 #[derive(Debug, Default)]
-#[repr(align(64))]
+#[repr(align(128))]
 pub struct PortCounters {
     /// Frames received.
     pub rx_packets: Counter,
@@ -41,6 +41,8 @@ pub struct PortCounters {
     /// Frames dropped because they are chains, which the device does not take.
     pub tx_chain: Counter,
 }
+
+const _: () = assert!(align_of::<WorkerCounters>() >= LINE && align_of::<PortCounters>() >= LINE);
 
 impl PortCounters {
     /// Another port has its place; only the owner may say so.
@@ -70,7 +72,7 @@ impl PortCounters {
 }
 
 impl WorkerCounters {
-    pub(super) fn new(ports: usize) -> Self {
+    pub(crate) fn new(ports: usize) -> Self {
         Self {
             passes: Counter::default(),
             busy_passes: Counter::default(),

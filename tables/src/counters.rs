@@ -6,6 +6,7 @@
 //! Threads: an lcore writes its own cells; the management thread reads all, and resets a
 //! rule's cells only when no lcore can still count for the rule.
 
+use std::ops::{Index, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -41,6 +42,49 @@ impl Counter {
     #[inline]
     pub fn read(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// Bytes that belong to one lcore, if anything of them does: two cache lines, since a processor that
+/// fetches one may fetch the one beside it.
+pub const LINE: usize = 128;
+
+/// Counters of which the number is known at start, on cache lines of their own.
+#[derive(Debug)]
+pub struct Cells {
+    lines: Box<[CellLine]>,
+    len: usize,
+}
+
+/// As many counters as lie in [`LINE`].
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct CellLine([Counter; LINE / size_of::<Counter>()]);
+
+const _: () = assert!(align_of::<CellLine>() == LINE && size_of::<CellLine>() == LINE);
+
+impl Cells {
+    /// So many zeros.
+    pub fn new(len: usize) -> Self {
+        let lines = len.div_ceil(LINE / size_of::<Counter>());
+        Self {
+            lines: (0..lines).map(|_| CellLine::default()).collect(),
+            len,
+        }
+    }
+
+    /// All, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Counter> {
+        self.lines.iter().flat_map(|line| &line.0).take(self.len)
+    }
+}
+
+impl Index<usize> for Cells {
+    type Output = Counter;
+
+    fn index(&self, at: usize) -> &Counter {
+        let each = LINE / size_of::<Counter>();
+        &self.lines[at / each].0[at % each]
     }
 }
 
@@ -90,7 +134,8 @@ impl Block {
     }
 }
 
-const _: () = assert!(align_of::<Block>() >= 128 && align_of::<LcoreCounters>() >= 128);
+const _: () = assert!(align_of::<Block>() >= LINE && align_of::<LcoreCounters>() >= LINE);
+const _: () = assert!(align_of::<TunnelCounters>() >= LINE);
 
 /// The cells of all rules on one lcore, by slot; grows by blocks, which never move.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +164,14 @@ impl RuleCounters {
         Self {
             blocks: self.blocks.iter().map(|_| Arc::clone(&block)).collect(),
         }
+    }
+
+    /// Where the cells lie in memory, block by block: what the lcore writes.
+    pub fn places(&self) -> impl Iterator<Item = Range<usize>> {
+        self.blocks.iter().map(|block| {
+            let start = Arc::as_ptr(block).addr();
+            start..start + size_of::<Block>()
+        })
     }
 
     /// Counts one packet for the rule at `slot`.
@@ -249,8 +302,10 @@ pub const MEMORY_PARTS: [&str; 6] = [
     "megaflows",
 ];
 
-/// What a tunnel port carried: frames without the headers around them.
+/// What a tunnel port carried: frames without the headers around them. On a cache line of its own, as
+/// [`LcoreCounters`].
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct TunnelCounters {
     /// Frames received.
     pub rx_packets: Counter,
@@ -339,10 +394,10 @@ pub struct LcoreCounters {
     /// Bytes that each of [`MEMORY_PARTS`] was given at start.
     pub memory: [Counter; MEMORY_PARTS.len()],
     /// The tracker's counters, in the order of [`weir_ct::Counters::iter`].
-    pub conntrack: Box<[Counter]>,
+    pub conntrack: Cells,
     /// What passed between lcores, in the order of [`weir_ct::ShardCounters::iter`]; zeros where
     /// there is one.
-    pub hand_offs: Box<[Counter]>,
+    pub hand_offs: Cells,
 }
 
 impl Default for LcoreCounters {
@@ -366,14 +421,8 @@ impl Default for LcoreCounters {
             credit_words: Counter::default(),
             answer_cycles: Counter::default(),
             memory: std::array::from_fn(|_| Counter::default()),
-            conntrack: weir_ct::Counters::default()
-                .iter()
-                .map(|_| Counter::default())
-                .collect(),
-            hand_offs: weir_ct::ShardCounters::default()
-                .iter()
-                .map(|_| Counter::default())
-                .collect(),
+            conntrack: Cells::new(weir_ct::Counters::default().iter().count()),
+            hand_offs: Cells::new(weir_ct::ShardCounters::default().iter().count()),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Contender for Weir {
         fs::write(&flows, text).map_err(Failure::path(&flows))?;
         let groups = job.dir.join("policy.groups");
         fs::write(&groups, job.scenario.policy.groups).map_err(Failure::path(&groups))?;
-        let config = job.dir.join("weir.toml");
+        let config = Self::config(job.dir);
         let text = configuration(job, &self.settings, self.knows_trajectories(job.dir)?);
         // Two lcores do not come up at one moment: what is played once has to wait for both.
         let late = job.placement.both_forward && job.scenario.play == Play::Once;
@@ -96,6 +96,11 @@ impl Contender for Weir {
 }
 
 impl Weir {
+    /// The configuration of a switch that was started for a job in `dir`.
+    pub fn config(dir: &Path) -> PathBuf {
+        dir.join("weir.toml")
+    }
+
     /// The control socket of a switch that was started for a job in `dir`.
     pub fn socket(dir: &Path) -> PathBuf {
         dir.join("weir.sock")

@@ -14,7 +14,9 @@ use std::collections::VecDeque;
 
 use super::sync::{Arc, AtomicU64, Mutex, Ordering};
 
-/// What both ends see.
+/// What both ends see. On cache lines of its own: what is published to one lcore, and what that one says
+/// of it, is not in the way of another.
+#[repr(align(128))]
 struct Shared<T> {
     /// The newest version and its generation; `None`: the lcore has taken it.
     newest: Mutex<Option<(u64, Arc<T>)>>,

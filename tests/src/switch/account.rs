@@ -339,7 +339,7 @@ impl Switch {
             assert_eq!(macs, other.macs(now), "with {name}");
             assert_eq!(neighbours, other.neighbours(now), "with {name}");
             let conntrack = &other.counters.conntrack;
-            let same = self.lcore.counters.conntrack.iter().zip(conntrack);
+            let same = self.lcore.counters.conntrack.iter().zip(conntrack.iter());
             for ((cell, other), (counter, ..)) in same.zip(weir_ct::Counters::default().iter()) {
                 assert_eq!(cell.read(), other.read(), "{counter}, with {name}");
             }
@@ -349,7 +349,7 @@ impl Switch {
         let names = weir_ct::Counters::default();
         let counted = names
             .iter()
-            .zip(&self.lcore.counters.conntrack)
+            .zip(self.lcore.counters.conntrack.iter())
             .map(|((name, ..), cell)| (name, cell.read()))
             .filter(|(name, value)| *name != "created" || *value != new + replied);
         let ct: Vec<_> = [("new", new), ("replied", replied)]

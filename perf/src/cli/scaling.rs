@@ -1,0 +1,67 @@
+//! What a second lcore adds.
+
+use clap::Args;
+use weir_perf::contender::{Contender, ForwardMode, Ovs, Settings, Testpmd, Weir};
+use weir_perf::failure::Failure;
+use weir_perf::machine::Machine;
+use weir_perf::report::table;
+use weir_perf::scaling::{self, Entrant, HEADING, SECRET, Shares};
+use weir_perf::scenario::Scenario;
+
+use super::runs::Runs;
+use super::{conclude, scenario};
+
+#[derive(Debug, Args)]
+pub(crate) struct Scaling {
+    /// What is measured, with so many connections of each lcore, separated by commas.
+    #[arg(long, value_delimiter = ',', value_parser = scenario,
+        default_value = "firewall-10k,snat-10k,firewall-1M-new")]
+    scenarios: Vec<Scenario>,
+    #[command(flatten)]
+    runs: Runs,
+}
+
+impl Scaling {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let machine = Machine::this();
+        println!("{machine}");
+        let weir = Weir {
+            settings: Settings {
+                secret: Some(SECRET),
+                ..Settings::default()
+            },
+            ..self.runs.weir()
+        };
+        let (io, ovs) = (Testpmd(ForwardMode::Io), Ovs);
+        let entrant = |contender, suffix: &str, shares| Entrant {
+            name: format!("{}{suffix}", Contender::name(contender)),
+            contender,
+            shares,
+        };
+        let entrants = [
+            entrant(&io as &dyn Contender, "", Shares::Owned),
+            entrant(&ovs, "", Shares::Owned),
+            entrant(&weir, "", Shares::Owned),
+            entrant(&weir, ", half handed over", Shares::AsTheyCome),
+        ];
+        let plan = self.runs.plan(&machine);
+        let rounds = (&plan, self.runs.rounds());
+        let mut lines = Vec::new();
+        let mut rows = Vec::new();
+        let mut targets = Vec::new();
+        for scenario in &self.scenarios {
+            let placement = self.runs.placement(scenario, &machine);
+            let all = scaling::measure(&entrants, scenario, &placement, rounds, |line| {
+                eprintln!("{line}");
+                lines.push(line.to_owned());
+            })?;
+            let ceiling = &all[0];
+            rows.extend(all.iter().map(|scaled| scaled.row(scenario, ceiling)));
+            targets.push(all[2].verdict(scenario, ceiling));
+        }
+        let told = table(&HEADING, &rows);
+        println!("{told}");
+        lines.push(told);
+        conclude(&targets, ("scaling.md", &lines), &self.runs, &machine)
+    }
+}
