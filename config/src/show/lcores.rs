@@ -211,6 +211,21 @@ impl FragmentsRow {
     }
 }
 
+impl MasksRow {
+    fn add(&mut self, other: &Self) {
+        let Self {
+            masks,
+            visited,
+            refused,
+            replaced,
+        } = self;
+        *masks += other.masks;
+        *visited += other.visited;
+        *refused += other.refused;
+        *replaced += other.replaced;
+    }
+}
+
 impl LcoreRow {
     /// Adds what another shard of the same lcore counted.
     fn add(&mut self, other: &Self) {
@@ -224,6 +239,7 @@ impl LcoreRow {
             lookups,
             trajectories,
             megaflows,
+            masks,
             memory,
             fragments,
             busy_cycles,
@@ -238,6 +254,7 @@ impl LcoreRow {
         *lookups += other.lookups;
         trajectories.add(&other.trajectories);
         megaflows.add(&other.megaflows);
+        masks.add(&other.masks);
         memory.add(&other.memory);
         fragments.add(&other.fragments);
         *busy_cycles += other.busy_cycles;

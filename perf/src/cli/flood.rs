@@ -106,7 +106,8 @@ impl Flood {
             targets.extend(all.iter().map(|spared| spared.verdict(&name, aim)));
         }
         let page = match self.attack {
-            Some(_) => "attack.md",
+            Some(Attack::PortSecurity) => "attack-port-security.md",
+            Some(Attack::SecurityGroup) => "attack-security-group.md",
             None => "flood.md",
         };
         conclude(&targets, (page, &lines), &self.runs, &machine)
