@@ -56,8 +56,10 @@ pub(crate) enum Command {
     Drive(instructions::Drive),
 
     /// Measure what a flood at one port leaves of established traffic at others.
-    #[command(after_help = "Example:\n  weir-perf flood --programs weir,ovs --rounds 3\n  \
-        weir-perf flood --attack security-group --programs weir,ovs --rate 1000,100000")]
+    #[command(
+        after_help = "Example:\n  weir-perf flood --programs weir,ovs --rounds 3\n  \
+        weir-perf flood --attack security-group --programs weir,ovs --rate 1000,100000"
+    )]
     Flood(flood::Flood),
 
     /// Send packets made from templates to a switch, and count what comes back.

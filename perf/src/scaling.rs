@@ -307,7 +307,11 @@ mod tests {
             let (first, second): (Vec<_>, Vec<_>) = own.partition(|&shard| shard == ShardId(0));
             let all = first.len() + second.len();
             // Translated, a half has its replies at another lcore.
-            let expected = if name.starts_with("snat") { 2_000 } else { 4_000 };
+            let expected = if name.starts_with("snat") {
+                2_000
+            } else {
+                4_000
+            };
             assert!(all.abs_diff(expected) < 200, "{name}: {all}");
             assert!(first.len().abs_diff(second.len()) < 300, "{name}");
         }

@@ -36,7 +36,10 @@ fn what_is_wide_has_its_lines_for_itself() {
     for (at, one) in blocks.iter().enumerate() {
         for other in blocks[..at].iter().filter(|other| other.1.size() >= WIDE) {
             let ((first, last), (other_first, other_last)) = (lines(one), lines(other));
-            assert!(last < other_first || other_last < first, "{one:?} {other:?}");
+            assert!(
+                last < other_first || other_last < first,
+                "{one:?} {other:?}"
+            );
         }
     }
     for (block, layout) in blocks {

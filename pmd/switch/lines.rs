@@ -57,7 +57,10 @@ fn note(change: impl FnOnce(&mut BTreeMap<usize, (usize, Owner)>, Owner)) {
     if owner == 0 {
         return;
     }
-    change(&mut BLOCKS.lock().unwrap_or_else(PoisonError::into_inner), owner);
+    change(
+        &mut BLOCKS.lock().unwrap_or_else(PoisonError::into_inner),
+        owner,
+    );
     OWNER.set(owner);
 }
 
@@ -102,17 +105,25 @@ fn on_behalf_of<T>(owner: Owner, make: impl FnOnce() -> T) -> T {
 fn shared(mut places: Vec<(Range<usize>, Owner)>) -> Option<[(Range<usize>, Owner); 2]> {
     places.retain(|(place, _)| !place.is_empty());
     places.sort_by_key(|(place, _)| place.start);
-    let pair = places.array_windows().find(|[(one, owner), (next, other)]| {
-        owner != other && (one.end - 1) / LINE >= next.start / LINE
-    });
+    let pair = places
+        .array_windows()
+        .find(|[(one, owner), (next, other)]| {
+            owner != other && (one.end - 1) / LINE >= next.start / LINE
+        });
     pair.cloned()
 }
 
 #[test]
 fn sharing_is_seen() {
     let line = |number: usize| number * LINE;
-    assert_eq!(shared(vec![(line(0)..line(1), 1), (line(1)..line(2), 2)]), None);
-    assert_eq!(shared(vec![(5..9, 1), (9..20, 1), (line(1)..line(1) + 1, 2)]), None);
+    assert_eq!(
+        shared(vec![(line(0)..line(1), 1), (line(1)..line(2), 2)]),
+        None
+    );
+    assert_eq!(
+        shared(vec![(5..9, 1), (9..20, 1), (line(1)..line(1) + 1, 2)]),
+        None
+    );
     let close = [(line(3)..line(4) + 8, 1), (line(4) + 16..line(4) + 24, 2)];
     assert_eq!(shared(close.to_vec()), Some(close));
 }
@@ -159,7 +170,9 @@ fn lcores_have_no_line_in_common() {
         })
         .collect();
     let blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
-    let blocks = blocks.iter().map(|(&start, &(size, owner))| (start..start + size, owner));
+    let blocks = blocks
+        .iter()
+        .map(|(&start, &(size, owner))| (start..start + size, owner));
     let mut places: Vec<_> = blocks.collect();
     for owner in 1..=Owner::from(LCORES) {
         let own = places.iter().filter(|(_, of)| *of == owner).count();

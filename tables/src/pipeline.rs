@@ -119,6 +119,27 @@ pub trait Output<F> {
         true
     }
 
+    /// Takes out of a burst what belongs to another lcore, of the frames for which `asks` says yes:
+    /// those of which nothing is known here. Returns how many frames, and how many bytes of them.
+    #[inline(always)]
+    fn sift(
+        &mut self,
+        frames: &mut [Option<F>],
+        tracker: &Tracker,
+        asks: impl Fn(usize) -> bool,
+    ) -> (u64, u64) {
+        let _ = (frames, tracker, asks);
+        (0, 0)
+    }
+
+    /// Frame number `at`, of which something was known that holds no longer, and which is counted.
+    /// Takes it if it belongs to another lcore.
+    #[inline(always)]
+    fn claim(&mut self, at: usize, frame: F, tracker: &Tracker) -> Option<F> {
+        let _ = (at, tracker);
+        Some(frame)
+    }
+
     /// Keeps the frame of a packet that waits for another lcore, or for its turn.
     ///
     /// # Errors

@@ -126,13 +126,18 @@ impl Lcore {
         O: Output<F>,
     {
         let mut stages = std::mem::take(&mut self.stages);
+        let frames = burst.iter().flatten();
+        let came = frames.fold((0, 0), |(packets, bytes), frame| {
+            (packets + 1, bytes + frame.len() as u64)
+        });
+        let gone = out.sift(burst, &self.tracker, |_| true);
+        self.counters.packets.add(came.0 - gone.0);
+        self.counters.bytes.add(came.1 - gone.1);
         for (frame, stage) in burst.iter().zip(&mut stages) {
             let Some(frame) = frame else {
                 stage.leave_empty();
                 continue;
             };
-            self.counters.packets.add(1);
-            self.counters.bytes.add(frame.len() as u64);
             stage.only_parse(frame.head(), frame.len());
         }
         self.look_ahead(in_port, burst, &stages);
@@ -170,14 +175,20 @@ impl Lcore {
             return self.wired(in_port, burst, now, out);
         }
         let mut stages = std::mem::take(&mut self.stages);
-        let missed = if self.ingress.is_empty() {
+        let mut found = if self.ingress.is_empty() {
             self.find::<F, false>(in_port, burst, &mut stages)
         } else {
             self.find::<F, true>(in_port, burst, &mut stages)
         };
-        if missed {
+        if found.misses {
+            let asks = |at: usize| stages[at].entry == EntryId::NONE;
+            let (frames, bytes) = out.sift(burst, &self.tracker, asks);
+            found.packets -= frames;
+            found.bytes -= bytes;
             self.look_ahead(in_port, burst, &stages);
         }
+        self.counters.packets.add(found.packets);
+        self.counters.bytes.add(found.bytes);
         let counts = self.tracker.is_accounting();
         if counts {
             self.prefetch_accounts(&stages[..burst.len()]);
@@ -223,6 +234,12 @@ impl Lcore {
                     }
                     Err(Refused(back)) => frame = back,
                 }
+            }
+            if ahead.is_none() {
+                let Some(claimed) = out.claim(at, frame, &self.tracker) else {
+                    continue;
+                };
+                frame = claimed;
             }
             let Some(frame) = out.admit(at, frame, self.ingress.of(at)) else {
                 continue;

@@ -7,9 +7,19 @@ use super::stage::Stage;
 use crate::cache::{EntryId, Hashed, Key};
 use crate::port::PortIndex;
 
+/// What was found of a burst.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
+    /// Whether there is a packet without an entry.
+    pub(super) misses: bool,
+    /// Packets; they are not counted yet.
+    pub(super) packets: u64,
+    /// Bytes of their frames.
+    pub(super) bytes: u64,
+}
+
 impl Lcore {
-    /// The stages that find and prefetch. Returns whether there is a packet without an entry. By
-    /// itself, so that its loops have all registers; and made twice, so that what came out of no
+    /// The stages that find and prefetch. By itself, so that its loops have all registers; and made twice, so that what came out of no
     /// tunnel (`TUNNELLED` is false) does not pay for what did.
     #[inline(never)]
     pub(super) fn find<F: Frame, const TUNNELLED: bool>(
@@ -17,9 +27,9 @@ impl Lcore {
         in_port: PortIndex,
         burst: &[Option<F>],
         stages: &mut [Stage],
-    ) -> bool {
+    ) -> Found {
         let Some(trajectories) = &self.trajectories else {
-            return false;
+            return Found::default();
         };
         let interest = self.snapshot.interest;
         let (mut packets, mut bytes) = (0, 0);
@@ -45,8 +55,6 @@ impl Lcore {
                 stage.hashed = trajectories.hash(&stage.key);
             }
         }
-        self.counters.packets.add(packets);
-        self.counters.bytes.add(bytes as u64);
         let stages = &mut stages[..burst.len()];
         for stage in stages.iter_mut() {
             stage.entry = match stage.hashed.is_none() {
@@ -68,7 +76,11 @@ impl Lcore {
             }
             misses |= stage.entry == EntryId::NONE;
         }
-        misses
+        Found {
+            misses,
+            packets,
+            bytes: bytes as u64,
+        }
     }
 
     /// Asks for what the connections count in that were found.

@@ -18,8 +18,9 @@
 //! it travels with the frame, in one of a few boxes that come back. It takes its place among the
 //! packets of its connection when it comes there.
 //!
-//! The packet that belongs to another lcore costs its receiver the hash of its tuple, and nothing is
-//! read of it but its headers. What is said to another lcore lies in its queue until whoever
+//! What this lcore remembers a journey of belongs here, so nobody asks; of all else the receiver asks whose it
+//! is. The packet that belongs to another lcore costs its receiver a look into the trajectory cache and the
+//! hash of its tuple, and nothing is read of it but its headers. What is said to another lcore lies in its queue until whoever
 //! drives the lcores carries it, in order, from [`Seat::outgoing`] to [`Seat::take`].
 //!
 //! Back-pressure: an lcore that is behind takes less, so its queues fill, and then packets for it are
@@ -33,7 +34,8 @@
 //!      way home, for which there is always room.
 //!
 //! Threads: owned by one lcore.
-//! Cost: a hash per packet; with a single lcore there is no seat, and nothing is paid.
+//! Cost: a hash per packet of which no journey is remembered; with a single lcore there is no seat, and
+//! nothing is paid.
 
 use std::collections::VecDeque;
 
@@ -210,9 +212,12 @@ impl<F: Frame> Seat<F> {
         now: Tick,
         out: &mut O,
     ) {
-        self.run.in_port = in_port;
         let tunnels = self.lcore.snapshot.ports.tunnels();
         let is_underlay = tunnels.ride_on(in_port);
+        if !is_underlay && self.exchange.waiting() == 0 {
+            return self.receive_known(in_port, frames, now, out);
+        }
+        self.run.in_port = in_port;
         for frame in frames.iter_mut().filter_map(Option::take) {
             let wire = match parse(frame.head(), frame.len()) {
                 Ok(layout) if is_underlay => {
@@ -231,6 +236,40 @@ impl<F: Frame> Seat<F> {
             self.arrived(arrival, now, out);
         }
         self.run_out(false, now, out);
+    }
+
+    /// The same while nobody waits, of a port on which no tunnel rides. What this lcore has an entry for
+    /// belongs here: it was here when the entry was made, and connections do not move while they live.
+    /// Only of the rest it is asked whose it is.
+    fn receive_known<O: Output<F>>(
+        &mut self,
+        in_port: PortIndex,
+        frames: &mut [Option<F>],
+        now: Tick,
+        out: &mut O,
+    ) {
+        self.run_out(false, now, out);
+        for part in frames.chunks_mut(BURST) {
+            let mut seated = Seated {
+                out,
+                exchange: &mut self.exchange,
+                suspended: &mut self.suspended,
+                tunnels: &mut self.tunnels,
+                luggage: &mut self.luggage,
+                in_port,
+                wires: [Belongs::Anywhere; BURST],
+                are_known: false,
+                numbers: IN_ORDER,
+                at: 0,
+                first: false,
+                came: None,
+                whole: None,
+                lost: Lost::default(),
+            };
+            self.lcore.process_slots(in_port, part, now, &mut seated);
+            let lost = seated.lost;
+            lost.count(&self.lcore);
+        }
     }
 
     /// Takes in what another lcore said. Packets that came with it may be dealt with only in
@@ -327,7 +366,8 @@ impl<F: Frame> Seat<F> {
             tunnels: &mut self.tunnels,
             luggage: &mut self.luggage,
             in_port: in_port.unwrap_or(PortIndex(0)),
-            wires: &[wire; BURST],
+            wires: [wire; BURST],
+            are_known: true,
             numbers: IN_ORDER,
             at: 0,
             first: false,
@@ -349,7 +389,9 @@ impl<F: Frame> Seat<F> {
     fn arrived<O: Output<F>>(&mut self, arrival: Arrival<Parcel<F>>, now: Tick, out: &mut O) {
         match arrival {
             Arrival::Gone => {}
-            Arrival::Here(parcel, wire) if matches!(parcel.kept, Kept::Moved(_)) => {
+            Arrival::Here(parcel, wire)
+                if matches!(parcel.kept, Kept::Moved(_) | Kept::Counted) =>
+            {
                 // What came before goes before.
                 self.run_out(false, now, out);
                 self.go_on(parcel, wire, None, false, now, out);
@@ -395,7 +437,8 @@ impl<F: Frame> Seat<F> {
             tunnels: &mut self.tunnels,
             luggage: &mut self.luggage,
             in_port: *in_port,
-            wires,
+            wires: *wires,
+            are_known: true,
             numbers: IN_ORDER,
             at: 0,
             first,
@@ -447,7 +490,6 @@ impl<F: Frame> Seat<F> {
                 Begun::Yes(suspended)
             }
         };
-        let wires = [wire; BURST];
         let mut seated = Seated {
             out,
             exchange: &mut self.exchange,
@@ -455,7 +497,8 @@ impl<F: Frame> Seat<F> {
             tunnels: &mut self.tunnels,
             luggage: &mut self.luggage,
             in_port,
-            wires: &wires,
+            wires: [wire; BURST],
+            are_known: true,
             numbers: IN_ORDER,
             at: 0,
             first,
@@ -533,7 +576,9 @@ struct Seated<'a, F, O> {
     luggage: &'a mut Vec<Box<Luggage>>,
     in_port: PortIndex,
     /// Where the packets of the burst belong.
-    wires: &'a [Belongs; BURST],
+    wires: [Belongs; BURST],
+    /// Whether that is known; otherwise it is asked of what is asked for.
+    are_known: bool,
     /// The numbers in the burst of those that are dealt with together.
     numbers: [u8; BURST],
     /// Which of them is under way.
@@ -547,14 +592,53 @@ struct Seated<'a, F, O> {
     lost: Lost,
 }
 
-/// Packets that could not wait behind others.
+/// Packets that were dropped.
 #[derive(Clone, Copy, Default)]
-struct Lost(usize);
+struct Lost {
+    /// They could not wait behind others.
+    waiting: usize,
+    /// They could not be handed over, and were counted as received.
+    handed: usize,
+}
 
 impl Lost {
+    fn add(&mut self, drop: HandOffDrop) {
+        match drop {
+            HandOffDrop::WaitingFull => self.waiting += 1,
+            HandOffDrop::QueueFull | HandOffDrop::PassedOnTooOften => self.handed += 1,
+        }
+    }
+
     fn count(self, lcore: &Lcore) {
-        if self.0 > 0 {
-            lcore.counters.drop_many(DropReason::HoldFull, self.0);
+        for (reason, packets) in [
+            (DropReason::HoldFull, self.waiting),
+            (DropReason::HandOffFull, self.handed),
+        ] {
+            if packets > 0 {
+                lcore.counters.drop_many(reason, packets);
+            }
+        }
+    }
+}
+
+impl<F: Frame, O> Seated<'_, F, O> {
+    /// Finds out where frame number `number` of the burst belongs; returns it if that is here.
+    #[inline]
+    fn ask(&mut self, number: usize, frame: F, kept: Kept, tracker: &Tracker) -> Arrival<F> {
+        let wire = match parse(frame.head(), frame.len()) {
+            Ok(layout) => self.exchange.owners().belongs(frame.head(), &layout),
+            Err(_) => Belongs::Anywhere,
+        };
+        self.wires[number] = wire;
+        let parcel = Parcel {
+            frame,
+            in_port: self.in_port,
+            kept,
+        };
+        match self.exchange.arrive(tracker, parcel, wire) {
+            Arrival::Here(parcel, wire) => Arrival::Here(parcel.frame, wire),
+            Arrival::Gone => Arrival::Gone,
+            Arrival::Dropped(parcel, drop) => Arrival::Dropped(parcel.frame, drop),
         }
     }
 }
@@ -586,6 +670,48 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
         self.numbers.copy_within(count.min(BURST).., 0);
     }
 
+    fn sift(
+        &mut self,
+        frames: &mut [Option<F>],
+        tracker: &Tracker,
+        asks: impl Fn(usize) -> bool,
+    ) -> (u64, u64) {
+        let mut gone = (0, 0);
+        if self.are_known {
+            return gone;
+        }
+        for (at, slot) in frames.iter_mut().enumerate().filter(|(at, _)| asks(*at)) {
+            let Some(frame) = slot.take() else {
+                continue;
+            };
+            let bytes = frame.len() as u64;
+            let number = usize::from(self.numbers[at]);
+            match self.ask(number, frame, Kept::Nothing, tracker) {
+                Arrival::Here(frame, _) => *slot = Some(frame),
+                Arrival::Gone => gone = (gone.0 + 1, gone.1 + bytes),
+                // It was received and lost here.
+                Arrival::Dropped(_, drop) => self.lost.add(drop),
+            }
+        }
+        gone
+    }
+
+    #[cold]
+    fn claim(&mut self, at: usize, frame: F, tracker: &Tracker) -> Option<F> {
+        if self.are_known {
+            return Some(frame);
+        }
+        let number = usize::from(self.numbers[at]);
+        match self.ask(number, frame, Kept::Counted, tracker) {
+            Arrival::Here(frame, _) => Some(frame),
+            Arrival::Gone => None,
+            Arrival::Dropped(_, drop) => {
+                self.lost.add(drop);
+                None
+            }
+        }
+    }
+
     #[inline]
     fn admit(&mut self, at: usize, frame: F, tunnel: Option<&Meta>) -> Option<F> {
         let at = usize::from(self.numbers[at]);
@@ -603,7 +729,7 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
             Some(meta) => self.tunnels.keep(*meta).map(Kept::Unpacked),
         };
         let Some(kept) = kept else {
-            self.lost.0 += 1;
+            self.lost.waiting += 1;
             return None;
         };
         let parcel = Parcel {
@@ -613,7 +739,7 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
         };
         let waits = self.exchange.follow(parcel, self.wires[at]);
         if let Err((parcel, _)) = waits {
-            self.lost.0 += 1;
+            self.lost.waiting += 1;
             if let Kept::Unpacked(id) = parcel.kept {
                 self.tunnels.take(id);
             }
