@@ -268,6 +268,7 @@ pmd thread core_id 1:
             r#""passes":150,"lookups":300,"#,
             r#""trajectories":{"hits":75,"misses":20,"stale":3,"refused":4},"#,
             r#""megaflows":{"hits":30,"misses":10,"stale":5,"refused":6},"#,
+            r#""masks":{"masks":7,"visited":100,"refused":8,"replaced":9},"#,
             r#""memory":{"connections":67108864,"index":1572864,"leases":0,"timers":1048576,"#,
             r#""trajectories":1073741824,"megaflows":8388608},"#,
             r#""fragments":{"waiting":3,"waiting_bytes":4000,"joined":12,"datagrams":4,"cuts":2,"#,
