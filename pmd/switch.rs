@@ -183,8 +183,9 @@ impl Switch {
             let (owners, first) = (owners.clone(), Arc::clone(snapshot));
             let (conntrack, secret) = (args.conntrack.clone(), args.secret);
             let (caches, macs, mempool) = (args.caches, macs.clone(), mempool.clone());
-            let fragments = Fragments::new(args.fragments, args.secret);
+            let fragments = args.fragments;
             let lcore = move || {
+                let fragments = Fragments::new(fragments, secret);
                 let lcore = Lcore::one_of(&owners, me, first, &conntrack, secret)
                     .with_caches(caches)
                     .with_port_macs(macs)

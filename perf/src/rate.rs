@@ -199,7 +199,8 @@ fn prove(
     let (received, sent) = (one.received + two.received, one.sent + two.sent);
     // Frames on their way when the counters were read.
     const IN_FLIGHT: u64 = 1_000;
-    if sent == 0 || sent + received / 1_000 + IN_FLIGHT < received {
+    let is_whole = scenario.overloaded || sent + received / 1_000 + IN_FLIGHT >= received;
+    if sent == 0 || !is_whole {
         return Err(format!("of {received} frames received {sent} were sent"));
     }
     for port in grown {

@@ -36,7 +36,8 @@ pub enum Shares {
     /// Each queue has those that the lcore which polls it owns, as a device would deal them that
     /// hashes as the switch does.
     Owned,
-    /// Whichever: half of the packets are another lcore's, and are handed over.
+    /// Whichever: half of the packets are another lcore's, and are handed over. What one lcore brings and the
+    /// other has no time for is lost; the rate is that of what is sent.
     AsTheyCome,
 }
 
@@ -157,7 +158,10 @@ impl Captures {
             written.map_err(Failure::path(&reply))?;
         }
         Ok(Self {
-            scenario: scenario.clone(),
+            scenario: Scenario {
+                overloaded: shares == Shares::AsTheyCome,
+                ..scenario.clone()
+            },
             first,
         })
     }

@@ -25,6 +25,9 @@ pub struct Scenario {
     pub play: Play,
     /// Whether there is a third port, at which a generator sends ([`crate::flood`]).
     pub flooded: bool,
+    /// Whether more may come than is sent: the devices bring packets as fast as they are asked, also where
+    /// one lcore then hands over more than the other takes.
+    pub overloaded: bool,
 }
 
 /// How often captures are played.
@@ -49,6 +52,7 @@ impl Scenario {
             traffic: Traffic::udp(count(words.next()?)?),
             play: Play::Endless,
             flooded: false,
+            overloaded: false,
         };
         let traffic = &mut scenario.traffic;
         if name.starts_with(VPC) {

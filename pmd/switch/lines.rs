@@ -1,10 +1,13 @@
 //! No cache line is written by two lcores on the packet path.
 //!
-//! Two lcores are made as [`super::Switch::start`] makes them: on threads of their own, with what the management
-//! thread makes for them, by the program's allocator. Each block of memory is noted with whom it is for;
+//! Two lcores are made as [`super::Switch::start`] makes them: on threads of their own, with the rings that the
+//! management thread makes, by the program's allocator. Each block of memory is noted with whom it is for;
 //! then no two of different lcores may have bytes in one line, nor in two beside each other that a
 //! processor may fetch together ([`LINE`]). Which blocks an lcore writes does not matter: all that it was
 //! given is taken for written.
+//!
+//! Slots in which packets go to controllers are the management thread's, and may begin in a line in which
+//! another lcore's ends; what is published to an lcore lies in lines of its own by its type.
 //!
 //! What two lcores do write in turn is not of this kind: frames that one hands over to another, and the
 //! common part of the pool of packet buffers, to which an lcore turns when its own share has run
@@ -25,9 +28,7 @@ use weir_tables::counters::LINE;
 use weir_tables::flow_tables::FlowTables;
 use weir_tables::fragments::Fragments;
 use weir_tables::lcore::{Lcore, Seat};
-use weir_tables::packet_in::{self, PacketInSettings};
 use weir_tables::port::PortTable;
-use weir_tables::publication;
 
 use super::together;
 use crate::huge_pages::HugePages;
@@ -140,15 +141,9 @@ fn lcores_have_no_line_in_common() {
     let owners = Owners::new(LCORES, SECRET);
     let rings = on_behalf_of(RINGS, || together::rings(LCORES));
     let lcores: Vec<_> = (0..LCORES)
-        .map(|me| {
+        .zip(rings)
+        .map(|(me, ends)| {
             let owner = Owner::from(me) + 1;
-            let given = on_behalf_of(owner, || {
-                (
-                    publication::pair(&snapshot, snapshot.generation, 0),
-                    packet_in::channel(PacketInSettings::default()),
-                    Fragments::<Mbuf>::new(reassembly::Bounds::default(), SECRET),
-                )
-            });
             let (owners, snapshot) = (owners.clone(), Arc::clone(&snapshot));
             let made = thread::spawn(move || {
                 let caches = CacheSettings {
@@ -163,10 +158,11 @@ fn lcores_have_no_line_in_common() {
                     let lcore = Lcore::one_of(&owners, ShardId(me), snapshot, &settings, SECRET);
                     let lcore = lcore.with_caches(caches).with_port_macs(vec![[0; 6]; 3]);
                     let seat = Seat::<Mbuf>::new(lcore, &owners, ShardId(me), Bounds::default());
-                    (seat, WorkerCounters::new(3))
+                    let fragments = Fragments::<Mbuf>::new(reassembly::Bounds::default(), SECRET);
+                    (seat, fragments, ends.at_home(), WorkerCounters::new(3))
                 })
             });
-            (given, made.join().expect("an lcore"))
+            made.join().expect("an lcore")
         })
         .collect();
     let blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,5 +179,5 @@ fn lcores_have_no_line_in_common() {
         places.extend(cells.places().map(|place| (place, owner)));
     }
     assert_eq!(shared(places), None);
-    drop((rings, lcores));
+    drop(lcores);
 }

@@ -68,10 +68,20 @@ pub(super) fn rings(lcores: u16) -> Vec<Neighbours> {
     all.into_iter().map(Neighbours).collect()
 }
 
+impl Neighbours {
+    /// The same in memory of the thread that calls: an end notes how far it has come, and is not to do so
+    /// in a line of another lcore's.
+    pub(super) fn at_home(self) -> Self {
+        let mut ends = Vec::with_capacity(self.0.len());
+        ends.extend(self.0);
+        Self(ends)
+    }
+}
+
 impl Together {
-    pub(super) const fn new(seat: Seat<Mbuf>, neighbours: Neighbours, control: Control) -> Self {
+    pub(super) fn new(seat: Seat<Mbuf>, neighbours: Neighbours, control: Control) -> Self {
         Self {
-            neighbours,
+            neighbours: neighbours.at_home(),
             seat,
             control,
         }

@@ -428,6 +428,9 @@ impl Lcore {
         F: Frame,
         O: Output<F>,
     {
+        // Nothing of a packet counts but its port, so nothing is remembered that says whose it is. Its owner
+        // keeps it in order with others of its tuple that came in elsewhere.
+        out.sift(burst, &self.tracker, |_| true);
         let Some(trajectories) = &mut self.trajectories else {
             return;
         };

@@ -28,6 +28,8 @@ struct Shared<T> {
     obeyed_at: AtomicU64,
 }
 
+const _: () = assert!(align_of::<Shared<()>>() >= 128);
+
 /// The management thread's end.
 pub struct Publisher<T> {
     shared: Arc<Shared<T>>,
