@@ -17,14 +17,14 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::thread;
 
 use weir_ct::{Bounds, Owners, Settings, ShardId};
 use weir_packet::{Tick, reassembly};
-use weir_tables::cache::{CacheSettings, MegaflowSettings, TrajectorySettings};
+use weir_tables::cache::CacheSettings;
 use weir_tables::classifier::HashSecret;
-use weir_tables::counters::LINE;
+use weir_tables::counters::{LINE, RuleCounters};
 use weir_tables::flow_tables::FlowTables;
 use weir_tables::fragments::Fragments;
 use weir_tables::lcore::{Lcore, Seat};
@@ -140,44 +140,57 @@ fn lcores_have_no_line_in_common() {
     let snapshot = Arc::new(tables.snapshot(&ports));
     let owners = Owners::new(LCORES, SECRET);
     let rings = on_behalf_of(RINGS, || together::rings(LCORES));
+    // They live side by side: the memory of a thread that has ended may become another's.
+    let side_by_side = Arc::new([
+        Barrier::new(usize::from(LCORES) + 1),
+        Barrier::new(usize::from(LCORES) + 1),
+    ]);
     let lcores: Vec<_> = (0..LCORES)
         .zip(rings)
         .map(|(me, ends)| {
-            let owner = Owner::from(me) + 1;
             let (owners, snapshot) = (owners.clone(), Arc::clone(&snapshot));
-            let made = thread::spawn(move || {
-                let caches = CacheSettings {
-                    trajectories: Some(TrajectorySettings::default()),
-                    megaflows: Some(MegaflowSettings::default()),
-                };
-                on_behalf_of(owner, || {
+            let side_by_side = Arc::clone(&side_by_side);
+            thread::spawn(move || {
+                let made = on_behalf_of(Owner::from(me) + 1, || {
                     let settings = Settings {
                         max_connections: 10_000,
                         ..Settings::default()
                     };
                     let lcore = Lcore::one_of(&owners, ShardId(me), snapshot, &settings, SECRET);
-                    let lcore = lcore.with_caches(caches).with_port_macs(vec![[0; 6]; 3]);
+                    let lcore = lcore.with_caches(CacheSettings::default());
+                    let lcore = lcore.with_port_macs(vec![[0; 6]; 3]);
                     let seat = Seat::<Mbuf>::new(lcore, &owners, ShardId(me), Bounds::default());
                     let fragments = Fragments::<Mbuf>::new(reassembly::Bounds::default(), SECRET);
                     (seat, fragments, ends.at_home(), WorkerCounters::new(3))
-                })
-            });
-            made.join().expect("an lcore")
+                });
+                for together in &*side_by_side {
+                    together.wait();
+                }
+                drop(made);
+            })
         })
         .collect();
-    let blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
-    let blocks = blocks
-        .iter()
-        .map(|(&start, &(size, owner))| (start..start + size, owner));
-    let mut places: Vec<_> = blocks.collect();
+    let [made, looked_at] = &*side_by_side;
+    made.wait();
+    let places = places_noted(&snapshot.counters);
+    looked_at.wait();
+    for lcore in lcores {
+        lcore.join().expect("an lcore");
+    }
     for owner in 1..=Owner::from(LCORES) {
         let own = places.iter().filter(|(_, of)| *of == owner).count();
         assert!(own > 50, "lcore {owner} has {own} blocks");
     }
-    // Made together, by the management thread.
-    for (cells, owner) in snapshot.counters.iter().zip(1..) {
-        places.extend(cells.places().map(|place| (place, owner)));
-    }
     assert_eq!(shared(places), None);
-    drop(lcores);
+}
+
+/// All that was noted, and what the management thread made for each lcore to count in.
+fn places_noted(counters: &[RuleCounters]) -> Vec<(Range<usize>, Owner)> {
+    let blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
+    let blocks = blocks
+        .iter()
+        .map(|(&start, &(size, owner))| (start..start + size, owner));
+    let cells = (1..).zip(counters);
+    let cells = cells.flat_map(|(owner, cells)| cells.places().map(move |place| (place, owner)));
+    blocks.chain(cells).collect()
 }

@@ -6,7 +6,7 @@ use weir_perf::failure::Failure;
 use weir_perf::machine::Machine;
 use weir_perf::report::table;
 use weir_perf::scaling::{self, Entrant, HEADING, SECRET, Shares};
-use weir_perf::scenario::Scenario;
+use weir_perf::scenario::{Play, Scenario};
 
 use super::runs::Runs;
 use super::{conclude, scenario};
@@ -51,7 +51,11 @@ impl Scaling {
         let mut targets = Vec::new();
         for scenario in &self.scenarios {
             let placement = self.runs.placement(scenario, &machine);
-            let all = scaling::measure(&entrants, scenario, &placement, rounds, |line| {
+            // What is handed over and what is lost by that changes which ports translation gives, and which
+            // connections come to be.
+            let handed = scenario.policy.translates_to.is_none() && scenario.play == Play::Endless;
+            let entrants = &entrants[..if handed { 4 } else { 3 }];
+            let all = scaling::measure(entrants, scenario, &placement, rounds, |line| {
                 eprintln!("{line}");
                 lines.push(line.to_owned());
             })?;
