@@ -153,7 +153,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::generator::read;
+    use crate::generator::{Template, read};
 
     #[test]
     fn flips_cover_each_bit_and_what_is_below() {
@@ -173,7 +173,7 @@ mod tests {
     fn each_packet_differs_at_other_bits() {
         for (aim, count) in [(Aim::SecurityGroup, 8_192), (Aim::PortSecurity, 8_192)] {
             let templates = read("attack", &aim.templates(), 1).expect("templates");
-            let frames: BTreeSet<&[u8]> = templates.iter().map(|one| one.frame()).collect();
+            let frames: BTreeSet<&[u8]> = templates.iter().map(Template::frame).collect();
             assert_eq!(frames.len(), count, "{aim:?}");
         }
     }

@@ -3,7 +3,7 @@ use super::*;
 const LINES: usize = 128;
 
 /// Where something begins and ends, in pairs of cache lines.
-fn lines<T>(of: &T) -> std::ops::Range<usize> {
+fn lines<T>(of: &T) -> Range<usize> {
     let start = std::ptr::from_ref(of).addr();
     start / LINES..(start + size_of::<T>()).div_ceil(LINES)
 }
