@@ -74,7 +74,9 @@ impl Contender for Ovs {
         switch.version = switch.say_version()?;
         switch.load(job)?;
         // The rules are there before the first packet.
-        switch.database.vsctl(&ports(job))?;
+        for port in ports(job) {
+            switch.database.vsctl(&port)?;
+        }
         switch.check_ports(job.scenario.policy.ports)?;
         for (device, number) in switch.devices.iter_mut().zip(job.scenario.policy.ports) {
             *device = switch.telemetry.number_of(&format!("net_pcap{number}"))?;
@@ -112,12 +114,20 @@ fn initial_settings(job: &Job<'_>, prefix: &str) -> Vec<String> {
     arguments
 }
 
-fn ports(job: &Job<'_>) -> Vec<String> {
-    let mut arguments = words("--timeout=60");
-    // The clients' port comes last: all is ready when it plays.
+/// What adds each port. The clients' comes last, and by itself: all is ready when it plays.
+fn ports(job: &Job<'_>) -> Vec<Vec<String>> {
+    let mut all = Vec::new();
+    if job.scenario.flooded {
+        let mut arguments =
+            words("--timeout=60 -- add-port br0 p3 -- set interface p3 type=dpdk ofport_request=3");
+        let device = job.generators_device();
+        arguments.push(format!("options:dpdk-devargs=\"{device}\""));
+        all.push(arguments);
+    }
     let [clients, servers] = job.scenario.policy.ports;
     for (number, direction) in [(servers, Direction::Reply), (clients, Direction::Forward)] {
         let device = job.device_arguments(direction);
+        let mut arguments = words("--timeout=60");
         arguments.extend(words(&format!(
             "-- add-port br0 p{number} -- set interface p{number} type=dpdk \
              ofport_request={number}"
@@ -137,15 +147,9 @@ fn ports(job: &Job<'_>) -> Vec<String> {
                 pinned.join(",")
             ));
         }
+        all.push(arguments);
     }
-    if job.scenario.flooded {
-        arguments.extend(words(
-            "-- add-port br0 p3 -- set interface p3 type=dpdk ofport_request=3",
-        ));
-        let device = job.generators_device();
-        arguments.push(format!("options:dpdk-devargs=\"{device}\""));
-    }
-    arguments
+    all
 }
 
 /// The configuration database.
