@@ -10,10 +10,14 @@
 //! asked for the memory. What is smaller is the system allocator's as it is, from the arena of the
 //! thread that asked.
 //!
+//! The kernel gives memory when it is first touched, and clears it then: a huge page takes it as long as
+//! some hundred packets take an lcore. Who cannot wait asks [at once](at_once) for all of it.
+//!
 //! Threads: as the system allocator's.
 //! Cost: for what is large, two or three system calls; nothing for the rest.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::ptr::{NonNull, null_mut};
 
@@ -28,9 +32,24 @@ const LARGE: usize = 2 * HUGE_PAGE;
 /// What is as large has cache lines of its own, in bytes.
 pub const WIDE: usize = 1_024;
 
+thread_local! {
+    /// Whether this thread gets what is large at once.
+    static AT_ONCE: Cell<bool> = const { Cell::new(false) };
+}
+
 /// The allocator.
 #[derive(Clone, Copy, Debug)]
 pub struct HugePages;
+
+/// Calls `make`. What is large of that which it asks for, on this thread, is there when it returns, from
+/// the NUMA node of the thread's CPU (`madvise(2)`, `MADV_POPULATE_WRITE`); a kernel before 5.14, or one
+/// without so much memory, gives it at the first touch.
+pub fn at_once<T>(make: impl FnOnce() -> T) -> T {
+    let before = AT_ONCE.replace(true);
+    let made = make();
+    AT_ONCE.set(before);
+    made
+}
 
 // SAFETY: what is large by its layout is mapped and unmapped here, what is not is the system
 // allocator's; a block's layout, and so its side, is the same in every call about it.
@@ -138,6 +157,9 @@ fn map(size: usize) -> *mut u8 {
             let _ = munmap(aligned.byte_add(wanted), behind);
         }
         let _ = madvise(aligned, wanted, MmapAdvise::MADV_HUGEPAGE);
+        if AT_ONCE.get() {
+            let _ = madvise(aligned, wanted, MmapAdvise::MADV_POPULATE_WRITE);
+        }
         aligned.cast().as_ptr()
     }
 }

@@ -33,6 +33,7 @@ use weir_tables::snapshot::Snapshot;
 use crate::clock::{Clock, Cycles};
 use crate::crew::Member;
 use crate::eal::{Eal, EalArgs, EalError, node_of_cpu};
+use crate::huge_pages::at_once;
 use crate::lcore::LcoreError;
 use crate::mailbox::{self, Mailbox};
 use crate::mempool::{Mempools, PoolError};
@@ -147,6 +148,7 @@ impl Switch {
         let clock = Clock::start(&eal);
         let mempools = Mempools::new(eal.clone(), args.mbufs_per_node);
         let shard_count = args.cpus.len();
+        let hugepages = args.eal.hugepages;
         let mut ports = Ports::new(eal.clone(), mempools, &args.cpus);
         let table = Arc::clone(&snapshot.ports);
         let mut macs = vec![[0; 6]; table.len()];
@@ -186,10 +188,14 @@ impl Switch {
             let fragments = args.fragments;
             let lcore = move || {
                 let fragments = Fragments::new(fragments, secret);
-                let lcore = Lcore::one_of(&owners, me, first, &conntrack, secret)
-                    .with_caches(caches)
-                    .with_port_macs(macs)
-                    .with_packet_ins(sender);
+                let tables =
+                    || Lcore::one_of(&owners, me, first, &conntrack, secret).with_caches(caches);
+                // Where memory is set aside for DPDK, what lcores have is, too.
+                let lcore = match hugepages {
+                    true => at_once(tables),
+                    false => tables(),
+                };
+                let lcore = lcore.with_port_macs(macs).with_packet_ins(sender);
                 let control =
                     Control::new(lcore.counters(), fragments, reader, inbox, mempool, clock);
                 (owners, lcore, control)

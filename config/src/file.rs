@@ -80,7 +80,8 @@ pub struct Eal {
     /// Into how many parts connections and tables are split, of which each lcore runs one or more;
     /// `None`: as many as lcores. Never fewer than these, at most 127.
     pub shards: Option<u16>,
-    /// Whether to use hugepages; otherwise `--no-huge`.
+    /// Whether to use hugepages; otherwise `--no-huge`. With them the memory of tables is taken at the
+    /// start, not as they fill.
     pub hugepages: bool,
     /// Memory for DPDK, in MiB, 64 to 1,048,576.
     pub memory_mb: u32,

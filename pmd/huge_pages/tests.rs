@@ -1,4 +1,39 @@
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
 use super::*;
+
+const PAGE: usize = 4096;
+
+/// How many pages of a block have memory.
+fn resident(block: *mut u8, size: usize) -> usize {
+    let map = File::open("/proc/self/pagemap").expect("there is /proc");
+    let mut words = vec![0; size / PAGE * 8];
+    let at = block.addr() / PAGE * 8;
+    map.read_exact_at(&mut words, at as u64)
+        .expect("the block is mapped");
+    // The highest bit of each word: the page is present.
+    let highest = words.iter().skip(7).step_by(8);
+    highest.filter(|byte| **byte & 0x80 != 0).count()
+}
+
+#[test]
+fn memory_is_there_at_once_for_whom_it_is_to_be() {
+    let size = 3 * LARGE;
+    let layout = Layout::from_size_align(size, 64).expect("a layout");
+    // SAFETY: given back once, and not used.
+    unsafe {
+        let block = HugePages.alloc_zeroed(layout);
+        assert_eq!(resident(block, size), 0);
+        HugePages.dealloc(block, layout);
+        let block = at_once(|| HugePages.alloc_zeroed(layout));
+        assert_eq!(resident(block, size), size / PAGE);
+        HugePages.dealloc(block, layout);
+        let block = HugePages.alloc_zeroed(layout);
+        assert_eq!(resident(block, size), 0);
+        HugePages.dealloc(block, layout);
+    }
+}
 
 #[test]
 fn what_is_large_is_aligned_zero_and_given_back() {
