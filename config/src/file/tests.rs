@@ -198,7 +198,7 @@ fn queues_have_lcores_by_name() {
         (
             "rxq_affinity = { 3 = 1 }",
             "there is no queue 3\n  rxq_affinity = { 3 = 1 }\n                   ^ expected 0 to 2, \
-             for there is one for each lcore",
+             for there is one for each shard",
         ),
         (
             "queues = 2\nrxq_affinity = { 1 = 1, 2 = 1 }",
