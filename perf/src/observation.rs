@@ -1,5 +1,5 @@
-//! What it costs to look at a million connections while packets pass: dumps beside forwarding, and
-//! the flush of a small zone among them.
+//! What it costs to look at a million connections while packets pass: dumps beside forwarding, the
+//! flush of a small zone among them, and what Prometheus asks for.
 //!
 //! What a dump costs an lcore is by the lcore's own account: the cycles that it spent on questions
 //! of the management thread, of all that passed while dumps went on.
@@ -25,6 +25,10 @@ const FEW: u16 = 10;
 const ZONE: &str = "zone=7";
 /// How often it is flushed in each round.
 const FLUSHES: usize = 20;
+/// How often metrics are asked for in each round.
+const SCRAPES: usize = 10;
+/// The most that one may take of an lcore, in milliseconds: a hundredth, if one is made every 15 s.
+const SCRAPE_ON_LCORE: f64 = 150.0;
 
 /// What looking cost.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +46,10 @@ pub struct Observation {
     pub flushes: Vec<f64>,
     /// Milliseconds of these on the lcore.
     pub flushes_on_lcore: Vec<f64>,
+    /// Milliseconds until all metrics were told, all of them.
+    pub scrapes: Vec<f64>,
+    /// Milliseconds of these on the lcore.
+    pub scrapes_on_lcore: Vec<f64>,
 }
 
 /// Measures `weir` in `scenario`, `rounds` times quiet and beside dumps in turn.
@@ -115,6 +123,17 @@ pub fn measure(
             scenario.name,
             flush.map_or(f64::NAN, |flush| flush.median),
         ));
+        for _ in 0..SCRAPES {
+            let (whole, cycles) = timed(&socket, Verb::Metrics)?;
+            seen.scrapes.push(1e3 * whole.as_secs_f64());
+            seen.scrapes_on_lcore.push(1e3 * cycles as f64 / hz);
+        }
+        let scrape = Spread::of(seen.scrapes.iter().copied());
+        progress(&format!(
+            "{}, round {round}: metrics told in {:.3} ms",
+            scenario.name,
+            scrape.map_or(f64::NAN, |scrape| scrape.median),
+        ));
     }
     Ok(seen)
 }
@@ -154,6 +173,18 @@ impl Observation {
                 Bound::AtMost(1.0),
                 &self.flushes_on_lcore,
                 4,
+            ),
+            verdict(
+                "metrics asked for, ms until told",
+                Bound::AtMost(1e3),
+                &self.scrapes,
+                1,
+            ),
+            verdict(
+                "metrics asked for, ms on the lcore",
+                Bound::AtMost(SCRAPE_ON_LCORE),
+                &self.scrapes_on_lcore,
+                3,
             ),
         ]
     }
@@ -205,17 +236,23 @@ fn flush_few(socket: &Path) -> Result<(Duration, u64), Failure> {
     let packets = packets.collect();
     ask(socket, Verb::PacketOut { packets }, |_| ())?;
     let there = dumped(socket, &[ZONE])?;
-    let (_, before) = lcore_cycles(socket)?;
-    let begun = Instant::now();
     let filter = vec![ZONE.to_owned()];
-    ask(socket, Verb::FlushConntrack { filter }, |_| ())?;
-    let span = begun.elapsed();
-    let (_, after) = lcore_cycles(socket)?;
+    let took = timed(socket, Verb::FlushConntrack { filter })?;
     let left = dumped(socket, &[ZONE])?;
     if (there, left) != (FEW.into(), 0) {
         let message = format!("of {there} connections in a zone {left} are left");
         return Err(Failure::Unproven(message));
     }
+    Ok(took)
+}
+
+/// How long a question took until it was answered, and how many cycles of the lcore.
+fn timed(socket: &Path, verb: Verb) -> Result<(Duration, u64), Failure> {
+    let (_, before) = lcore_cycles(socket)?;
+    let begun = Instant::now();
+    ask(socket, verb, |_| ())?;
+    let span = begun.elapsed();
+    let (_, after) = lcore_cycles(socket)?;
     Ok((span, after - before))
 }
 

@@ -336,10 +336,14 @@ fn a_port_comes_back_when_its_device_does() {
             port(&lab, "weir0").is_some_and(|port| port["device_losses"] == losses)
         });
         assert_eq!(port(&lab, "weir1").expect("it is there")["link"], "up");
-        wait_until(&lab, "back", || exists(&lab, "switch", "weir0"));
+        // It is there before the switch has opened it.
+        wait_until(&lab, "back", || {
+            exists(&lab, "switch", "weir0")
+                && port(&lab, "weir0").is_some_and(|port| port["present"] == true)
+        });
         lab.place("weir0", "left", LEFT_MAC, &format!("{LEFT}/24"));
         wait_until(&lab, "up", || {
-            port(&lab, "weir0").is_some_and(|port| port["link"] == "up" && port["present"] == true)
+            port(&lab, "weir0").is_some_and(|port| port["link"] == "up")
         });
         let pinged = lab.ping("left", RIGHT);
         assert!(pinged.status.success(), "{}\n{}", text(&pinged), lab.log());
