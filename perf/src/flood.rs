@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::compare::{Spread, make_dir, temporary_dir};
-use crate::contender::{Contender, Job, Placement, memif};
+use crate::compare::Spread;
+use crate::contender::{Contender, Placement, memif};
 use crate::daemon::{Daemon, Launch};
 use crate::failure::Failure;
-use crate::rate::{Plan, steady, warm_up};
+use crate::rate::{Plan, steady};
 use crate::scenario::{Scenario, policy};
+use crate::site::{Run, Site};
 use crate::targets::{Bound, Verdict};
 
 mod tuple_space;
@@ -65,22 +66,11 @@ pub fn measure(
         flooded: true,
         ..scenario.clone()
     };
-    let dir = temporary_dir()?;
-    let [forward, reply] = scenario.write_captures(dir.path())?;
+    let site = Site::of(scenario, placement)?;
     let mut left = Left::default();
     for round in 1..=rounds {
-        // Of its own, so that no round finds what another left.
-        let home = dir.path().join(format!("run{round}"));
-        make_dir(&home)?;
-        let job = Job {
-            scenario,
-            forward: forward.clone(),
-            reply: reply.clone(),
-            placement,
-            dir: &home,
-        };
-        let mut running = contender.start(&job)?;
-        warm_up(&mut *running, scenario, plan)?;
+        let name = format!("run{round}");
+        let Run { mut running, home } = site.start(contender, &name, plan)?;
         let quiet = steady(&mut *running, scenario, plan)?.mpps;
         let mut flooded = |name, templates| -> Result<f64, Failure> {
             let cpu = placement.main_cpu;
@@ -138,8 +128,7 @@ pub fn attack(
         flooded: true,
         ..scenario.clone()
     };
-    let dir = temporary_dir()?;
-    let [forward, reply] = scenario.write_captures(dir.path())?;
+    let site = Site::of(scenario, placement)?;
     let templates = aim.templates();
     let spared = |&rate| Spared {
         rate,
@@ -147,17 +136,8 @@ pub fn attack(
     };
     let mut all: Vec<Spared> = rates.iter().map(spared).collect();
     for round in 1..=rounds {
-        let home = dir.path().join(format!("attack{round}"));
-        make_dir(&home)?;
-        let job = Job {
-            scenario,
-            forward: forward.clone(),
-            reply: reply.clone(),
-            placement,
-            dir: &home,
-        };
-        let mut running = contender.start(&job)?;
-        warm_up(&mut *running, scenario, plan)?;
+        let name = format!("attack{round}");
+        let Run { mut running, home } = site.start(contender, &name, plan)?;
         let mut beside = |rate: u64| -> Result<(f64, f64), Failure> {
             let what = (aim.name(), &*templates);
             let mut generator = Generator::start(&home, what, placement.main_cpu, Some(rate))?;

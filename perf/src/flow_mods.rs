@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use weir_config::control::{Request, Verb, call};
 
 use crate::beside::Beside;
-use crate::compare::{Spread, make_dir, temporary_dir};
-use crate::contender::{Contender, Job, Placement, Weir};
+use crate::compare::Spread;
+use crate::contender::{Placement, Weir};
 use crate::failure::Failure;
-use crate::rate::{Plan, steady, steady_while, warm_up};
+use crate::rate::{Plan, steady, steady_while};
 use crate::scenario::Scenario;
+use crate::site::{Run, Site};
 use crate::targets::{Bound, Verdict};
 
 #[cfg(test)]
@@ -52,19 +53,8 @@ pub fn measure(
     (plan, rounds): (&Plan, usize),
     mut progress: impl FnMut(&str),
 ) -> Result<Influence, Failure> {
-    let dir = temporary_dir()?;
-    let [forward, reply] = scenario.write_captures(dir.path())?;
-    let home = dir.path().join("run");
-    make_dir(&home)?;
-    let job = Job {
-        scenario,
-        forward,
-        reply,
-        placement,
-        dir: &home,
-    };
-    let mut running = weir.start(&job)?;
-    warm_up(&mut *running, scenario, plan)?;
+    let site = Site::of(scenario, placement)?;
+    let Run { mut running, home } = site.start(weir, "run", plan)?;
     let socket = Weir::socket(&home);
     let mut influence = Influence {
         ratios: Vec::new(),

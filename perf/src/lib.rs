@@ -23,6 +23,7 @@ pub mod rate;
 pub mod report;
 pub mod scaling;
 pub mod scenario;
+mod site;
 pub mod targets;
 pub mod telemetry;
 pub mod updates;

@@ -6,12 +6,13 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::compare::{Spread, make_dir, temporary_dir};
-use crate::contender::{Contender, Job, Placement, Settings, Weir};
+use crate::compare::Spread;
+use crate::contender::{Placement, Settings, Weir};
 use crate::failure::Failure;
-use crate::rate::{Plan, steady, warm_up};
+use crate::rate::{Plan, steady};
 use crate::report::table;
 use crate::scenario::Scenario;
+use crate::site::{Run, Site};
 use crate::targets::{Bound, Verdict};
 
 #[cfg(test)]
@@ -44,18 +45,8 @@ pub fn measure(
     plan: &Plan,
     mut progress: impl FnMut(&str),
 ) -> Result<Memory, Failure> {
-    let dir = temporary_dir()?;
-    let [forward, reply] = scenario.write_captures(dir.path())?;
+    let site = Site::of(scenario, placement)?;
     let mut run = |connections: u32, no_cache: bool| {
-        let home = dir.path().join(format!("{connections}-{no_cache}"));
-        make_dir(&home)?;
-        let job = Job {
-            scenario,
-            forward: forward.clone(),
-            reply: reply.clone(),
-            placement,
-            dir: &home,
-        };
         let settings = Settings {
             max_connections: Some(connections),
             no_cache,
@@ -65,8 +56,8 @@ pub fn measure(
             settings,
             ..weir.clone()
         };
-        let mut running = weir.start(&job)?;
-        warm_up(&mut *running, scenario, plan)?;
+        let name = format!("{connections}-{no_cache}");
+        let Run { mut running, .. } = site.start(&weir, &name, plan)?;
         if connections > FEW {
             // Proves that all are established.
             let second = Plan {

@@ -12,11 +12,12 @@ use weir_config::control::{Frame, Request, Verb, call};
 use weir_packet::text;
 
 use crate::beside::Beside;
-use crate::compare::{Spread, make_dir, temporary_dir};
-use crate::contender::{Contender, Job, Placement, Weir};
+use crate::compare::Spread;
+use crate::contender::{Placement, Weir};
 use crate::failure::Failure;
-use crate::rate::{Plan, steady, steady_while, warm_up};
+use crate::rate::{Plan, steady, steady_while};
 use crate::scenario::Scenario;
+use crate::site::{Run, Site};
 use crate::targets::{Bound, Verdict};
 
 /// Connections of the zone that is flushed.
@@ -63,19 +64,8 @@ pub fn measure(
     (plan, rounds): (&Plan, usize),
     mut progress: impl FnMut(&str),
 ) -> Result<Observation, Failure> {
-    let dir = temporary_dir()?;
-    let [forward, reply] = scenario.write_captures(dir.path())?;
-    let home = dir.path().join("run");
-    make_dir(&home)?;
-    let job = Job {
-        scenario,
-        forward,
-        reply,
-        placement,
-        dir: &home,
-    };
-    let mut running = weir.start(&job)?;
-    warm_up(&mut *running, scenario, plan)?;
+    let site = Site::of(scenario, placement)?;
+    let Run { mut running, home } = site.start(weir, "run", plan)?;
     let socket = Weir::socket(&home);
     let mut seen = Observation {
         connections: u64::MAX,

@@ -14,12 +14,13 @@ use weir_config::file::NamedText;
 use weir_config::show::PublicationsRow;
 
 use crate::beside::Beside;
-use crate::compare::{Spread, make_dir, temporary_dir};
-use crate::contender::{Contender, Job, Placement, Running, Weir};
+use crate::compare::Spread;
+use crate::contender::{Placement, Running, Weir};
 use crate::failure::Failure;
 use crate::flow_mods::{Rules, churn};
-use crate::rate::{Plan, steady, steady_while, warm_up};
+use crate::rate::{Plan, steady, steady_while};
 use crate::scenario::Scenario;
+use crate::site::{Run, Site};
 use crate::targets::{Bound, Verdict};
 
 #[cfg(test)]
@@ -60,21 +61,11 @@ pub fn measure(
     (plan, rounds): (&Plan, usize),
     mut progress: impl FnMut(&str),
 ) -> Result<Updates, Failure> {
-    let dir = temporary_dir()?;
-    let [forward, reply] = scenario.write_captures(dir.path())?;
+    let site = Site::of(scenario, placement)?;
     let mut seen = Updates::default();
     for round in 1..=rounds {
-        let home = dir.path().join(format!("run{round}"));
-        make_dir(&home)?;
-        let job = Job {
-            scenario,
-            forward: forward.clone(),
-            reply: reply.clone(),
-            placement,
-            dir: &home,
-        };
-        let mut running = weir.start(&job)?;
-        warm_up(&mut *running, scenario, plan)?;
+        let name = format!("run{round}");
+        let Run { mut running, home } = site.start(weir, &name, plan)?;
         let socket = Weir::socket(&home);
         let mut beside = |rules| -> Result<f64, Failure> {
             let (quiet, busy) =

@@ -1,6 +1,7 @@
 //! How the lcores fare.
 
 use std::io::{self, Write};
+use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 use weir_tables::counters::{Counter, FragmentCounters, MEMORY_PARTS};
@@ -151,117 +152,31 @@ pub(crate) fn by_lcore(shards: impl Iterator<Item = LcoreRow>) -> Vec<LcoreRow> 
     let mut rows: Vec<LcoreRow> = Vec::new();
     for shard in shards {
         match rows.iter_mut().find(|row| row.lcore == shard.lcore) {
-            Some(row) => row.add(&shard),
+            Some(row) => *row += shard,
             None => rows.push(shard),
         }
     }
     rows
 }
 
-impl CacheRow {
-    fn add(&mut self, other: &Self) {
-        let Self {
-            hits,
-            misses,
-            stale,
-            refused,
-        } = self;
-        *hits += other.hits;
-        *misses += other.misses;
-        *stale += other.stale;
-        *refused += other.refused;
-    }
+/// Lets rows be added up, field by field. Every field is named: one that is new and not is an error.
+macro_rules! added_up {
+    ($row:ty: $($field:ident)+ $(; of the first: $kept:ident)?) => {
+        impl AddAssign for $row {
+            fn add_assign(&mut self, other: Self) {
+                let Self { $($field,)+ $($kept: _)? } = other;
+                $(self.$field += $field;)+
+            }
+        }
+    };
 }
 
-impl MemoryRow {
-    fn add(&mut self, other: &Self) {
-        let Self {
-            connections,
-            index,
-            leases,
-            timers,
-            trajectories,
-            megaflows,
-        } = self;
-        *connections += other.connections;
-        *index += other.index;
-        *leases += other.leases;
-        *timers += other.timers;
-        *trajectories += other.trajectories;
-        *megaflows += other.megaflows;
-    }
-}
-
-impl FragmentsRow {
-    fn add(&mut self, other: &Self) {
-        let Self {
-            waiting,
-            waiting_bytes,
-            joined,
-            datagrams,
-            cuts,
-            pieces,
-        } = self;
-        *waiting += other.waiting;
-        *waiting_bytes += other.waiting_bytes;
-        *joined += other.joined;
-        *datagrams += other.datagrams;
-        *cuts += other.cuts;
-        *pieces += other.pieces;
-    }
-}
-
-impl MasksRow {
-    fn add(&mut self, other: &Self) {
-        let Self {
-            masks,
-            visited,
-            refused,
-            replaced,
-        } = self;
-        *masks += other.masks;
-        *visited += other.visited;
-        *refused += other.refused;
-        *replaced += other.replaced;
-    }
-}
-
-impl LcoreRow {
-    /// Adds what another shard of the same lcore counted.
-    fn add(&mut self, other: &Self) {
-        let Self {
-            lcore: _,
-            packets,
-            bytes,
-            busy_polls,
-            idle_polls,
-            passes,
-            lookups,
-            trajectories,
-            megaflows,
-            masks,
-            memory,
-            fragments,
-            busy_cycles,
-            idle_cycles,
-            answer_cycles,
-        } = self;
-        *packets += other.packets;
-        *bytes += other.bytes;
-        *busy_polls += other.busy_polls;
-        *idle_polls += other.idle_polls;
-        *passes += other.passes;
-        *lookups += other.lookups;
-        trajectories.add(&other.trajectories);
-        megaflows.add(&other.megaflows);
-        masks.add(&other.masks);
-        memory.add(&other.memory);
-        fragments.add(&other.fragments);
-        *busy_cycles += other.busy_cycles;
-        *idle_cycles += other.idle_cycles;
-        *answer_cycles += other.answer_cycles;
-    }
-}
+added_up!(CacheRow: hits misses stale refused);
+added_up!(MasksRow: masks visited refused replaced);
+added_up!(MemoryRow: connections index leases timers trajectories megaflows);
+added_up!(FragmentsRow: waiting waiting_bytes joined datagrams cuts pieces);
+added_up!(LcoreRow: packets bytes busy_polls idle_polls passes lookups trajectories megaflows masks memory
+    fragments busy_cycles idle_cycles answer_cycles; of the first: lcore);
 
 /// Prints lcores in the form that `ovs-appctl dpif-netdev/pmd-stats-show` had up to 3.x.
 ///
