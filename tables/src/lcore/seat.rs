@@ -39,22 +39,24 @@
 
 use std::collections::VecDeque;
 
-use weir_ct::{
-    Arrival, Belongs, Bounds, Exchange, HandOffDrop, Message, Owners, PairId, Quest, ShardId,
-    Tracker,
-};
-use weir_packet::{Frame, IpPair, Layout, Tick, VecFrame, parse};
+use weir_ct::{Arrival, Belongs, Bounds, Exchange, Message, Owners, Quest, ShardId};
+use weir_packet::{Frame, Tick, parse};
 
 use super::Lcore;
 use super::burst::BURST;
-use crate::drops::DropReason;
-use crate::fragments::Fragments;
 use crate::mac_table::MacNews;
 use crate::packet_out::PacketOut;
 use crate::pipeline::{Output, Suspended};
-use crate::port::{PortIndex, PortNo};
-use crate::snapshot::Snapshot;
-use crate::tunnel::{Meta, NeighbourNews, carried};
+use crate::port::PortIndex;
+use crate::tunnel::{Meta, NeighbourNews};
+
+mod belonging;
+mod seated;
+mod shelf;
+
+use belonging::{belongs, belongs_inside};
+use seated::{Seated, ends_of, reason_of};
+use shelf::Shelf;
 
 /// How many packets that waited are gone on with in one go.
 const READY: usize = 32;
@@ -117,14 +119,8 @@ enum News {
 /// An lcore among others. `F` is a frame.
 pub struct Seat<F> {
     lcore: Lcore,
-    exchange: Exchange<Parcel<F>>,
-    suspended: Shelf<Suspended>,
-    /// Of packets that wait unpacked.
-    tunnels: Shelf<Meta>,
-    /// Boxes that are at home.
-    #[expect(clippy::vec_box, reason = "it is the boxes that travel")]
-    luggage: Vec<Box<Luggage>>,
-    /// Those of others, by owner.
+    held: Held<F>,
+    /// Boxes of others, by owner.
     homeward: Box<[VecDeque<Box<Luggage>>]>,
     /// Packets that came from others and are to be dealt with together.
     run: Run<F>,
@@ -132,10 +128,15 @@ pub struct Seat<F> {
     news: Box<[VecDeque<News>]>,
 }
 
-/// What is known of packets that wait.
-struct Shelf<T> {
-    places: Box<[Option<T>]>,
-    free: Vec<u16>,
+/// Who has what, and what waits for others or goes to them.
+struct Held<F> {
+    exchange: Exchange<Parcel<F>>,
+    suspended: Shelf<Suspended>,
+    /// Of packets that wait unpacked.
+    tunnels: Shelf<Meta>,
+    /// Boxes that are at home.
+    #[expect(clippy::vec_box, reason = "it is the boxes that travel")]
+    luggage: Vec<Box<Luggage>>,
 }
 
 /// Frames that are dealt with together, and where they belong.
@@ -164,10 +165,12 @@ impl<F: Frame> Seat<F> {
         };
         Self {
             lcore,
-            exchange: Exchange::new(owners, me, bounds),
-            suspended: Shelf::new(bounds.waiting),
-            tunnels: Shelf::new(if has_tunnels { bounds.waiting } else { 0 }),
-            luggage: (0..boxes).map(empty).collect(),
+            held: Held {
+                exchange: Exchange::new(owners, me, bounds),
+                suspended: Shelf::new(bounds.waiting),
+                tunnels: Shelf::new(if has_tunnels { bounds.waiting } else { 0 }),
+                luggage: (0..boxes).map(empty).collect(),
+            },
             homeward: (0..owners.shards())
                 .map(|_| VecDeque::with_capacity(boxes))
                 .collect(),
@@ -188,12 +191,12 @@ impl<F: Frame> Seat<F> {
 
     /// Which one this is.
     pub const fn me(&self) -> ShardId {
-        self.exchange.me()
+        self.held.exchange.me()
     }
 
     /// Whether nothing is to be told, and nobody waits.
     pub fn is_quiet(&self) -> bool {
-        self.exchange.is_quiet(&self.lcore.tracker)
+        self.held.exchange.is_quiet(&self.lcore.tracker)
             && self.news.iter().all(VecDeque::is_empty)
             && self.homeward.iter().all(VecDeque::is_empty)
     }
@@ -214,17 +217,17 @@ impl<F: Frame> Seat<F> {
     ) {
         let tunnels = self.lcore.snapshot.ports.tunnels();
         let is_underlay = tunnels.ride_on(in_port);
-        if !is_underlay && self.exchange.waiting() == 0 {
+        if !is_underlay && self.held.exchange.waiting() == 0 {
             return self.receive_known(in_port, frames, now, out);
         }
         self.run.in_port = in_port;
         for frame in frames.iter_mut().filter_map(Option::take) {
             let wire = match parse(frame.head(), frame.len()) {
                 Ok(layout) if is_underlay => {
-                    let (owners, snapshot) = (self.exchange.owners(), &self.lcore.snapshot);
+                    let (owners, snapshot) = (self.held.exchange.owners(), &self.lcore.snapshot);
                     belongs_inside(owners, snapshot, &frame, &layout, in_port)
                 }
-                Ok(layout) => self.exchange.owners().belongs(frame.head(), &layout),
+                Ok(layout) => self.held.exchange.owners().belongs(frame.head(), &layout),
                 Err(_) => Belongs::Anywhere,
             };
             let parcel = Parcel {
@@ -232,7 +235,7 @@ impl<F: Frame> Seat<F> {
                 in_port,
                 kept: Kept::Nothing,
             };
-            let arrival = self.exchange.arrive(&self.lcore.tracker, parcel, wire);
+            let arrival = self.held.exchange.arrive(&self.lcore.tracker, parcel, wire);
             self.arrived(arrival, now, out);
         }
         self.run_out(false, now, out);
@@ -250,25 +253,9 @@ impl<F: Frame> Seat<F> {
     ) {
         self.run_out(false, now, out);
         for part in frames.chunks_mut(BURST) {
-            let mut seated = Seated {
-                out,
-                exchange: &mut self.exchange,
-                suspended: &mut self.suspended,
-                tunnels: &mut self.tunnels,
-                luggage: &mut self.luggage,
-                in_port,
-                wires: [Belongs::Anywhere; BURST],
-                are_known: false,
-                numbers: IN_ORDER,
-                at: 0,
-                first: false,
-                came: None,
-                whole: None,
-                lost: Lost::default(),
-            };
+            let mut seated = Seated::new(out, &mut self.held, in_port, None);
             self.lcore.process_slots(in_port, part, now, &mut seated);
-            let lost = seated.lost;
-            lost.count(&self.lcore);
+            seated.lost.count(&self.lcore);
         }
     }
 
@@ -278,10 +265,10 @@ impl<F: Frame> Seat<F> {
         match note.0 {
             Content::Message(message) => {
                 let tracker = &mut self.lcore.tracker;
-                let arrival = self.exchange.handle(tracker, from, message, now);
+                let arrival = self.held.exchange.handle(tracker, from, message, now);
                 self.arrived(arrival, now, out);
             }
-            Content::Home(luggage) => self.luggage.push(luggage),
+            Content::Home(luggage) => self.held.luggage.push(luggage),
             Content::News(News::Mac(news)) => self.lcore.macs.hear(&news),
             Content::News(News::Neighbour(news)) => self.lcore.neighbours.hear(&news, now),
         }
@@ -293,14 +280,14 @@ impl<F: Frame> Seat<F> {
         let mut any = self.run.len > 0;
         self.run_out(false, now, out);
         for _ in 0..READY {
-            let Some(ready) = self.exchange.ready() else {
+            let Some(ready) = self.held.exchange.ready() else {
                 break;
             };
             any = true;
             self.go_on(ready.packet, ready.wire, ready.quest, true, now, out);
         }
-        self.exchange.give_back(&mut self.lcore.tracker);
-        self.exchange.announce(&mut self.lcore.tracker);
+        self.held.exchange.give_back(&mut self.lcore.tracker);
+        self.held.exchange.announce(&mut self.lcore.tracker);
         while let Some(news) = self.lcore_news() {
             let me = usize::from(self.me().0);
             for (_, queue) in (0..).zip(&mut self.news).filter(|(to, _)| *to != me) {
@@ -316,13 +303,15 @@ impl<F: Frame> Seat<F> {
     /// Whether something is to be told to the lcore `to`.
     pub fn has_notes(&self, to: ShardId) -> bool {
         let at = usize::from(to.0);
-        self.exchange.has_messages(to) || !self.news[at].is_empty() || !self.homeward[at].is_empty()
+        self.held.exchange.has_messages(to)
+            || !self.news[at].is_empty()
+            || !self.homeward[at].is_empty()
     }
 
     /// How many of these are about connections and who has them, packets among them. They are told in
     /// order; other news may go before.
     pub fn messages(&self, to: ShardId) -> usize {
-        self.exchange.messages(to)
+        self.held.exchange.messages(to)
     }
 
     /// The next thing that is to be told to the lcore `to`.
@@ -333,14 +322,14 @@ impl<F: Frame> Seat<F> {
         if let Some(luggage) = self.homeward[usize::from(to.0)].pop_front() {
             return Some(Note(Content::Home(luggage)));
         }
-        let message = self.exchange.outgoing(to)?;
+        let message = self.held.exchange.outgoing(to)?;
         Some(Note(Content::Message(message)))
     }
 
     /// As [`Lcore::housekeep`]; also tells the others of MAC addresses that are in use.
     pub fn housekeep(&mut self, now: Tick, budget: usize) {
         self.lcore.macs.remind(now, budget);
-        let counted = self.exchange.counters().iter();
+        let counted = self.held.exchange.counters().iter();
         for (cell, (_, value, _)) in self.lcore.counters.hand_offs.iter().zip(counted) {
             cell.set(value);
         }
@@ -358,26 +347,16 @@ impl<F: Frame> Seat<F> {
     ) {
         let snapshot = &self.lcore.snapshot;
         let in_port = snapshot.ports.index_of(order.in_port);
-        let wire = belongs(self.exchange.owners(), snapshot, &frame, in_port);
-        let mut seated = Seated {
+        let wire = belongs(self.held.exchange.owners(), snapshot, &frame, in_port);
+        let mut seated = Seated::new(
             out,
-            exchange: &mut self.exchange,
-            suspended: &mut self.suspended,
-            tunnels: &mut self.tunnels,
-            luggage: &mut self.luggage,
-            in_port: in_port.unwrap_or(PortIndex(0)),
-            wires: [wire; BURST],
-            are_known: true,
-            numbers: IN_ORDER,
-            at: 0,
-            first: false,
-            came: ends_of(&frame),
-            whole: None,
-            lost: Lost::default(),
-        };
+            &mut self.held,
+            in_port.unwrap_or(PortIndex(0)),
+            Some([wire; BURST]),
+        );
+        seated.came = ends_of(&frame);
         self.lcore.packet_out(frame, order, now, &mut seated);
-        let lost = seated.lost;
-        lost.count(&self.lcore);
+        seated.lost.count(&self.lcore);
     }
 
     /// Something that the others are to be told.
@@ -430,26 +409,11 @@ impl<F: Frame> Seat<F> {
             len,
             in_port,
         } = &mut self.run;
-        let mut seated = Seated {
-            out,
-            exchange: &mut self.exchange,
-            suspended: &mut self.suspended,
-            tunnels: &mut self.tunnels,
-            luggage: &mut self.luggage,
-            in_port: *in_port,
-            wires: *wires,
-            are_known: true,
-            numbers: IN_ORDER,
-            at: 0,
-            first,
-            came: None,
-            whole: None,
-            lost: Lost::default(),
-        };
+        let mut seated = Seated::new(out, &mut self.held, *in_port, Some(*wires));
+        seated.first = first;
         let frames = &mut frames[..std::mem::take(len)];
         self.lcore.process_slots(*in_port, frames, now, &mut seated);
-        let lost = seated.lost;
-        lost.count(&self.lcore);
+        seated.lost.count(&self.lcore);
     }
 
     /// The box of a packet that has come goes home.
@@ -482,30 +446,16 @@ impl<F: Frame> Seat<F> {
                 return self.run_out(true, now, out);
             }
             Kept::Counted => Begun::Not(None),
-            Kept::Unpacked(id) => Begun::Not(self.tunnels.take(id)),
-            Kept::Suspended(id) => Begun::Yes(self.suspended.take(id)),
+            Kept::Unpacked(id) => Begun::Not(self.held.tunnels.take(id)),
+            Kept::Suspended(id) => Begun::Yes(self.held.suspended.take(id)),
             Kept::Moved(mut luggage) => {
                 let suspended = luggage.packet.take();
                 self.send_home(luggage);
                 Begun::Yes(suspended)
             }
         };
-        let mut seated = Seated {
-            out,
-            exchange: &mut self.exchange,
-            suspended: &mut self.suspended,
-            tunnels: &mut self.tunnels,
-            luggage: &mut self.luggage,
-            in_port,
-            wires: [wire; BURST],
-            are_known: true,
-            numbers: IN_ORDER,
-            at: 0,
-            first,
-            came: None,
-            whole: None,
-            lost: Lost::default(),
-        };
+        let mut seated = Seated::new(out, &mut self.held, in_port, Some([wire; BURST]));
+        seated.first = first;
         match kept {
             Begun::Yes(Some(suspended)) => {
                 self.lcore.go_on(frame, &suspended, quest, now, &mut seated);
@@ -513,8 +463,7 @@ impl<F: Frame> Seat<F> {
             Begun::Yes(None) => debug_assert!(false, "what is suspended was kept"),
             Begun::Not(tunnel) => self.lcore.begin(in_port, frame, tunnel, now, &mut seated),
         }
-        let lost = seated.lost;
-        lost.count(&self.lcore);
+        seated.lost.count(&self.lcore);
     }
 }
 
@@ -526,26 +475,6 @@ impl<F: Frame> Seat<F> {
 enum Begun {
     Yes(Option<Suspended>),
     Not(Option<Meta>),
-}
-
-impl<T> Shelf<T> {
-    fn new(most: usize) -> Self {
-        Self {
-            places: (0..most).map(|_| None).collect(),
-            free: (0..most as u16).rev().collect(),
-        }
-    }
-
-    fn keep(&mut self, known: T) -> Option<u16> {
-        let id = self.free.pop()?;
-        self.places[usize::from(id)] = Some(known);
-        Some(id)
-    }
-
-    fn take(&mut self, id: u16) -> Option<T> {
-        self.free.push(id);
-        self.places[usize::from(id)].take()
-    }
 }
 
 impl<F> Run<F> {
@@ -566,328 +495,7 @@ impl<F> Run<F> {
     }
 }
 
-/// Where frames go that leave the pipeline of a seat: out, or into the queue of those that wait.
-struct Seated<'a, F, O> {
-    out: &'a mut O,
-    exchange: &'a mut Exchange<Parcel<F>>,
-    suspended: &'a mut Shelf<Suspended>,
-    tunnels: &'a mut Shelf<Meta>,
-    #[expect(clippy::vec_box, reason = "it is the boxes that travel")]
-    luggage: &'a mut Vec<Box<Luggage>>,
-    in_port: PortIndex,
-    /// Where the packets of the burst belong.
-    wires: [Belongs; BURST],
-    /// Whether that is known; otherwise it is asked of what is asked for.
-    are_known: bool,
-    /// The numbers in the burst of those that are dealt with together.
-    numbers: [u8; BURST],
-    /// Which of them is under way.
-    at: usize,
-    /// Whether they are the first of their connections: those that wait came behind.
-    first: bool,
-    /// With which addresses the one under way came, if it has no tuple.
-    came: Option<IpPair>,
-    /// What the datagram belongs to that it became, and which other lcore has that.
-    whole: Option<(PairId, Option<ShardId>)>,
-    lost: Lost,
-}
-
-/// Packets that were dropped.
-#[derive(Clone, Copy, Default)]
-struct Lost {
-    /// They could not wait behind others.
-    waiting: usize,
-    /// They could not be handed over, and were counted as received.
-    handed: usize,
-}
-
-impl Lost {
-    fn add(&mut self, drop: HandOffDrop) {
-        match drop {
-            HandOffDrop::WaitingFull => self.waiting += 1,
-            HandOffDrop::QueueFull | HandOffDrop::PassedOnTooOften => self.handed += 1,
-        }
-    }
-
-    fn count(self, lcore: &Lcore) {
-        for (reason, packets) in [
-            (DropReason::HoldFull, self.waiting),
-            (DropReason::HandOffFull, self.handed),
-        ] {
-            if packets > 0 {
-                lcore.counters.drop_many(reason, packets);
-            }
-        }
-    }
-}
-
-impl<F: Frame, O> Seated<'_, F, O> {
-    /// Finds out where frame number `number` of the burst belongs; returns it if that is here.
-    #[inline]
-    fn ask(&mut self, number: usize, frame: F, kept: Kept, tracker: &Tracker) -> Arrival<F> {
-        let wire = match parse(frame.head(), frame.len()) {
-            Ok(layout) => self.exchange.owners().belongs(frame.head(), &layout),
-            Err(_) => Belongs::Anywhere,
-        };
-        self.wires[number] = wire;
-        let parcel = Parcel {
-            frame,
-            in_port: self.in_port,
-            kept,
-        };
-        match self.exchange.arrive(tracker, parcel, wire) {
-            Arrival::Here(parcel, wire) => Arrival::Here(parcel.frame, wire),
-            Arrival::Gone => Arrival::Gone,
-            Arrival::Dropped(parcel, drop) => Arrival::Dropped(parcel.frame, drop),
-        }
-    }
-}
-
-impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
-    const PLACES: bool = true;
-
-    #[inline]
-    fn send(&mut self, port: PortIndex, frame: F) {
-        self.out.send(port, frame);
-    }
-
-    #[inline]
-    fn send_all(&mut self, port: PortIndex, frames: &mut [Option<F>], longest: usize) {
-        self.out.send_all(port, frames, longest);
-    }
-
-    fn fragments(&mut self) -> Option<&mut Fragments<F>> {
-        self.out.fragments()
-    }
-
-    fn placed(&mut self, numbers: &[u8]) {
-        if let Some(places) = self.numbers.get_mut(..numbers.len()) {
-            places.copy_from_slice(numbers);
-        }
-    }
-
-    fn skip(&mut self, count: usize) {
-        self.numbers.copy_within(count.min(BURST).., 0);
-    }
-
-    fn sift(
-        &mut self,
-        frames: &mut [Option<F>],
-        tracker: &Tracker,
-        asks: impl Fn(usize) -> bool,
-    ) -> (u64, u64) {
-        let mut gone = (0, 0);
-        if self.are_known {
-            return gone;
-        }
-        for (at, slot) in frames.iter_mut().enumerate().filter(|(at, _)| asks(*at)) {
-            let Some(frame) = slot.take() else {
-                continue;
-            };
-            let bytes = frame.len() as u64;
-            let number = usize::from(self.numbers[at]);
-            match self.ask(number, frame, Kept::Nothing, tracker) {
-                Arrival::Here(frame, _) => *slot = Some(frame),
-                Arrival::Gone => gone = (gone.0 + 1, gone.1 + bytes),
-                // It was received and lost here.
-                Arrival::Dropped(_, drop) => self.lost.add(drop),
-            }
-        }
-        gone
-    }
-
-    #[cold]
-    fn claim(&mut self, at: usize, frame: F, tracker: &Tracker) -> Option<F> {
-        if self.are_known {
-            return Some(frame);
-        }
-        let number = usize::from(self.numbers[at]);
-        match self.ask(number, frame, Kept::Counted, tracker) {
-            Arrival::Here(frame, _) => Some(frame),
-            Arrival::Gone => None,
-            Arrival::Dropped(_, drop) => {
-                self.lost.add(drop);
-                None
-            }
-        }
-    }
-
-    #[inline]
-    fn admit(&mut self, at: usize, frame: F, tunnel: Option<&Meta>) -> Option<F> {
-        let at = usize::from(self.numbers[at]);
-        self.at = at;
-        self.came = match self.wires[at] {
-            Belongs::Shard(_) => ends_of(&frame),
-            Belongs::Pair(_) | Belongs::Anywhere => None,
-        };
-        self.whole = None;
-        if self.first || self.exchange.waiting() == 0 || !self.exchange.blocks(self.wires[at]) {
-            return Some(frame);
-        }
-        let kept = match tunnel {
-            None => Some(Kept::Counted),
-            Some(meta) => self.tunnels.keep(*meta).map(Kept::Unpacked),
-        };
-        let Some(kept) = kept else {
-            self.lost.waiting += 1;
-            return None;
-        };
-        let parcel = Parcel {
-            frame,
-            in_port: self.in_port,
-            kept,
-        };
-        let waits = self.exchange.follow(parcel, self.wires[at]);
-        if let Err((parcel, _)) = waits {
-            self.lost.waiting += 1;
-            if let Kept::Unpacked(id) = parcel.kept {
-                self.tunnels.take(id);
-            }
-        }
-        None
-    }
-
-    #[cold]
-    fn keeps_whole(&mut self, tracker: &Tracker, head: &[u8], layout: &Layout) -> bool {
-        let owners = self.exchange.owners();
-        let Some(pair) = owners.pair_of_whole(head, layout, self.came) else {
-            return true;
-        };
-        let wire = Belongs::Pair(pair);
-        let elsewhere = tracker.elsewhere(wire);
-        self.whole = Some((pair, elsewhere));
-        elsewhere.is_none() && !self.exchange.blocks(wire)
-    }
-
-    #[cold]
-    fn hold(&mut self, frame: F, suspended: Suspended) -> Result<(), DropReason> {
-        let wire = match self.whole {
-            Some((pair, Some(holder))) => return self.send_on(frame, suspended, holder, pair),
-            Some((pair, None)) => Belongs::Pair(pair),
-            None => self.wires[self.at],
-        };
-        let (wish, quest) = suspended.wish();
-        let behind = !self.first && self.exchange.blocks(wire);
-        let id = self.suspended.keep(suspended).ok_or(DropReason::HoldFull)?;
-        let parcel = Parcel {
-            frame,
-            in_port: self.in_port,
-            kept: Kept::Suspended(id),
-        };
-        let waits = match wish {
-            Some(wish) if !behind => self.exchange.wait(parcel, wire, quest, wish),
-            Some(_) | None => self.exchange.follow(parcel, wire),
-        };
-        waits.map_err(|(_, drop)| {
-            self.suspended.take(id);
-            reason_of(drop)
-        })
-    }
-}
-
-impl Lcore {
-    /// Which other lcore deals with a frame that comes in at `in_port`, as far as is known here;
-    /// `None`: this one does.
-    pub(super) fn elsewhere(&self, frame: &VecFrame, in_port: PortNo) -> Option<usize> {
-        let owners = self.tracker.owners()?;
-        let in_port = self.snapshot.ports.index_of(in_port);
-        let wire = belongs(owners, &self.snapshot, frame, in_port);
-        let elsewhere = self.tracker.elsewhere(wire);
-        elsewhere.map(|ShardId(other)| other.into())
-    }
-}
-
-/// Where a frame belongs that comes in at `in_port`, or at none.
-fn belongs<F: Frame>(
-    owners: &Owners,
-    snapshot: &Snapshot,
-    frame: &F,
-    in_port: Option<PortIndex>,
-) -> Belongs {
-    let Ok(layout) = parse(frame.head(), frame.len()) else {
-        return Belongs::Anywhere;
-    };
-    match in_port.filter(|port| snapshot.ports.tunnels().ride_on(*port)) {
-        Some(over) => belongs_inside(owners, snapshot, frame, &layout, over),
-        None => owners.belongs(frame.head(), &layout),
-    }
-}
-
-/// Where a frame of a port belongs on which tunnels ride.
-fn belongs_inside<F: Frame>(
-    owners: &Owners,
-    snapshot: &Snapshot,
-    frame: &F,
-    layout: &Layout,
-    over: PortIndex,
-) -> Belongs {
-    let (tunnels, options) = (snapshot.ports.tunnels(), &snapshot.options);
-    let Some(at) = carried(frame, layout, over, tunnels, options) else {
-        return owners.belongs(frame.head(), layout);
-    };
-    let head = frame.head().get(at..).unwrap_or_default();
-    // Padding is not carried.
-    let end = frame.len().min(layout.l3_end as usize);
-    match parse(head, end.saturating_sub(at)) {
-        Ok(inner) => owners.belongs(head, &inner),
-        Err(_) => Belongs::Anywhere,
-    }
-}
-
-impl<F: Frame, O: Output<F>> Seated<'_, F, O> {
-    /// A packet goes on at `holder`, which has `pair`.
-    fn send_on(
-        &mut self,
-        frame: F,
-        mut suspended: Suspended,
-        holder: ShardId,
-        pair: PairId,
-    ) -> Result<(), DropReason> {
-        let mut luggage = self.luggage.pop().ok_or(DropReason::HandOffFull)?;
-        suspended.leave_lcore();
-        luggage.packet = Some(suspended);
-        let parcel = Parcel {
-            frame,
-            in_port: self.in_port,
-            kept: Kept::Moved(luggage),
-        };
-        let passed = self.exchange.pass_on(holder, parcel, Belongs::Pair(pair));
-        passed.map_err(|(parcel, drop)| {
-            if let Kept::Moved(luggage) = parcel.kept {
-                self.luggage.push(luggage);
-            }
-            reason_of(drop)
-        })
-    }
-}
-
-/// With which addresses a packet comes.
-#[cold]
-fn ends_of<F: Frame>(frame: &F) -> Option<IpPair> {
-    let layout = parse(frame.head(), frame.len()).ok()?;
-    IpPair::of(frame.head(), &layout)
-}
-
 /// Packets that can be on their way to go on elsewhere, from one lcore.
 const BOXES: usize = 64;
 /// What waits to be told to one lcore.
 const NEWS: usize = 256;
-
-/// The numbers of frames that are all of their burst.
-const IN_ORDER: [u8; BURST] = {
-    let mut numbers = [0; BURST];
-    let mut at = 0;
-    while at < BURST {
-        numbers[at] = at as u8;
-        at += 1;
-    }
-    numbers
-};
-
-const fn reason_of(drop: HandOffDrop) -> DropReason {
-    match drop {
-        HandOffDrop::QueueFull => DropReason::HandOffFull,
-        HandOffDrop::WaitingFull => DropReason::HoldFull,
-        HandOffDrop::PassedOnTooOften => DropReason::HandOffLoop,
-    }
-}
