@@ -212,6 +212,28 @@ fn a_later_fragments_data_stays() {
     }
 }
 
+/// GRE has no port to set: its key is of the packet, whatever the tuple says.
+#[test]
+fn a_key_of_gre_stays() {
+    let out = after(
+        "ip proto=47 10.0.0.1 > 10.0.0.2 data=2000080012345678",
+        |head, layout| {
+            let mut tuple = Tuple::of(head, layout).unwrap();
+            assert_eq!(tuple.gre_key(), Some(0x1234_5678));
+            tuple.ip = IpPair::V4 {
+                src: V4,
+                dst: Ipv4Addr::new(192, 0, 2, 1),
+            };
+            (tuple.src_port, tuple.dst_port) = (1, 2);
+            set_tuple(head, layout, &tuple);
+        },
+    );
+    assert_eq!(
+        out,
+        "ip proto=47 198.51.100.7 > 192.0.2.1 data=2000080012345678"
+    );
+}
+
 /// One rewrite, with what it needs.
 #[derive(Clone, Copy, Debug)]
 enum Change {
@@ -384,8 +406,9 @@ proptest! {
             return Ok(());
         }
         wanted.protocol = tuple.protocol;
+        // Without ports to set, GRE's key stays, and what has none keeps none.
         if layout.l4 == L4::None {
-            (wanted.src_port, wanted.dst_port) = (0, 0);
+            (wanted.src_port, wanted.dst_port) = (tuple.src_port, tuple.dst_port);
         }
         set_tuple(frame.head_mut(), &layout, &wanted);
         if tuple.is_icmp() {
