@@ -73,7 +73,7 @@ pub use counters::Counters;
 pub use entry::{DumpStyle, Entry, Expected, ProtocolInfo, SctpInfo, TcpInfo, protocol_name};
 pub use filter::{Filter, FilterError, Network, PartialTuple, StateFilter};
 pub use memory::Memory;
-pub use owner::{Belongs, Owners, PairId, ShardId};
+pub use owner::{Belongs, Owners, PairId, Rss, ShardId};
 pub use record::{Carried, Ending};
 pub use request::{Commit, CtDrop, Outcome, Request, Seen, ZoneDir};
 pub use sctp::AssociationState;

@@ -7,12 +7,19 @@
 //! and where the whole belongs is found when it is whole. The tuple is that of the wire, before
 //! any translation and outside of any zone.
 //!
+//! Where devices have receive-side scaling, the owner is decided by that hash instead ([`Rss`]), so that what
+//! comes by such a device comes to its owner at once; what does not is handed over as ever.
+//!
 //! Cost: one keyed, non-linear hash per packet. No look-up.
 
+mod rss;
+
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
+pub use rss::Rss;
 use weir_packet::{Fragment, IpPair, L3, Layout, Tuple};
 
 use crate::extract;
@@ -23,8 +30,9 @@ pub struct ShardId(pub u16);
 
 /// A tuple and its reverse, of whatever zone: what belongs to one shard as a whole.
 ///
-/// It is a hash of 44 bits under a secret key. Two pairs with one id belong to one shard and
-/// are claimed and given back together, which is as right as if they were one.
+/// It is a hash of 44 bits under a secret key, whose uppermost bits may be those of a device's hash. Two
+/// pairs with one id belong to one shard and are claimed and given back together, which is as right
+/// as if they were one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PairId(u64);
 
@@ -45,6 +53,9 @@ pub struct Owners {
     shards: u16,
     seed: SharedSeed,
     start: u64,
+    rss: Option<Arc<Rss>>,
+    /// The uppermost bits of a [`PairId`] that decide on the owner.
+    deciding: u32,
 }
 
 impl PairId {
@@ -81,7 +92,29 @@ impl Owners {
             shards,
             seed: SharedSeed::from_u64(secret),
             start: secret.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            rss: None,
+            deciding: PairId::BITS,
         }
+    }
+
+    /// The same, but whatever devices tell apart by `rss` belongs to the shard of its bucket.
+    #[must_use]
+    pub fn led_by(self, rss: Rss) -> Self {
+        Self {
+            deciding: rss.bits(),
+            rss: Some(Arc::new(rss)),
+            ..self
+        }
+    }
+
+    /// What decides on owners besides the hash under the secret: what devices are to be told.
+    pub fn rss(&self) -> Option<&Rss> {
+        self.rss.as_deref()
+    }
+
+    /// The shard that owns what is in a bucket of [`Owners::rss`].
+    pub fn owner_of_bucket(&self, bucket: u16) -> ShardId {
+        self.owner(PairId(u64::from(bucket) << (PairId::BITS - self.deciding)))
     }
 
     /// How many lcores there are.
@@ -100,12 +133,24 @@ impl Owners {
         } else {
             [tuple.src_port, tuple.dst_port]
         };
-        self.id(tuple.ip, numbers, Salt::Tuple(tuple.protocol))
+        let id = self.id(tuple.ip, numbers, Salt::Tuple(tuple.protocol));
+        match self.rss.as_deref().and_then(|rss| rss.bucket(tuple)) {
+            Some(bucket) => self.in_bucket(id, bucket),
+            None => id,
+        }
+    }
+
+    /// The id with the bucket in its uppermost bits, and never 0.
+    const fn in_bucket(&self, id: PairId, bucket: u16) -> PairId {
+        let below = PairId::BITS - self.deciding;
+        let id = (bucket as u64) << below | id.0 & ((1 << below) - 1);
+        PairId(if id == 0 { 1 } else { id })
     }
 
     /// The shard that `pair` belongs to unless another one reserved it.
     pub const fn owner(&self, pair: PairId) -> ShardId {
-        ShardId(((pair.0 * self.shards as u64) >> PairId::BITS) as u16)
+        let bucket = pair.0 >> (PairId::BITS - self.deciding);
+        ShardId(((bucket * self.shards as u64) >> self.deciding) as u16)
     }
 
     /// Which shard owns a frame, unless another one reserved its tuple; `None`: any may have it.

@@ -163,3 +163,62 @@ fn a_datagram_belongs_to_what_it_came_as() {
     assert_eq!(whole(error, ends_of(error)), belongs_to);
     assert_eq!(whole("icmp 10.0.0.1 > 10.0.0.2 type=200", None), None);
 }
+
+/// Led by a device's hash, what it tells apart belongs where the bucket does, whichever way it goes; the
+/// rest is spread as ever.
+#[test]
+fn a_bucket_decides_where_its_packets_belong() {
+    for (shards, entries) in [(2, 128), (3, 128), (8, 512), (5, 64)] {
+        let rss = Rss::new(99)
+            .with_entries(entries)
+            .expect("a table that can lead");
+        let owners = Owners::new(shards, 7).led_by(rss.clone());
+        let mut shares = vec![0; usize::from(shards)];
+        (0..rss.buckets())
+            .for_each(|bucket| shares[usize::from(owners.owner_of_bucket(bucket).0)] += 1);
+        let even = usize::from(rss.buckets() / shards);
+        assert!(
+            shares.iter().all(|share| (even..=even + 1).contains(share)),
+            "{shares:?}"
+        );
+        let mut pairs = std::collections::HashSet::new();
+        for port in 1..2_000 {
+            for (line, is_led) in [
+                (format!("tcp 10.0.0.1:{port} > 192.0.2.9:80 S"), true),
+                (format!("udp [2001:db8::1]:{port} > [2001:db8::2]:53"), true),
+                (
+                    format!("icmp 10.0.0.1 > 192.0.2.9 echo-request id={port}"),
+                    false,
+                ),
+                (
+                    format!("sctp 10.0.0.1:{port} > 192.0.2.9:80 vtag=0 chunk=init:0:00"),
+                    false,
+                ),
+            ] {
+                let frame: VecFrame = text::frame(&line);
+                let layout = weir_packet::parse(frame.head(), frame.len()).expect("no runt");
+                let tuple = Tuple::of(frame.head(), &layout).expect("it has one");
+                let (pair, reply) = (owners.pair(&tuple), owners.pair(&tuple.reversed()));
+                assert_eq!(pair, reply, "{line}");
+                assert!(pairs.insert(pair), "{line}: another pair has the same id");
+                assert!(pair.get() > 0 && pair.get() >> PairId::BITS == 0);
+                let bucket = rss.bucket(&tuple);
+                assert_eq!(bucket.is_some(), is_led, "{line}");
+                if let Some(bucket) = bucket {
+                    assert_eq!(owners.owner(pair), owners.owner_of_bucket(bucket), "{line}");
+                }
+                assert!(owners.owner(pair).0 < shards);
+            }
+        }
+    }
+}
+
+/// An error comes by a device to the owner of its addresses, and belongs to what it is about.
+#[test]
+fn an_error_belongs_to_what_it_is_about_whoever_leads() {
+    let owners = Owners::new(8, 1).led_by(Rss::new(5));
+    let about = belongs(&owners, "udp 10.0.0.5:4000 > 192.0.2.9:53");
+    let error =
+        "icmp 203.0.113.1 > 10.0.0.5 unreachable code=1 { udp 10.0.0.5:4000 > 192.0.2.9:53 }";
+    assert_eq!(belongs(&owners, error), about);
+}
