@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use weir_config::text::{Options, parse_bundle_file, parse_flow_file, parse_packet_out};
 use weir_ct::credits::Lender;
-use weir_ct::{Bounds, Cursor, Entry, Filter, Owners, PairId, Settings, ShardId};
+use weir_ct::{Bounds, Cursor, Entry, Filter, Owners, PairId, Rss, Settings, ShardId};
 use weir_packet::{Tick, VecFrame, parse, reassembly};
 use weir_tables::cache::CacheSettings;
 use weir_tables::classifier::HashSecret;
@@ -43,6 +43,8 @@ pub struct Shape {
     pub lcores: u16,
     /// Which lcore owns what, and in what order things happen.
     pub chance: u64,
+    /// Whether the device's hash decides on owners, and it puts packets there.
+    pub rss: bool,
     /// The caches of each.
     pub caches: CacheSettings,
     /// How much may wait between them.
@@ -50,17 +52,28 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// So many lcores with small caches and the usual room.
+    /// So many lcores with small caches and the usual room. If `chance` is odd, the device's hash
+    /// decides on owners.
     pub fn new(lcores: u16, chance: u64) -> Self {
         let caches = crate::switch::Caches::default();
         Self {
             lcores,
             chance,
+            rss: chance % 2 == 1,
             caches: CacheSettings {
                 megaflows: Some(caches.megaflows),
                 trajectories: Some(caches.trajectories),
             },
             bounds: Bounds::default(),
+        }
+    }
+
+    /// Who owns what.
+    pub fn owners(&self) -> Owners {
+        let owners = Owners::new(self.lcores, self.chance);
+        match self.rss {
+            true => owners.led_by(Rss::new(self.chance)),
+            false => owners,
         }
     }
 }
@@ -199,7 +212,7 @@ impl Cluster {
         let secret = 0x5eed;
         let mut tables = FlowTables::new(shape.lcores.into(), HashSecret(secret));
         let snapshot = Arc::new(tables.snapshot(&ports));
-        let owners = Owners::new(shape.lcores, shape.chance);
+        let owners = shape.owners();
         let seat = |me| {
             let me = ShardId(me);
             let lcore = Lcore::one_of(&owners, me, Arc::clone(&snapshot), settings, secret);
@@ -293,8 +306,9 @@ impl Cluster {
         }
     }
 
-    /// A packet comes in at `port`, where a device would put it that hashes both ends, each in
-    /// its place: one direction of a connection comes in at one lcore.
+    /// A packet comes in at `port`, where a device would put it: at its owner, if the device's hash decides on
+    /// owners and tells such packets apart; else by a hash of both ends, each in its place, so that one
+    /// direction of a connection comes in at one lcore.
     pub fn inject(&mut self, port: u32, frame: VecFrame) {
         let lcore = self.queue_of(&frame);
         self.receive(lcore, port, vec![frame]);
@@ -304,6 +318,11 @@ impl Cluster {
         let tuple = parse(frame.bytes(), frame.bytes().len())
             .ok()
             .and_then(|layout| weir_packet::Tuple::of(frame.bytes(), &layout));
+        if let (Some(rss), Some(tuple)) = (self.owners.rss(), &tuple)
+            && let Some(bucket) = rss.bucket(tuple)
+        {
+            return self.owners.owner_of_bucket(bucket).0.into();
+        }
         let ends = tuple.map_or([0; 4], |tuple| {
             let last = |address: std::net::IpAddr| match address {
                 std::net::IpAddr::V4(address) => u64::from(address.to_bits()),

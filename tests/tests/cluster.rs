@@ -310,6 +310,34 @@ fn by_port(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
+/// Where the device's hash decides on owners, nothing of TCP and UDP is handed over, neither there nor back,
+/// as long as ports can be chosen that bring replies home.
+#[test]
+fn what_a_device_brings_to_its_owner_is_not_handed_over() {
+    let names = ["firewall", "SNAT with a range of addresses and ports"];
+    for policy in POLICIES
+        .iter()
+        .filter(|policy| names.contains(&policy.name))
+    {
+        for protocol in ["tcp", "udp"] {
+            for lcores in 2..=8 {
+                let handed_over = |rss: bool| {
+                    let shape = Shape {
+                        rss,
+                        ..Shape::new(lcores, 5)
+                    };
+                    let (play, mut cluster) = play(policy, protocol, shape);
+                    assert_eq!(play.back.len(), usize::from(CLIENTS));
+                    cluster.hand_offs("passed_on")
+                };
+                let name = format!("{}, {protocol}, {lcores} lcores", policy.name);
+                assert_eq!(handed_over(true), 0, "{name}");
+                assert!(handed_over(false) > 0, "{name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn several_lcores_do_what_one_does() {
     for policy in POLICIES {
@@ -518,7 +546,12 @@ fn a_packet_with_a_stack_does_not_wait() {
         max_connections: 256,
         ..Settings::default()
     };
-    let mut cluster = Cluster::new(Shape::new(4, 1), &settings, flows);
+    // By a device's hash, of clients with one port all go home or none do.
+    let shape = Shape {
+        rss: false,
+        ..Shape::new(4, 1)
+    };
+    let mut cluster = Cluster::new(shape, &settings, flows);
     for client in 1..=CLIENTS {
         cluster.inject(1, packet("udp", client, 0));
     }

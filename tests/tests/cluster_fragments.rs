@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use weir_ct::{Bounds, Owners, Settings, ShardId};
+use weir_ct::{Bounds, Settings, ShardId};
 use weir_packet::{Frame, Tuple, VecFrame, parse, text};
 use weir_tests::cluster::{Cluster, Shape};
 use weir_tests::pieces::{gathered, pieces};
@@ -215,8 +215,9 @@ fn datagrams_of_one_lcore_stay_in_order() {
     let (mut moved, mut waited) = (0, 0);
     for lcores in 2..=8 {
         for chance in 1..7 {
-            let owners = Owners::new(lcores, chance);
-            let mut cluster = Cluster::new(Shape::new(lcores, chance), &settings(), flows);
+            let shape = Shape::new(lcores, chance);
+            let owners = shape.owners();
+            let mut cluster = Cluster::new(shape, &settings(), flows);
             let datagram = |id: u16| {
                 let line = format!(
                     "udp 10.0.0.1:4000 > 192.0.2.1:53 ip-id={id} len={}",
@@ -266,7 +267,9 @@ fn a_datagram_begins_anew_when_the_policy_changes() {
                      table=1,reg3=7 actions=output:2";
         let mut cluster = Cluster::new(Shape::new(4, chance), &settings(), flows);
         let datagram = pieces("udp 10.0.0.1:4000 > 192.0.2.1:53 len=3000", 600);
-        let owner = Owners::new(4, chance).owner_of_frame(datagram[0].bytes());
+        let owner = Shape::new(4, chance)
+            .owners()
+            .owner_of_frame(datagram[0].bytes());
         let owner = owner.expect("it is somebody's");
         // Whoever puts it together has it at once, so that it is the datagram that moves.
         cluster.receive(owner.0.into(), 1, datagram);
@@ -299,7 +302,7 @@ fn what_has_no_room_is_dropped_by_name() {
             ..Shape::new(3, chance)
         };
         let mut cluster = Cluster::new(shape, &settings(), flows);
-        let owners = Owners::new(3, chance);
+        let owners = shape.owners();
         let (mut begun, mut came_out) = (0, 0);
         for round in 1..=3_u16 {
             // All are put together by one lcore, so that it is only datagrams that are handed over.
