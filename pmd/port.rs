@@ -19,6 +19,7 @@ use crate::queue::{RxQueue, TxQueue};
 mod device;
 mod driver;
 mod error;
+mod redirection;
 mod setup;
 mod tap;
 
@@ -41,11 +42,13 @@ pub struct PortConfig {
     pub tx_queues: u16,
     /// Longest L3 packet in bytes.
     pub mtu: u16,
+    /// The 16 bits of which the key of its receive-side scaling consists, if it has that.
+    pub rss_key: u16,
 }
 
 impl From<DeviceConfig> for PortConfig {
     /// With as many transmit queues as somebody says later, and receive queues if nothing else is
-    /// wanted.
+    /// wanted; so it is with the key.
     fn from(wanted: DeviceConfig) -> Self {
         Self {
             name: wanted.name,
@@ -53,6 +56,7 @@ impl From<DeviceConfig> for PortConfig {
             rx_queues: wanted.queues.unwrap_or(0),
             tx_queues: 0,
             mtu: wanted.mtu,
+            rss_key: 0,
         }
     }
 }
@@ -83,6 +87,8 @@ pub(crate) struct Facts {
     mac: [u8; 6],
     node: Option<u32>,
     spread: Spread,
+    /// Entries of the redirection table; 0: it has none that can be set.
+    redirections: u16,
     verifies_checksums: bool,
 }
 
@@ -178,6 +184,36 @@ impl Port {
     /// How it spreads frames over its receive queues.
     pub const fn spread(&self) -> Spread {
         self.facts.spread
+    }
+
+    /// How many entries its redirection table has, if it spreads frames by a hash that is the same for
+    /// both directions.
+    pub fn redirections(&self) -> Option<u16> {
+        let can = self.facts.spread == Spread::SymmetricRss && self.facts.redirections > 0;
+        can.then_some(self.facts.redirections)
+    }
+
+    /// Sets the queue of each entry of the redirection table. What the device has received stays in the queue
+    /// where it is.
+    ///
+    /// # Errors
+    /// What the driver said, or that the device tells of another table afterwards.
+    pub fn redirect(&self, queues: &[u16]) -> Result<(), PortErrorCause> {
+        let id = self.device.id();
+        redirection::set(id, queues)?;
+        match self.redirection() {
+            Ok(now) if now != queues => Err(PortErrorCause::Redirection),
+            // Some drivers take a table and tell of none.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The queue of each entry of the redirection table.
+    ///
+    /// # Errors
+    /// What the driver said.
+    pub fn redirection(&self) -> Result<Vec<u16>, PortErrorCause> {
+        redirection::get(self.device.id(), self.facts.redirections)
     }
 
     /// Whether the device verifies checksums of received frames.

@@ -121,6 +121,7 @@ fn switch_args(
             .collect(),
         mbufs_per_node: eal.mbufs,
         ports: ports.collect(),
+        rss: eal.rss,
         worker: WorkerSettings {
             idle_sleep: eal.idle_sleep,
             ..WorkerSettings::default()

@@ -15,7 +15,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use weir_ct::{Bounds, Owners, Settings, ShardId};
+use weir_ct::{Bounds, Owners, Rss, Settings, ShardId};
 use weir_packet::{Tick, reassembly};
 use weir_tables::cache::CacheSettings;
 use weir_tables::counters::{Counter, LcoreCounters, TunnelCounters};
@@ -74,6 +74,8 @@ pub struct SwitchArgs {
     /// The ports that are devices, with their places in the snapshot's port table. Each gets a
     /// transmit queue for each lcore.
     pub ports: Vec<(PortIndex, DeviceConfig)>,
+    /// Whether devices with receive-side scaling may decide which lcore owns what, if there are such.
+    pub rss: bool,
     /// How the lcore polls.
     pub worker: WorkerSettings,
     /// The caches.
@@ -149,7 +151,8 @@ impl Switch {
         let mempools = Mempools::new(eal.clone(), args.mbufs_per_node);
         let shard_count = args.cpus.len();
         let hugepages = args.eal.hugepages;
-        let mut ports = Ports::new(eal.clone(), mempools, &args.cpus);
+        let rss = Rss::new(args.secret);
+        let mut ports = Ports::new(eal.clone(), mempools, &args.cpus, rss);
         let table = Arc::clone(&snapshot.ports);
         let mut macs = vec![[0; 6]; table.len()];
         let mut ready = Vec::new();
@@ -158,10 +161,17 @@ impl Switch {
             macs[usize::from(index.0)] = own_mac(&port.started.port);
             ready.push((index, port));
         }
+        let mut owners = Owners::new(shard_count as u16, args.secret);
+        if shard_count > 1
+            && args.rss
+            && let Some(rss) = ports.rss_of(&ready)
+        {
+            owners = owners.led_by(rss);
+        }
+        ports.set_owners(owners.clone());
         // Nobody polls anything yet that could move.
         let (queues, _) = ports.run(ready);
         let places = ports.set_places(&table);
-        let owners = Owners::new(shard_count as u16, args.secret);
         let rings = together::rings(shard_count as u16);
         let mempool = ports.mempool()?;
         let mut switch = Self {
@@ -347,7 +357,7 @@ impl Switch {
 impl Switch {
     /// The driver of a port and, where there are several lcores, how packets come to the one that
     /// owns them.
-    fn driver_of(&self, port: &Port) -> String {
+    fn driver_of(&self, index: PortIndex, port: &Port) -> String {
         let driver = port.driver();
         if self.lcores.len() == 1 {
             return driver.to_owned();
@@ -357,7 +367,11 @@ impl Switch {
             Spread::SymmetricRss => "symmetric RSS",
             Spread::Unknown => "queues as it likes",
         };
-        format!("{driver}, {spread}, owner by hash in software")
+        let how = match self.ports.leads(index) {
+            true => "which brings packets to their owner",
+            false => "owner by hash in software",
+        };
+        format!("{driver}, {spread}, {how}")
     }
 }
 
@@ -492,7 +506,7 @@ impl Datapath for Switch {
                 mac: port.mac(),
                 link_up: link.up,
                 speed_mbps: link.speed_mbps.unwrap_or(0),
-                driver: self.driver_of(port),
+                driver: self.driver_of(*index, port),
                 stats: PortStats {
                     rx_packets: stats.rx_packets,
                     rx_bytes: stats.rx_bytes,

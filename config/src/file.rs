@@ -89,6 +89,9 @@ pub struct Eal {
     pub mbufs: u32,
     /// Further EAL arguments, passed on as they are.
     pub args: Vec<String>,
+    /// Whether the hash by which devices spread packets over their queues decides on the lcore that owns
+    /// them, if there is such a device; otherwise a hash in software.
+    pub rss: bool,
     /// How long an lcore sleeps once many polls in a row found nothing; zero: it never does.
     /// At most a second.
     pub idle_sleep: Duration,

@@ -128,6 +128,7 @@ fn start(scenario: &Scenario, dir: &Path) -> Switch {
         ..EalArgs::default()
     };
     let args = SwitchArgs {
+        rss: true,
         eal,
         cpus: vec![cpu],
         mbufs_per_node: 16_384,

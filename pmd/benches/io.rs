@@ -132,6 +132,7 @@ fn ports(eal: &Eal, pools: &mut Mempools, capture: &str) -> [StartedPort; 2] {
             rx_queues: 1,
             tx_queues: 1,
             mtu: 1_500,
+            rss_key: 0x6d5a,
         };
         Port::start(eal, pools, &config).unwrap_or_else(|error| panic!("{error}"))
     })

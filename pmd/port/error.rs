@@ -75,6 +75,9 @@ pub enum PortErrorCause {
         /// How many there are, counted from 0.
         count: u16,
     },
+    /// The device has another redirection table than it was given.
+    #[error("the device does not keep the redirection table it was given")]
+    Redirection,
     /// The device cannot have this MTU.
     #[error("mtu {asked} is out of range: {driver} in this DPDK takes {min} to {max}")]
     Mtu {

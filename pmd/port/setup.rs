@@ -18,17 +18,8 @@ use crate::{dpdk_sys as ffi, log};
 /// arrive while a worker is busy; more would only be more memory to walk through.
 const DESCRIPTORS: u16 = 1_024;
 
-/// A Toeplitz key of which each 16 bits are the same, so that swapping source and destination
-/// does not change the hash (Woo and Park, 2012).
-const SYMMETRIC_KEY: [u8; 64] = {
-    let mut key = [0x6d; 64];
-    let mut index = 1;
-    while index < key.len() {
-        key[index] = 0x5a;
-        index += 2;
-    }
-    key
-};
+/// The longest key that a device has.
+const MOST_KEY_BYTES: usize = 64;
 
 /// The size of a key where a device does not tell.
 const USUAL_KEY_BYTES: u8 = 40;
@@ -71,6 +62,7 @@ pub(super) fn start(
         mac: mac(id)?,
         node,
         spread: plan.spread,
+        redirections: info.reta_size,
         verifies_checksums: plan.rx_offloads & ffi::WEIR_RX_CHECKSUM != 0,
     };
     let tap = plan.is_tap.then(|| Tap::find(info.if_index)).flatten();
@@ -103,6 +95,7 @@ struct Plan {
     is_tap: bool,
     spread: Spread,
     rss_fields: u64,
+    rss_key: u16,
     rss_key_bytes: u8,
     tells_removal: bool,
 }
@@ -155,7 +148,7 @@ impl Plan {
         };
         let rss_key_bytes = match info.hash_key_size {
             0 => USUAL_KEY_BYTES,
-            size => size.min(SYMMETRIC_KEY.len() as u8),
+            size => size.min(MOST_KEY_BYTES as u8),
         };
         let rx_descriptors = if driver.one_frame_ring {
             // The number of segments of the longest frame, with a VLAN tag more than the MTU
@@ -176,6 +169,7 @@ impl Plan {
             is_tap: driver.is_tap,
             spread,
             rss_fields,
+            rss_key: config.rss_key,
             rss_key_bytes,
             // SAFETY: what the driver said of itself, which it never takes back.
             tells_removal: unsafe { ffi::weir_tells_removal(info) } != 0,
@@ -189,10 +183,10 @@ impl Plan {
         conf.txmode.offloads = self.tx_offloads;
         conf.intr_conf.set_rmv(self.tells_removal.into());
         // The key is only read, during the call; DPDK's type is not const.
-        let mut key = SYMMETRIC_KEY;
+        let mut key = [self.rss_key.to_be_bytes(); MOST_KEY_BYTES / 2];
         if self.spread == Spread::SymmetricRss {
             conf.rxmode.mq_mode = ffi::WEIR_MQ_RSS;
-            conf.rx_adv_conf.rss_conf.rss_key = key.as_mut_ptr();
+            conf.rx_adv_conf.rss_conf.rss_key = key.as_flattened_mut().as_mut_ptr();
             conf.rx_adv_conf.rss_conf.rss_key_len = self.rss_key_bytes;
             conf.rx_adv_conf.rss_conf.rss_hf = self.rss_fields;
         } else {

@@ -8,13 +8,14 @@
 
 use std::sync::Arc;
 
+use weir_ct::{Owners, Rss};
 use weir_tables::datapath::{DeviceConfig, QueueAffinity};
 use weir_tables::port::{PortIndex, PortTable};
 
 use super::queues::{self, Wanted};
 use crate::eal::{Eal, node_of_cpu};
 use crate::mempool::{Mempool, Mempools, PoolError};
-use crate::port::{Port, PortError, PortErrorCause, StartedPort};
+use crate::port::{Port, PortConfig, PortError, PortErrorCause, StartedPort};
 use crate::queue::QueueLoad;
 use crate::worker::WorkerPort;
 
@@ -37,6 +38,8 @@ pub(super) struct Queues {
     pub(super) pollers: Vec<usize>,
     /// By queue: what it takes.
     pub(super) loads: Vec<Arc<QueueLoad>>,
+    /// Whether the device brings packets to their owners, all of them.
+    pub(super) leads: bool,
 }
 
 /// A queue that is to be polled by another lcore.
@@ -61,10 +64,14 @@ pub(super) struct Ports {
     cpus: Vec<u16>,
     nodes: Vec<u32>,
     places: usize,
+    /// By which devices are to spread frames.
+    rss: Rss,
+    /// Who owns what, once that is known.
+    owners: Option<Owners>,
 }
 
 impl Ports {
-    pub(super) fn new(eal: Eal, mempools: Mempools, cpus: &[u16]) -> Self {
+    pub(super) fn new(eal: Eal, mempools: Mempools, cpus: &[u16], rss: Rss) -> Self {
         Self {
             running: Vec::new(),
             queues: Vec::new(),
@@ -74,7 +81,22 @@ impl Ports {
             cpus: cpus.to_vec(),
             nodes: cpus.iter().map(|cpu| node_of_cpu(*cpu)).collect(),
             places: 0,
+            rss,
+            owners: None,
         }
+    }
+
+    /// How those of `ready` that can bring packets to their owners do it; `None`: there are none.
+    pub(super) fn rss_of(&self, ready: &[(PortIndex, Ready)]) -> Option<Rss> {
+        let ports = ready.iter().map(|(_, ready)| &ready.started.port);
+        let entries = ports.filter_map(Port::redirections);
+        let leading = entries.filter_map(|entries| self.rss.clone().with_entries(entries));
+        leading.min_by_key(Rss::buckets)
+    }
+
+    /// Says who owns what from now on.
+    pub(super) fn set_owners(&mut self, owners: Owners) {
+        self.owners = Some(owners);
     }
 
     /// Shards run on these CPUs now.
@@ -104,7 +126,11 @@ impl Ports {
         let affinity = wanted.affinity.clone();
         let (port, device) = (wanted.name.clone(), wanted.device.clone());
         let lcores = self.cpus.len();
-        let started = queues::start(&self.eal, &mut self.mempools, wanted.into(), lcores)?;
+        let config = PortConfig {
+            rss_key: self.rss.key(),
+            ..wanted.into()
+        };
+        let started = queues::start(&self.eal, &mut self.mempools, config, lcores)?;
         let count = started.rx.len() as u16;
         if let Some(&(queue, lcore)) = affinity.iter().find(|(queue, _)| *queue >= count) {
             let cause = PortErrorCause::NoSuchQueue {
@@ -156,6 +182,7 @@ impl Ports {
                 affinity,
                 pollers: Vec::new(),
                 loads: rx.iter().map(crate::queue::RxQueue::load).collect(),
+                leads: false,
             });
             // A driver may have made more queues than were asked for.
             for (lcore, tx) in given.iter_mut().zip(tx) {
@@ -170,6 +197,7 @@ impl Ports {
         }
         let moves = self.settle();
         for (index, rx) in received {
+            self.lead(index);
             let queues = self.queues.iter().find(|queues| queues.port == index);
             let pollers = queues.map(|queues| &queues.pollers[..]).unwrap_or_default();
             for (queue, &lcore) in rx.into_iter().zip(pollers) {
@@ -180,6 +208,43 @@ impl Ports {
             }
         }
         (given, moves)
+    }
+
+    /// Lets the device of a port bring packets to their owners, if it can. Nobody polls its queues yet; a
+    /// queue that gets another poller later keeps its packets, for none may overtake another.
+    fn lead(&mut self, index: PortIndex) {
+        let running = self.running.iter().find(|(running, _)| *running == index);
+        let queues = self.queues.iter_mut().find(|queues| queues.port == index);
+        let (Some((_, port)), Some(queues)) = (running, queues) else {
+            return;
+        };
+        let Some((owners, rss)) = self
+            .owners
+            .as_ref()
+            .and_then(|owners| Some((owners, owners.rss()?)))
+        else {
+            return;
+        };
+        // Of a table with fewer entries, one would be of several owners.
+        let can = |entries: &u16| entries.is_power_of_two() && *entries >= rss.buckets();
+        let Some(entries) = port.redirections().filter(can) else {
+            return;
+        };
+        let owner = |entry| usize::from(owners.owner_of_bucket(entry & (rss.buckets() - 1)).0);
+        let table = queues::redirect(&queues.pollers, (0..entries).map(owner));
+        match port.redirect(&table) {
+            Ok(()) => queues.leads = true,
+            Err(error) => tracing::warn!(
+                "port {}: lcores hand over what its device does not bring to its owner: {error}",
+                port.name()
+            ),
+        }
+    }
+
+    /// Whether the device of a port brings packets to their owners.
+    pub(super) fn leads(&self, index: PortIndex) -> bool {
+        let mut queues = self.queues.iter();
+        queues.any(|queues| queues.port == index && queues.leads)
     }
 
     /// The port runs no more.
@@ -231,7 +296,10 @@ impl Ports {
         let mut all = Vec::new();
         for (queues, pollers) in self.queues.iter_mut().zip(assigned) {
             let before = std::mem::replace(&mut queues.pollers, pollers);
-            all.extend(moves(queues.port, &before, &queues.pollers));
+            let moved = moves(queues.port, &before, &queues.pollers);
+            // The device goes on to bring packets where it did.
+            queues.leads &= moved.is_empty();
+            all.extend(moved);
             let named = self.running.iter().find(|(index, _)| *index == queues.port);
             let (Some(node), Some((_, port))) = (queues.node, named) else {
                 continue;

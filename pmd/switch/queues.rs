@@ -5,7 +5,8 @@
 //! there is none that could (Open vSwitch calls it isolated). The rest is dealt out evenly: over lcores
 //! on the NUMA node of the port's device where there are some, those of one port over as many lcores as
 //! can be, and together so that none polls many more than another. Which lcore a packet then belongs to
-//! is another matter: a queue only says who looks at it first.
+//! is another matter: a queue only says who looks at it first. A device that spreads frames by a hash which
+//! also decides on owners is told to bring them to a queue that their owner polls.
 
 use crate::eal::Eal;
 use crate::mempool::Mempools;
@@ -119,6 +120,23 @@ pub(super) fn assign(cpus: &[u16], nodes: &[u32], ports: &[Wanted]) -> Vec<Vec<u
     }
     let whole = |placed: Vec<Option<usize>>| placed.into_iter().flatten().collect();
     placed.into_iter().map(whole).collect()
+}
+
+/// The queue for each entry of a device's redirection table: one that the owner of what comes to that entry
+/// polls, in turn if there are several; any, if there is none. `pollers` has who polls each queue, and
+/// `owners` who owns each entry.
+pub(super) fn redirect(pollers: &[usize], owners: impl Iterator<Item = usize>) -> Vec<u16> {
+    let mut given = vec![0_usize; pollers.len()];
+    let queue_for = |owner: usize| {
+        let queues = || 0..pollers.len();
+        let polled = queues().filter(|queue| pollers[*queue] == owner);
+        let least = polled.min_by_key(|queue| given[*queue]);
+        let queue = least.or_else(|| queues().min_by_key(|queue| given[*queue]));
+        let queue = queue.expect("a device has a queue");
+        given[queue] += 1;
+        queue as u16
+    };
+    owners.map(queue_for).collect()
 }
 
 #[cfg(test)]

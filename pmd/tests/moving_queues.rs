@@ -214,6 +214,7 @@ fn start(cpus: [u16; 2], vdevs: [String; 2]) -> Switch {
     }
     let snapshot = tables.snapshot(&Arc::new(PortTable::new(table)));
     let args = SwitchArgs {
+        rss: true,
         eal: EalArgs {
             worker_cpus: cpus.to_vec(),
             memory_mb: 256,

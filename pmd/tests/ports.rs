@@ -106,6 +106,37 @@ fn the_null_device_makes_frames_and_swallows_them() {
     });
 }
 
+/// net_null has a redirection table, which is nothing to its frames.
+#[test]
+fn a_redirection_table_is_set() {
+    let dpdk = dpdk();
+    with_pools(&dpdk, |pools| {
+        let config = |rx_queues| PortConfig {
+            name: "null".to_owned(),
+            device: DeviceName::Vdev("net_null7".to_owned()),
+            rx_queues,
+            tx_queues: 1,
+            mtu: 1_500,
+            rss_key: 0x6d5a,
+        };
+        let started = Port::start(&dpdk.eal, pools, &config(2)).unwrap();
+        assert_eq!(started.port.spread(), Spread::SymmetricRss);
+        let entries = started.port.redirections().expect("it has one");
+        assert_eq!(entries, 128);
+        for table in [
+            (0..entries).map(|entry| entry % 2).collect::<Vec<_>>(),
+            (0..entries).map(|entry| entry / 64).collect(),
+        ] {
+            started.port.redirect(&table).unwrap();
+            assert_eq!(started.port.redirection().unwrap(), table);
+        }
+        drop(started);
+        let alone = Port::start(&dpdk.eal, pools, &config(1)).unwrap();
+        assert_eq!(alone.port.spread(), Spread::OneQueue);
+        assert_eq!(alone.port.redirections(), None);
+    });
+}
+
 #[test]
 fn captures_are_read_and_written() {
     let dpdk = dpdk();
@@ -273,6 +304,7 @@ fn too_many_queues_are_named() {
             rx_queues: 100,
             tx_queues: 1,
             mtu: 1_500,
+            rss_key: 0x6d5a,
         };
         let error = Port::start(&dpdk.eal, pools, &config).err().unwrap();
         assert_eq!(
@@ -340,6 +372,7 @@ fn devices_that_are_not_there_are_named() {
             rx_queues: 1,
             tx_queues: 1,
             mtu: 1_500,
+            rss_key: 0x6d5a,
         };
         for _ in 0..2 {
             let error = Port::start(&dpdk.eal, pools, &config)

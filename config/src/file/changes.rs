@@ -249,7 +249,7 @@ impl Config {
     }
 
     /// Section and name of each option that is fixed while a switch runs, and whether it differs.
-    fn fixed_options(&self, new: &Self) -> [(&'static str, &'static str, bool); 18] {
+    fn fixed_options(&self, new: &Self) -> [(&'static str, &'static str, bool); 19] {
         let (a, b) = (&self.eal, &new.eal);
         let masks = |config: &Self| {
             config
@@ -273,6 +273,7 @@ impl Config {
             ("eal", "memory_mb", a.memory_mb != b.memory_mb),
             ("eal", "mbufs", a.mbufs != b.mbufs),
             ("eal", "args", a.args != b.args),
+            ("eal", "rss", a.rss != b.rss),
             ("eal", "idle_sleep_us", a.idle_sleep != b.idle_sleep),
             (
                 "cache",

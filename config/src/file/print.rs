@@ -25,6 +25,7 @@ pub(super) fn to_toml(config: &Config) -> String {
             memory_mb: typed(eal.memory_mb.into()),
             mbufs: typed(eal.mbufs.into()),
             args: Some(eal.args.clone()),
+            rss: Some(eal.rss),
             idle_sleep_us: typed(i64::try_from(eal.idle_sleep.as_micros()).unwrap_or(i64::MAX)),
         }),
         port: config

@@ -41,6 +41,7 @@ pub(super) struct Eal {
     pub(super) memory_mb: Typed<i64>,
     pub(super) mbufs: Typed<i64>,
     pub(super) args: Option<Vec<String>>,
+    pub(super) rss: Option<bool>,
     pub(super) idle_sleep_us: Typed<i64>,
 }
 

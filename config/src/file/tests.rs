@@ -56,6 +56,7 @@ fn defaults_are_those_of_the_documentation() {
             memory_mb: 512,
             mbufs: 16_384,
             args: vec![],
+            rss: true,
             idle_sleep: Duration::ZERO,
         },
         ports: vec![Port {
@@ -334,12 +335,13 @@ prop_compose! {
         lcores in prop::sample::subsequence((0_u16..1024).collect::<Vec<_>>(), 1..8),
         shards in prop::option::of(8_u16..=127),
         hugepages in any::<bool>(),
+        rss in any::<bool>(),
         memory_mb in 64_u32..=1_048_576,
         mbufs in 512_u32..=16_777_216,
         args in prop::collection::vec(text(), 0..3),
         sleep in 0_u64..=1_000_000,
     ) -> Eal {
-        Eal { lcores, shards, hugepages, memory_mb, mbufs, args, idle_sleep: Duration::from_micros(sleep) }
+        Eal { lcores, shards, hugepages, memory_mb, mbufs, args, rss, idle_sleep: Duration::from_micros(sleep) }
     }
 }
 

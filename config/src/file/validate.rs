@@ -66,6 +66,7 @@ impl Validator<'_> {
             memory_mb: self.integer("memory_mb", raw.memory_mb, 64..=1_048_576, 512)?,
             mbufs: self.integer("mbufs", raw.mbufs, 512..=16_777_216, 16_384)?,
             args: raw.args.unwrap_or_default(),
+            rss: raw.rss.unwrap_or(true),
             idle_sleep: Duration::from_micros(sleep),
         })
     }

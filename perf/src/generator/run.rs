@@ -89,6 +89,7 @@ pub fn run(
             rx_queues: 1,
             tx_queues: 1,
             mtu: 1_500,
+            rss_key: 0x6d5a,
         };
         ports.push(Port::start(&eal, &mut pools, &config).map_err(|error| failed(&error))?);
     }

@@ -192,3 +192,14 @@ proptest! {
         }
     }
 }
+
+/// What comes to an entry is brought to its owner, and what has none there to any queue, evenly.
+#[test]
+fn entries_lead_to_their_owners() {
+    let owners = |shards: usize| (0..8).map(move |entry| entry * shards / 8);
+    assert_eq!(redirect(&[0, 1], owners(2)), [0, 0, 0, 0, 1, 1, 1, 1]);
+    assert_eq!(redirect(&[1, 0], owners(2)), [1, 1, 1, 1, 0, 0, 0, 0]);
+    assert_eq!(redirect(&[0, 1, 0, 1], owners(2)), [0, 2, 0, 2, 1, 3, 1, 3]);
+    assert_eq!(redirect(&[1], owners(2)), [0; 8]);
+    assert_eq!(redirect(&[0, 1], owners(4)), [0, 0, 1, 1, 0, 1, 0, 1]);
+}

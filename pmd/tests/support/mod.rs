@@ -80,6 +80,7 @@ pub(crate) fn start(
         rx_queues: 1,
         tx_queues: 1,
         mtu,
+        rss_key: 0x6d5a,
     };
     Port::start(&dpdk.eal, pools, &config)
 }
