@@ -20,7 +20,7 @@ use weir_packet::{Tick, reassembly};
 use weir_tables::cache::CacheSettings;
 use weir_tables::counters::{Counter, LcoreCounters, TunnelCounters};
 use weir_tables::datapath::{
-    Datapath, DeviceConfig, LcoreGone, PollStats, PortStats, PortStatus, QueueAffinity,
+    Datapath, DeviceConfig, LcoreGone, PollStats, Pool, PortStats, PortStatus, QueueAffinity,
     RxQueueStats,
 };
 use weir_tables::fragments::Fragments;
@@ -465,6 +465,10 @@ impl Datapath for Switch {
             waiting: waiting.max().unwrap_or(0) as u64,
             grace: self.grace.grace(),
         }
+    }
+
+    fn pools(&self) -> Vec<Pool> {
+        self.ports.pools()
     }
 
     fn ask(&mut self, lcore: usize, request: LcoreRequest) -> Result<LcoreAnswer, LcoreGone> {

@@ -633,6 +633,7 @@ impl<D: Datapath> Management<D> {
                 .collect(),
             groups: self.all_group_stats(),
             publications: (&self.datapath.publications()).into(),
+            pools: rows::pools(&self.datapath.pools()),
             lcores: self.lcores(),
             rx_queues: self.all_rx_queues(),
         }

@@ -66,6 +66,8 @@ pub struct Sample {
     pub nat: Vec<NatRow>,
     /// How versions of the policy reach the lcores.
     pub publications: PublicationsRow,
+    /// The pools that buffers of frames come from.
+    pub pools: Vec<PoolRow>,
     /// Each lcore.
     pub lcores: Vec<LcoreRow>,
     /// Each receive queue.
@@ -92,6 +94,18 @@ pub struct TableRow {
     pub flows: u64,
     /// Different masks among them: what a look-up may have to visit.
     pub masks: u64,
+}
+
+/// What is in use of one pool of buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolRow {
+    /// The NUMA node on which it lies; `None`: wherever there is memory.
+    pub node: Option<u32>,
+    /// Buffers, in use or not.
+    pub buffers: u64,
+    /// Those in frames or with a device. Others take and give back while this is counted, so it is
+    /// exact only when nothing goes on.
+    pub in_use: u64,
 }
 
 /// Serves scrapes until dropped.

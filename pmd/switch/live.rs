@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use weir_ct::{Owners, Rss};
-use weir_tables::datapath::{DeviceConfig, QueueAffinity};
+use weir_tables::datapath::{DeviceConfig, Pool, QueueAffinity};
 use weir_tables::port::{PortIndex, PortTable};
 
 use super::queues::{self, Wanted};
@@ -119,6 +119,17 @@ impl Ports {
     /// Where frames come from that no device received.
     pub(super) fn mempool(&mut self) -> Result<Mempool, PoolError> {
         self.mempools.for_node(None).cloned()
+    }
+
+    /// What there is of buffers, and what of it is in use.
+    pub(super) fn pools(&self) -> Vec<Pool> {
+        let pools = self.mempools.iter();
+        let pools = pools.map(|(node, pool)| Pool {
+            node,
+            buffers: pool.capacity() as u64,
+            in_use: pool.in_use() as u64,
+        });
+        pools.collect()
     }
 
     /// Starts a port. Nothing of it is left if a queue has an lcore that the device does not have.

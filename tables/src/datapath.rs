@@ -39,6 +39,11 @@ pub trait Datapath {
         Publications::default()
     }
 
+    /// The pools that buffers of frames come from.
+    fn pools(&self) -> Vec<Pool> {
+        Vec::new()
+    }
+
     /// Asks lcore number `lcore` and waits for the answer.
     ///
     /// # Errors
@@ -231,6 +236,17 @@ pub struct PortStatus {
     pub driver: String,
     /// Statistics.
     pub stats: PortStats,
+}
+
+/// A pool that buffers of frames come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// The NUMA node on which it lies; `None`: wherever there is memory.
+    pub node: Option<u32>,
+    /// Buffers, in use or not.
+    pub buffers: u64,
+    /// Those in frames or with a device; exact only while nobody takes or gives back any.
+    pub in_use: u64,
 }
 
 /// Statistics of one port, since its start.

@@ -14,6 +14,7 @@ use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 use tempfile::TempDir;
 
+mod letters;
 mod meet;
 mod ovs;
 mod part;
@@ -205,6 +206,12 @@ impl Lab {
         lab
     }
 
+    /// The switch's process.
+    pub fn pid(&self) -> u32 {
+        // `ip netns exec` has become the switch.
+        self.switch.id()
+    }
+
     /// Writes a file beside the configuration, or another configuration.
     ///
     /// # Panics
@@ -323,8 +330,7 @@ impl Lab {
     /// # Panics
     /// If something is: the socket, or one of these devices at a host.
     pub fn stop(mut self, devices: &[(&str, &str)]) {
-        // `ip netns exec` has become the switch.
-        let pid = Pid::from_raw(self.switch.id().try_into().expect("a process id"));
+        let pid = Pid::from_raw(self.pid().try_into().expect("a process id"));
         kill(pid, Signal::SIGTERM).expect("the switch runs");
         let until = Instant::now() + PATIENCE;
         let status = loop {

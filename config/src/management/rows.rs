@@ -7,7 +7,7 @@ use weir_packet::Malformed;
 use weir_tables::action::PacketInReason;
 use weir_tables::cache::{CacheStats, MaskStats};
 use weir_tables::counters::LcoreCounters;
-use weir_tables::datapath::{Datapath, PollStats, PortStats, PortStatus};
+use weir_tables::datapath::{Datapath, PollStats, Pool, PortStats, PortStatus};
 use weir_tables::drops::DropReason;
 use weir_tables::mac_table::MacEntry;
 use weir_tables::port::{PortFlags, PortNo, PortTable};
@@ -15,11 +15,21 @@ use weir_tables::tunnel::{NeighbourEntry, Remote, TunnelKey};
 
 use super::devices::Devices;
 use crate::file::{Config, Device};
-use crate::metrics::CounterRow;
+use crate::metrics::{CounterRow, PoolRow};
 use crate::show::{
     CacheRow, DropRow, FdbRow, FragmentsRow, LcoreRow, LinkState, MasksRow, MemoryRow,
     NeighbourRow, PortRow,
 };
+
+/// Each pool.
+pub(crate) fn pools(pools: &[Pool]) -> Vec<PoolRow> {
+    let row = |pool: &Pool| PoolRow {
+        node: pool.node,
+        buffers: pool.buffers,
+        in_use: pool.in_use,
+    };
+    pools.iter().map(row).collect()
+}
 
 /// Each reason with the sum over all lcores.
 pub(crate) fn drops(lcores: &[Arc<LcoreCounters>]) -> Vec<DropRow> {

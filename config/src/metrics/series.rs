@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use prometheus::core::Collector;
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
-use super::{CounterRow, Sample};
+use super::{CounterRow, PoolRow, Sample};
 use crate::show::{
     BucketStatsRow, CacheRow, FragmentsRow, GroupStatsRow, LcoreRow, LinkState, MasksRow, PortRow,
     ZoneRow,
@@ -87,6 +87,7 @@ impl Encoder {
         packet_ins(&mut series, sample);
         groups(&mut series, &sample.groups);
         publications::publications(&mut series, &sample.publications);
+        pools(&mut series, &sample.pools);
         self.lcores(&mut series, &sample.lcores);
         rx_queues::rx_queues(&mut series, &sample.rx_queues);
         let families = series.0.gather();
@@ -243,6 +244,27 @@ fn ports(series: &mut Series, rows: &[PortRow]) {
             put(&[&row.name, &row.id.to_string()], u64::from(row.present));
         }
     });
+}
+
+fn pools(series: &mut Series, rows: &[PoolRow]) {
+    let columns: [Column<PoolRow>; 2] = [
+        ("weir_mbufs", "Buffers in a pool.", |row| row.buffers),
+        (
+            "weir_mbufs_in_use",
+            "Buffers of a pool that are in frames or with a device.",
+            |row| row.in_use,
+        ),
+    ];
+    for (name, help, value) in columns {
+        series.gauge(name, help, &["node"], |put| {
+            for row in rows {
+                let node = row
+                    .node
+                    .map_or_else(|| "any".to_owned(), |node| node.to_string());
+                put(&[&node], value(row));
+            }
+        });
+    }
 }
 
 fn caches(series: &mut Series, rows: &[LcoreRow]) {

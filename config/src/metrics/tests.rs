@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::series::Encoder;
-use super::{CounterRow, Exporter, PATIENCE, Sample, TableRow};
+use super::{CounterRow, Exporter, PATIENCE, PoolRow, Sample, TableRow};
 use crate::control::{Frame, Limits, Server, Verb};
 use crate::file::Control;
 use crate::show::{
@@ -134,6 +134,11 @@ fn sample() -> Sample {
             grace_sum_ns: 98_000,
             grace_longest_ns: 7_000,
         },
+        pools: vec![PoolRow {
+            node: None,
+            buffers: 51,
+            in_use: 52,
+        }],
         lcores: vec![LcoreRow {
             lcore: 1,
             packets: 15,
@@ -244,6 +249,8 @@ fn every_value_is_a_series() {
         "weir_publication_grace_seconds_bucket{le=\"+Inf\"} 49",
         "weir_publication_grace_seconds_sum 0.000098",
         "weir_publication_grace_seconds_count 49",
+        "weir_mbufs{node=\"any\"} 51",
+        "weir_mbufs_in_use{node=\"any\"} 52",
         "weir_lcore_packets_total{lcore=\"1\"} 15",
         "weir_cache_hits_total{cache=\"trajectory\",lcore=\"1\"} 16",
         "weir_cache_misses_total{cache=\"trajectory\",lcore=\"1\"} 17",

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::{Lab, meet};
+use super::{Lab, letters, meet};
 
 /// What is to be done, in words.
 const PART: &str = "WEIR_TEST_PART";
@@ -50,6 +50,39 @@ impl Part {
         }
         self.said = String::from_utf8_lossy(&said).into_owned();
         self
+    }
+
+    /// Tells it a line; returns the line that it says then.
+    ///
+    /// # Panics
+    /// If it ends instead.
+    pub fn asked(&mut self, line: &str) -> String {
+        let input = self.child.stdin.as_mut().expect("it is piped");
+        writeln!(input, "{line}").expect("it waits for more");
+        loop {
+            let said = self.next_line();
+            // The test harness says so, of whoever runs for a minute.
+            if !said.starts_with("test ") {
+                return said;
+            }
+        }
+    }
+
+    fn next_line(&mut self) -> String {
+        let output = self.child.stdout.as_mut().expect("it is piped");
+        let mut said = Vec::new();
+        while said.last() != Some(&b'\n') {
+            let mut byte = [0];
+            let read = output.read(&mut byte).expect("a pipe");
+            assert_eq!(read, 1, "it ended: {}", String::from_utf8_lossy(&said));
+            said.push(byte[0]);
+        }
+        String::from_utf8_lossy(&said).trim_end().to_owned()
+    }
+
+    /// Whether it goes on.
+    pub fn is_there(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Lets it do what it waits for, as [`Part::told`].
@@ -103,6 +136,9 @@ impl Lab {
     /// | `hail ADDRESS` | asks for that by one datagram; says `met NAME, who sees ADDRESS` or `nobody answers` |
     /// | `meet ADDRESS COUNT` | asks for it over as many TCP connections |
     /// | `meet-again ADDRESS COUNT` | does so, and at [`Part::goes_on`] once more over the same connections |
+    /// | `answer NAME ADDRESS NAME=IP,...` | answers letters to that name, of senders that are seen under these addresses |
+    /// | `write NAME TO ADDRESS` | writes letters, when [`Part::asked`] to: `keep SIZE`, `tcp SIZE`, `udp SIZE` |
+    /// | `scrape ADDRESS` | says what Prometheus is told there |
     ///
     /// Who listens has begun to when this returns; who holds a connection has it; who meets again has
     /// met once.
@@ -117,7 +153,7 @@ impl Lab {
             .arg(binary)
             .args(["--ignored", "--exact", "part", "--nocapture"])
             .env(PART, part);
-        let waits = ["ask", "hail", "knock", "meet", "send"];
+        let waits = ["ask", "hail", "knock", "meet", "scrape", "send"];
         if waits.contains(&part.split(' ').next().expect("a word")) {
             Part::begin(&mut command)
         } else {
@@ -201,6 +237,9 @@ pub fn play() {
         "ask" => ask(address(), &vec![b'?'; size() as usize]),
         "introduce" => meet::introduce(words[1], words[2].parse().expect("an address")),
         "hail" => meet::hail(address()),
+        "answer" => letters::answer(words[1], words[2].parse().expect("an address"), words[3]),
+        "write" => letters::write(words[1], words[2], words[3].parse().expect("an address")),
+        "scrape" => letters::scrape(address()),
         "meet" => drop(meet::meet(address(), size())),
         "meet-again" => {
             let met = meet::meet(address(), size());
