@@ -1,7 +1,9 @@
 //! What is done to the switch while letters go through it: each from a thread of its own, until the time is over.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,10 @@ use super::policy::{self, FRAIL, GUEST, INSIDE, LETTERS, Place, Variant};
 
 /// How long the switch may take to notice that a device has gone, or is back.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Letters from zones that are flushed: of some, the answer belongs to no connection any more.
+pub(crate) const ANSWERED: &str = "datagrams of flushed zones";
+pub(crate) const UNANSWERED: &str = "of those, not answered";
 
 /// What comes next (splitmix64).
 #[derive(Debug)]
@@ -36,13 +42,24 @@ impl Dice {
 pub(crate) struct Soak {
     pub(crate) lab: Lab,
     pub(crate) until: Instant,
+    pub(crate) has_failed: AtomicBool,
     pub(crate) books: Books,
     pub(crate) done: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Soak {
+    /// Whether it is not over, nor has failed.
     pub(crate) fn goes_on(&self) -> bool {
-        Instant::now() < self.until
+        Instant::now() < self.until && !self.has_failed.load(Ordering::Relaxed)
+    }
+
+    /// Does one thing until the time is over; if it fails, the others need not go on.
+    pub(crate) fn run(&self, deed: fn(&Self, Dice), dice: Dice) {
+        let done = catch_unwind(AssertUnwindSafe(|| deed(self, dice)));
+        if let Err(panic) = done {
+            self.has_failed.store(true, Ordering::Relaxed);
+            resume_unwind(panic);
+        }
     }
 
     pub(crate) fn count(&self, deed: &'static str) {
@@ -144,11 +161,12 @@ impl Soak {
 
     /// One whose connection may be flushed meanwhile.
     fn ask(&self, writer: &mut Part, what: &str) {
-        let answered = writer.asked(what) == "answered";
-        self.count(if answered {
-            "datagrams of flushed zones"
+        let said = writer.asked(what);
+        assert!(!said.starts_with("WRONG"), "{said}");
+        self.count(if said == "answered" {
+            ANSWERED
         } else {
-            "of those, not answered"
+            UNANSWERED
         });
     }
 
