@@ -2,11 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use weir_tests::namespaces::Lab;
 
 use super::policy;
+
+/// A port that carries nothing for so long has nothing under way.
+const QUIET: Duration = Duration::from_millis(300);
+/// How long something may be under way.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Frames that a port received and sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +42,28 @@ impl Books {
                 before.sent += last.sent;
             }
             *last = now;
+        }
+    }
+
+    /// Reads what all ports say once nothing is under way any more, for `port` (all: `None`): before it goes.
+    ///
+    /// # Panics
+    /// If that never is so.
+    pub(crate) fn note_last(&self, lab: &Lab, port: Option<u64>) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let before = self.ports();
+            sleep(QUIET);
+            self.note(lab);
+            let now = self.ports();
+            let is_as_before = match port {
+                Some(id) => before.get(&id) == now.get(&id),
+                None => before == now,
+            };
+            if is_as_before {
+                return;
+            }
+            assert!(Instant::now() < until, "{before:?}, then {now:?}");
         }
     }
 
@@ -75,7 +104,7 @@ fn taken(lab: &Lab, port: u64) -> u64 {
 /// # Panics
 /// If they are not.
 pub(crate) fn balance(lab: &Lab, books: &Books) -> (u64, u64) {
-    books.note(lab);
+    books.note_last(lab, None);
     let ports = books.ports();
     let drops = lab.weir_json(&["dump-drops"]);
     let drops_text = lab.weir(&["dump-drops"]);

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use weir_tests::namespaces::{Lab, Part, ip, two_cpus};
 
-use super::books::Books;
+use super::books::{Books, number};
 use super::policy::{self, FRAIL, GUEST, INSIDE, LETTERS, Place, Variant};
 
 /// How long the switch may take to notice that a device has gone, or is back.
@@ -121,16 +122,15 @@ impl Soak {
     /// Letters of the host whose zone is flushed, and whose device goes and comes back.
     pub(crate) fn lose(&self, mut dice: Dice) {
         let lab = &self.lab;
-        let is = |up: bool| {
+        let shown = || {
             let shown = lab.weir_json(&["show"]);
             let mut ports = shown["ports"].as_array().expect("ports").iter();
             let port = ports.find(|port| port["name"] == FRAIL.device);
-            let port = port.expect("it is configured");
-            (port["present"] == true && port["link"] == "up") == up
+            port.expect("it is configured").clone()
         };
-        let wait = |what: &str, is_so: &dyn Fn() -> bool| {
+        let wait = |what: &str, is_so: &dyn Fn(&Value) -> bool| {
             let until = Instant::now() + PATIENCE;
-            while !is_so() {
+            while !is_so(&shown()) {
                 assert!(Instant::now() < until, "not {what}: {}", lab.log());
                 sleep(Duration::from_millis(20));
             }
@@ -143,17 +143,14 @@ impl Soak {
                 dice.pause(20);
             }
             drop(writer);
-            // What is under way arrives, so that the device's last count is known.
-            sleep(Duration::from_millis(300));
-            self.books.note(lab);
+            self.books.note_last(lab, Some(FRAIL.id.into()));
+            let losses = number(&shown(), "device_losses") + 1;
             ip(&["-n", &lab.name(FRAIL.host), "link", "del", FRAIL.device]);
-            wait("noticed", &|| is(false));
-            wait("back", &|| {
-                let shown = lab.at("switch", &["ip", "link", "show", FRAIL.device]);
-                shown.status.success()
-            });
+            wait("noticed", &|port| number(port, "device_losses") == losses);
+            // Its interface is there before the switch has opened it.
+            wait("back", &|port| port["present"] == true);
             policy::settle(lab, &FRAIL);
-            wait("up", &|| is(true));
+            wait("up", &|port| port["link"] == "up");
             self.books.note(lab);
             self.count("devices lost and back");
         }
@@ -210,8 +207,7 @@ impl Soak {
                 generous: yes(),
             };
             if guest_is_here && !variant.has_guest {
-                sleep(Duration::from_millis(300));
-                self.books.note(&self.lab);
+                self.books.note_last(&self.lab, Some(GUEST.id.into()));
             }
             self.configure(cpus, variant);
             if variant.has_guest {
@@ -229,8 +225,7 @@ impl Soak {
             guest_is_here = variant.has_guest;
             dice.pause(400);
         }
-        sleep(Duration::from_millis(300));
-        self.books.note(&self.lab);
+        self.books.note_last(&self.lab, Some(GUEST.id.into()));
         self.configure(cpus, Variant::default());
     }
 
