@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 use tempfile::TempDir;
+use weir_config::control::{Frame, Request, Verb, call};
 
 mod letters;
 mod meet;
@@ -318,6 +319,28 @@ impl Lab {
             .env("WEIR_SOCKET", self.socket())
             .output()
             .expect("weir can be run")
+    }
+
+    /// What the switch answers to a verb over the control socket, without a process for it.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn ask(&self, verb: Verb) -> Vec<Frame> {
+        let request = Request { bridge: None, verb };
+        let frames = call(&self.socket(), request).and_then(Iterator::collect);
+        frames.unwrap_or_else(|error| panic!("{error}\n{}", self.log()))
+    }
+
+    /// Resident memory of the switch in KiB.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("the switch runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let words = line.and_then(|line| line.split_whitespace().next());
+        words.expect("a size").parse().expect("a number")
     }
 
     /// What the switch said.

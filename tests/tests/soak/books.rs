@@ -125,15 +125,6 @@ pub(crate) fn balance(lab: &Lab, books: &Books) -> (u64, u64) {
     (received, dropped)
 }
 
-/// Resident memory of the switch in KiB.
-pub(crate) fn resident(lab: &Lab) -> u64 {
-    let path = format!("/proc/{}/status", lab.pid());
-    let status = std::fs::read_to_string(path).expect("the switch runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let words = line.and_then(|line| line.split_whitespace().next());
-    words.expect("a size").parse().expect("a number")
-}
-
 /// Buffers that are in frames or with devices, as Prometheus is told.
 pub(crate) fn buffers(lab: &Lab) -> u64 {
     let told = lab

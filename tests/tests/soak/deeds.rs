@@ -175,7 +175,7 @@ impl Soak {
             "table=2,priority=60,tcp,ct_state=+inv,tp_src=",
         ];
         while self.goes_on() {
-            let number = 6_000 + dice.roll(500);
+            let number = 6_000 + dice.roll(60);
             let rule = format!("{}{number}", rules[dice.roll(3) as usize]);
             let same = "table=1,priority=40,ct_state=+est,in_port=2";
             match dice.roll(4) {

@@ -2,8 +2,9 @@
 //! reloads that move lcores, queues and ports, dumps, scrapes, flushes, devices that disappear. No letter comes
 //! to somebody else; afterwards counters add up, and nothing is left of buffers, ports of ranges, or memory.
 //!
-//! `WEIR_SOAK_SECONDS` says for how long, 300 if it is not set. What is done next follows from a seed; when, from
-//! the machine. As `namespaces.rs`, it needs root, `ip` and the binary, and two CPUs.
+//! `WEIR_SOAK_SECONDS` says for how long, 300 if it is not set; in fewer than 120 tables and caches do not get full
+//! in the time that they have for it. What is done next follows from a seed; when, from the machine. As
+//! `namespaces.rs`, it needs root, `ip` and the binary, and two CPUs.
 
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
@@ -18,9 +19,9 @@ use books::Books;
 use deeds::{ANSWERED, Dice, Soak, UNANSWERED};
 use policy::{FRAIL, INSIDE, LETTERS, OUTSIDE, Variant};
 
-/// How much resident memory may grow after the first tenth, in percent. Tables have their size from the start, and
-/// their pages are touched in the first tenth; what remains is the allocator's: versions of the policy, dumps.
-const GROWTH: u64 = 5;
+/// How much resident memory may grow after the first fifth, in percent. By then there are as many connections and
+/// rules at a time as ever, caches are full, and what the allocator keeps for threads of clients is as much as it takes.
+const GROWTH: u64 = 1;
 /// Lines of the log that a soak must have.
 const EXPECTED: [&str; 2] = ["its device is gone", "its device is back"];
 
@@ -66,10 +67,10 @@ fn nothing_is_lost_or_left_after_everything_at_once() {
         for (seed, deed) in deeds.into_iter().enumerate() {
             scope.spawn(move || soak.run(deed, Dice(seed as u64)));
         }
-        while soak.goes_on() && Instant::now() + time * 9 / 10 < soak.until {
+        while soak.goes_on() && Instant::now() + time * 4 / 5 < soak.until {
             sleep(Duration::from_millis(100));
         }
-        books::resident(&soak.lab)
+        soak.lab.resident()
     });
     assert!(answering.is_there(), "it got no letter that was wrong");
     drop(answering);
@@ -89,10 +90,10 @@ fn nothing_is_lost_or_left_after_everything_at_once() {
     }
     let left = books::buffers(&lab);
     assert_eq!(left, buffers, "buffers in use, as at the start");
-    let resident = books::resident(&lab);
+    let resident = lab.resident();
     assert!(
         resident * 100 <= warm * (100 + GROWTH),
-        "{warm} KiB after a tenth of the time, then {resident}"
+        "{warm} KiB after a fifth of the time, then {resident}"
     );
     let log = lab.log();
     for line in log.lines() {
@@ -107,8 +108,10 @@ fn nothing_is_lost_or_left_after_everything_at_once() {
         println!("{times:>9} {deed}");
     }
     println!("{received:>9} packets received, {dropped} of them dropped by name");
-    println!("{buffers:>9} buffers in use before and after");
-    println!("{warm:>9} KiB resident after a tenth of the time, {resident} at the end");
+    println!(
+        "{buffers:>9} buffers in use before and after; 0 connections, and 0 with a place in a range"
+    );
+    println!("{warm:>9} KiB resident after a fifth of the time, {resident} at the end");
     lab.stop(&[
         ("inside", "weir0"),
         ("outside", "weir1"),

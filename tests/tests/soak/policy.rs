@@ -129,15 +129,15 @@ pub(crate) fn config([one, other]: [usize; 2], variant: Variant) -> String {
         false => String::new(),
     };
     let (limit, timeout) = match variant.generous {
-        true => (9_000, 60),
-        false => (5_000, 120),
+        true => (9_000, 15),
+        false => (5_000, 20),
     };
     format!(
         "[eal]\nlcores = [{lcores}]\nshards = 2\nidle_sleep_us = 50\n{}{}{guest}{}\
          [bridge]\nflows = [\"flows.txt\"]\n\
-         [cache]\ntrajectories = 4096\nmegaflows = 1024\n\
+         [cache]\ntrajectories = 1024\nmegaflows = 1024\n\
          [conntrack]\nmax_connections = 20000\n\
-         [conntrack.timeouts]\nudp_multiple = {timeout}\n\
+         [conntrack.timeouts]\nudp_multiple = {timeout}\ntcp_time_wait = {timeout}\n\
          [[zone]]\nid = 2\nlimit = {limit}\n\
          [metrics]\nlisten = \"0.0.0.0:9473\"\n",
         port(&INSIDE, &affinity),
