@@ -50,6 +50,7 @@ pub(crate) mod lines;
 mod live;
 mod passage;
 mod queues;
+mod rings;
 mod together;
 
 use control::Control;
@@ -172,7 +173,7 @@ impl Switch {
         // Nobody polls anything yet that could move.
         let (queues, _) = ports.run(ready);
         let places = ports.set_places(&table);
-        let rings = together::rings(shard_count as u16);
+        let rings = rings::rings(shard_count as u16);
         let mempool = ports.mempool()?;
         let mut switch = Self {
             clock,

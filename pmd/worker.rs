@@ -7,7 +7,8 @@
 //!      eight passes once per queue.
 //!   2. Frames for one port leave in the order in which they were handed in.
 //!   3. Every frame that the worker loses is counted, by port and reason.
-//!   4. Queues that have frames waiting get the same share of the lcore's cycles (`worker/turns.rs`).
+//!   4. Queues that have frames waiting, and other lcores that hand frames over, get the same share of
+//!      the lcore's cycles each (`worker/turns.rs`).
 //!
 //! Threads: the worker owns its queues and its [`Processor`]; others read [`WorkerCounters`].
 //! Cost: two function pointers into the driver per burst; per frame what the processor takes.
@@ -47,6 +48,23 @@ pub trait Processor {
     /// sent. Called once per pass. Returns whether anything may have been handed to `out`.
     fn poll_control(&mut self, now: Tick, out: &mut TxPorts) -> bool;
 
+    /// How many other lcores hand packets over to this one.
+    #[inline]
+    fn neighbours(&self) -> usize {
+        0
+    }
+
+    /// Looks what they have handed over, and asks for its memory. Called once per pass.
+    #[inline]
+    fn look_ahead(&mut self) {}
+
+    /// Takes over what one of them had handed over when that was looked at.
+    #[inline]
+    fn take_over(&mut self, neighbour: usize, now: Tick, out: &mut TxPorts) -> TakenOver {
+        let _ = (neighbour, now, out);
+        TakenOver::default()
+    }
+
     /// How many passes of frames so far no cache had an answer for. They cost more than what is
     /// established, and who sends many of them gets less of the lcore: see `worker/turns.rs`.
     fn walks(&self) -> u64 {
@@ -68,6 +86,15 @@ pub trait Processor {
     /// Frames that [`Self::process`] handed out were not sent and were freed. Called after the
     /// burst that they were in.
     fn not_sent(&mut self, reason: NotSent, frames: usize);
+}
+
+/// What was taken over from another lcore.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakenOver {
+    /// Packets, and whatever else was said.
+    pub notes: usize,
+    /// Whether there is likely more.
+    pub waits: bool,
 }
 
 /// Why a frame was not sent.
@@ -206,8 +233,8 @@ impl<P: Processor> Worker<P> {
         }
         let (mailbox, orders) = mailbox::pair();
         let worker = Self {
+            turns: Turns::new(rx.len() + processor.neighbours()),
             processor,
-            turns: Turns::new(rx.len()),
             rx,
             tx,
             batch: MbufBatch::new(),
@@ -278,6 +305,7 @@ impl<P: Processor> Worker<P> {
         let (rx, tx, counters) = (&mut self.rx, &mut self.tx, &self.counters);
         let (turns, processor) = (&mut self.turns, &mut self.processor);
         let (leaving, expected) = (&mut self.leaving, &mut self.expected);
+        let neighbours = processor.neighbours();
         self.orders.answer(|order| {
             let given_back = match order {
                 PortOrder::Attach(port) => {
@@ -315,7 +343,7 @@ impl<P: Processor> Worker<P> {
                 }
             };
             // Queues have moved: nobody has a debt.
-            *turns = Turns::new(rx.len());
+            *turns = Turns::new(rx.len() + neighbours);
             given_back
         });
         if !self.leaving.is_empty() || !self.expected.is_empty() {
@@ -336,21 +364,24 @@ impl<P: Processor> Worker<P> {
             }
         }
         let (rx, turns) = (&mut self.rx, &mut self.turns);
+        let neighbours = self.processor.neighbours();
         self.expected.retain(|(port, take, say)| {
             let Ok(queue) = take.try_recv() else {
                 return true;
             };
             rx.push((*port, queue));
-            *turns = Turns::new(rx.len());
+            *turns = Turns::new(rx.len() + neighbours);
             let _ = say.try_send(());
             false
         });
     }
 
-    /// Polls each queue whose turn it is once; returns how many frames came.
+    /// Polls each queue whose turn it is once, and takes over what other lcores hand over whose turn it is;
+    /// returns how many frames came.
     #[inline]
     fn pass(&mut self, now: Tick) -> usize {
         let mut came_in_all = 0;
+        self.processor.look_ahead();
         let timed = self.turns.begin();
         let mut begun = if timed {
             self.clock.cycles()
@@ -396,6 +427,31 @@ impl<P: Processor> Worker<P> {
                 self.turns
                     .took(number, weighed(cycles, came, walks), came == BURST);
                 queue.took(estimate(cycles));
+                begun = ended;
+            }
+        }
+        for neighbour in 0..self.processor.neighbours() {
+            let number = self.rx.len() + neighbour;
+            if !self.turns.is_due(number) {
+                continue;
+            }
+            let walked = self.processor.walks();
+            let TakenOver { notes, waits } = self.processor.take_over(neighbour, now, &mut self.tx);
+            if notes == 0 {
+                if timed {
+                    self.turns.was_empty(number);
+                    begun = self.clock.cycles();
+                }
+                continue;
+            }
+            came_in_all += notes;
+            self.tx.flush();
+            self.tx.report(&mut self.processor);
+            if timed {
+                let walks = self.processor.walks() - walked;
+                let ended = self.clock.cycles();
+                let cycles = weighed(ended.since(begun), notes, walks);
+                self.turns.took(number, cycles, waits);
                 begun = ended;
             }
         }

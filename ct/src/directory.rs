@@ -13,6 +13,8 @@
 //! Cost: one cache line, with rare exceptions, per operation. Memory is taken once: 30 bytes for
 //! each connection that there can be.
 
+use weir_packet::hint;
+
 use crate::owner::{PairId, ShardId};
 
 /// Pairs of tuples and who holds them.
@@ -21,6 +23,8 @@ pub(crate) struct Directory {
     entries: Box<[u64]>,
     used: usize,
     granted: usize,
+    /// Pairs of others that are held here, used or not.
+    lent: usize,
     /// Pairs that are held here and not used.
     idle: usize,
     /// Some of these, the last first.
@@ -50,6 +54,7 @@ impl Directory {
             entries: vec![NOTHING; most.div_ceil(4) * 5].into_boxed_slice(),
             used: 0,
             granted: 0,
+            lent: 0,
             idle: 0,
             recent: Vec::with_capacity(RECENT),
             hand: 0,
@@ -69,14 +74,26 @@ impl Directory {
         self.granted == 0
     }
 
+    /// Whether nothing of another lcore's is held here, so that every pair of another one's is elsewhere.
+    #[inline]
+    pub(crate) const fn borrows_nothing(&self) -> bool {
+        self.lent == 0
+    }
+
+    /// Asks for the memory in which `pair` is sought.
+    #[inline]
+    pub(crate) fn ask(&self, pair: PairId) {
+        hint::prefetch_element(&self.entries, self.home(pair));
+    }
+
     /// Whether there is room for another connection. There is, unless so many pairs of ended
     /// ones wait to be given back.
     pub(crate) const fn has_room(&self) -> bool {
         self.used + SPARE / 2 < self.entries.len() / 5 * 4
     }
 
-    /// Counts one more use of `pair`, which is not granted.
-    pub(crate) fn add_use(&mut self, pair: PairId) {
+    /// Counts one more use of `pair`, which is not granted. `lent`: another lcore owns it.
+    pub(crate) fn add_use(&mut self, pair: PairId, lent: bool) {
         match self.find(pair) {
             Some(at) => {
                 debug_assert!(matches!(holder(self.entries[at]), Holder::Here(_)));
@@ -85,7 +102,10 @@ impl Directory {
                 }
                 self.entries[at] += 1;
             }
-            None => self.put(pair, 1),
+            None => {
+                self.put(pair, 1);
+                self.lent += usize::from(lent);
+            }
         }
     }
 
@@ -148,6 +168,7 @@ impl Directory {
             {
                 self.remove(at);
                 self.idle -= 1;
+                self.lent -= 1;
                 return Some(pair);
             }
         }
@@ -157,6 +178,7 @@ impl Directory {
             if entry != NOTHING && holder(entry) == Holder::Here(0) {
                 self.remove(at);
                 self.idle -= 1;
+                self.lent -= 1;
                 return Some(PairId::of(entry >> VALUE_BITS));
             }
             self.hand = self.behind(at);

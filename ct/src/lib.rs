@@ -79,7 +79,8 @@ pub use request::{Commit, CtDrop, Outcome, Request, Seen, ZoneDir};
 pub use sctp::AssociationState;
 pub use settings::{Settings, TableTooSmall, Timeouts, ZoneSettings};
 pub use shard::{
-    Arrival, Bounds, Exchange, HandOffDrop, Held, Message, Ready, Shard, ShardCounters, Wish,
+    Arrival, Bounds, Exchange, HandOffDrop, Held, Message, Passed, Ready, Shard, ShardCounters,
+    Wish,
 };
 pub use state::CtState;
 pub use tally::Tally;

@@ -123,6 +123,7 @@ impl Owners {
     }
 
     /// What `tuple` and its reverse are together.
+    #[inline]
     pub fn pair(&self, tuple: &Tuple) -> PairId {
         let numbers = if tuple.is_icmp() {
             // The identifier is at both ends; the type differs between query and answer.
@@ -207,6 +208,7 @@ impl Owners {
         Some(self.pair(&tuple))
     }
 
+    #[inline]
     fn id(&self, ip: IpPair, [src_number, dst_number]: [u16; 2], salt: Salt) -> PairId {
         let mut hasher = FoldHasher::with_seed(self.start, &self.seed);
         let salt = match salt {

@@ -40,6 +40,7 @@
 //! time.
 
 mod link;
+mod trail;
 mod waiting;
 
 use weir_packet::{Frame, Layout, Tick};
@@ -48,12 +49,12 @@ use crate::alg::Others;
 use crate::owner::{Belongs, Owners, ShardId};
 use crate::request::{CtDrop, Outcome, Request};
 use crate::settings::Settings;
-use crate::shard::link::{Content, Link};
+use crate::shard::link::{Content, Link, Word};
 use crate::shard::waiting::Waiting;
 use crate::tracker::{Quest, Refusal, Tracker};
 
 pub(crate) use link::Answer;
-pub use link::Message;
+pub use link::{Message, Passed};
 pub use waiting::Ready;
 
 /// A tracker that shares with others. `P` is a packet with whatever is needed to go on with it.
@@ -355,7 +356,7 @@ impl<P> Exchange<P> {
             Refusal::Ask { to, offer, index } => {
                 let ticket = self.waiting.ask(packet, wire, quest);
                 self.counters.asked += 1;
-                self.links[usize::from(to.0)].tell(Content::Ask {
+                self.links[usize::from(to.0)].tell(Word::Ask {
                     ticket,
                     offer,
                     index,
@@ -408,11 +409,12 @@ impl<P> Exchange<P> {
         message: Message<P>,
         now: Tick,
     ) -> Arrival<P> {
-        match message.0 {
-            Content::Packet { packet, wire, hops } => {
-                return self.take_in(tracker, packet, wire, hops);
-            }
-            Content::Ask {
+        let word = match message.0 {
+            Content::Packet(passed) => return self.take_passed(tracker, passed),
+            Content::Word(word) => word,
+        };
+        match word {
+            Word::Ask {
                 ticket,
                 offer,
                 index,
@@ -423,29 +425,43 @@ impl<P> Exchange<P> {
                     Answer::Nothing => self.counters.refused += 1,
                     Answer::Yours | Answer::GoOn(_) => {}
                 }
-                let answer = Content::Answer { ticket, answer };
+                let answer = Word::Answer { ticket, answer };
                 self.links[usize::from(from.0)].tell(answer);
             }
-            Content::Answer { ticket, answer } => self.answered(tracker, ticket, answer),
-            Content::Return(pair) => tracker.take_back(pair, from),
-            Content::Told(told) => {
+            Word::Answer { ticket, answer } => self.answered(tracker, ticket, answer),
+            Word::Return(pair) => tracker.take_back(pair, from),
+            Word::Told(told) => {
                 tracker.hear(from, &told);
-                self.links[usize::from(from.0)].tell(Content::Heard(told));
+                self.links[usize::from(from.0)].tell(Word::Heard(told));
             }
-            Content::Heard(told) => {
+            Word::Heard(told) => {
                 if let Some(others) = tracker.others_mut() {
                     others.heard(from, told);
                     self.waiting.heard(others.heard_by_all());
                 }
             }
-            Content::Met(met) => tracker.met_elsewhere(met),
+            Word::Met(met) => tracker.met_elsewhere(met),
         }
         Arrival::Gone
+    }
+
+    /// As [`Exchange::handle`] of a packet.
+    #[inline]
+    pub fn take_passed(&mut self, tracker: &Tracker, passed: Passed<P>) -> Arrival<P> {
+        let Passed { packet, trail } = passed;
+        self.take_in(tracker, packet, trail.wire(), trail.hops())
     }
 
     /// The next thing that is to be told to the shard `to`.
     pub fn outgoing(&mut self, to: ShardId) -> Option<Message<P>> {
         self.links[usize::from(to.0)].pop()
+    }
+
+    /// The packet that is to be passed to the shard `to` before all else that is to be told to it. `None`:
+    /// something else comes first.
+    #[inline]
+    pub fn outgoing_packet(&mut self, to: ShardId) -> Option<Passed<P>> {
+        self.links[usize::from(to.0)].pop_packet()
     }
 
     /// Whether something is to be told to the shard `to`.
@@ -522,7 +538,7 @@ impl<P> Exchange<P> {
             Answer::Granted(tuple) => {
                 if let Some(sharing) = tracker.sharing_mut() {
                     let pair = sharing.owners.pair(&tuple);
-                    sharing.directory.add_use(pair);
+                    sharing.hold(pair);
                     quest.granted(tuple, pair);
                 }
             }
@@ -544,7 +560,7 @@ impl<P> Exchange<P> {
                     && let Some(others) = tracker.others_mut()
                     && let Some(told) = others.boxed(told)
                 {
-                    link.tell(Content::Told(told));
+                    link.tell(Word::Told(told));
                 }
             }
         }

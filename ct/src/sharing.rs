@@ -27,13 +27,30 @@ impl Sharing {
     #[inline]
     pub(crate) fn route(&self, pair: PairId) -> ShardId {
         let owner = self.owners.owner(pair);
-        if owner == self.me && self.directory.grants_nothing() {
+        if !self.is_noted(owner) {
             return owner;
         }
         match self.directory.holder(pair) {
             None => owner,
             Some(Holder::Here(_)) => self.me,
             Some(Holder::Granted(to)) => to,
+        }
+    }
+
+    /// Asks for what [`Sharing::route`] will look at.
+    #[inline]
+    pub(crate) fn ask(&self, pair: PairId) {
+        if self.is_noted(self.owners.owner(pair)) {
+            self.directory.ask(pair);
+        }
+    }
+
+    /// Whether the directory may say of a pair of `owner`'s that another one holds it.
+    #[inline]
+    fn is_noted(&self, owner: ShardId) -> bool {
+        match owner == self.me {
+            true => !self.directory.grants_nothing(),
+            false => !self.directory.borrows_nothing(),
         }
     }
 
@@ -50,8 +67,14 @@ impl Sharing {
     /// Notes that a connection has these keys, which belong here.
     pub(crate) fn begin(&mut self, keys: &[Key; 2]) {
         for pair in self.pairs(keys) {
-            self.directory.add_use(pair);
+            self.hold(pair);
         }
+    }
+
+    /// Counts one more use of `pair`, which belongs here.
+    pub(crate) fn hold(&mut self, pair: PairId) {
+        let lent = self.owners.owner(pair) != self.me;
+        self.directory.add_use(pair, lent);
     }
 
     /// Notes that a connection had these keys.

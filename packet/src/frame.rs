@@ -32,6 +32,10 @@ pub trait Frame: Sized {
     /// Length in bytes over all segments.
     fn len(&self) -> usize;
 
+    /// Asks for the memory of the frame and of its headers before they are read. Reads neither.
+    #[inline]
+    fn prefetch(&self) {}
+
     /// The segments behind the first, in order; none for a linear frame.
     fn tail(&self) -> impl Iterator<Item = &[u8]>;
 

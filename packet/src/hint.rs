@@ -7,6 +7,12 @@ pub fn prefetch_read<T: ?Sized>(place: &T) {
     prefetch(address);
 }
 
+/// Asks for the cache line at an address that may be no place at all.
+#[inline]
+pub fn prefetch_address(address: *const u8) {
+    prefetch(address.cast());
+}
+
 /// Asks for the cache line of one element of a table; nothing if there is no such element.
 #[inline]
 pub fn prefetch_element<T>(table: &[T], index: usize) {

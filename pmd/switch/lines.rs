@@ -30,7 +30,7 @@ use weir_tables::fragments::Fragments;
 use weir_tables::lcore::{Lcore, Seat};
 use weir_tables::port::PortTable;
 
-use super::together;
+use super::rings;
 use crate::huge_pages::HugePages;
 use crate::mbuf::Mbuf;
 use crate::worker::WorkerCounters;
@@ -139,7 +139,7 @@ fn lcores_have_no_line_in_common() {
     tables.apply(&[flow], Tick::ZERO).expect("a flow");
     let snapshot = Arc::new(tables.snapshot(&ports));
     let owners = Owners::new(LCORES, SECRET);
-    let rings = on_behalf_of(RINGS, || together::rings(LCORES));
+    let rings = on_behalf_of(RINGS, || rings::rings::<Mbuf>(LCORES));
     // They live side by side: the memory of a thread that has ended may become another's.
     let side_by_side = Arc::new([
         Barrier::new(usize::from(LCORES) + 1),

@@ -20,7 +20,7 @@ use weir_pmd::lcore::{self, LcoreError, StopFlag};
 use weir_pmd::mempool::{Mempool, Mempools};
 use weir_pmd::port::StartedPort;
 use weir_pmd::worker::{
-    NotSent, Processor, TxPorts, Worker, WorkerCounters, WorkerPort, WorkerSettings,
+    NotSent, Processor, TakenOver, TxPorts, Worker, WorkerCounters, WorkerPort, WorkerSettings,
 };
 use weir_pmd::{Drain, Mbuf, MbufBatch};
 use weir_tables::pipeline::Output;
@@ -373,6 +373,115 @@ fn the_loop_allocates_nothing_and_keeps_house() {
         for port in [&mut bench.out, &mut bench.narrow] {
             assert_eq!(receive(&mut port.rx[0]).len(), 20);
         }
+    });
+}
+
+/// Sends what comes in back to where it comes from, for so many bursts; meanwhile another lcore hands over
+/// dearer packets than there is time for.
+struct HandedOver {
+    bursts_left: u32,
+    own: Duration,
+    handed_over: Duration,
+    /// Frames, when all is over.
+    freed: Arc<AtomicU64>,
+}
+
+fn spin(time: Duration) -> Duration {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        std::hint::spin_loop();
+    }
+    begun.elapsed()
+}
+
+impl Processor for HandedOver {
+    fn process(
+        &mut self,
+        in_port: PortIndex,
+        frames: &mut Drain<'_>,
+        _now: Tick,
+        out: &mut TxPorts,
+    ) {
+        if self.bursts_left == 0 {
+            self.freed
+                .fetch_add(frames.count() as u64, Ordering::Release);
+            return;
+        }
+        self.bursts_left -= 1;
+        for frame in frames {
+            out.send(in_port, frame);
+        }
+        self.own += spin(Duration::from_micros(10));
+    }
+
+    fn housekeep(&mut self, _now: Tick, _budget: usize) {}
+
+    fn poll_control(&mut self, _now: Tick, _out: &mut TxPorts) -> bool {
+        false
+    }
+
+    fn neighbours(&self) -> usize {
+        1
+    }
+
+    fn take_over(&mut self, neighbour: usize, _now: Tick, _out: &mut TxPorts) -> TakenOver {
+        assert_eq!(neighbour, 0);
+        if self.bursts_left == 0 {
+            return TakenOver::default();
+        }
+        self.handed_over += spin(Duration::from_micros(200));
+        TakenOver {
+            notes: 64,
+            waits: true,
+        }
+    }
+
+    fn refused(&mut self, _frames: usize) {}
+
+    fn not_sent(&mut self, _reason: NotSent, frames: usize) {
+        panic!("{frames} frames were not sent");
+    }
+}
+
+/// However dear what another lcore hands over is, a queue that has frames waiting gets its share.
+#[test]
+fn what_another_lcore_hands_over_takes_its_share_and_no_more() {
+    const FRAMES: usize = 256;
+    let dpdk = dpdk();
+    with_pools(&dpdk, |pools| {
+        let mut bench = rings(&dpdk, pools, 70);
+        let pool = &bench.pool;
+        for _ in 0..FRAMES / 32 {
+            let frames = (0..32).map(|_| pool.frame(&to(OUT, 60)).unwrap());
+            send(&mut bench.input.tx[0], frames);
+        }
+        let freed = Arc::new(AtomicU64::new(0));
+        let processor = HandedOver {
+            bursts_left: 10_000,
+            own: Duration::ZERO,
+            handed_over: Duration::ZERO,
+            freed: Arc::clone(&freed),
+        };
+        let ports = vec![WorkerPort {
+            index: IN,
+            rx: std::mem::take(&mut bench.input.rx),
+            tx: bench.input.tx.pop(),
+        }];
+        let settings = WorkerSettings::default();
+        let worker = Worker::new(processor, ports, Clock::start(&dpdk.eal), settings);
+        let stop = StopFlag::new();
+        let flag = stop.clone();
+        let lcore = lcore::spawn(&dpdk.eal, last_cpu(), move || worker.run(&flag)).unwrap();
+        let end = Instant::now() + Duration::from_secs(60);
+        while freed.load(Ordering::Acquire) < FRAMES as u64 {
+            assert!(Instant::now() < end, "all frames come back");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        stop.set();
+        let done = lcore.join();
+        let (own, handed_over) = (done.own.as_secs_f64(), done.handed_over.as_secs_f64());
+        let share = own / (own + handed_over);
+        assert!((0.4..0.6).contains(&share), "{share:.2} of the lcore");
     });
 }
 

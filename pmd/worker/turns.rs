@@ -1,10 +1,11 @@
 //! Whose turn it is: receive queues that have frames waiting share the lcore's cycles evenly, however
-//! dear their frames are.
+//! dear their frames are. What each other lcore hands over is a queue like these.
 //!
 //! A queue that took more than another which waits has a debt, and is not polled until the others have
 //! caught up. So a port from which every packet opens a connection, or meets no cache, takes its share of
 //! an lcore and no more; what is too much for that share is lost where it came from, in the
-//! queue of its own device, and not in those of other ports. (This is deficit round robin, Shreedhar and
+//! queue of its own device, and not in those of other ports; or, if it is another lcore that it came in at, in
+//! the queue there for this one. (This is deficit round robin, Shreedhar and
 //! Varghese 1995, in cycles instead of bytes, and with the quantum taken from what the others took.)
 //! While nothing waits anywhere nobody has a debt, so who is alone may take all of it.
 //!
@@ -41,7 +42,7 @@ pub(super) const fn estimate(cycles: Cycles) -> Cycles {
     Cycles(cycles.0 * EVERY as u64)
 }
 
-/// The debts of an lcore's receive queues.
+/// The debts of an lcore's receive queues, and of the other lcores behind them.
 #[derive(Debug)]
 pub(super) struct Turns {
     queues: Box<[Queue]>,

@@ -39,7 +39,7 @@ mod stage;
 mod trace;
 mod underlay;
 
-pub use seat::{Note, Parcel, Seat};
+pub use seat::{Handed, Note, Seat};
 
 pub(crate) use ahead::Ahead;
 use ahead::Scratch;

@@ -16,7 +16,7 @@
 //! Cost: one look-up per table passed; no allocation.
 
 use weir_ct::Tracker;
-use weir_packet::{Frame, Layout, Tick};
+use weir_packet::{Frame, Layout, Tick, Tuple};
 
 use crate::action::TableId;
 use crate::cache::{Changes, Megaflows, PassHash, Records, Trace};
@@ -67,6 +67,19 @@ const MAX_LOOKUPS: u32 = 4096;
 
 /// How much is sent of a frame that is not cut.
 const UNCUT: u32 = u32::MAX;
+
+/// What a burst says of a frame that may be another lcore's.
+#[derive(Clone, Copy, Debug)]
+pub enum Asks {
+    /// It is this lcore's.
+    Nothing,
+    /// Whose is it?
+    Whose,
+    /// Whose is it? It has been parsed.
+    Parsed(Layout),
+    /// Whose is it? This is its tuple.
+    Tuple(Tuple),
+}
 
 /// Where frames go that leave the pipeline.
 pub trait Output<F> {
@@ -119,14 +132,14 @@ pub trait Output<F> {
         true
     }
 
-    /// Takes out of a burst what belongs to another lcore, of the frames for which `asks` says yes:
-    /// those of which nothing is known here. Returns how many frames, and how many bytes of them.
+    /// Takes out of a burst what belongs to another lcore, of the frames of which `asks` says that nothing
+    /// is known here. Returns how many frames, and how many bytes of them.
     #[inline(always)]
     fn sift(
         &mut self,
         frames: &mut [Option<F>],
         tracker: &Tracker,
-        asks: impl Fn(usize) -> bool,
+        asks: impl Fn(usize) -> Asks,
     ) -> (u64, u64) {
         let _ = (frames, tracker, asks);
         (0, 0)

@@ -363,14 +363,9 @@ impl Cluster {
             }
             let mut carried = false;
             for _ in 0..most {
-                let Some(note) = self.seats[from].outgoing(ShardId(to as u16)) else {
+                if !self.tell(from, to) {
                     break;
-                };
-                let mut out = Gathering {
-                    out: &mut self.sent,
-                    fragments: &mut self.fragments[to],
-                };
-                self.seats[to].take(ShardId(from as u16), note, self.now, &mut out);
+                }
                 carried = true;
             }
             if carried {
@@ -384,6 +379,23 @@ impl Cluster {
         }
         let all_run = self.under_way.iter().all(Option::is_none);
         any || all_run && !self.seats.iter().all(Seat::is_quiet)
+    }
+
+    /// Carries the next thing that one lcore has to tell another; returns whether there was anything.
+    fn tell(&mut self, from: usize, to: usize) -> bool {
+        let mut out = Gathering {
+            out: &mut self.sent,
+            fragments: &mut self.fragments[to],
+        };
+        let (sender, receiver) = (ShardId(from as u16), ShardId(to as u16));
+        if let Some(packet) = self.seats[from].hand_over(receiver) {
+            self.seats[to].accept(packet, self.now, &mut out);
+        } else if let Some(note) = self.seats[from].outgoing(receiver) {
+            self.seats[to].take(sender, note, self.now, &mut out);
+        } else {
+            return false;
+        }
+        true
     }
 
     fn settle_one(&mut self, at: usize) -> bool {
@@ -409,14 +421,7 @@ impl Cluster {
     pub fn make(&mut self, next: Move) {
         match next {
             Move::Tell { from, to } => {
-                if let Some(note) = self.seats[from].outgoing(ShardId(to as u16)) {
-                    let mut out = Gathering {
-                        out: &mut self.sent,
-                        fragments: &mut self.fragments[to],
-                    };
-                    self.seats[to].take(ShardId(from as u16), note, self.now, &mut out);
-                    self.unsettled[to] = true;
-                }
+                self.unsettled[to] |= self.tell(from, to);
             }
             Move::Turn(lcore) => {
                 self.unsettled[lcore] = self.settle_one(lcore);

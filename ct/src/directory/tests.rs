@@ -44,7 +44,7 @@ proptest! {
             let pair = PairId::of(id);
             match (operation, model.get(&id).copied()) {
                 (Operation::Use, None | Some(Holder::Here(_))) => {
-                    directory.add_use(pair);
+                    directory.add_use(pair, is_lent(id));
                     let uses = model.entry(id).or_insert(Holder::Here(0));
                     if let Holder::Here(uses) = uses {
                         *uses += 1;
@@ -92,6 +92,10 @@ proptest! {
             let granted = granted.count();
             prop_assert_eq!(directory.len(), (model.len(), granted));
             prop_assert_eq!(directory.grants_nothing(), granted == 0);
+            let is_borrowed = |(&id, holder): (&u64, &Holder)| {
+                is_lent(id) && matches!(holder, Holder::Here(_))
+            };
+            prop_assert_eq!(directory.borrows_nothing(), !model.iter().any(is_borrowed));
         }
     }
 }
@@ -101,7 +105,7 @@ proptest! {
 fn every_idle_pair_is_found() {
     let mut directory = Directory::new(10_000);
     for id in 1..=10_000 {
-        directory.add_use(PairId::of(id));
+        directory.add_use(PairId::of(id), true);
     }
     for id in 1..=10_000 {
         directory.drop_use(PairId::of(id), true);
@@ -125,7 +129,7 @@ fn grants_leave_room_for_the_lcores_own() {
     assert!((1000..1100).contains(&granted), "{granted}");
     for id in 0..2000 {
         assert!(directory.has_room());
-        directory.add_use(PairId::of(1 << 40 | id));
+        directory.add_use(PairId::of(1 << 40 | id), false);
     }
     assert_eq!(
         directory.holder(PairId::of(1)),

@@ -118,6 +118,14 @@ impl Tracker {
         (to != sharing.me).then_some(to)
     }
 
+    /// Asks for what [`Tracker::elsewhere`] will look at.
+    #[inline]
+    pub fn ask_whose(&self, wire: Belongs) {
+        if let (Belongs::Pair(pair), Some(sharing)) = (wire, self.sharing()) {
+            sharing.ask(pair);
+        }
+    }
+
     pub(crate) fn sharing_mut(&mut self) -> Option<&mut Sharing> {
         self.table.sharing_mut()
     }

@@ -24,7 +24,7 @@ use super::stage::Stage;
 use crate::cache::EntryId;
 use crate::drops::DropReason;
 use crate::packet_out::PacketOut;
-use crate::pipeline::{Journey, Output, Suspended};
+use crate::pipeline::{Asks, Journey, Output, Suspended};
 use crate::port::PortIndex;
 use crate::tunnel::Meta;
 
@@ -130,7 +130,7 @@ impl Lcore {
         let came = frames.fold((0, 0), |(packets, bytes), frame| {
             (packets + 1, bytes + frame.len() as u64)
         });
-        let gone = out.sift(burst, &self.tracker, |_| true);
+        let gone = out.sift(burst, &self.tracker, |_| Asks::Whose);
         self.counters.packets.add(came.0 - gone.0);
         self.counters.bytes.add(came.1 - gone.1);
         for (frame, stage) in burst.iter().zip(&mut stages) {
@@ -181,11 +181,14 @@ impl Lcore {
             self.find::<F, true>(in_port, burst, &mut stages)
         };
         if found.misses {
-            let asks = |at: usize| stages[at].entry == EntryId::NONE;
+            let asks = |at: usize| stages[at].asks();
             let (frames, bytes) = out.sift(burst, &self.tracker, asks);
             found.packets -= frames;
             found.bytes -= bytes;
-            self.look_ahead(in_port, burst, &stages);
+            let mut left = burst.iter().zip(&stages);
+            if left.any(|(frame, stage)| frame.is_some() && stage.entry == EntryId::NONE) {
+                self.look_ahead(in_port, burst, &stages);
+            }
         }
         self.counters.packets.add(found.packets);
         self.counters.bytes.add(found.bytes);
@@ -430,7 +433,7 @@ impl Lcore {
     {
         // Nothing of a packet counts but its port, so nothing is remembered that says whose it is. Its owner
         // keeps it in order with others of its tuple that came in elsewhere.
-        out.sift(burst, &self.tracker, |_| true);
+        out.sift(burst, &self.tracker, |_| Asks::Whose);
         let Some(trajectories) = &mut self.trajectories else {
             return;
         };

@@ -39,7 +39,7 @@
 
 use std::collections::VecDeque;
 
-use weir_ct::{Arrival, Belongs, Bounds, Exchange, Message, Owners, Quest, ShardId};
+use weir_ct::{Arrival, Belongs, Bounds, Exchange, Message, Owners, Passed, Quest, ShardId};
 use weir_packet::{Frame, Tick, parse};
 
 use super::Lcore;
@@ -63,15 +63,22 @@ const READY: usize = 32;
 
 /// A packet between lcores, or waiting on one.
 #[derive(Debug)]
-pub struct Parcel<F> {
-    frame: F,
-    in_port: PortIndex,
-    /// What is kept of it, if its journey has begun.
-    kept: Kept,
+enum Parcel<F> {
+    /// As it is.
+    Frame {
+        frame: F,
+        in_port: PortIndex,
+        kept: Kept,
+    },
+    /// In the middle of its journey, and from another lcore.
+    Moved(Box<Luggage<F>>),
 }
 
-/// How far a packet has come.
-#[derive(Debug)]
+// A few of them share a cache line, and the line has to move from lcore to lcore.
+const _: () = assert!(size_of::<Option<Handed<Box<u8>>>>() == 24);
+
+/// How far a packet has come, and what is kept of it if its journey has begun.
+#[derive(Clone, Copy, Debug)]
 enum Kept {
     /// Nothing was done.
     Nothing,
@@ -81,17 +88,27 @@ enum Kept {
     Unpacked(u16),
     /// It is in the middle of its journey; what is known of it lies there.
     Suspended(u16),
-    /// The same, and it comes from another lcore.
-    Moved(Box<Luggage>),
 }
 
-/// What is known of a packet that goes on at another lcore.
+/// A box for a packet that goes on at another lcore.
 #[derive(Debug)]
-struct Luggage {
+struct Luggage<F> {
     /// Whose box it is.
     home: ShardId,
-    packet: Option<Suspended>,
+    load: Option<Load<F>>,
 }
+
+/// The packet, and what is known of it.
+#[derive(Debug)]
+struct Load<F> {
+    frame: F,
+    in_port: PortIndex,
+    packet: Suspended,
+}
+
+/// A packet that is handed to another lcore.
+#[derive(Debug)]
+pub struct Handed<F>(Passed<Parcel<F>>);
 
 /// Something that an lcore tells another.
 #[derive(Debug)]
@@ -104,7 +121,7 @@ enum Content<F> {
     /// What all are to know.
     News(News),
     /// A box of the receiver's comes home.
-    Home(Box<Luggage>),
+    Home(Box<Luggage<F>>),
 }
 
 /// What one lcore has learned and tells all others.
@@ -121,7 +138,7 @@ pub struct Seat<F> {
     lcore: Lcore,
     held: Held<F>,
     /// Boxes of others, by owner.
-    homeward: Box<[VecDeque<Box<Luggage>>]>,
+    homeward: Box<[VecDeque<Box<Luggage<F>>>]>,
     /// Packets that came from others and are to be dealt with together.
     run: Run<F>,
     /// What was not told, by receiver.
@@ -135,8 +152,7 @@ struct Held<F> {
     /// Of packets that wait unpacked.
     tunnels: Shelf<Meta>,
     /// Boxes that are at home.
-    #[expect(clippy::vec_box, reason = "it is the boxes that travel")]
-    luggage: Vec<Box<Luggage>>,
+    luggage: Vec<Box<Luggage<F>>>,
 }
 
 /// Frames that are dealt with together, and where they belong.
@@ -160,8 +176,8 @@ impl<F: Frame> Seat<F> {
         let news = |_| VecDeque::with_capacity(NEWS);
         let boxes = if owners.shards() > 1 { BOXES } else { 0 };
         let empty = |_| {
-            let (home, packet) = (me, None);
-            Box::new(Luggage { home, packet })
+            let (home, load) = (me, None);
+            Box::new(Luggage { home, load })
         };
         Self {
             lcore,
@@ -230,10 +246,11 @@ impl<F: Frame> Seat<F> {
                 Ok(layout) => self.held.exchange.owners().belongs(frame.head(), &layout),
                 Err(_) => Belongs::Anywhere,
             };
-            let parcel = Parcel {
+            let kept = Kept::Nothing;
+            let parcel = Parcel::Frame {
                 frame,
                 in_port,
-                kept: Kept::Nothing,
+                kept,
             };
             let arrival = self.held.exchange.arrive(&self.lcore.tracker, parcel, wire);
             self.arrived(arrival, now, out);
@@ -272,6 +289,22 @@ impl<F: Frame> Seat<F> {
             Content::News(News::Mac(news)) => self.lcore.macs.hear(&news),
             Content::News(News::Neighbour(news)) => self.lcore.neighbours.hear(&news, now),
         }
+    }
+
+    /// Takes in a packet that another lcore handed over: as [`Seat::take`] of a note that says so.
+    #[inline]
+    pub fn accept<O: Output<F>>(&mut self, handed: Handed<F>, now: Tick, out: &mut O) {
+        let arrival = self
+            .held
+            .exchange
+            .take_passed(&self.lcore.tracker, handed.0);
+        self.arrived(arrival, now, out);
+    }
+
+    /// Deals with packets that others handed over, as far as that has not been done yet.
+    #[inline]
+    pub fn finish<O: Output<F>>(&mut self, now: Tick, out: &mut O) {
+        self.run_out(false, now, out);
     }
 
     /// Deals with packets that others handed over, and with those whose waiting is over, a bounded
@@ -314,7 +347,18 @@ impl<F: Frame> Seat<F> {
         self.held.exchange.messages(to)
     }
 
-    /// The next thing that is to be told to the lcore `to`.
+    /// The packet that is to be handed to the lcore `to` next. `None`: something else comes before, if
+    /// anything does, as [`Seat::outgoing`] says.
+    #[inline]
+    pub fn hand_over(&mut self, to: ShardId) -> Option<Handed<F>> {
+        let at = usize::from(to.0);
+        if !self.news[at].is_empty() || !self.homeward[at].is_empty() {
+            return None;
+        }
+        self.held.exchange.outgoing_packet(to).map(Handed)
+    }
+
+    /// The next thing that is to be told to the lcore `to`, packets among it.
     pub fn outgoing(&mut self, to: ShardId) -> Option<Note<F>> {
         if let Some(news) = self.news[usize::from(to.0)].pop_front() {
             return Some(Note(Content::News(news)));
@@ -368,29 +412,35 @@ impl<F: Frame> Seat<F> {
     fn arrived<O: Output<F>>(&mut self, arrival: Arrival<Parcel<F>>, now: Tick, out: &mut O) {
         match arrival {
             Arrival::Gone => {}
-            Arrival::Here(parcel, wire)
-                if matches!(parcel.kept, Kept::Moved(_) | Kept::Counted) =>
-            {
+            Arrival::Here(
+                Parcel::Frame {
+                    frame,
+                    in_port,
+                    kept: Kept::Nothing,
+                },
+                wire,
+            ) => {
+                if self.run.in_port != in_port || self.run.len == BURST {
+                    self.run_out(false, now, out);
+                    self.run.in_port = in_port;
+                }
+                self.run.push(frame, wire);
+            }
+            Arrival::Here(parcel, wire) => {
                 // What came before goes before.
                 self.run_out(false, now, out);
                 self.go_on(parcel, wire, None, false, now, out);
             }
-            Arrival::Here(parcel, wire) => {
-                if self.run.in_port != parcel.in_port || self.run.len == BURST {
-                    self.run_out(false, now, out);
-                    self.run.in_port = parcel.in_port;
-                }
-                self.run.push(parcel.frame, wire);
-            }
             Arrival::Dropped(parcel, drop) => {
                 let reason = reason_of(drop);
-                match parcel.kept {
-                    Kept::Moved(luggage) => {
+                match parcel {
+                    Parcel::Moved(mut luggage) => {
+                        luggage.load = None;
                         self.send_home(luggage);
                         self.lcore.counters.drop_many(reason, 1);
                     }
-                    Kept::Nothing | Kept::Counted | Kept::Unpacked(_) | Kept::Suspended(_) => {
-                        self.lcore.ends_here(parcel.frame.len(), Some(reason));
+                    Parcel::Frame { frame, .. } => {
+                        self.lcore.ends_here(frame.len(), Some(reason));
                     }
                 }
             }
@@ -417,7 +467,7 @@ impl<F: Frame> Seat<F> {
     }
 
     /// The box of a packet that has come goes home.
-    fn send_home(&mut self, luggage: Box<Luggage>) {
+    fn send_home(&mut self, luggage: Box<Luggage<F>>) {
         self.homeward[usize::from(luggage.home.0)].push_back(luggage);
     }
 
@@ -433,30 +483,38 @@ impl<F: Frame> Seat<F> {
         now: Tick,
         out: &mut O,
     ) {
-        let Parcel {
-            frame,
-            in_port,
-            kept,
-        } = parcel;
-        let kept = match kept {
-            Kept::Nothing => {
-                // It has not been looked at, and is dealt with as one that comes in now.
-                self.run.in_port = in_port;
-                self.run.push(frame, wire);
-                return self.run_out(true, now, out);
+        let (frame, in_port, begun) = match parcel {
+            Parcel::Frame {
+                frame,
+                in_port,
+                kept,
+            } => {
+                let begun = match kept {
+                    Kept::Nothing => {
+                        // It has not been looked at, and is dealt with as one that comes in now.
+                        self.run.in_port = in_port;
+                        self.run.push(frame, wire);
+                        return self.run_out(true, now, out);
+                    }
+                    Kept::Counted => Begun::Not(None),
+                    Kept::Unpacked(id) => Begun::Not(self.held.tunnels.take(id)),
+                    Kept::Suspended(id) => Begun::Yes(self.held.suspended.take(id)),
+                };
+                (frame, in_port, begun)
             }
-            Kept::Counted => Begun::Not(None),
-            Kept::Unpacked(id) => Begun::Not(self.held.tunnels.take(id)),
-            Kept::Suspended(id) => Begun::Yes(self.held.suspended.take(id)),
-            Kept::Moved(mut luggage) => {
-                let suspended = luggage.packet.take();
+            Parcel::Moved(mut luggage) => {
+                let load = luggage.load.take();
                 self.send_home(luggage);
-                Begun::Yes(suspended)
+                let Some(load) = load else {
+                    debug_assert!(false, "there is something in a box that comes");
+                    return;
+                };
+                (load.frame, load.in_port, Begun::Yes(Some(load.packet)))
             }
         };
         let mut seated = Seated::new(out, &mut self.held, in_port, Some([wire; BURST]));
         seated.first = first;
-        match kept {
+        match begun {
             Begun::Yes(Some(suspended)) => {
                 self.lcore.go_on(frame, &suspended, quest, now, &mut seated);
             }
@@ -464,6 +522,16 @@ impl<F: Frame> Seat<F> {
             Begun::Not(tunnel) => self.lcore.begin(in_port, frame, tunnel, now, &mut seated),
         }
         seated.lost.count(&self.lcore);
+    }
+}
+
+impl<F: Frame> Handed<F> {
+    /// Asks for the memory of the packet, which another lcore had.
+    #[inline]
+    pub fn prefetch(&self) {
+        if let Parcel::Frame { frame, .. } = self.0.packet() {
+            frame.prefetch();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use weir_packet::{Layout, parse};
 
 use crate::cache::{EntryId, Hashed, Interest, Key};
+use crate::pipeline::Asks;
 use crate::port::PortIndex;
 use crate::tunnel::Meta;
 
@@ -102,6 +103,20 @@ impl Stage {
     #[inline]
     pub(super) const fn is_plain(&self) -> bool {
         self.plain_end > 0
+    }
+
+    /// What is to be asked of a frame that is there before it is dealt with: whose it is, unless something
+    /// is remembered of it.
+    #[inline]
+    pub(super) fn asks(&self) -> Asks {
+        if self.entry != EntryId::NONE {
+            return Asks::Nothing;
+        }
+        match &self.closer {
+            _ if self.is_plain() => Asks::Tuple(self.key.plain_tuple()),
+            Closer::Layout(layout) => Asks::Parsed(*layout),
+            Closer::Nothing | Closer::Runt => Asks::Whose,
+        }
     }
 
     /// The layout of a frame that is there and no runt.

@@ -8,7 +8,9 @@
 //!
 //! Cost: a dozen loads; two multiplications for the hash of most packets.
 
-use weir_packet::{Fragment, L3, L4, Layout, ether_type, protocol};
+use std::net::Ipv4Addr;
+
+use weir_packet::{Fragment, IpPair, L3, L4, Layout, Tuple, ether_type, protocol};
 
 use crate::classifier::HashSecret;
 use crate::extract::VLAN_PRESENT;
@@ -390,6 +392,22 @@ impl Key {
     #[inline]
     pub(crate) const fn protocol(&self) -> u8 {
         (self.0[1] >> 8) as u8
+    }
+
+    /// The tuple of its packets, if they are plain ones of IPv4.
+    #[inline]
+    pub(crate) const fn plain_tuple(&self) -> Tuple {
+        let [s0, s1, s2, s3, d0, d1, d2, d3] = self.0[0].to_ne_bytes();
+        let [sp0, sp1, dp0, dp1] = ((self.0[1] >> 32) as u32).to_ne_bytes();
+        Tuple {
+            ip: IpPair::V4 {
+                src: Ipv4Addr::new(s0, s1, s2, s3),
+                dst: Ipv4Addr::new(d0, d1, d2, d3),
+            },
+            protocol: self.protocol(),
+            src_port: u16::from_be_bytes([sp0, sp1]),
+            dst_port: u16::from_be_bytes([dp0, dp1]),
+        }
     }
 
     /// Adds what stands for the outer headers of a packet that came through a tunnel.

@@ -3,14 +3,17 @@
 use weir_ct::{Arrival, Belongs, HandOffDrop, PairId, ShardId, Tracker};
 use weir_packet::{Frame, IpPair, Layout, parse};
 
-use super::{Held, Kept, Parcel};
+use super::{Held, Kept, Load, Parcel};
 use crate::drops::DropReason;
 use crate::fragments::Fragments;
 use crate::lcore::Lcore;
 use crate::lcore::burst::BURST;
-use crate::pipeline::{Output, Suspended};
+use crate::pipeline::{Asks, Output, Suspended};
 use crate::port::PortIndex;
 use crate::tunnel::Meta;
+
+/// Frames of a burst are bits of a word.
+const _: () = assert!(BURST <= u32::BITS as usize);
 
 /// Where frames go that leave the pipeline of a seat: out, or into the queue of those that wait.
 pub(super) struct Seated<'a, F, O> {
@@ -98,15 +101,16 @@ impl<F: Frame, O> Seated<'_, F, O> {
             Err(_) => Belongs::Anywhere,
         };
         self.wires[number] = wire;
-        let parcel = Parcel {
+        let parcel = Parcel::Frame {
             frame,
             in_port: self.in_port,
             kept,
         };
         match self.held.exchange.arrive(tracker, parcel, wire) {
-            Arrival::Here(parcel, wire) => Arrival::Here(parcel.frame, wire),
-            Arrival::Gone => Arrival::Gone,
-            Arrival::Dropped(parcel, drop) => Arrival::Dropped(parcel.frame, drop),
+            Arrival::Here(Parcel::Frame { frame, .. }, wire) => Arrival::Here(frame, wire),
+            Arrival::Dropped(Parcel::Frame { frame, .. }, drop) => Arrival::Dropped(frame, drop),
+            // It has not moved.
+            Arrival::Gone | Arrival::Here(..) | Arrival::Dropped(..) => Arrival::Gone,
         }
     }
 }
@@ -142,23 +146,58 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
         &mut self,
         frames: &mut [Option<F>],
         tracker: &Tracker,
-        asks: impl Fn(usize) -> bool,
+        asks: impl Fn(usize) -> Asks,
     ) -> (u64, u64) {
         let mut gone = (0, 0);
         if self.are_known {
             return gone;
         }
-        for (at, slot) in frames.iter_mut().enumerate().filter(|(at, _)| asks(*at)) {
-            let Some(frame) = slot.take() else {
+        // First of all of them where they belong, so that what is known of that is on its way.
+        let mut asked = 0_u32;
+        for (at, slot) in frames.iter().enumerate().take(BURST) {
+            let (Some(frame), asks) = (slot, asks(at)) else {
+                continue;
+            };
+            let owners = self.held.exchange.owners();
+            let wire = match asks {
+                Asks::Nothing => continue,
+                Asks::Tuple(tuple) => Belongs::Pair(owners.pair(&tuple)),
+                Asks::Parsed(layout) => owners.belongs(frame.head(), &layout),
+                Asks::Whose => match parse(frame.head(), frame.len()) {
+                    Ok(layout) => owners.belongs(frame.head(), &layout),
+                    Err(_) => Belongs::Anywhere,
+                },
+            };
+            tracker.ask_whose(wire);
+            self.wires[usize::from(self.numbers[at])] = wire;
+            asked |= 1 << at;
+        }
+        while asked != 0 {
+            let at = asked.trailing_zeros() as usize;
+            asked &= asked - 1;
+            let wire = self.wires[usize::from(self.numbers[at])];
+            let to = tracker.elsewhere(wire);
+            if to.is_none() && !self.held.exchange.blocks(wire) {
+                continue;
+            }
+            let Some(frame) = frames.get_mut(at).and_then(Option::take) else {
                 continue;
             };
             let bytes = frame.len() as u64;
-            let number = usize::from(self.numbers[at]);
-            match self.ask(number, frame, Kept::Nothing, tracker) {
-                Arrival::Here(frame, _) => *slot = Some(frame),
-                Arrival::Gone => gone = (gone.0 + 1, gone.1 + bytes),
+            let parcel = Parcel::Frame {
+                frame,
+                in_port: self.in_port,
+                kept: Kept::Nothing,
+            };
+            let exchange = &mut self.held.exchange;
+            let passed = match to {
+                Some(to) => exchange.pass_on(to, parcel, wire),
+                None => exchange.follow(parcel, wire),
+            };
+            match passed {
+                Ok(()) => gone = (gone.0 + 1, gone.1 + bytes),
                 // It was received and lost here.
-                Arrival::Dropped(_, drop) => self.lost.add(drop),
+                Err((_, drop)) => self.lost.add(drop),
             }
         }
         gone
@@ -203,15 +242,15 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
             self.lost.waiting += 1;
             return None;
         };
-        let parcel = Parcel {
+        let parcel = Parcel::Frame {
             frame,
             in_port: self.in_port,
             kept,
         };
         let waits = self.held.exchange.follow(parcel, self.wires[at]);
-        if let Err((parcel, _)) = waits {
+        if waits.is_err() {
             self.lost.waiting += 1;
-            if let Kept::Unpacked(id) = parcel.kept {
+            if let Kept::Unpacked(id) = kept {
                 self.held.tunnels.take(id);
             }
         }
@@ -244,7 +283,7 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
             .suspended
             .keep(suspended)
             .ok_or(DropReason::HoldFull)?;
-        let parcel = Parcel {
+        let parcel = Parcel::Frame {
             frame,
             in_port: self.in_port,
             kept: Kept::Suspended(id),
@@ -271,18 +310,19 @@ impl<F: Frame, O: Output<F>> Seated<'_, F, O> {
     ) -> Result<(), DropReason> {
         let mut luggage = self.held.luggage.pop().ok_or(DropReason::HandOffFull)?;
         suspended.leave_lcore();
-        luggage.packet = Some(suspended);
-        let parcel = Parcel {
+        luggage.load = Some(Load {
             frame,
             in_port: self.in_port,
-            kept: Kept::Moved(luggage),
-        };
+            packet: suspended,
+        });
+        let parcel = Parcel::Moved(luggage);
         let passed = self
             .held
             .exchange
             .pass_on(holder, parcel, Belongs::Pair(pair));
         passed.map_err(|(parcel, drop)| {
-            if let Kept::Moved(luggage) = parcel.kept {
+            if let Parcel::Moved(mut luggage) = parcel {
+                luggage.load = None;
                 self.held.luggage.push(luggage);
             }
             reason_of(drop)

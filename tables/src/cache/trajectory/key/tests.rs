@@ -116,6 +116,9 @@ proptest! {
             if read(head, len, PortIndex(1), EVERYTHING, &mut layout, &mut key) {
                 prop_assert_eq!(parse(head, len), Ok(layout));
                 prop_assert_eq!(Key::of(head, &layout, PortIndex(1), EVERYTHING), Some(key));
+                if layout.l3 == L3::Ipv4 {
+                    prop_assert_eq!(Tuple::of(head, &layout), Some(key.plain_tuple()));
+                }
             }
         }
     }
