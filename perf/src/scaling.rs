@@ -50,6 +50,8 @@ pub struct Scaled {
     pub one: Vec<f64>,
     /// With two.
     pub two: Vec<f64>,
+    /// Whether it once did not prove that it did its work: then it has no figures.
+    gave_up: bool,
 }
 
 /// Who takes part.
@@ -60,13 +62,15 @@ pub struct Entrant<'a> {
     pub name: String,
     /// What it is sent.
     pub shares: Shares,
+    /// Whether the others are measured without it if it does not prove that it did its work.
+    pub may_fail: bool,
 }
 
 /// Measures all `entrants` in `scenario`, whose connections are those of each lcore, in rounds. Tells
 /// `progress` about each run.
 ///
 /// # Errors
-/// If one does not run, or does not prove that it did its work.
+/// If one does not run, or does not prove that it did its work, unless it may fail to do that.
 pub fn measure(
     entrants: &[Entrant<'_>],
     scenario: &Scenario,
@@ -94,7 +98,10 @@ pub fn measure(
                 Shares::Owned => &owned,
                 Shares::AsTheyCome => &as_they_come,
             };
-            for (both_forward, rates) in [(false, &mut scaled.one), (true, &mut scaled.two)] {
+            if scaled.gave_up {
+                continue;
+            }
+            for both_forward in [false, true] {
                 let placement = Placement {
                     both_forward,
                     ..*placement
@@ -103,13 +110,25 @@ pub fn measure(
                 // A run before may have left files.
                 let _ = std::fs::remove_dir_all(&home);
                 make_dir(&home)?;
-                let mpps = captures.run(entrant.contender, &placement, plan, &home)?;
-                rates.push(mpps);
                 let lcores = placement.workers().len();
-                progress(&format!(
-                    "{}, round {round}, {}, {lcores} lcores: {mpps:.2} Mpps",
+                let what = format!(
+                    "{}, round {round}, {}, {lcores} lcores",
                     scenario.name, entrant.name
-                ));
+                );
+                let mpps = match captures.run(entrant.contender, &placement, plan, &home) {
+                    Ok(mpps) => mpps,
+                    Err(Failure::Unproven(why)) if entrant.may_fail => {
+                        progress(&format!("{what}: no figure: {why}"));
+                        scaled.give_up();
+                        break;
+                    }
+                    Err(failure) => return Err(failure),
+                };
+                match both_forward {
+                    false => scaled.one.push(mpps),
+                    true => scaled.two.push(mpps),
+                }
+                progress(&format!("{what}: {mpps:.2} Mpps"));
             }
         }
     }
@@ -237,6 +256,14 @@ fn opened(
 }
 
 impl Scaled {
+    fn give_up(&mut self) {
+        *self = Self {
+            name: std::mem::take(&mut self.name),
+            gave_up: true,
+            ..Self::default()
+        };
+    }
+
     /// What the second lcore makes of the rate, by round.
     pub fn ratios(&self) -> impl Iterator<Item = f64> {
         self.one.iter().zip(&self.two).map(|(one, two)| two / one)
@@ -324,9 +351,9 @@ mod tests {
     #[test]
     fn ratios_are_taken_within_rounds() {
         let scaled = |one: &[f64], two: &[f64]| Scaled {
-            name: String::new(),
             one: one.to_vec(),
             two: two.to_vec(),
+            ..Scaled::default()
         };
         let io = scaled(&[10.0, 20.0], &[15.0, 40.0]);
         let mine = scaled(&[2.0, 4.0], &[3.0, 6.0]);
