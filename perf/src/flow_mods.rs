@@ -29,8 +29,10 @@ const LEAST_PERCENT: u64 = 95;
 pub(crate) enum Rules {
     /// Of a table that no packet passes.
     Apart,
-    /// Of the table of the firewall that all packets pass; they match none.
+    /// Of the table of the firewall that all packets pass; for addresses that nobody has.
     Passed,
+    /// Of that table, for addresses and ports of the clients, each of which is in use, but not both by one.
+    Among,
 }
 
 /// What changes did to the rate.
@@ -130,18 +132,28 @@ pub(crate) fn churn(socket: &Path, rules: Rules, stop: &AtomicBool) -> Result<Ch
     })
 }
 
+/// So many clients, 16 connections of each, are there at least in a scenario of 10,000 connections.
+const CLIENTS: u32 = 625;
+
 /// Change number `number`: a rule comes, then goes.
 fn verb(rules: Rules, number: u64) -> Verb {
     let serial = (number / 2) as u32 & 0xffff;
-    let (table, net) = match rules {
-        Rules::Apart => (200, 0xc612_0000),
+    let address = std::net::Ipv4Addr::from_bits;
+    let (table, matches) = match rules {
+        Rules::Apart => (200, format!("ip,nw_dst={}", address(0xc612_0000 | serial))),
         // For future use (RFC 1112), so nobody has such an address.
-        Rules::Passed => (1, 0xf000_0000),
+        Rules::Passed => (1, format!("ip,nw_dst={}", address(0xf000_0000 | serial))),
+        Rules::Among => {
+            let client = serial * 101 % CLIENTS;
+            let other = (client + 1 + serial % (CLIENTS - 1)) % CLIENTS;
+            let (src, port) = (
+                address(0x0a00_0001 + client),
+                1024 + 16 * other + serial % 16,
+            );
+            (1, format!("udp,nw_src={src},tp_src={port}"))
+        }
     };
-    let rule = format!(
-        "table={table},priority=10,ip,nw_dst={}",
-        std::net::Ipv4Addr::from_bits(net | serial)
-    );
+    let rule = format!("table={table},priority=10,{matches}");
     if number.is_multiple_of(2) {
         Verb::AddFlow {
             // A cookie of the policy, so that whoever counts knows it.

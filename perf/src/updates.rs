@@ -1,7 +1,8 @@
 //! What changes of the policy cost: how long files of flows take to load, how long one flow-mod among
 //! a million takes until it is published and until the lcore obeys, and what a thousand of them in a
-//! second leave of the traffic, in a table that no packet passes and in one that all pass; and what is left
-//! while `reload` adds a port and removes it again, one of the two each second.
+//! second leave of the traffic, in a table that no packet passes and in one that all pass, for addresses that
+//! nobody has and for such as packets have; and what is left while `reload` adds a port and removes it again,
+//! one of the two each second.
 
 use std::fs;
 use std::path::Path;
@@ -44,8 +45,10 @@ pub struct Updates {
     /// The rate with a flow-mod per millisecond in parts of that without, in a table that no packet
     /// passes.
     pub apart: Vec<f64>,
-    /// The same in a table that every packet passes.
+    /// The same in a table that every packet passes, for addresses that nobody has.
     pub passed: Vec<f64>,
+    /// The same for addresses and ports that are in use, but not together.
+    pub among: Vec<f64>,
     /// The same while a port comes or goes each second.
     pub reloaded: Vec<f64>,
 }
@@ -77,12 +80,14 @@ pub fn measure(
                 match rules {
                     Rules::Apart => "no packet",
                     Rules::Passed => "every packet",
+                    Rules::Among => "every packet, with values as packets have,",
                 }
             ));
             Ok(busy / quiet)
         };
         seen.apart.push(beside(Rules::Apart)?);
         seen.passed.push(beside(Rules::Passed)?);
+        seen.among.push(beside(Rules::Among)?);
         let (quiet, busy) = while_reloading(&mut *running, scenario, (plan, placement), &home)?;
         progress(&format!(
             "{}, round {round}: {quiet:.2} Mpps quiet, {busy:.2} while a port comes or goes each second",
@@ -164,7 +169,8 @@ fn come_and_go(home: &Path, stop: &AtomicBool) -> Result<u64, Failure> {
     const PERIOD: Duration = Duration::from_secs(1);
     let (config, socket) = (Weir::config(home), Weir::socket(home));
     let without = fs::read_to_string(&config).map_err(Failure::path(&config))?;
-    let with = format!("{without}\n[[port]]\nname = \"guest\"\nid = 77\nvdev = \"net_null77\"\n");
+    let with =
+        format!("{without}\n[[port]]\nname = \"guest\"\nid = 77\nvdev = \"net_null77,no-rx=1\"\n");
     let begun = Instant::now();
     let mut reloads = 0;
     while !stop.load(Ordering::Relaxed) || reloads % 2 == 1 {
@@ -286,6 +292,12 @@ impl Updates {
                 format!("{name}, a flow-mod per ms in a table that all pass, times quiet"),
                 Bound::AtLeast(0.8),
                 &self.passed,
+                3,
+            ),
+            verdict(
+                format!("{name}, the same with values as packets have, times quiet"),
+                Bound::AtLeast(0.8),
+                &self.among,
                 3,
             ),
             verdict(

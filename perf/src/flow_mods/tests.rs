@@ -1,10 +1,12 @@
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
+use crate::captures::{Direction, Traffic};
 
 #[test]
 fn what_comes_goes() {
-    for rules in [Rules::Apart, Rules::Passed] {
+    for rules in [Rules::Apart, Rules::Passed, Rules::Among] {
         let (Verb::AddFlow { flow }, Verb::DelFlows { strict, matching }) =
             (verb(rules, 6), verb(rules, 7))
         else {
@@ -14,6 +16,34 @@ fn what_comes_goes() {
         assert!(strict);
         assert_eq!(flow, format!("cookie=1,{rule},actions=drop"));
         assert_ne!(verb(rules, 6), verb(rules, 8));
+    }
+}
+
+#[test]
+fn rules_among_the_traffic_match_none_of_it() {
+    let traffic = Traffic::udp(16 * CLIENTS);
+    let (mut addresses, mut ports, mut pairs) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for connection in 0..traffic.connections {
+        let tuple = traffic.tuple(connection, Direction::Forward);
+        let (address, port) = (tuple.src().to_string(), tuple.src_port.to_string());
+        addresses.insert(address.clone());
+        ports.insert(port.clone());
+        pairs.insert((address, port));
+    }
+    for number in 0..10_000 {
+        let Verb::AddFlow { flow } = verb(Rules::Among, 2 * number) else {
+            panic!("a rule comes");
+        };
+        let after = |name: &str| {
+            let (_, rest) = flow.split_once(name).expect("it is matched");
+            rest.split(',').next().unwrap_or(rest).to_owned()
+        };
+        let (address, port) = (after("nw_src="), after("tp_src="));
+        assert!(
+            addresses.contains(&address) && ports.contains(&port),
+            "{flow}"
+        );
+        assert!(!pairs.contains(&(address, port)), "{flow}");
     }
 }
 

@@ -8,6 +8,7 @@ fn each_target_has_its_figures() {
         grace: vec![(3.0, 2_000.0)],
         apart: vec![0.97],
         passed: vec![0.7],
+        among: vec![0.85],
         reloaded: vec![0.96],
     };
     let scenario = Scenario::named("firewall-10k").expect("a scenario");
@@ -16,6 +17,6 @@ fn each_target_has_its_figures() {
         .iter()
         .map(Verdict::reached)
         .collect();
-    let expected = [true, false, true, true, false, true, false, true];
+    let expected = [true, false, true, true, false, true, false, true, true];
     assert_eq!(reached, expected.map(Some));
 }
