@@ -13,19 +13,20 @@ use crate::action::TableId;
 use crate::classifier::MaskShape;
 use crate::field::Field;
 use crate::key::FlowKey;
+use crate::port::PortIndex;
 use crate::rule::Rule;
 
 #[cfg(test)]
 mod tests;
-
-/// Changes that are remembered.
-const CAPACITY: usize = 256;
 
 /// A set of tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TableSet([u64; 4]);
 
 impl TableSet {
+    /// None.
+    pub const EMPTY: Self = Self([0; 4]);
+
     /// Adds `table`.
     pub const fn insert(&mut self, table: TableId) {
         self.0[table.0 as usize / 64] |= 1 << (table.0 % 64);
@@ -44,24 +45,34 @@ impl TableSet {
     pub const fn contains(&self, table: TableId) -> bool {
         self.0[table.0 as usize / 64] & 1 << (table.0 % 64) != 0
     }
+
+    /// Whether a table is in both sets.
+    #[inline]
+    pub const fn meets(&self, other: &Self) -> bool {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        a & e | b & f | c & g | d & h != 0
+    }
 }
 
 /// Something that came, went, or acts differently.
 #[derive(Clone, Debug)]
-struct Change {
+pub(crate) struct Change {
     /// The first snapshot with the change.
-    generation: u64,
-    what: What,
+    pub(crate) generation: u64,
+    pub(crate) what: What,
 }
 
 #[derive(Clone, Debug)]
-enum What {
+pub(crate) enum What {
+    /// A rule of `table` that matches packets with these values in the bits of the shape.
     Rule {
         table: TableId,
         shape: Arc<MaskShape>,
         values: Box<[u64]>,
     },
     Group(u32),
+    /// A port has come to this place, has gone from there, or is configured otherwise.
+    Port(PortIndex),
 }
 
 /// The latest changes, oldest first.
@@ -86,6 +97,9 @@ pub struct Known<'a> {
 }
 
 impl ChangeLog {
+    /// Changes that are remembered.
+    pub(crate) const CAPACITY: usize = 256;
+
     /// Notes that `rule` came, went, or acts differently from snapshot `generation` on.
     pub(crate) fn note(&mut self, rule: &Rule, generation: u64) {
         let (mut shape, mut values) = (Arc::clone(&rule.shape), rule.values.clone());
@@ -112,6 +126,13 @@ impl ChangeLog {
         self.push(Change { generation, what });
     }
 
+    /// Notes that a port has come to the place `index`, has gone from there, or is configured otherwise from
+    /// snapshot `generation` on.
+    pub(crate) fn note_port(&mut self, index: PortIndex, generation: u64) {
+        let what = What::Port(index);
+        self.push(Change { generation, what });
+    }
+
     /// Notes that something changed that concerns any packet from snapshot `generation` on.
     pub(crate) fn note_all(&mut self, generation: u64) {
         self.changes.clear();
@@ -119,7 +140,7 @@ impl ChangeLog {
     }
 
     fn push(&mut self, change: Change) {
-        if self.changes.len() == CAPACITY
+        if self.changes.len() == Self::CAPACITY
             && let Some(oldest) = self.changes.pop_front()
         {
             self.forgotten = oldest.generation;
@@ -127,58 +148,66 @@ impl ChangeLog {
         self.changes.push_back(Arc::new(change));
     }
 
-    /// Whether any change after snapshot `generation` was in one of `tables` or of `groups`.
+    /// The newest generation of which a change was forgotten.
+    pub(crate) const fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// The changes after snapshot `generation` that are remembered, oldest first.
+    pub(crate) fn after(&self, generation: u64) -> impl DoubleEndedIterator<Item = &Change> {
+        // Who asks most likely knows all but the last few.
+        let known = self.changes.iter().rev();
+        let newer = known.take_while(|change| change.generation > generation);
+        let first = self.changes.len() - newer.count();
+        self.changes.range(first..).map(|change| &**change)
+    }
+
+    /// Whether any change after snapshot `generation` was in one of `tables` or of `groups`, or of a port.
     pub fn touch(&self, generation: u64, tables: &TableSet, groups: &[u32]) -> bool {
         generation < self.forgotten
-            || self
-                .changes
-                .iter()
-                .rev()
-                .take_while(|change| change.generation > generation)
-                .any(|change| match &change.what {
-                    What::Rule { table, .. } => tables.contains(*table),
-                    What::Group(id) => groups.contains(id),
-                })
+            || self.after(generation).any(|change| match &change.what {
+                What::Rule { table, .. } => tables.contains(*table),
+                What::Group(id) => groups.contains(id),
+                What::Port(_) => true,
+            })
     }
 
     /// Whether any change after snapshot `generation` may concern packets of which `known` is
-    /// known.
+    /// known. Changes of ports do not.
     pub fn concerns(&self, generation: u64, known: Known<'_>) -> bool {
-        self.concerns_words(generation, known.tables, known.groups, |at| {
-            (known.key.word(at), known.mask.word(at))
-        })
+        let word = |at| (known.key.word(at), known.mask.word(at));
+        self.concerns_words(generation, known.tables, known.groups, |_| false, word)
     }
 
     /// As [`Self::concerns`], where `word` tells a word of the key and its known bits: only those that a
-    /// change asks for.
+    /// change asks for; and `meets`, whether it counts for them which port lies at a place.
     pub(crate) fn concerns_words(
         &self,
         generation: u64,
         tables: &TableSet,
         groups: &[u32],
+        meets: impl Fn(PortIndex) -> bool,
         word: impl Fn(usize) -> (u64, u64),
     ) -> bool {
         if generation < self.forgotten {
             return true;
         }
-        let newer = self
-            .changes
-            .iter()
+        self.after(generation)
             .rev()
-            .take_while(|change| change.generation > generation);
-        newer.into_iter().any(|change| match &change.what {
-            What::Rule {
-                table,
-                shape,
-                values,
-            } => {
-                tables.contains(*table)
-                    && shape.pairs().zip(values).all(|((at, mask), required)| {
-                        let (value, known) = word(at);
-                        (value ^ required) & mask & known == 0
-                    })
-            }
-            What::Group(id) => groups.contains(id),
-        })
+            .any(|change| match &change.what {
+                What::Rule {
+                    table,
+                    shape,
+                    values,
+                } => {
+                    tables.contains(*table)
+                        && shape.pairs().zip(values).all(|((at, mask), required)| {
+                            let (value, known) = word(at);
+                            (value ^ required) & mask & known == 0
+                        })
+                }
+                What::Group(id) => groups.contains(id),
+                What::Port(index) => meets(*index),
+            })
     }
 }

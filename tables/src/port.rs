@@ -196,12 +196,13 @@ impl PortTable {
 
     /// The same ports and another, which gets the place of an equal one that was removed, else a new
     /// one, else that of the port that was removed first. `None`: there are `most` places and all are
-    /// taken. Caches may know something else of the place, so [`FlowTables::ports_changed`] goes with it.
+    /// taken. Caches may know something else of the place, so [`FlowTables::port_came_or_went`] goes with it,
+    /// as with [`Self::without_port`] and [`Self::with_config`].
     ///
     /// # Panics
     /// If another port has the number.
     ///
-    /// [`FlowTables::ports_changed`]: crate::flow_tables::FlowTables::ports_changed
+    /// [`FlowTables::port_came_or_went`]: crate::flow_tables::FlowTables::port_came_or_went
     pub fn with_port(&self, port: PortConfig, most: usize) -> Option<(Self, PortIndex)> {
         let mut all = self.clone();
         let same = |&index: &PortIndex| {
@@ -324,6 +325,13 @@ impl PortTable {
     #[inline]
     pub fn index_of(&self, no: PortNo) -> Option<PortIndex> {
         self.by_no.get(&no).copied()
+    }
+
+    /// The place of the port with this number, if no port that was removed had it.
+    pub(crate) fn only_index_of(&self, no: PortNo) -> Option<PortIndex> {
+        let mut removed = self.removed.iter();
+        let is_only = removed.all(|removed| self.port(*removed).no != no);
+        self.index_of(no).filter(|_| is_only)
     }
 
     /// The port at `index`, or what was there last.

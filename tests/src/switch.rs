@@ -49,7 +49,7 @@ use weir_tables::mac_table::MacEntry;
 use weir_tables::packet_in::{self, PacketIn, PacketInSettings, PacketIns};
 use weir_tables::packet_out::PacketOut;
 use weir_tables::pipeline::Output;
-use weir_tables::port::{PortFlags, PortIndex, PortNo, PortTable};
+use weir_tables::port::{PortConfig, PortFlags, PortIndex, PortNo, PortTable, VlanMode};
 use weir_tables::rule::{Rule, RuleId};
 use weir_tables::tunnel::NeighbourEntry;
 
@@ -591,6 +591,60 @@ impl Switch {
         let index = index.unwrap_or_else(|| panic!("there is no port {no}"));
         self.ports = Arc::new(self.ports.with_flags(index, flags));
         self.tables.ports_changed();
+        self.publish();
+    }
+
+    /// Port `no` comes, a trunk as those at the start. There are eight places for ports.
+    ///
+    /// # Panics
+    /// If it is there, or there is no place.
+    pub fn port_comes(&mut self, no: u32) {
+        const PLACES: usize = 8;
+        let port = PortConfig {
+            no: PortNo(no),
+            name: format!("p{no}"),
+            mtu: 1500,
+            vlan: VlanMode::TrunkAll,
+        };
+        let (ports, index) = self.ports.with_port(port, PLACES).expect("a place is left");
+        self.sent.resize_with(ports.len(), Vec::new);
+        self.ports_are(ports, index, no);
+    }
+
+    /// Port `no` goes.
+    ///
+    /// # Panics
+    /// If it is not there, or was sent something that nobody has looked at.
+    pub fn port_goes(&mut self, no: u32) {
+        let index = self.index(no);
+        assert!(self.sent[usize::from(index.0)].is_empty());
+        let ports = self.ports.without_port(index);
+        self.ports_are(ports, index, no);
+        let now = self.now;
+        for twin in self.twins() {
+            twin.lcore.answer(LcoreRequest::ForgetPort(index), now);
+        }
+    }
+
+    /// Port `no` carries other VLANs.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn port_carries(&mut self, no: u32, vlan: VlanMode) {
+        let index = self.index(no);
+        let port = PortConfig {
+            vlan,
+            ..self.ports.port(index).clone()
+        };
+        let ports = self.ports.with_config(index, port);
+        self.ports_are(ports, index, no);
+    }
+
+    /// What is at the place `index` of port `no` is new.
+    fn ports_are(&mut self, ports: PortTable, index: PortIndex, no: u32) {
+        self.ports = Arc::new(ports);
+        self.tables.port_came_or_went(index);
+        self.tables.links_changed(&[PortNo(no)]);
         self.publish();
     }
 

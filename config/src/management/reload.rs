@@ -73,6 +73,8 @@ struct Target {
 /// The ports of the next snapshot, and what becomes of devices.
 struct NextPorts {
     table: PortTable,
+    /// Places at which there is another port now, another configuration of it, or none any more.
+    changed: Vec<PortIndex>,
     /// Devices to be opened at once.
     fresh: Vec<(PortIndex, Port)>,
     /// Devices to be closed.
@@ -330,12 +332,15 @@ impl<D: Datapath> Management<D> {
         let neighbours = self.config.neighbours != target.config.neighbours;
         let flags_differ = !target.flags.is_empty();
         let old_table = std::mem::replace(&mut self.policy.ports, Arc::new(table));
-        if neighbours || flags_differ || !(changes.added.is_empty() && changes.modified.is_empty())
-        {
+        if neighbours || flags_differ {
             self.policy.tables.ports_changed();
         }
-        let gone_numbers: Vec<_> = changes.removed.iter().map(|port| port.id).collect();
-        self.policy.tables.links_changed(&gone_numbers);
+        for index in &next.changed {
+            self.policy.tables.port_came_or_went(*index);
+        }
+        let others = changes.removed.iter().chain(&changes.added);
+        let numbers: Vec<_> = others.map(|port| port.id).collect();
+        self.policy.tables.links_changed(&numbers);
         if let Err(failure) = self.apply_bundle(&target.bundle) {
             self.policy.ports = old_table;
             self.close_devices(&next.fresh);
@@ -409,11 +414,13 @@ impl<D: Datapath> Management<D> {
             all.port(index).clone()
         };
         let mut next = (Vec::new(), Vec::new(), Vec::new());
+        let mut changed = Vec::new();
         for port in &changes.removed {
             let Some(index) = table.index_of(port.id) else {
                 continue;
             };
             table = table.without_port(index);
+            changed.push(index);
             next.1.push((index, port.clone()));
         }
         let places = self.datapath.port_places();
@@ -431,6 +438,7 @@ impl<D: Datapath> Management<D> {
             let was = was.and_then(|old| self.policy.ports.index_of(old.id));
             let flags = was.map_or_else(PortFlags::default, |was| self.policy.ports.flags(was));
             table = with.with_flags(index, flags);
+            changed.push(index);
             let queue = match changes.takes_over(port) {
                 true => &mut next.2,
                 false => &mut next.0,
@@ -440,6 +448,7 @@ impl<D: Datapath> Management<D> {
         for port in &changes.modified {
             if let Some(index) = table.index_of(port.id) {
                 table = table.with_config(index, said_of(port));
+                changed.push(index);
             }
         }
         if config.neighbours != self.config.neighbours {
@@ -452,6 +461,7 @@ impl<D: Datapath> Management<D> {
         let (fresh, closing, taking_over) = next;
         Ok(NextPorts {
             table,
+            changed,
             fresh,
             closing,
             taking_over,

@@ -39,6 +39,7 @@ mod headers;
 mod install;
 mod key;
 mod program;
+mod recent;
 mod run;
 mod trace;
 mod wire;
@@ -49,7 +50,8 @@ pub(crate) use headers::Changes;
 pub use key::Interest;
 pub(crate) use key::Key;
 use key::KeyHash;
-use program::{ProgramId, Programs};
+use program::{Plan, ProgramId, Programs};
+use recent::Recent;
 pub(crate) use trace::{REFS, Refusal, Trace};
 use wire::Wire;
 
@@ -79,6 +81,7 @@ pub(crate) struct Trajectories {
     entries: Box<[Entry]>,
     behind: Box<[Behind]>,
     pub(crate) programs: Programs,
+    recent: Recent,
     /// By input port.
     wires: Vec<Wire>,
     stats: CacheStats,
@@ -139,6 +142,7 @@ impl Trajectories {
             entries: vec![Entry::EMPTY; entries].into(),
             behind: vec![Behind::EMPTY; entries].into(),
             programs: Programs::new(),
+            recent: Recent::new(),
             wires: Vec::new(),
             stats: CacheStats::default(),
             unused: 0,
@@ -418,20 +422,32 @@ impl Trajectories {
     }
 
     /// The same, uncounted. After each change of a table that packets pass all entries come here once.
+    #[inline]
     fn advance(&mut self, id: EntryId, key: &Key, snapshot: &Snapshot) -> bool {
+        self.recent.follow(snapshot);
         let entry = &mut self.entries[id.0 as usize];
-        let plan = &*self.programs.get(entry.program).plan;
-        // Word by word: most changes are told apart by one, and after each all entries are asked.
-        let word = |at| {
-            let (value, known) = key.flow_word(at, &snapshot.ports, snapshot.interest);
-            (value, known & !plan.written.word(at))
-        };
-        let (generation, changes) = (entry.generation(), &snapshot.changes);
-        if changes.concerns_words(generation, &plan.tables, &plan.groups, word) {
-            return false;
+        let program = self.programs.get(entry.program);
+        let (plan, unwritten) = (&*program.plan, &*program.unwritten);
+        let generation = program.first_to_check(entry.generation());
+        let stands = self.recent.spares(generation, plan, unwritten, key)
+            || !is_concerned(plan, key, generation, snapshot);
+        if stands {
+            entry.state &= (1 << Entry::GENERATION) - 1;
+            entry.state |= snapshot.generation << Entry::GENERATION;
         }
-        entry.state &= (1 << Entry::GENERATION) - 1;
-        entry.state |= snapshot.generation << Entry::GENERATION;
-        true
+        stands
     }
+}
+
+/// Whether a change after snapshot `generation` may concern packets of `key` that go the way of `plan`.
+#[cold]
+fn is_concerned(plan: &Plan, key: &Key, generation: u64, snapshot: &Snapshot) -> bool {
+    let word = |at| {
+        let (value, known) = key.flow_word(at, &snapshot.ports, snapshot.interest);
+        (value, known & !plan.written.word(at))
+    };
+    let (tables, groups) = (&plan.tables, &plan.groups);
+    let meets = |place| plan.meets(place, key);
+    let changes = &snapshot.changes;
+    changes.concerns_words(generation, tables, groups, meets, word)
 }

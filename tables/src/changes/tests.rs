@@ -107,7 +107,7 @@ fn what_was_forgotten_concerns_everybody() {
     let first = snapshot(&mut tables, flow(0, 0)).generation;
     let entry = Entry::new(5);
     let mut last = snapshot(&mut tables, flow(2, 0));
-    for metadata in 0..CAPACITY as u128 {
+    for metadata in 0..ChangeLog::CAPACITY as u128 {
         last = snapshot(&mut tables, flow(2, metadata));
     }
     assert!(entry.is_concerned(&last, first));

@@ -12,7 +12,7 @@ use crate::counters::RuleCount;
 use crate::group::{Bucket, Group, GroupSpec, GroupType, MAX_ID, Part};
 use crate::group_mod::{GroupMod, Place};
 use crate::option_use;
-use crate::port::PortNo;
+use crate::port::{PortIndex, PortNo};
 use crate::program::Program;
 use crate::rule::Rule;
 use crate::tunnel::options::TlvMap;
@@ -142,6 +142,13 @@ impl FlowTables {
     /// may be wrong.
     pub fn ports_changed(&mut self) {
         self.changes.note_all(self.generation + 1);
+    }
+
+    /// Tells that a port has come to the place `index` of the table of ports, has gone from there, or is
+    /// configured otherwise: what was remembered of packets that came in or left there may be wrong, and of
+    /// those that were sent to all ports, or to one that was not there.
+    pub fn port_came_or_went(&mut self, index: PortIndex) {
+        self.changes.note_port(index, self.generation + 1);
     }
 
     /// Refuses instructions that send to a group which is not there.

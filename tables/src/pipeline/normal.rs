@@ -76,6 +76,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
             }
             // A port that was taken out of the VLAN since the address was learned.
             Some(_) | None => {
+                self.note_ports();
                 for (port, config) in snapshot.ports.iter() {
                     let left_out = snapshot.ports.flags(port).no_flood;
                     if port != in_port && !left_out && config.vlan.carries(vlan) {

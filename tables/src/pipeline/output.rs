@@ -49,7 +49,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
             return;
         }
         match self.snapshot.ports.index_of(port) {
-            None => self.nowhere(DropReason::UnknownPort),
+            None => self.no_port(),
             Some(port) => self.output_cut(packet, port, max_len, depth),
         }
     }
@@ -60,7 +60,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
         O: Output<F>,
     {
         match self.ingress(packet) {
-            None => self.nowhere(DropReason::UnknownPort),
+            None => self.no_port(),
             Some(port) => self.output_cut(packet, port, max_len, depth),
         }
     }
@@ -112,6 +112,7 @@ impl<O, W: Witness> Journey<'_, O, W> {
         O: Output<F>,
     {
         let in_port = packet.in_port();
+        self.note_ports();
         for (port, config) in self.snapshot.ports.iter() {
             let left_out = to == PortNo::FLOOD && self.snapshot.ports.flags(port).no_flood;
             if config.no != in_port && !left_out {
@@ -259,6 +260,19 @@ impl<O, W: Witness> Journey<'_, O, W> {
         self.reason = reason;
         if W::WATCHES {
             self.witness.saw(Event::Nowhere(reason));
+        }
+    }
+
+    /// There is no port where the packet is to go.
+    fn no_port(&mut self) {
+        self.note_ports();
+        self.nowhere(DropReason::UnknownPort);
+    }
+
+    /// What becomes of the packet depends on which ports there are.
+    pub(super) fn note_ports(&mut self) {
+        if let Some(trace) = &mut self.trace {
+            trace.asked_for_ports();
         }
     }
 

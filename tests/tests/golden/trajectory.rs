@@ -11,6 +11,7 @@ mod eviction;
 mod headers;
 mod normal;
 mod policy;
+mod ports;
 mod remembered;
 mod translated;
 mod versions;

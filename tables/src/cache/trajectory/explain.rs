@@ -3,8 +3,7 @@
 
 use weir_packet::{Frame, Layout};
 
-use super::{EntryId, Key, Trajectories};
-use crate::changes::Known;
+use super::{EntryId, Key, Trajectories, is_concerned};
 use crate::port::PortIndex;
 use crate::snapshot::Snapshot;
 
@@ -51,28 +50,13 @@ impl Trajectories {
             return Err("its TTL or its length are not such as the entry is for".to_owned());
         }
         let generation = entry.generation();
-        if generation != snapshot.generation {
-            let (flow_key, mut mask) = key.flow_key(&snapshot.ports, snapshot.interest);
-            for (mask, written) in mask
-                .words_mut()
-                .iter_mut()
-                .zip(program.plan.written.words())
+        if let Some(first) = program.would_check(generation, snapshot) {
+            let plan = &program.plan;
+            let mut recent = self.recent.clone();
+            recent.follow(snapshot);
+            if !recent.spares(first, plan, &program.unwritten, key)
+                && is_concerned(plan, key, first, snapshot)
             {
-                *mask &= !written;
-            }
-            let known = Known {
-                tables: &program.plan.tables,
-                groups: &program.plan.groups,
-                key: &flow_key,
-                mask: &mask,
-            };
-            let is_untouched = generation >= program.clean_since
-                && !snapshot.changes.touch(
-                    program.checked,
-                    &program.plan.tables,
-                    &program.plan.groups,
-                );
-            if !is_untouched && snapshot.changes.concerns(generation, known) {
                 return Err(format!(
                     "stale: a change of policy since generation {generation} may concern the entry"
                 ));

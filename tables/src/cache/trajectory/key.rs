@@ -22,6 +22,10 @@ use crate::program::{Op, Zone};
 use crate::rule::Rule;
 use crate::tunnel::{MAX_NUMBER, VARYING};
 
+mod pattern;
+
+pub(super) use pattern::{Pattern, Unwritten};
+
 /// Words of a key; an IPv4 packet's ends before [`V4_WORDS`].
 pub(super) const WORDS: usize = 8;
 pub(super) const V4_WORDS: usize = 5;
@@ -441,6 +445,7 @@ impl Key {
 
     /// The flow key with which a packet of this key begins its way, and which bits of it are
     /// known; what is not in the key is 0 in both.
+    #[cfg(test)]
     pub(super) fn flow_key(&self, ports: &PortTable, interest: Interest) -> (FlowKey, FlowKey) {
         let (mut key, mut mask) = (FlowKey::ZERO, FlowKey::ZERO);
         for at in 0..key.words().len() {

@@ -19,6 +19,7 @@ use hashbrown::HashTable;
 use weir_packet::{Layout, Tick, Tuple};
 
 use super::apply;
+use super::key::{Key, Unwritten};
 use crate::changes::{ChangeLog, TableSet};
 use crate::counters::{LcoreCounters, RuleCounters};
 use crate::drops::DropReason;
@@ -81,6 +82,24 @@ pub(crate) struct Plan {
     pub(crate) groups: Vec<u32>,
     /// The bits of the flow key that were written on the way.
     pub(crate) written: FlowKey,
+    /// Whether it counts which ports there are: some were sent to because they are there, or one was not
+    /// there.
+    pub(crate) asks_for_ports: bool,
+}
+
+impl Plan {
+    /// Whether it counts which port lies at `place`, for packets of `key`.
+    pub(crate) fn meets(&self, place: PortIndex, key: &Key) -> bool {
+        let leaves = |op: &Op| match op {
+            Op::Output(port) | Op::OutputCut(port, _) => *port == place,
+            _ => false,
+        };
+        let rides = |outer: &Outer| outer.tunnel == place || outer.over == place;
+        self.asks_for_ports
+            || key.in_port() == place
+            || self.ops.iter().any(leaves)
+            || self.outers.iter().any(rides)
+    }
 }
 
 /// From where to where a frame's IP packet may end.
@@ -120,6 +139,8 @@ pub(crate) struct Program {
     pub(crate) least_ttl: u8,
     pub(crate) ends: Ends,
     pub(crate) plan: Box<Plan>,
+    /// What `plan` does not write.
+    pub(super) unwritten: Box<Unwritten>,
     hash: u64,
     /// Entries that name it.
     users: u32,
@@ -129,8 +150,29 @@ pub(crate) struct Program {
     pub(super) checked: u64,
     /// An entry that was made or checked since needs no check of its own.
     pub(crate) clean_since: u64,
+    /// What `clean_since` and `checked` were before.
+    before: Clean,
     /// In so many runs more entries are expected that need it.
     pub(super) late: u16,
+}
+
+/// No change between two snapshots concerns a table that a program passes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clean {
+    since: u64,
+    until: u64,
+}
+
+impl Clean {
+    /// The snapshot from which on changes are to be looked at, for an entry that was checked under another.
+    #[inline]
+    pub(super) fn after(self, checked: u64) -> u64 {
+        if checked >= self.since {
+            checked.max(self.until)
+        } else {
+            checked
+        }
+    }
 }
 
 /// Runs after a change in which entries catch up before the run; one that comes later does so by itself.
@@ -246,12 +288,17 @@ impl Programs {
             least_ttl: plan.least_ttl,
             ends: plan.ends,
             plan: Box::new(plan.clone()),
+            unwritten: Box::new(Unwritten::but(&plan.written)),
             hash,
             users: 1,
             packets: 0,
             bytes: 0,
             checked: generation,
             clean_since: generation,
+            before: Clean {
+                since: generation,
+                until: generation,
+            },
             late: 0,
         };
         let id = match self.free.pop() {
@@ -351,10 +398,39 @@ impl Program {
 
     #[cold]
     fn follow(&mut self, changes: &ChangeLog, generation: u64) {
-        if changes.touch(self.checked, &self.plan.tables, &self.plan.groups) {
+        if self.is_touched(changes) {
+            self.before = self.clean();
             self.clean_since = generation;
             self.late = LATE;
         }
         self.checked = generation;
+    }
+
+    /// Whether something changed on its way since it heard of changes last.
+    fn is_touched(&self, changes: &ChangeLog) -> bool {
+        changes.touch(self.checked, &self.plan.tables, &self.plan.groups)
+    }
+
+    const fn clean(&self) -> Clean {
+        Clean {
+            since: self.clean_since,
+            until: self.checked,
+        }
+    }
+
+    /// The snapshot from which on changes are to be looked at, for an entry that was checked under
+    /// `generation`, which is before `clean_since`.
+    #[inline]
+    pub(super) fn first_to_check(&self, generation: u64) -> u64 {
+        self.before.after(generation)
+    }
+
+    /// The same, before it has heard of the changes up to `snapshot`; `None`: there are none.
+    pub(super) fn would_check(&self, generation: u64, snapshot: &Snapshot) -> Option<u64> {
+        let (clean_since, before) = match self.is_touched(&snapshot.changes) {
+            true => (snapshot.generation, self.clean()),
+            false => (self.clean_since, self.before),
+        };
+        (generation < clean_since).then(|| before.after(generation))
     }
 }

@@ -102,6 +102,7 @@ impl Trace {
                 tables: TableSet::default(),
                 groups: Vec::with_capacity(8),
                 written: FlowKey::ZERO,
+                asks_for_ports: false,
             },
             connections: SmallVec::new(),
             mac_source: None,
@@ -132,6 +133,7 @@ impl Trace {
         plan.tables = TableSet::default();
         plan.groups.clear();
         plan.written.clear();
+        plan.asks_for_ports = false;
         self.connections.clear();
         (self.mac_source, self.mac_destination) = (None, None);
         self.headers = Headers::read(frame.head(), layout);
@@ -258,6 +260,11 @@ impl Trace {
         if !self.is_refused() && !self.plan.groups.contains(&id) {
             self.plan.groups.push(id);
         }
+    }
+
+    /// It depended on which ports there are what became of the packet.
+    pub(crate) const fn asked_for_ports(&mut self) {
+        self.plan.asks_for_ports = true;
     }
 
     /// A `ct()` said this of its connection.

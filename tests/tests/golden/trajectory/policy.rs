@@ -114,6 +114,32 @@ fn an_entry_that_slept_through_more_changes_than_are_noted_is_not_used() {
 }
 
 #[test]
+fn a_change_for_others_behind_many_elsewhere_leaves_an_entry() {
+    let mut sw = established();
+    for n in 0..1000 {
+        sw.change_flows(&format!("table=7,udp,tp_dst={n} actions=output:3"))
+            .unwrap();
+        assert!(is_hit(&mut sw, 1, ASK));
+        assert!(is_hit(&mut sw, 2, ANSWER));
+    }
+    // Who is hit after each sees to it that more is known of them than the log has.
+    for n in 0..1000 {
+        let change = format!(
+            "table=1,priority=60000,udp,tp_dst={} actions=drop",
+            5000 + n
+        );
+        sw.change_flows(&change).unwrap();
+        assert!(is_hit(&mut sw, 2, ANSWER));
+        if n % 500 == 499 {
+            assert!(is_hit(&mut sw, 1, ASK));
+        }
+    }
+    let (_, _, stale, _) = stats(&sw);
+    assert_eq!(stale, 0);
+    sw.state();
+}
+
+#[test]
 fn a_rule_in_the_slot_of_another_gets_no_count_of_its() {
     let mut sw = established();
     for n in 1..60 {
