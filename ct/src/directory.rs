@@ -94,16 +94,16 @@ impl Directory {
 
     /// Counts one more use of `pair`, which is not granted. `lent`: another lcore owns it.
     pub(crate) fn add_use(&mut self, pair: PairId, lent: bool) {
-        match self.find(pair) {
-            Some(at) => {
+        match self.seek(pair) {
+            Ok(at) => {
                 debug_assert!(matches!(holder(self.entries[at]), Holder::Here(_)));
                 if holder(self.entries[at]) == Holder::Here(0) {
                     self.idle -= 1;
                 }
                 self.entries[at] += 1;
             }
-            None => {
-                self.put(pair, 1);
+            Err(at) => {
+                self.put(at, pair, 1);
                 self.lent += usize::from(lent);
             }
         }
@@ -133,11 +133,14 @@ impl Directory {
 
     /// Grants `pair`, which nobody holds, to another lcore; returns whether there was room.
     pub(crate) fn grant(&mut self, pair: PairId, to: ShardId) -> bool {
-        debug_assert!(self.holder(pair).is_none());
         let room = self.granted + self.reserved + SPARE < self.entries.len() / 5 * 4;
-        if room {
-            self.put(pair, GRANTED | u64::from(to.0));
-            self.granted += 1;
+        match self.seek(pair) {
+            Err(at) if room => {
+                self.put(at, pair, GRANTED | u64::from(to.0));
+                self.granted += 1;
+            }
+            Err(_) => {}
+            Ok(_) => debug_assert!(false, "nobody holds {pair:?}"),
         }
         room
     }
@@ -196,25 +199,32 @@ impl Directory {
         (self.used, self.granted)
     }
 
-    fn put(&mut self, pair: PairId, value: u64) {
-        let mut at = self.home(pair);
-        while self.entries[at] != NOTHING {
-            at = self.behind(at);
-        }
+    /// Writes the entry of `pair`, which has none, at the place at which it was [sought](Self::seek) in
+    /// vain.
+    fn put(&mut self, at: usize, pair: PairId, value: u64) {
         self.entries[at] = pair.get() << VALUE_BITS | value;
         self.used += 1;
         debug_assert!(self.used < self.entries.len());
     }
 
     fn find(&self, pair: PairId) -> Option<usize> {
+        self.seek(pair).ok()
+    }
+
+    /// Where the entry of `pair` is.
+    ///
+    /// # Errors
+    /// If it has none: where it belongs.
+    #[inline]
+    fn seek(&self, pair: PairId) -> Result<usize, usize> {
         let mut at = self.home(pair);
         loop {
             let entry = self.entries[at];
             if entry >> VALUE_BITS == pair.get() {
-                return Some(at);
+                return Ok(at);
             }
             if entry == NOTHING {
-                return None;
+                return Err(at);
             }
             at = self.behind(at);
         }

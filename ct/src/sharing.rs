@@ -64,14 +64,17 @@ impl Sharing {
         self.route(self.owners.pair(tuple)) == self.me
     }
 
-    /// Notes that a connection has these keys, which belong here.
-    pub(crate) fn begin(&mut self, keys: &[Key; 2]) {
-        for pair in self.pairs(keys) {
-            self.hold(pair);
+    /// Notes that a connection has keys of these pairs, which belong here.
+    #[inline]
+    pub(crate) fn begin(&mut self, [original, reply]: [PairId; 2]) {
+        self.hold(original);
+        if reply != original {
+            self.hold(reply);
         }
     }
 
     /// Counts one more use of `pair`, which belongs here.
+    #[inline]
     pub(crate) fn hold(&mut self, pair: PairId) {
         let lent = self.owners.owner(pair) != self.me;
         self.directory.add_use(pair, lent);
@@ -79,8 +82,10 @@ impl Sharing {
 
     /// Notes that a connection had these keys.
     pub(crate) fn end(&mut self, keys: &[Key; 2]) {
-        for pair in self.pairs(keys) {
-            self.give_up(pair);
+        let [original, reply] = self.pairs(keys);
+        self.give_up(original);
+        if reply != original {
+            self.give_up(reply);
         }
     }
 
@@ -90,10 +95,29 @@ impl Sharing {
         self.directory.drop_use(pair, lent);
     }
 
-    /// The pairs of a connection: one, unless it is translated.
-    fn pairs(&self, keys: &[Key; 2]) -> impl Iterator<Item = PairId> + use<> {
-        let [original, reply] = keys.map(|key| self.owners.pair(&key.tuple()));
-        std::iter::once(original).chain((original != reply).then_some(reply))
+    /// The pairs of a connection with these keys: the same, unless it is translated.
+    pub(crate) fn pairs(&self, keys: &[Key; 2]) -> [PairId; 2] {
+        let [original, reply] = keys.each_ref().map(Key::tuple);
+        let pair = self.owners.pair(&original);
+        [pair, self.reply_pair((&original, pair), &reply)]
+    }
+
+    /// The pair of `reply`, where that of the tuple which it may be the reverse of is known.
+    #[inline]
+    pub(crate) fn reply_pair(&self, (original, pair): (&Tuple, PairId), reply: &Tuple) -> PairId {
+        match original.reversed() == *reply {
+            true => pair,
+            false => self.owners.pair(reply),
+        }
+    }
+
+    /// Asks for what [`Sharing::begin`] will write.
+    #[inline]
+    pub(crate) fn ask_to_begin(&self, [original, reply]: [PairId; 2]) {
+        self.directory.ask(original);
+        if reply != original {
+            self.directory.ask(reply);
+        }
     }
 
     /// Checks that the directory is that of connections with these keys.
@@ -102,8 +126,12 @@ impl Sharing {
         use std::collections::HashMap;
 
         let mut uses: HashMap<PairId, u32> = HashMap::new();
-        for pair in connections.flat_map(|keys| self.pairs(keys)) {
-            *uses.entry(pair).or_default() += 1;
+        for keys in connections {
+            let [original, reply] = self.pairs(keys);
+            *uses.entry(original).or_default() += 1;
+            if reply != original {
+                *uses.entry(reply).or_default() += 1;
+            }
         }
         for (&pair, &uses) in &uses {
             assert_eq!(self.directory.holder(pair), Some(Holder::Here(uses)));

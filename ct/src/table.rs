@@ -21,6 +21,7 @@ use crate::entry::{Entry, ProtocolInfo, SctpInfo, TcpInfo};
 use crate::index::{Index, Place};
 use crate::key::Key;
 use crate::memory::Memory;
+use crate::owner::PairId;
 use crate::record::{Account, Cold, Direction, Ending, Hot, Protocol};
 use crate::settings::{Settings, ZoneSettings};
 use crate::sharing::Sharing;
@@ -83,6 +84,8 @@ pub(crate) struct Birth {
     pub(crate) zone: u16,
     pub(crate) original: Keyed,
     pub(crate) reply: Keyed,
+    /// What both belong to, if that is known; otherwise it is found out if anybody asks.
+    pub(crate) pairs: Option<[PairId; 2]>,
     pub(crate) protocol: Protocol,
     pub(crate) mark: u32,
     pub(crate) label: u128,
@@ -392,6 +395,7 @@ impl Table {
             zone,
             original,
             reply,
+            pairs,
             protocol,
             mark,
             label,
@@ -421,7 +425,8 @@ impl Table {
             self.index.insert(reply.hash, place(Direction::Reply));
         }
         if let Some(sharing) = &mut self.sharing {
-            sharing.begin(&[original.key, reply.key]);
+            let pairs = pairs.unwrap_or_else(|| sharing.pairs(&[original.key, reply.key]));
+            sharing.begin(pairs);
         }
         self.wheel.insert(slot, deadline, now);
         self.zones.began(zone);
@@ -458,6 +463,7 @@ impl Table {
             zone: hot.zone,
             original,
             reply,
+            pairs: None,
             protocol: hot.protocol,
             mark: hot.mark,
             label: cold.label,

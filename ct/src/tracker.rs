@@ -659,6 +659,7 @@ impl Tracker {
             zone: request.zone,
             original,
             reply,
+            pairs: visit.search.pairs(&self.table, tuple, &reply.key),
             protocol,
             mark,
             label,

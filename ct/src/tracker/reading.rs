@@ -14,6 +14,8 @@ use super::Tracker;
 use crate::counters::Invalid;
 use crate::extract::{self, Subject};
 use crate::key::Key;
+use crate::owner::PairId;
+use crate::sharing::Sharing;
 use crate::table::{Keyed, Table};
 
 /// What a packet is to the tracker, and where it was looked for.
@@ -40,6 +42,8 @@ struct Sought {
     reply: Option<Keyed>,
     /// Where it is noted whether the port is leased that they are sent to.
     lease: Option<Whereabouts>,
+    /// What the packet's tuple and theirs belong to, for a tracker that is one of several.
+    pairs: Option<[PairId; 2]>,
 }
 
 impl Reading {
@@ -81,14 +85,40 @@ impl Lookup {
     /// Notes that there is none in `zone`, of `made` ever made.
     #[inline]
     pub(super) fn missed(&mut self, zone: u16, hash: u64, made: u64) {
-        let reply = self.0.and_then(|sought| sought.reply);
+        let (reply, pairs) = self
+            .0
+            .map_or((None, None), |sought| (sought.reply, sought.pairs));
         self.0 = Some(Sought {
             zone,
             hash,
             absent_at: Some(made),
             reply,
             lease: None,
+            pairs,
         });
+    }
+
+    /// What `tuple`, which is the packet's, belongs to.
+    #[inline]
+    pub(super) fn pair(&self, sharing: &Sharing, tuple: &Tuple) -> PairId {
+        match self.0.and_then(|sought| sought.pairs) {
+            Some([pair, _]) => pair,
+            None => sharing.owners.pair(tuple),
+        }
+    }
+
+    /// What `tuple`, which is the packet's, and `reply` belong to, if the tracker is one of several.
+    #[inline]
+    pub(super) fn pairs(&self, table: &Table, tuple: &Tuple, reply: &Key) -> Option<[PairId; 2]> {
+        let sharing = table.sharing()?;
+        if let Some(sought) = self.0
+            && let (Some(expected), Some(pairs)) = (sought.reply, sought.pairs)
+            && expected.key.is(reply)
+        {
+            return Some(pairs);
+        }
+        let pair = self.pair(sharing, tuple);
+        Some([pair, sharing.reply_pair((tuple, pair), &reply.tuple())])
     }
 
     /// Whether it is known that there is no connection in `zone`, of `made` ever made.
@@ -146,12 +176,21 @@ impl Tracker {
             let hash = self.table.hash(&key);
             Keyed { key, hash }
         });
+        let pairs = match (&reply, self.table.sharing()) {
+            (Some(reply), Some(sharing)) => {
+                let pair = sharing.owners.pair(tuple);
+                let reply = sharing.reply_pair((tuple, pair), &reply.key.tuple());
+                Some([pair, reply])
+            }
+            _ => None,
+        };
         reading.search = Lookup(Some(Sought {
             zone,
             hash,
             absent_at: None,
             reply,
             lease: expected.and_then(|(_, lease)| lease),
+            pairs,
         }));
     }
 
@@ -169,6 +208,9 @@ impl Tracker {
         }
         if let Some(lease) = sought.lease {
             self.table.prefetch_lease(lease);
+        }
+        if let (Some(pairs), Some(sharing)) = (sought.pairs, self.table.sharing()) {
+            sharing.ask_to_begin(pairs);
         }
     }
 

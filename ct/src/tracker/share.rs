@@ -175,8 +175,27 @@ impl Tracker {
     }
 
     /// As [`Tracker::create`], of a tracker that is one of several.
-    #[cold]
+    #[inline]
     pub(super) fn create_with_others(
+        &mut self,
+        tuple: &Tuple,
+        original: Keyed,
+        protocol: Protocol,
+        commit: Commit,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Refusal> {
+        if self.asking.resumed.is_some() {
+            return self.create_after_waiting(tuple, original, protocol, commit, visit);
+        }
+        self.asking.wish = None;
+        // Nothing was held for it, and what succeeds holds nothing.
+        self.create(tuple, original, protocol, commit, visit)
+            .or_else(|refusal| self.ask_others(refusal, &original, visit))
+    }
+
+    /// The same for a packet that has waited for what others said.
+    #[cold]
+    fn create_after_waiting(
         &mut self,
         tuple: &Tuple,
         original: Keyed,
@@ -192,22 +211,36 @@ impl Tracker {
             self.let_go(visit.quest, false);
             *visit.quest = Hunt::default();
         }
-        let result = self.create(tuple, original, protocol, commit, visit);
-        let wish = match result {
-            Err(wish @ (Refusal::Ask { .. } | Refusal::Later)) => Some(wish),
-            Ok(()) | Err(Refusal::Drop(_) | Refusal::Hear(_)) => None,
-        };
-        self.let_go(visit.quest, wish.is_some());
-        self.asking.wish = wish.map(|wish| {
-            let hunt = *visit.quest;
+        self.asking.wish = None;
+        match self.create(tuple, original, protocol, commit, visit) {
+            Ok(()) => {
+                self.let_go(visit.quest, false);
+                Ok(())
+            }
+            Err(refusal) => self.ask_others(refusal, &original, visit),
+        }
+    }
+
+    /// Why a connection was not made: if others are to be asked first, with what its packet is to
+    /// wait.
+    #[cold]
+    fn ask_others(
+        &mut self,
+        refusal: Refusal,
+        original: &Keyed,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Refusal> {
+        let waits = matches!(refusal, Refusal::Ask { .. } | Refusal::Later);
+        self.let_go(visit.quest, waits);
+        self.asking.wish = waits.then(|| {
             let quest = Quest {
-                hunt,
-                whose,
+                hunt: *visit.quest,
+                whose: self.whose(&original.key, visit.now),
                 hears: false,
             };
-            (Wish(wish), quest)
+            (Wish(refusal), quest)
         });
-        result
+        Err(refusal)
     }
 
     /// Gives up what was held for a packet; of what it needs on if it `waits`, nothing.

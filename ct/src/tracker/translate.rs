@@ -31,7 +31,7 @@ impl Tracker {
     ) -> Result<(Keyed, Option<NatKind>), Refusal> {
         let (zone, now) = (visit.request.zone, visit.now);
         if self.table.sharing().is_some() {
-            self.be_ours(tuple, zone, visit.quest)?;
+            self.be_ours(tuple, zone, visit)?;
         }
         let [_, reply_zone] = visit.zones;
         if let Some(spec @ NatSpec::Allocate { kind, .. }) = visit.request.nat {
@@ -151,11 +151,12 @@ impl Tracker {
     }
 
     /// Sees to it that the packet's own tuple, which it may have got on its way, belongs here.
-    fn be_ours(&mut self, tuple: &Tuple, zone: u16, quest: &mut Hunt) -> Result<(), Refusal> {
+    fn be_ours(&mut self, tuple: &Tuple, zone: u16, visit: &mut Visit<'_>) -> Result<(), Refusal> {
         let Some(sharing) = self.table.sharing() else {
             return Ok(());
         };
-        let pair = sharing.owners.pair(tuple);
+        let quest = &mut *visit.quest;
+        let pair = visit.search.pair(sharing, tuple);
         let (owner, me) = (sharing.owners.owner(pair), sharing.me);
         if sharing.route(pair) == me {
             return Ok(());
