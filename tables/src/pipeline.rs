@@ -15,7 +15,7 @@
 //! Threads: run by one lcore, on its own state and an immutable snapshot.
 //! Cost: one look-up per table passed; no allocation.
 
-use weir_ct::Tracker;
+use weir_ct::{PairId, Tracker};
 use weir_packet::{Frame, Layout, Tick, Tuple};
 
 use crate::action::TableId;
@@ -143,6 +143,13 @@ pub trait Output<F> {
     ) -> (u64, u64) {
         let _ = (frames, tracker, asks);
         (0, 0)
+    }
+
+    /// What the tuple of frame number `at` belongs to, if somebody has asked that.
+    #[inline(always)]
+    fn pair(&self, at: usize) -> Option<PairId> {
+        let _ = at;
+        None
     }
 
     /// Frame number `at`, of which something was known that holds no longer, and which is counted.
@@ -307,6 +314,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
 
     /// One pass, and those that follow from it on the same frame. Returns where the frame is to
     /// be sent in the end, if anywhere.
+    #[inline]
     fn passes<F>(&mut self, packet: &mut Packet<F>, table: TableId, depth: u32) -> Option<Egress>
     where
         F: Frame,

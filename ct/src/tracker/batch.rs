@@ -59,7 +59,7 @@ impl Tracker {
                     Some(seen) => self.table.prefetch_slot(seen.slot),
                     None => {
                         let reading = reading.insert(Reading::of(job.frame, job.layout));
-                        self.look_ahead_in(job.request.zone, reading);
+                        self.look_ahead_in(job.request.zone, reading, None);
                     }
                 }
             }

@@ -153,17 +153,18 @@ pub enum Likely {
 impl Tracker {
     /// Works out where in the index the packet's connection is looked for, and that of its replies
     /// should it open one: in the zone in which one was looked for last, since nobody knows the
-    /// packet's yet.
+    /// packet's yet. `pair`: what the packet's tuple belongs to, if that is known; for a packet that has
+    /// none it may be anything.
     #[inline]
-    pub fn look_ahead(&self, reading: &mut Reading) {
+    pub fn look_ahead(&self, reading: &mut Reading, pair: Option<PairId>) {
         if let Some(zone) = self.habit.zone {
-            self.look_ahead_in(zone, reading);
+            self.look_ahead_in(zone, reading, pair);
         }
     }
 
     /// As [`Self::look_ahead`], in this zone.
     #[inline]
-    pub(super) fn look_ahead_in(&self, zone: u16, reading: &mut Reading) {
+    pub(super) fn look_ahead_in(&self, zone: u16, reading: &mut Reading, pair: Option<PairId>) {
         let Ok(Subject::Packet(tuple, _) | Subject::Error(tuple)) = &reading.subject else {
             return;
         };
@@ -178,7 +179,8 @@ impl Tracker {
         });
         let pairs = match (&reply, self.table.sharing()) {
             (Some(reply), Some(sharing)) => {
-                let pair = sharing.owners.pair(tuple);
+                let pair = pair.unwrap_or_else(|| sharing.owners.pair(tuple));
+                debug_assert_eq!(pair, sharing.owners.pair(tuple));
                 let reply = sharing.reply_pair((tuple, pair), &reply.key.tuple());
                 Some([pair, reply])
             }

@@ -13,7 +13,7 @@
 //!   1. Nothing is decided here: what was read of the packet itself stands, since nobody else has
 //!      the frame; all that depends on tables is looked up again when the packet has its turn.
 
-use weir_ct::{Likely, Reading, Tracker};
+use weir_ct::{Likely, PairId, Reading, Tracker};
 use weir_packet::{Frame, Layout};
 
 use crate::cache::{Megaflows, PassHash};
@@ -42,20 +42,15 @@ impl Ahead {
         likely: Likely::Unknown,
     };
 
-    /// Reads a packet, and asks for what will be read first.
+    /// Reads what the tables match on, and asks for the megaflow that is likely the packet's.
     #[inline]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "it is what is known of one packet"
-    )]
-    pub(super) fn read<F: Frame>(
+    pub(super) fn read_words<F: Frame>(
         &mut self,
         frame: &F,
         layout: &Layout,
         in_port: PortIndex,
         tunnel: Option<&Meta>,
         scratch: &mut Scratch,
-        tracker: &Tracker,
         megaflows: Option<&Megaflows>,
     ) {
         self.wire = PacketWords::read(frame.head(), layout);
@@ -67,11 +62,23 @@ impl Ahead {
             self.wire.copy_to(&mut scratch.0);
             self.hash = megaflows.look_ahead(in_port, &scratch.0);
         }
+    }
+
+    /// Reads what the tracker will want to know. `pair`: what the packet's tuple belongs to, if that is
+    /// known.
+    #[inline]
+    pub(super) fn read<F: Frame>(
+        &mut self,
+        frame: &F,
+        layout: &Layout,
+        tracker: &Tracker,
+        pair: impl FnOnce() -> Option<PairId>,
+    ) {
         self.likely = Likely::Unknown;
         self.reading = None;
         if tracker.is_in_use() {
             let mut reading = Reading::of(frame, layout);
-            tracker.look_ahead(&mut reading);
+            tracker.look_ahead(&mut reading, pair());
             self.reading = Some(reading);
         }
     }

@@ -140,7 +140,7 @@ impl Lcore {
             };
             stage.only_parse(frame.head(), frame.len());
         }
-        self.look_ahead(in_port, burst, &stages);
+        self.look_ahead(in_port, burst, &stages, |at| out.pair(at));
         for (at, (slot, stage)) in burst.iter_mut().zip(&stages).enumerate() {
             let tunnel = self.ingress.of(at);
             let Some(frame) = slot.take().and_then(|frame| out.admit(at, frame, tunnel)) else {
@@ -187,7 +187,7 @@ impl Lcore {
             found.bytes -= bytes;
             let mut left = burst.iter().zip(&stages);
             if left.any(|(frame, stage)| frame.is_some() && stage.entry == EntryId::NONE) {
-                self.look_ahead(in_port, burst, &stages);
+                self.look_ahead(in_port, burst, &stages, |at| out.pair(at));
             }
         }
         self.counters.packets.add(found.packets);

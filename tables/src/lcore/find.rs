@@ -1,5 +1,6 @@
 //! The stages of a burst that find and prefetch.
 
+use weir_ct::PairId;
 use weir_packet::{Frame, Layout};
 
 use super::Lcore;
@@ -93,13 +94,15 @@ impl Lcore {
         }
     }
 
-    /// Reads what goes the long way as far as that can be done for all of the burst at once.
-    #[inline]
+    /// Reads what goes the long way as far as that can be done for all of the burst at once. `pair`: what
+    /// the tuple of a frame belongs to, if that is known. By itself, for the same reason as [`Self::find`].
+    #[inline(never)]
     pub(super) fn look_ahead<F: Frame>(
         &mut self,
         in_port: PortIndex,
         burst: &[Option<F>],
         stages: &[Stage],
+        pair: impl Fn(usize) -> Option<PairId>,
     ) {
         self.scratch.begin(self.snapshot.ports.port(in_port).no);
         let all = burst.iter().zip(stages).zip(&mut self.aheads);
@@ -107,8 +110,15 @@ impl Lcore {
             if let (Some(frame), EntryId::NONE, Ok(layout)) = (frame, stage.entry, stage.layout()) {
                 let (tracker, megaflows) = (&self.tracker, self.megaflows.as_ref());
                 let scratch = &mut self.scratch;
-                let tunnel = self.ingress.of(at);
-                ahead.read(frame, &layout, in_port, tunnel, scratch, tracker, megaflows);
+                ahead.read_words(
+                    frame,
+                    &layout,
+                    in_port,
+                    self.ingress.of(at),
+                    scratch,
+                    megaflows,
+                );
+                ahead.read(frame, &layout, tracker, || pair(at));
             }
         }
         let is_sought = |frame: &Option<F>, stage: &Stage| {

@@ -182,8 +182,9 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         at
     }
 
-    /// Takes one step that the cache remembers.
-    #[inline]
+    /// Takes one step that the cache remembers. Always part of the loop, though where packets may wait
+    /// it is taken elsewhere, too.
+    #[inline(always)]
     pub(super) fn replay_step<F>(&mut self, packet: &mut Packet<F>, step: Step, depth: u32) -> Taken
     where
         F: Frame,

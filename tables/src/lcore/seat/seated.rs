@@ -172,12 +172,13 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
             self.wires[usize::from(self.numbers[at])] = wire;
             asked |= 1 << at;
         }
+        let waits = self.held.exchange.waiting() > 0;
         while asked != 0 {
             let at = asked.trailing_zeros() as usize;
             asked &= asked - 1;
             let wire = self.wires[usize::from(self.numbers[at])];
             let to = tracker.elsewhere(wire);
-            if to.is_none() && !self.held.exchange.blocks(wire) {
+            if to.is_none() && !(waits && self.held.exchange.blocks(wire)) {
                 continue;
             }
             let Some(frame) = frames.get_mut(at).and_then(Option::take) else {
@@ -201,6 +202,14 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
             }
         }
         gone
+    }
+
+    #[inline]
+    fn pair(&self, at: usize) -> Option<PairId> {
+        match self.wires[usize::from(self.numbers[at])] {
+            Belongs::Pair(pair) => Some(pair),
+            Belongs::Shard(_) | Belongs::Anywhere => None,
+        }
     }
 
     #[cold]
