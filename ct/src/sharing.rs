@@ -1,4 +1,13 @@
 //! What a table must know when it is one of several: which tuples its connections may have.
+//!
+//! Which of its own tuples are in use matters only to others that want one of them. Until the first one
+//! asks, nothing of that is noted; then it is noted of all connections, those in some slots at a time, and
+//! from then on of each that begins or ends.
+//!
+//! Invariants
+//!   1. The directory has the uses of all tuples that are lent, and of the lcore's own those by connections
+//!      in slots below [`Sharing::noted`].
+//!   2. Nothing is granted before all of these are noted.
 
 use weir_packet::Tuple;
 
@@ -11,7 +20,11 @@ pub(crate) struct Sharing {
     pub(crate) owners: Owners,
     pub(crate) me: ShardId,
     pub(crate) directory: Directory,
+    noted: u32,
 }
+
+/// [`Sharing::noted`] when that is all of them.
+const ALL: u32 = u32::MAX;
 
 impl Sharing {
     pub(crate) fn new(owners: Owners, me: ShardId, connections: u32) -> Self {
@@ -19,6 +32,7 @@ impl Sharing {
             owners,
             me,
             directory: Directory::new(connections),
+            noted: 0,
         }
     }
 
@@ -64,35 +78,82 @@ impl Sharing {
         self.route(self.owners.pair(tuple)) == self.me
     }
 
-    /// Notes that a connection has keys of these pairs, which belong here.
+    /// Below which slot it is noted what connections use.
+    pub(crate) const fn noted(&self) -> u32 {
+        self.noted
+    }
+
+    /// Whether anything may have to be noted of a connection that begins or ends.
     #[inline]
-    pub(crate) fn begin(&mut self, [original, reply]: [PairId; 2]) {
-        self.hold(original);
-        if reply != original {
-            self.hold(reply);
+    pub(crate) const fn notes(&self) -> bool {
+        self.noted > 0 || !self.directory.borrows_nothing()
+    }
+
+    /// Notes that the connection in `slot` has keys of these pairs, which belong here.
+    #[inline]
+    pub(crate) fn begin(&mut self, slot: u32, pairs: [PairId; 2]) {
+        for pair in each(pairs) {
+            let lent = self.is_lent(pair);
+            if lent || slot < self.noted {
+                self.directory.add_use(pair, lent);
+            }
         }
     }
 
-    /// Counts one more use of `pair`, which belongs here.
+    /// Notes that the connection in `slot` had these keys.
     #[inline]
+    pub(crate) fn end(&mut self, slot: u32, keys: &[Key; 2]) {
+        if !self.notes() {
+            return;
+        }
+        for pair in each(self.pairs(keys)) {
+            let lent = self.is_lent(pair);
+            if lent || slot < self.noted {
+                self.directory.drop_use(pair, lent);
+            }
+        }
+    }
+
+    /// Notes what connections use that began before anybody asked: those in slots from
+    /// [`Sharing::noted`] on. `are_last`: there are no others.
+    pub(crate) fn note<'a>(
+        &mut self,
+        connections: impl Iterator<Item = &'a [Key; 2]> + Clone,
+        (slots, are_last): (u32, bool),
+    ) {
+        for pair in connections.clone().flat_map(|keys| each(self.pairs(keys))) {
+            self.directory.ask(pair);
+        }
+        for keys in connections {
+            for pair in each(self.pairs(keys)) {
+                // What is lent was noted from the start.
+                if !self.is_lent(pair) {
+                    self.directory.add_use(pair, false);
+                }
+            }
+        }
+        self.noted = if are_last { ALL } else { self.noted + slots };
+    }
+
+    /// Whether all is noted, so that something can be granted.
+    pub(crate) const fn can_grant(&self) -> bool {
+        self.noted == ALL
+    }
+
+    /// Counts one more use of `pair`, which another lcore has lent.
     pub(crate) fn hold(&mut self, pair: PairId) {
-        let lent = self.owners.owner(pair) != self.me;
-        self.directory.add_use(pair, lent);
+        debug_assert!(self.is_lent(pair));
+        self.directory.add_use(pair, true);
     }
 
-    /// Notes that a connection had these keys.
-    pub(crate) fn end(&mut self, keys: &[Key; 2]) {
-        let [original, reply] = self.pairs(keys);
-        self.give_up(original);
-        if reply != original {
-            self.give_up(reply);
-        }
-    }
-
-    /// Counts one use of `pair` less.
+    /// Counts one use less.
     pub(crate) fn give_up(&mut self, pair: PairId) {
-        let lent = self.owners.owner(pair) != self.me;
-        self.directory.drop_use(pair, lent);
+        debug_assert!(self.is_lent(pair));
+        self.directory.drop_use(pair, true);
+    }
+
+    fn is_lent(&self, pair: PairId) -> bool {
+        self.owners.owner(pair) != self.me
     }
 
     /// The pairs of a connection with these keys: the same, unless it is translated.
@@ -113,24 +174,23 @@ impl Sharing {
 
     /// Asks for what [`Sharing::begin`] will write.
     #[inline]
-    pub(crate) fn ask_to_begin(&self, [original, reply]: [PairId; 2]) {
-        self.directory.ask(original);
-        if reply != original {
-            self.directory.ask(reply);
+    pub(crate) fn ask_to_begin(&self, pairs: [PairId; 2]) {
+        if self.notes() {
+            each(pairs).for_each(|pair| self.directory.ask(pair));
         }
     }
 
-    /// Checks that the directory is that of connections with these keys.
+    /// Checks that the directory is that of connections in these slots, with these keys.
     #[cfg(test)]
-    pub(crate) fn check<'a>(&self, connections: impl Iterator<Item = &'a [Key; 2]>) {
+    pub(crate) fn check<'a>(&self, connections: impl Iterator<Item = (u32, &'a [Key; 2])>) {
         use std::collections::HashMap;
 
         let mut uses: HashMap<PairId, u32> = HashMap::new();
-        for keys in connections {
-            let [original, reply] = self.pairs(keys);
-            *uses.entry(original).or_default() += 1;
-            if reply != original {
-                *uses.entry(reply).or_default() += 1;
+        for (slot, keys) in connections {
+            for pair in each(self.pairs(keys)) {
+                if self.is_lent(pair) || slot < self.noted {
+                    *uses.entry(pair).or_default() += 1;
+                }
             }
         }
         for (&pair, &uses) in &uses {
@@ -141,4 +201,9 @@ impl Sharing {
             assert_eq!(all - granted, uses.len());
         }
     }
+}
+
+/// Each of them once.
+fn each([original, reply]: [PairId; 2]) -> impl Iterator<Item = PairId> {
+    std::iter::once(original).chain((reply != original).then_some(reply))
 }

@@ -170,6 +170,22 @@ impl Table {
         self.sharing.as_deref_mut()
     }
 
+    /// Notes whose tuples are in use, of connections in up to `most` more slots; returns whether that is
+    /// known of all, so that others may be given what is not.
+    pub(crate) fn note_uses(&mut self, most: u32) -> bool {
+        let Some(sharing) = self.sharing.as_deref_mut().filter(|all| !all.can_grant()) else {
+            return true;
+        };
+        let from = sharing.noted();
+        let slots = most.min(self.touched - from);
+        let are_last = from + slots == self.touched;
+        let range = from as usize..(from + slots) as usize;
+        let connections = self.hot[range.clone()].iter().zip(&self.cold[range]);
+        let live = connections.filter(|(hot, _)| hot.id != 0);
+        sharing.note(live.map(|(_, cold)| &cold.keys), (slots, are_last));
+        are_last
+    }
+
     /// How many connections there is memory for.
     pub(crate) fn slots(&self) -> u32 {
         self.hot.len() as u32
@@ -424,9 +440,11 @@ impl Table {
         if !original.key.is(&reply.key) {
             self.index.insert(reply.hash, place(Direction::Reply));
         }
-        if let Some(sharing) = &mut self.sharing {
+        if let Some(sharing) = &mut self.sharing
+            && sharing.notes()
+        {
             let pairs = pairs.unwrap_or_else(|| sharing.pairs(&[original.key, reply.key]));
-            sharing.begin(pairs);
+            sharing.begin(slot, pairs);
         }
         self.wheel.insert(slot, deadline, now);
         self.zones.began(zone);
@@ -609,7 +627,7 @@ impl Table {
             debug_assert!(there, "{place:?}");
         }
         if let Some(sharing) = &mut self.sharing {
-            sharing.end(&self.cold[slot as usize].keys);
+            sharing.end(slot, &self.cold[slot as usize].keys);
         }
         self.give_back(slot);
         if self.hot[slot as usize].kin != 0
@@ -736,7 +754,7 @@ impl Table {
         assert!(self.index.capacity() >= self.slots() as usize * 2);
 
         if let Some(sharing) = &self.sharing {
-            sharing.check(live.iter().map(|&slot| &self.cold(slot).keys));
+            sharing.check(live.iter().map(|&slot| (slot, &self.cold(slot).keys)));
         }
 
         let mut leases = 0;

@@ -42,8 +42,10 @@ struct Sought {
     reply: Option<Keyed>,
     /// Where it is noted whether the port is leased that they are sent to.
     lease: Option<Whereabouts>,
-    /// What the packet's tuple and theirs belong to, for a tracker that is one of several.
-    pairs: Option<[PairId; 2]>,
+    /// What the packet's tuple belongs to, for a tracker that is one of several.
+    pair: Option<PairId>,
+    /// And what theirs does, if it is to be noted that both are in use.
+    reply_pair: Option<PairId>,
 }
 
 impl Reading {
@@ -85,39 +87,37 @@ impl Lookup {
     /// Notes that there is none in `zone`, of `made` ever made.
     #[inline]
     pub(super) fn missed(&mut self, zone: u16, hash: u64, made: u64) {
-        let (reply, pairs) = self
-            .0
-            .map_or((None, None), |sought| (sought.reply, sought.pairs));
+        let before = self.0;
         self.0 = Some(Sought {
             zone,
             hash,
             absent_at: Some(made),
-            reply,
+            reply: before.and_then(|sought| sought.reply),
             lease: None,
-            pairs,
+            pair: before.and_then(|sought| sought.pair),
+            reply_pair: before.and_then(|sought| sought.reply_pair),
         });
     }
 
     /// What `tuple`, which is the packet's, belongs to.
     #[inline]
     pub(super) fn pair(&self, sharing: &Sharing, tuple: &Tuple) -> PairId {
-        match self.0.and_then(|sought| sought.pairs) {
-            Some([pair, _]) => pair,
-            None => sharing.owners.pair(tuple),
-        }
+        let known = self.0.and_then(|sought| sought.pair);
+        known.unwrap_or_else(|| sharing.owners.pair(tuple))
     }
 
-    /// What `tuple`, which is the packet's, and `reply` belong to, if the tracker is one of several.
+    /// What `tuple`, which is the packet's, and `reply` belong to, if it may have to be noted that they are
+    /// in use.
     #[inline]
     pub(super) fn pairs(&self, table: &Table, tuple: &Tuple, reply: &Key) -> Option<[PairId; 2]> {
-        let sharing = table.sharing()?;
+        let sharing = table.sharing().filter(|sharing| sharing.notes())?;
+        let pair = self.pair(sharing, tuple);
         if let Some(sought) = self.0
-            && let (Some(expected), Some(pairs)) = (sought.reply, sought.pairs)
+            && let (Some(expected), Some(reply_pair)) = (sought.reply, sought.reply_pair)
             && expected.key.is(reply)
         {
-            return Some(pairs);
+            return Some([pair, reply_pair]);
         }
-        let pair = self.pair(sharing, tuple);
         Some([pair, sharing.reply_pair((tuple, pair), &reply.tuple())])
     }
 
@@ -177,22 +177,22 @@ impl Tracker {
             let hash = self.table.hash(&key);
             Keyed { key, hash }
         });
-        let pairs = match (&reply, self.table.sharing()) {
-            (Some(reply), Some(sharing)) => {
-                let pair = pair.unwrap_or_else(|| sharing.owners.pair(tuple));
-                debug_assert_eq!(pair, sharing.owners.pair(tuple));
-                let reply = sharing.reply_pair((tuple, pair), &reply.key.tuple());
-                Some([pair, reply])
-            }
-            _ => None,
-        };
+        let (mut own_pair, mut reply_pair) = (None, None);
+        if let (Some(reply), Some(sharing)) = (&reply, self.table.sharing()) {
+            let pair = pair.unwrap_or_else(|| sharing.owners.pair(tuple));
+            debug_assert_eq!(pair, sharing.owners.pair(tuple));
+            let notes = sharing.notes();
+            own_pair = Some(pair);
+            reply_pair = notes.then(|| sharing.reply_pair((tuple, pair), &reply.key.tuple()));
+        }
         reading.search = Lookup(Some(Sought {
             zone,
             hash,
             absent_at: None,
             reply,
             lease: expected.and_then(|(_, lease)| lease),
-            pairs,
+            pair: own_pair,
+            reply_pair,
         }));
     }
 
@@ -211,8 +211,10 @@ impl Tracker {
         if let Some(lease) = sought.lease {
             self.table.prefetch_lease(lease);
         }
-        if let (Some(pairs), Some(sharing)) = (sought.pairs, self.table.sharing()) {
-            sharing.ask_to_begin(pairs);
+        if let (Some(pair), Some(reply)) = (sought.pair, sought.reply_pair)
+            && let Some(sharing) = self.table.sharing()
+        {
+            sharing.ask_to_begin([pair, reply]);
         }
     }
 

@@ -263,8 +263,12 @@ impl Tracker {
     /// Gives `to` a tuple of an offer, from the candidate at `index` on: one that belongs here
     /// and that nobody has, in no zone.
     ///
-    /// Cost: [`SLICE`] candidates are looked at; for others it is to be asked again.
+    /// Cost: [`SLICE`] candidates are looked at; for others it is to be asked again. Whoever is asked for the
+    /// first time is so again until it has noted what its connections use, in so many slots each time.
     pub(crate) fn give(&mut self, to: ShardId, offer: &Offer, index: u32, now: Tick) -> Answer {
+        if !self.table.note_uses(NOTED_AT_ONCE) {
+            return Answer::GoOn(index);
+        }
         let Some(sharing) = self.table.sharing_mut() else {
             return Answer::Nothing;
         };
@@ -295,6 +299,9 @@ impl Tracker {
     }
 }
 
+/// In how many slots it is noted at once what connections use: some tens of microseconds' work.
+const NOTED_AT_ONCE: u32 = 1024;
+
 /// The settings of one of so many lcores: each counts the connections of a source address that
 /// it has, so that the limit of an address is split.
 pub(super) fn share_of(settings: &Settings, shards: u16) -> Settings {
@@ -305,3 +312,6 @@ pub(super) fn share_of(settings: &Settings, shards: u16) -> Settings {
     }
     settings
 }
+
+#[cfg(test)]
+mod tests;

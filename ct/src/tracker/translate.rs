@@ -7,7 +7,7 @@ use weir_nat::{
 use weir_packet::{Tick, Tuple};
 
 use crate::key::Key;
-use crate::owner::ShardId;
+use crate::owner::{PairId, ShardId};
 use crate::record::{Direction, Ending};
 use crate::request::{CtDrop, Meeting, Role};
 use crate::state::CtState;
@@ -30,8 +30,11 @@ impl Tracker {
         visit: &mut Visit<'_>,
     ) -> Result<(Keyed, Option<NatKind>), Refusal> {
         let (zone, now) = (visit.request.zone, visit.now);
-        if self.table.sharing().is_some() {
-            self.be_ours(tuple, zone, visit)?;
+        if let Some(sharing) = self.table.sharing() {
+            let pair = visit.search.pair(sharing, tuple);
+            if sharing.route(pair) != sharing.me {
+                self.be_ours(tuple, pair, visit)?;
+            }
         }
         let [_, reply_zone] = visit.zones;
         if let Some(spec @ NatSpec::Allocate { kind, .. }) = visit.request.nat {
@@ -150,19 +153,21 @@ impl Tracker {
         Some((reply, lease))
     }
 
-    /// Sees to it that the packet's own tuple, which it may have got on its way, belongs here.
-    fn be_ours(&mut self, tuple: &Tuple, zone: u16, visit: &mut Visit<'_>) -> Result<(), Refusal> {
+    /// The packet's own tuple, which it got on its way, does not belong here; its owner may give it.
+    #[cold]
+    fn be_ours(
+        &mut self,
+        tuple: &Tuple,
+        pair: PairId,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Refusal> {
         let Some(sharing) = self.table.sharing() else {
             return Ok(());
         };
         let quest = &mut *visit.quest;
-        let pair = visit.search.pair(sharing, tuple);
         let (owner, me) = (sharing.owners.owner(pair), sharing.me);
-        if sharing.route(pair) == me {
-            return Ok(());
-        }
         if owner == me || quest.original_refused {
-            return Err(self.refuse(zone, CtDrop::TupleInUse));
+            return Err(self.refuse(visit.request.zone, CtDrop::TupleInUse));
         }
         quest.asked = Asked::Original;
         Err(Refusal::Ask {

@@ -118,7 +118,7 @@ impl<F: Frame, O> Seated<'_, F, O> {
 impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
     const PLACES: bool = true;
 
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, port: PortIndex, frame: F) {
         self.out.send(port, frame);
     }
@@ -228,7 +228,7 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn admit(&mut self, at: usize, frame: F, tunnel: Option<&Meta>) -> Option<F> {
         let at = usize::from(self.numbers[at]);
         self.at = at;
@@ -237,33 +237,10 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
             Belongs::Pair(_) | Belongs::Anywhere => None,
         };
         self.whole = None;
-        if self.first
-            || self.held.exchange.waiting() == 0
-            || !self.held.exchange.blocks(self.wires[at])
-        {
-            return Some(frame);
+        match self.first || self.held.exchange.waiting() == 0 {
+            true => Some(frame),
+            false => self.admit_behind(at, frame, tunnel),
         }
-        let kept = match tunnel {
-            None => Some(Kept::Counted),
-            Some(meta) => self.held.tunnels.keep(*meta).map(Kept::Unpacked),
-        };
-        let Some(kept) = kept else {
-            self.lost.waiting += 1;
-            return None;
-        };
-        let parcel = Parcel::Frame {
-            frame,
-            in_port: self.in_port,
-            kept,
-        };
-        let waits = self.held.exchange.follow(parcel, self.wires[at]);
-        if waits.is_err() {
-            self.lost.waiting += 1;
-            if let Kept::Unpacked(id) = kept {
-                self.held.tunnels.take(id);
-            }
-        }
-        None
     }
 
     #[cold]
@@ -309,6 +286,34 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
 }
 
 impl<F: Frame, O: Output<F>> Seated<'_, F, O> {
+    /// As [`Output::admit`], of frame number `at` of the burst, while others wait.
+    fn admit_behind(&mut self, at: usize, frame: F, tunnel: Option<&Meta>) -> Option<F> {
+        if !self.held.exchange.blocks(self.wires[at]) {
+            return Some(frame);
+        }
+        let kept = match tunnel {
+            None => Some(Kept::Counted),
+            Some(meta) => self.held.tunnels.keep(*meta).map(Kept::Unpacked),
+        };
+        let Some(kept) = kept else {
+            self.lost.waiting += 1;
+            return None;
+        };
+        let parcel = Parcel::Frame {
+            frame,
+            in_port: self.in_port,
+            kept,
+        };
+        let waits = self.held.exchange.follow(parcel, self.wires[at]);
+        if waits.is_err() {
+            self.lost.waiting += 1;
+            if let Kept::Unpacked(id) = kept {
+                self.held.tunnels.take(id);
+            }
+        }
+        None
+    }
+
     /// A packet goes on at `holder`, which has `pair`.
     fn send_on(
         &mut self,
