@@ -1,5 +1,6 @@
 //! Who holds which pair of tuples, as far as one lcore must know: the pairs that connections of
-//! its own use, and the pairs that it owns and another lcore has reserved.
+//! its own use, and the pairs that it owns and another lcore has reserved. What is told of uses of pairs
+//! that it owns is incomplete until another lcore asks for one: [`Sharing`](crate::sharing::Sharing).
 //!
 //! Invariants, for the directory of lcore `S`
 //!   1. A pair that `S` owns is in use here, or granted to one other lcore, or not in the

@@ -35,7 +35,8 @@
 //! Threads: one lcore owns it. Messages are carried from [`Shard::outgoing`] to
 //! [`Shard::handle`] of the other, in order; whatever carries them.
 //! Cost: with one shard nothing. Else one hash and, if anything is granted, one look-up per
-//! packet; a handful of messages per translation that does not lead home. An exhausted range is
+//! packet; a handful of messages per translation that does not lead home; once another shard has asked for
+//! anything, one look-up more for each connection that begins or ends. An exhausted range is
 //! found exhausted by asking every other shard for each of its ports, a bounded number at a
 //! time.
 

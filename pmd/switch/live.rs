@@ -282,10 +282,14 @@ impl Ports {
             .map(|queues| std::mem::take(&mut queues.pollers))
             .collect();
         self.settle();
-        let queues = self.queues.iter().zip(before);
-        queues
-            .flat_map(|(queues, before)| moves(queues.port, &before, &queues.pollers))
-            .collect()
+        let mut all = Vec::new();
+        for (queues, before) in self.queues.iter_mut().zip(before) {
+            let moved = moves(queues.port, &before, &queues.pollers);
+            // The device goes on to bring packets where it did.
+            queues.leads &= moved.is_empty();
+            all.extend(moved);
+        }
+        all
     }
 
     /// Says who polls what, with as few changes as can be.

@@ -72,6 +72,25 @@ fn devices_bring_packets_to_their_owners() {
     switch.publish(Arc::new(later));
     switch.attach_port(PortIndex(2)).expect("the lcores answer");
     assert_eq!(drivers(&switch), [LED, NOT_LED, LED]);
+
+    // Both queues of a port go to one of the shards; its device goes on to spread as it did.
+    let all: Vec<_> = switch.rx_queues();
+    let lcores = |no| {
+        let queues = all.iter().filter(move |row| row.port == PortNo(no));
+        let mut lcores: Vec<_> = queues.map(|row| row.lcore).collect();
+        lcores.sort_unstable();
+        lcores
+    };
+    assert_eq!([lcores(1), lcores(3)], [[0, 1], [0, 1]]);
+    let both = vec![(0, cpu), (1, cpu)];
+    let given = [
+        (PortIndex(0), both),
+        (PortIndex(1), Vec::new()),
+        (PortIndex(2), Vec::new()),
+    ];
+    switch.deal_queues(&given).expect("the lcores answer");
+    const LED_NO_MORE: &str = "net_null, symmetric RSS, owner by hash in software";
+    assert_eq!(drivers(&switch)[0], LED_NO_MORE);
 }
 
 fn device(vdev: &str) -> DeviceConfig {
