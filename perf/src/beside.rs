@@ -1,10 +1,10 @@
-//! Work on another core while something is measured.
+//! Work on another core than the worker's while something is measured.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::failure::Failure;
@@ -26,10 +26,7 @@ impl<'a, T: Send + 'static> Beside<'a, T> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
-            // It is only a courtesy that the worker is left alone.
-            let mut set = CpuSet::new();
-            let _ = set.set(cpu.into());
-            let _ = sched_setaffinity(Pid::from_raw(0), &set);
+            stay_on(cpu);
             work(&stopped)
         });
         Self {
@@ -48,4 +45,33 @@ impl<T> Drop for Beside<'_, T> {
             *self.result = thread.join().unwrap_or_else(|_| Err(lost()));
         }
     }
+}
+
+/// Keeps the calling thread, and programs that it starts, on one CPU until this is dropped. A program
+/// that asks a switch something is else put on the worker's, which then stands still for some
+/// milliseconds.
+pub(crate) struct Aside(Option<CpuSet>);
+
+impl Aside {
+    /// The CPU is `cpu`.
+    pub(crate) fn on(cpu: u16) -> Self {
+        let before = sched_getaffinity(Pid::from_raw(0)).ok();
+        stay_on(cpu);
+        Self(before)
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = sched_setaffinity(Pid::from_raw(0), before);
+        }
+    }
+}
+
+/// It is only a courtesy that the worker is left alone.
+fn stay_on(cpu: u16) {
+    let mut set = CpuSet::new();
+    let _ = set.set(cpu.into());
+    let _ = sched_setaffinity(Pid::from_raw(0), &set);
 }

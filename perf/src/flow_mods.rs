@@ -33,6 +33,9 @@ pub(crate) enum Rules {
     Passed,
     /// Of that table, for addresses and ports of the clients, each of which is in use, but not both by one.
     Among,
+    /// Of a table of the nine that all packets pass, for a port that is not there, whose number would stand in
+    /// a register.
+    Registers,
 }
 
 /// What changes did to the rate.
@@ -152,6 +155,7 @@ fn verb(rules: Rules, number: u64) -> Verb {
             );
             (1, format!("udp,nw_src={src},tp_src={port}"))
         }
+        Rules::Registers => (15, format!("udp,reg6={:#x}", 0x100 + serial)),
     };
     let rule = format!("table={table},priority=10,{matches}");
     if number.is_multiple_of(2) {

@@ -1,7 +1,7 @@
 //! What changes of the policy cost: how long files of flows take to load, how long one flow-mod among
 //! a million takes until it is published and until the lcore obeys, and what a thousand of them in a
 //! second leave of the traffic, in a table that no packet passes and in one that all pass, for addresses that
-//! nobody has and for such as packets have; and what is left while `reload` adds a port and removes it again,
+//! nobody has, for such as packets have, and for registers that stand otherwise for all packets; and what is left while `reload` adds a port and removes it again,
 //! one of the two each second.
 
 use std::fs;
@@ -14,13 +14,15 @@ use weir_config::control::{Frame, Request, Verb, call};
 use weir_config::file::NamedText;
 use weir_config::show::PublicationsRow;
 
-use crate::beside::Beside;
+use crate::beside::{Aside, Beside};
 use crate::compare::Spread;
 use crate::contender::{Placement, Running, Weir};
 use crate::failure::Failure;
 use crate::flow_mods::{Rules, churn};
+use crate::processor::ThreadTimes;
 use crate::rate::{Plan, steady, steady_while};
 use crate::scenario::Scenario;
+use crate::scenario::policy::NINE_TABLES;
 use crate::site::{Run, Site};
 use crate::targets::{Bound, Verdict};
 
@@ -49,6 +51,8 @@ pub struct Updates {
     pub passed: Vec<f64>,
     /// The same for addresses and ports that are in use, but not together.
     pub among: Vec<f64>,
+    /// The same where rules ask for registers, with those of other ports.
+    pub registers: Vec<f64>,
     /// The same while a port comes or goes each second.
     pub reloaded: Vec<f64>,
 }
@@ -65,11 +69,31 @@ pub fn measure(
     mut progress: impl FnMut(&str),
 ) -> Result<Updates, Failure> {
     let site = Site::of(scenario, placement)?;
+    let tables = in_registers(scenario);
+    let second = Site::of(&tables, placement)?;
     let mut seen = Updates::default();
     for round in 1..=rounds {
         let name = format!("run{round}");
-        let Run { mut running, home } = site.start(weir, &name, plan)?;
+        let Run { mut running, home } = second.start(weir, &name, plan)?;
+        let aside = Aside::on(placement.main_cpu);
         let socket = Weir::socket(&home);
+        let (quiet, busy) = churned(
+            &mut *running,
+            &tables,
+            (plan, placement),
+            &socket,
+            Rules::Registers,
+        )?;
+        drop((running, aside));
+        progress(&format!(
+            "{}, round {round}: {quiet:.2} Mpps quiet, {busy:.2} with a flow-mod per ms for registers of others",
+            tables.name
+        ));
+        seen.registers.push(busy / quiet);
+        let Run { mut running, home } = site.start(weir, &name, plan)?;
+        let _aside = Aside::on(placement.main_cpu);
+        let socket = Weir::socket(&home);
+        let mut watch = Watch::begin(&socket, running.process())?;
         let mut beside = |rules| -> Result<f64, Failure> {
             let (quiet, busy) =
                 churned(&mut *running, scenario, (plan, placement), &socket, rules)?;
@@ -81,6 +105,7 @@ pub fn measure(
                     Rules::Apart => "no packet",
                     Rules::Passed => "every packet",
                     Rules::Among => "every packet, with values as packets have,",
+                    Rules::Registers => unreachable!("this policy has none"),
                 }
             ));
             Ok(busy / quiet)
@@ -94,6 +119,7 @@ pub fn measure(
             scenario.name
         ));
         seen.reloaded.push(busy / quiet);
+        progress(&watch.tell(&format!("round {round}, under traffic"))?);
         for ((flows, _), taken) in FILES.iter().zip(&mut seen.loads) {
             let seconds = load(&socket, *flows)?;
             progress(&format!(
@@ -101,7 +127,9 @@ pub fn measure(
             ));
             taken.push(seconds);
         }
+        progress(&watch.tell(&format!("round {round}, loads"))?);
         let before = publications(&socket)?;
+        let first = seen.singles.len();
         for number in 0..SINGLE {
             let begun = Instant::now();
             let flow = format!(
@@ -111,16 +139,30 @@ pub fn measure(
             ask(&socket, Verb::AddFlow { flow })?;
             seen.singles.push(1e6 * begun.elapsed().as_secs_f64());
         }
+        let [half, most, longest] =
+            [0.5, 0.99, 1.0].map(|part| quantile(&seen.singles[first..], part));
+        progress(&format!(
+            "round {round}: single flow-mods are answered after {half:.1} us, 99 of 100 within {most:.1} us, \
+             all within {longest:.1} us"
+        ));
+        progress(&watch.tell(&format!("round {round}, single flow-mods"))?);
         let after = publications(&socket)?;
         let measured = (after.grace_count - before.grace_count).max(1) as f64;
         let mean = (after.grace_sum_ns - before.grace_sum_ns) as f64 / measured / 1e3;
         let longest = after.grace_longest_ns as f64 / 1e3;
-        progress(&format!(
-            "round {round}: the lcore obeys after {mean:.1} us, {longest:.1} us at most"
-        ));
         seen.grace.push((mean, longest));
     }
     Ok(seen)
+}
+
+/// The same traffic, with a policy whose tables ask for registers that were written on the way.
+fn in_registers(scenario: &Scenario) -> Scenario {
+    let policy = &scenario.policy.name;
+    Scenario {
+        name: scenario.name.replacen(&**policy, &NINE_TABLES.name, 1),
+        policy: NINE_TABLES,
+        ..scenario.clone()
+    }
 }
 
 /// The rate without and with changes.
@@ -217,6 +259,73 @@ fn load(socket: &Path, flows: u32) -> Result<f64, Failure> {
     Ok(begun.elapsed().as_secs_f64())
 }
 
+/// What `part` of the values is at most.
+fn quantile(values: &[f64], part: f64) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_unstable_by(f64::total_cmp);
+    let count = (values.len() as f64 * part).ceil() as usize;
+    values
+        .get(count.saturating_sub(1))
+        .copied()
+        .unwrap_or(f64::NAN)
+}
+
+/// Looks after a switch how soon its lcore obeys, and whether that has its core for itself.
+struct Watch<'a> {
+    socket: &'a Path,
+    process: u32,
+    publications: PublicationsRow,
+    threads: ThreadTimes,
+}
+
+impl<'a> Watch<'a> {
+    fn begin(socket: &'a Path, process: u32) -> Result<Self, Failure> {
+        Ok(Self {
+            socket,
+            process,
+            publications: publications(socket)?,
+            threads: ThreadTimes::of(process)?,
+        })
+    }
+
+    /// Tells what has been since it was asked last.
+    fn tell(&mut self, what: &str) -> Result<String, Failure> {
+        let now = Self::begin(self.socket, self.process)?;
+        let waited = now.threads.busiest_since(&self.threads).waited;
+        let text = obeyed(&self.publications, &now.publications);
+        *self = now;
+        let waited = 1e3 * waited.as_secs_f64();
+        Ok(format!(
+            "{what}: {text}; it waited {waited:.1} ms for its core"
+        ))
+    }
+}
+
+/// How soon the lcore obeyed between two looks, in words.
+fn obeyed(before: &PublicationsRow, after: &PublicationsRow) -> String {
+    let count = after.grace_count - before.grace_count;
+    let mean = (after.grace_sum_ns - before.grace_sum_ns) as f64 / 1e3 / count.max(1) as f64;
+    let longest = after.grace_longest_ns as f64 / 1e3;
+    let earlier = |bound: u64| {
+        let same = before.grace.iter().find(|(other, _)| *other == bound);
+        same.map_or(0, |(_, count)| *count)
+    };
+    let within = |part: f64| {
+        let least = count as f64 * part;
+        let mut classes = after.grace.iter();
+        let class = classes.find(|(bound, count)| (count - earlier(*bound)) as f64 >= least);
+        class.map_or_else(
+            || "longer than all classes".to_owned(),
+            |(bound, _)| format!("within {} us", bound / 1_000),
+        )
+    };
+    let [half, most, all] = [0.5, 0.99, 1.0].map(within);
+    format!(
+        "{count} publications, the lcore obeys half of them {half}, 99 of 100 {most}, all {all}; after \
+         {mean:.1} us on average, and so far {longest:.1} us at most"
+    )
+}
+
 fn address(number: u32) -> std::net::Ipv4Addr {
     std::net::Ipv4Addr::from_bits(0x0a00_0000 | number)
 }
@@ -298,6 +407,15 @@ impl Updates {
                 format!("{name}, the same with values as packets have, times quiet"),
                 Bound::AtLeast(0.8),
                 &self.among,
+                3,
+            ),
+            verdict(
+                format!(
+                    "{}, a flow-mod per ms for registers of others, times quiet",
+                    in_registers(scenario).name
+                ),
+                Bound::AtLeast(0.8),
+                &self.registers,
                 3,
             ),
             verdict(

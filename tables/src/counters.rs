@@ -122,6 +122,8 @@ impl RuleCells {
 
 /// Rules whose cells lie in one block.
 const BLOCK: usize = 1024;
+/// Blocks that are added at once for one rule, at most: they are new memory, some ten microseconds each.
+const SPARE_BLOCKS: usize = 8;
 
 /// The cells of some rules on one lcore: on cache lines that no other lcore writes to.
 #[derive(Debug)]
@@ -144,14 +146,14 @@ pub struct RuleCounters {
 }
 
 impl RuleCounters {
-    /// The same cells, and room for slots below `slots`: an eighth more than there was, so that adding one
-    /// rule after the other seldom copies the list of blocks.
+    /// The same cells, and room for slots below `slots`; with some to spare, so that adding one rule after the
+    /// other seldom copies the list of blocks, but not so many that one rule waits long for them.
     pub fn grown_to(&self, slots: usize) -> Self {
         if slots <= self.blocks.len() * BLOCK {
             return self.clone();
         }
         let more = slots.div_ceil(BLOCK) - self.blocks.len();
-        let more = more.max(self.blocks.len() / 8);
+        let more = more.max(SPARE_BLOCKS.min(self.blocks.len() / 8));
         let new = (0..more).map(|_| Block::new());
         Self {
             blocks: self.blocks.iter().cloned().chain(new).collect(),

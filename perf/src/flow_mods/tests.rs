@@ -6,7 +6,7 @@ use crate::captures::{Direction, Traffic};
 
 #[test]
 fn what_comes_goes() {
-    for rules in [Rules::Apart, Rules::Passed, Rules::Among] {
+    for rules in [Rules::Apart, Rules::Passed, Rules::Among, Rules::Registers] {
         let (Verb::AddFlow { flow }, Verb::DelFlows { strict, matching }) =
             (verb(rules, 6), verb(rules, 7))
         else {

@@ -30,3 +30,22 @@ fn no_line_is_written_by_two_lcores() {
         }
     }
 }
+
+#[test]
+fn one_rule_more_takes_few_blocks() {
+    let mut counters = RuleCounters::default().grown_to(1_000 * BLOCK);
+    assert_eq!(counters.blocks.len(), 1_000);
+    let first = Arc::as_ptr(&counters.blocks[0]);
+    let mut copies = 0;
+    for slots in 1_000 * BLOCK..1_100 * BLOCK {
+        let grown = counters.grown_to(slots + 1);
+        let more = grown.blocks.len() - counters.blocks.len();
+        assert!(more == 0 || more == SPARE_BLOCKS, "{more}");
+        copies += usize::from(more > 0);
+        counters = grown;
+    }
+    // What was there is where it was.
+    assert_eq!((copies, Arc::as_ptr(&counters.blocks[0])), (13, first));
+    let few = RuleCounters::default().grown_to(1).grown_to(BLOCK + 1);
+    assert_eq!(few.blocks.len(), 2);
+}
