@@ -162,11 +162,22 @@ impl ChangeLog {
         self.changes.range(first..).map(|change| &**change)
     }
 
-    /// Whether any change after snapshot `generation` was in one of `tables` or of `groups`, or of a port.
-    pub fn touch(&self, generation: u64, tables: &TableSet, groups: &[u32]) -> bool {
+    /// Whether any change after snapshot `generation` was in one of `tables` or of `groups`, or of a port. Of a
+    /// table, those do not count that ask for what no look-up there saw, as `shows` tells of shapes and values.
+    pub(crate) fn touch(
+        &self,
+        generation: u64,
+        tables: &TableSet,
+        groups: &[u32],
+        shows: impl Fn(TableId, &MaskShape, &[u64]) -> bool,
+    ) -> bool {
         generation < self.forgotten
             || self.after(generation).any(|change| match &change.what {
-                What::Rule { table, .. } => tables.contains(*table),
+                What::Rule {
+                    table,
+                    shape,
+                    values,
+                } => tables.contains(*table) && shows(*table, shape, values),
                 What::Group(id) => groups.contains(id),
                 What::Port(_) => true,
             })
@@ -176,17 +187,20 @@ impl ChangeLog {
     /// known. Changes of ports do not.
     pub fn concerns(&self, generation: u64, known: Known<'_>) -> bool {
         let word = |at| (known.key.word(at), known.mask.word(at));
-        self.concerns_words(generation, known.tables, known.groups, |_| false, word)
+        let (tables, groups) = (known.tables, known.groups);
+        self.concerns_words(generation, tables, groups, |_| false, |_, _, _| true, word)
     }
 
     /// As [`Self::concerns`], where `word` tells a word of the key and its known bits: only those that a
-    /// change asks for; and `meets`, whether it counts for them which port lies at a place.
+    /// change asks for; `meets`, whether it counts for them which port lies at a place; and `shows`, whether a
+    /// look-up in a table may have seen what such a rule asks for.
     pub(crate) fn concerns_words(
         &self,
         generation: u64,
         tables: &TableSet,
         groups: &[u32],
         meets: impl Fn(PortIndex) -> bool,
+        shows: impl Fn(TableId, &MaskShape, &[u64]) -> bool,
         word: impl Fn(usize) -> (u64, u64),
     ) -> bool {
         if generation < self.forgotten {
@@ -205,6 +219,7 @@ impl ChangeLog {
                             let (value, known) = word(at);
                             (value ^ required) & mask & known == 0
                         })
+                        && shows(*table, shape, values)
                 }
                 What::Group(id) => groups.contains(id),
                 What::Port(index) => meets(*index),

@@ -12,18 +12,24 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use super::record::Record;
+use crate::action::TableId;
 use crate::changes::TableSet;
 use crate::key::FlowKey;
 
 /// One step of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The rule at `slot` matched and is counted.
-    Matched { slot: u32 },
+    /// The rule at `slot`, of `table`, matched and is counted.
+    Matched { slot: u32, table: TableId },
     /// A table was looked up and had no rule.
-    Missed,
+    Missed { table: TableId },
     /// The rule at `slot` runs its action number `op`, `nesting` resubmits deep.
     Run { slot: u32, op: u16, nesting: u16 },
+}
+
+impl Step {
+    /// Is never taken.
+    pub(crate) const PADDING: Self = Self::Missed { table: TableId(0) };
 }
 
 /// A few steps that follow each other, copied: taking one may need the cache for another packet.
@@ -126,7 +132,7 @@ impl Paths {
         let (start, len) = (u32::try_from(used).ok()?, u32::try_from(steps.len()).ok()?);
         self.steps.truncate(self.steps.len() - CHUNK);
         self.steps.extend_from_slice(steps);
-        self.steps.extend([Step::Missed; CHUNK]);
+        self.steps.extend([Step::PADDING; CHUNK]);
         self.paths.push(Path {
             start,
             len,
@@ -184,7 +190,7 @@ impl Path {
 /// Nothing but padding, so that [`CHUNK`] steps can be copied wherever a path begins.
 fn padded(mut steps: Vec<Step>) -> Vec<Step> {
     steps.clear();
-    steps.extend([Step::Missed; CHUNK]);
+    steps.extend([Step::PADDING; CHUNK]);
     steps
 }
 
@@ -192,8 +198,9 @@ fn hash(steps: &[Step]) -> u64 {
     let mut hasher = FixedState::default().build_hasher();
     for step in steps {
         hasher.write_u64(match *step {
-            Step::Matched { slot } => u64::from(slot) << 32 | 0xffff_fffe,
-            Step::Missed => u64::MAX,
+            // The slot tells the table.
+            Step::Matched { slot, .. } => u64::from(slot) << 32 | 0xffff_fffe,
+            Step::Missed { table } => u64::from(table.0) << 56 | !(0xff << 56),
             Step::Run { slot, op, nesting } => {
                 u64::from(slot) << 32 | u64::from(nesting) << 16 | u64::from(op)
             }

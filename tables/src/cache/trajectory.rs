@@ -41,6 +41,7 @@ mod key;
 mod program;
 mod recent;
 mod run;
+mod sight;
 mod trace;
 mod wire;
 
@@ -448,6 +449,7 @@ fn is_concerned(plan: &Plan, key: &Key, generation: u64, snapshot: &Snapshot) ->
     };
     let (tables, groups) = (&plan.tables, &plan.groups);
     let meets = |place| plan.meets(place, key);
+    let shows = |table, shape: &_, values: &_| plan.sights.may_show(table, shape, values);
     let changes = &snapshot.changes;
-    changes.concerns_words(generation, tables, groups, meets, word)
+    changes.concerns_words(generation, tables, groups, meets, shows, word)
 }

@@ -176,7 +176,7 @@ impl Left {
     const NOTHING: Self = Self {
         rungs: [Rung::Steps { depth: 0 }; RUNGS],
         rungs_len: 0,
-        steps: [Step::Missed; STEPS],
+        steps: [Step::PADDING; STEPS],
         steps_len: 0,
         set: SavedSet::EMPTY,
         overflown: false,

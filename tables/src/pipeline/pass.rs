@@ -191,9 +191,17 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         O: Output<F>,
     {
         match step {
-            Step::Missed | Step::Matched { .. } if self.is_exhausted() => return Taken::Lost,
-            Step::Missed => self.reason = DropReason::TableMiss,
-            Step::Matched { slot } => self.matched(packet, slot),
+            Step::Missed { .. } | Step::Matched { .. } if self.is_exhausted() => {
+                return Taken::Lost;
+            }
+            Step::Missed { table } => {
+                self.looked_up(packet, table);
+                self.reason = DropReason::TableMiss;
+            }
+            Step::Matched { slot, table } => {
+                self.looked_up(packet, table);
+                self.matched(packet, slot);
+            }
             Step::Run { slot, op, nesting } => {
                 let (rule, op) = self.operation(slot, op);
                 if op >= rule.program.applied {

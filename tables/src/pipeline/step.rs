@@ -57,6 +57,9 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
                 if packet.key().satisfies(src.prerequisite) {
                     packet.key_mut().move_bits(src, dst);
                     self.wrote(packet, dst, dst.ones());
+                    if let Some(trace) = &mut self.trace {
+                        trace.moved(Some(src), dst);
+                    }
                 }
             }
             Op::PushVlan(ether_type) => return self.push_vlan(packet, *ether_type, depth),
@@ -95,6 +98,9 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
                 if let Some(value) = self.pop() {
                     packet.key_mut().write_wide(dst, &value);
                     self.wrote(packet, dst, dst.ones());
+                    if let Some(trace) = &mut self.trace {
+                        trace.moved(None, dst);
+                    }
                 }
             }
             Op::CheckLarger { size, dst } => self.check_larger(packet, *size, dst),

@@ -222,6 +222,7 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
             other = lookup.of(key);
             key = &other;
         }
+        self.looked_up(packet, table);
         let rules = self.snapshot.table(table);
         if W::WATCHES {
             let rule = rules.and_then(|rules| rules.lookup(key));
@@ -248,8 +249,11 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
             rule
         };
         record.steps.push(match rule {
-            Some(rule) => Step::Matched { slot: rule.id.slot },
-            None => Step::Missed,
+            Some(rule) => Step::Matched {
+                slot: rule.id.slot,
+                table,
+            },
+            None => Step::Missed { table },
         });
         rule.map(|rule| &**rule)
     }
@@ -278,6 +282,14 @@ impl<'a, O, W: Witness> Journey<'a, O, W> {
         match self.walk(packet, table, lookup, depth + u32::from(table <= own)) {
             Flow::Continue | Flow::EndList => Flow::Continue,
             flow @ (Flow::Exit | Flow::Lost | Flow::Held) => flow,
+        }
+    }
+
+    /// Notes that the packet is looked up in `table`, now or as it is remembered.
+    #[inline]
+    pub(super) fn looked_up<F>(&mut self, packet: &Packet<F>, table: TableId) {
+        if let Some(trace) = &mut self.trace {
+            trace.looked_up(table, packet.key());
         }
     }
 

@@ -12,6 +12,7 @@ mod headers;
 mod normal;
 mod policy;
 mod ports;
+mod registers;
 mod remembered;
 mod translated;
 mod versions;

@@ -7,7 +7,8 @@
 //!
 //! Invariants
 //!   1. A program lives as long as an entry names it, or has counts that no rule got yet.
-//!   2. No change between `clean_since` and `checked` concerns a table that the program passes.
+//!   2. No change between `clean_since` and `checked` concerns a table that the program passes, or if so, what
+//!      look-ups [saw](Sights) there.
 //!
 //! Cost: interning hashes the plan once. Memory for all programs is taken at start, but for what
 //! a new plan holds.
@@ -20,6 +21,7 @@ use weir_packet::{Layout, Tick, Tuple};
 
 use super::apply;
 use super::key::{Key, Unwritten};
+use super::sight::Sights;
 use crate::changes::{ChangeLog, TableSet};
 use crate::counters::{LcoreCounters, RuleCounters};
 use crate::drops::DropReason;
@@ -82,6 +84,8 @@ pub(crate) struct Plan {
     pub(crate) groups: Vec<u32>,
     /// The bits of the flow key that were written on the way.
     pub(crate) written: FlowKey,
+    /// What look-ups saw of it in registers.
+    pub(crate) sights: Sights,
     /// Whether it counts which ports there are: some were sent to because they are there, or one was not
     /// there.
     pub(crate) asks_for_ports: bool,
@@ -156,7 +160,7 @@ pub(crate) struct Program {
     pub(super) late: u16,
 }
 
-/// No change between two snapshots concerns a table that a program passes.
+/// No change between two snapshots concerns what a program passes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clean {
     since: u64,
@@ -270,7 +274,9 @@ impl Programs {
         &self.all[id.0 as usize]
     }
 
-    /// The program with this plan, with one more user; `None` if there is no room for it.
+    /// The program with this plan, with one more user; `None` if there is no room for it. By itself, so that those
+    /// who find their entry do not pay for it.
+    #[inline(never)]
     pub(crate) fn intern(&mut self, plan: &Plan, generation: u64) -> Option<ProgramId> {
         let hash = self.hasher.hash_one(plan) | 1;
         let all = &self.all;
@@ -408,7 +414,14 @@ impl Program {
 
     /// Whether something changed on its way since it heard of changes last.
     fn is_touched(&self, changes: &ChangeLog) -> bool {
-        changes.touch(self.checked, &self.plan.tables, &self.plan.groups)
+        let Plan {
+            tables,
+            groups,
+            sights,
+            ..
+        } = &*self.plan;
+        let shows = |table, shape: &_, values: &_| sights.may_show(table, shape, values);
+        changes.touch(self.checked, tables, groups, shows)
     }
 
     const fn clean(&self) -> Clean {

@@ -3,7 +3,7 @@
 //!
 //! A change that matches packets has a [`Pattern`]: bits that the key of each of them has. Keys say less than
 //! rules can ask for, so a key may have a pattern's bits and no packet of it be concerned; then the
-//! [`ChangeLog`] decides. Changes lie in blocks, and what all of a block ask for in the same way is asked first:
+//! [`ChangeLog`] decides, unless look-ups [saw](super::sight) otherwise. Changes lie in blocks, and what all of a block ask for in the same way is asked first:
 //! rules that come and go beside the traffic have some bit in common that it has not.
 //!
 //! Invariants
@@ -17,6 +17,7 @@
 
 use super::key::{Key, Pattern, Unwritten};
 use super::program::Plan;
+use super::sight::Asked;
 use crate::action::TableId;
 use crate::changes::{self, ChangeLog, TableSet, What};
 use crate::port::PortIndex;
@@ -63,6 +64,8 @@ struct Change {
     generation: u64,
     place: Place,
     pattern: Pattern,
+    /// What it asks for beside that.
+    asked: Asked,
 }
 
 /// Where something changed.
@@ -103,22 +106,23 @@ impl Recent {
             self.until = log.forgotten();
         }
         for change in log.after(self.until) {
-            let (place, pattern) = match &change.what {
+            let (place, pattern, asked) = match &change.what {
                 What::Rule {
                     table,
                     shape,
                     values,
                 } => {
                     let pattern = Pattern::of(shape, values, ports, snapshot.interest);
-                    (Place::Table(*table), pattern)
+                    (Place::Table(*table), pattern, Asked::of(shape, values))
                 }
-                What::Group(id) => (Place::Group(*id), Pattern::ANY),
-                What::Port(index) => (Place::Port(*index), Pattern::ANY),
+                What::Group(id) => (Place::Group(*id), Pattern::ANY, Asked::NOTHING),
+                What::Port(index) => (Place::Port(*index), Pattern::ANY, Asked::NOTHING),
             };
             self.push(Change {
                 generation: change.generation,
                 place,
                 pattern,
+                asked,
             });
         }
         self.until = snapshot.generation;
@@ -159,6 +163,7 @@ impl Block {
             generation: 0,
             place: Place::Group(0),
             pattern: Pattern::ANY,
+            asked: Asked::NOTHING,
         }; BLOCK],
         len: 0,
         newest: 0,
@@ -194,7 +199,9 @@ impl Block {
             .take_while(|change| change.generation > generation)
             .all(|change| match change.place {
                 Place::Table(table) => {
-                    !plan.tables.contains(table) || change.pattern.differs(key, unwritten)
+                    !plan.tables.contains(table)
+                        || change.pattern.differs(key, unwritten)
+                        || !plan.sights.may_show_asked(table, &change.asked)
                 }
                 Place::Group(id) => !plan.groups.contains(&id),
                 Place::Port(index) => !plan.meets(index, key),

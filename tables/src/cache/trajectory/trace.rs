@@ -10,12 +10,15 @@ use weir_packet::{Frame, Layout};
 
 use super::headers::{Changes, Headers};
 use super::program::{Ends, Op, Passed, Plan};
+use super::sight::Sights;
 use super::wire::WireOp;
+use crate::action::TableId;
 use crate::changes::TableSet;
 use crate::drops::DropReason;
 use crate::key::{FlowKey, word};
 use crate::mac_table::MacPlace;
 use crate::port::PortIndex;
+use crate::program::Bits;
 use crate::tunnel::Outer;
 
 /// How many connections and MAC addresses an entry can refer to.
@@ -102,6 +105,7 @@ impl Trace {
                 tables: TableSet::default(),
                 groups: Vec::with_capacity(8),
                 written: FlowKey::ZERO,
+                sights: Sights::new(),
                 asks_for_ports: false,
             },
             connections: SmallVec::new(),
@@ -133,6 +137,7 @@ impl Trace {
         plan.tables = TableSet::default();
         plan.groups.clear();
         plan.written.clear();
+        plan.sights.clear();
         plan.asks_for_ports = false;
         self.connections.clear();
         (self.mac_source, self.mac_destination) = (None, None);
@@ -153,6 +158,7 @@ impl Trace {
     pub(crate) fn end(&mut self, lookups: u32, drop: Option<DropReason>) -> bool {
         self.plan.lookups = lookups;
         self.plan.drop = drop;
+        self.plan.sights.end();
         self.refused.is_none() && self.refs() <= REFS
     }
 
@@ -192,6 +198,24 @@ impl Trace {
         match i8::try_from(longer) {
             Ok(longer) => self.plan.rules.push(Passed { slot, longer }),
             Err(_) => self.refuse(Refusal::Headers),
+        }
+    }
+
+    /// The packet, which has this `key` by then, is looked up in `table`.
+    #[inline]
+    pub(crate) fn looked_up(&mut self, table: TableId, key: &FlowKey) {
+        if !self.is_refused() {
+            self.plan.sights.note(table, key);
+        }
+    }
+
+    /// An action wrote to `dst` what it read from `src`; from a stack if that is `None`.
+    pub(crate) fn moved(&mut self, src: Option<&Bits>, dst: &Bits) {
+        if !self.is_refused() {
+            match src {
+                Some(src) => self.plan.sights.moved(src, dst),
+                None => self.plan.sights.vary(dst),
+            }
         }
     }
 
