@@ -96,8 +96,8 @@ fn a_trace_sees_connections_and_caches_and_changes_nothing() {
         "{why}"
     );
 
-    // And one of the policy.
-    let flow = "table=1,udp,ct_state=+new,priority=40000 actions=drop".to_owned();
+    // And one of the policy, of the packet's state.
+    let flow = "table=1,udp,ct_state=+trk,priority=40000 actions=drop".to_owned();
     management.ask(Verb::AddFlow { flow }).expect("added");
     let report = management.trace_of(FLOW, &[]);
     let why = &report.caches.trajectory.because;
