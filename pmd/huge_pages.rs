@@ -1,6 +1,6 @@
 //! The allocator of the program: large tables lie in huge pages.
 //!
-//! A table of a megabyte or more that is read at random misses the TLB with every look-up if it lies
+//! A table of some megabytes that is read at random misses the TLB with every look-up if it lies
 //! in pages of 4 kB. So whatever is large is mapped by itself, aligned to huge pages, and the
 //! kernel is asked for them (`madvise(2)`, `MADV_HUGEPAGE`) before the first touch; where it has
 //! none, ordinary pages serve.
@@ -26,10 +26,8 @@ use weir_tables::counters::LINE;
 
 /// The size of a huge page, in bytes.
 const HUGE_PAGE: usize = 2 << 20;
-/// What is at least as large is mapped by itself. Less than a huge page, since of a table that has a quarter of one
-/// each 4 kB would be a page of its own, 128 of them, wherever the kernel has some; the rest of the page is
-/// wasted, of a few tables for each lcore.
-const LARGE: usize = HUGE_PAGE / 4;
+/// What is at least as large is mapped by itself.
+const LARGE: usize = 2 * HUGE_PAGE;
 
 /// What is as large has cache lines of its own, in bytes.
 pub const WIDE: usize = 1_024;
