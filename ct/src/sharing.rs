@@ -20,10 +20,11 @@ pub(crate) struct Sharing {
     pub(crate) owners: Owners,
     pub(crate) me: ShardId,
     pub(crate) directory: Directory,
+    /// [`Sharing::noted`]
     noted: u32,
 }
 
-/// [`Sharing::noted`] when that is all of them.
+/// [`Sharing::noted`] when all is noted.
 const ALL: u32 = u32::MAX;
 
 impl Sharing {
@@ -78,7 +79,7 @@ impl Sharing {
         self.route(self.owners.pair(tuple)) == self.me
     }
 
-    /// Below which slot it is noted what connections use.
+    /// Below which slot it is noted what connections use; above all slots if that is all of them.
     pub(crate) const fn noted(&self) -> u32 {
         self.noted
     }
@@ -175,9 +176,7 @@ impl Sharing {
     /// Asks for what [`Sharing::begin`] will write.
     #[inline]
     pub(crate) fn ask_to_begin(&self, pairs: [PairId; 2]) {
-        if self.notes() {
-            each(pairs).for_each(|pair| self.directory.ask(pair));
-        }
+        each(pairs).for_each(|pair| self.directory.ask(pair));
     }
 
     /// Checks that the directory is that of connections in these slots, with these keys.
