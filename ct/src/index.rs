@@ -23,7 +23,7 @@ use std::hash::Hasher;
 
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
-use weir_packet::hint::prefetch_element;
+use weir_packet::hint::{prefetch_element, touch_element};
 
 use crate::key::Key;
 use crate::record::{Cold, Direction};
@@ -114,6 +114,12 @@ impl Index {
         let bucket = &self.buckets[self.home(hash)];
         let n = bucket.alike(signature(hash)).next()?;
         Some(unpack(bucket.places[n]))
+    }
+
+    /// Fetches the bucket in which a key with this hash is looked for ([`touch_element`]).
+    #[inline]
+    pub(crate) fn touch(&self, hash: u64) {
+        touch_element(&self.buckets, self.home(hash));
     }
 
     /// Asks for the bucket in which a key with this hash is looked for.

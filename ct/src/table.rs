@@ -219,10 +219,10 @@ impl Table {
         self.last_id
     }
 
-    /// Asks for that part of the index in which a key with this hash is looked for.
+    /// Fetches that part of the index in which a key with this hash is looked for.
     #[inline]
-    pub(crate) fn prefetch_bucket(&self, hash: u64) {
-        self.index.prefetch(hash);
+    pub(crate) fn touch_bucket(&self, hash: u64) {
+        self.index.touch(hash);
     }
 
     /// Asks for the connection that the key with this hash likely belongs to; returns whether
@@ -257,10 +257,10 @@ impl Table {
         Some(self.leases.whereabouts(pool, number.into()))
     }
 
-    /// Asks for what is noted of a lease there.
+    /// Fetches what is noted of a lease there.
     #[inline]
-    pub(crate) fn prefetch_lease(&self, whereabouts: Whereabouts) {
-        self.leases.prefetch(whereabouts);
+    pub(crate) fn touch_lease(&self, whereabouts: Whereabouts) {
+        self.leases.touch(whereabouts);
     }
 
     /// Asks for all of the connection in `slot`.
@@ -391,9 +391,10 @@ impl Table {
     /// Makes a connection; neither of its keys may be in the table. `None` if it is full.
     #[inline(always)]
     pub(crate) fn insert(&mut self, birth: &Birth, now: Tick) -> Option<u32> {
-        if let Some(sharing) = &self.sharing
-            && !sharing.directory.has_room()
-        {
+        // If nothing is noted, the directory is empty.
+        let noting = self.sharing.as_deref().filter(|all| all.notes());
+        let notes = noting.is_some();
+        if noting.is_some_and(|all| !all.directory.has_room()) {
             return None;
         }
         let slot = match self.free.pop() {
@@ -440,9 +441,7 @@ impl Table {
         if !original.key.is(&reply.key) {
             self.index.insert(reply.hash, place(Direction::Reply));
         }
-        if let Some(sharing) = &mut self.sharing
-            && sharing.notes()
-        {
+        if notes && let Some(sharing) = &mut self.sharing {
             let pairs = pairs.unwrap_or_else(|| sharing.pairs(&[original.key, reply.key]));
             sharing.begin(slot, pairs);
         }

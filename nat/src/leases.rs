@@ -16,7 +16,7 @@
 //! Cost: a lease or its return writes one word, and one more per level that fills or stops being
 //! full; the search reads at most two words per level. Memory is taken once; nothing grows.
 
-use weir_packet::hint::prefetch_element;
+use weir_packet::hint::touch_element;
 
 /// Leased numbers, by pool.
 pub struct Leases {
@@ -126,10 +126,10 @@ impl Leases {
         Whereabouts(self.home(id(pool, 0, u64::from(number) / BITS)))
     }
 
-    /// Asks for what lies there.
+    /// Fetches what lies there ([`touch_element`]).
     #[inline]
-    pub fn prefetch(&self, whereabouts: Whereabouts) {
-        prefetch_element(&self.nodes, whereabouts.0);
+    pub fn touch(&self, whereabouts: Whereabouts) {
+        touch_element(&self.nodes, whereabouts.0);
     }
 
     /// Whether `number` is leased.

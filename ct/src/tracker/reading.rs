@@ -196,20 +196,20 @@ impl Tracker {
         }));
     }
 
-    /// Asks for what [`Self::look_ahead`] found the places of. By itself, so that the requests of a
-    /// burst follow each other closely: each waits until the processor knows its page, and those
-    /// that are in flight together wait together.
+    /// Fetches what [`Self::look_ahead`] found the places of. By itself, so that those of a burst follow
+    /// each other closely: each waits until the processor knows its page, and those that are in flight
+    /// together wait together. So many prefetches at once would not all be obeyed; what is read comes.
     #[inline]
     pub fn ask_ahead(&self, reading: &Reading) {
         let Lookup(Some(sought)) = &reading.search else {
             return;
         };
-        self.table.prefetch_bucket(sought.hash);
+        self.table.touch_bucket(sought.hash);
         if let Some(reply) = &sought.reply {
-            self.table.prefetch_bucket(reply.hash);
+            self.table.touch_bucket(reply.hash);
         }
         if let Some(lease) = sought.lease {
-            self.table.prefetch_lease(lease);
+            self.table.touch_lease(lease);
         }
         if let (Some(pair), Some(reply)) = (sought.pair, sought.reply_pair)
             && let Some(sharing) = self.table.sharing()
