@@ -67,6 +67,12 @@ impl PairId {
         self.0
     }
 
+    /// The id of what has this hash.
+    #[inline]
+    fn from_hash(hash: u64) -> Self {
+        Self((hash >> (u64::BITS - Self::BITS)).max(1))
+    }
+
     /// The id that [`PairId::get`] gave.
     pub(crate) const fn of(number: u64) -> Self {
         Self(number)
@@ -141,6 +147,17 @@ impl Owners {
         }
     }
 
+    /// As [`Owners::pair`], for a TCP or UDP tuple of IPv4: each end is its address, then its port
+    /// (`address << 16 | port`).
+    #[inline(always)]
+    pub fn pair_of_ends(&self, [src, dst]: [u64; 2], protocol: u8) -> PairId {
+        let id = self.id_of_ends([src, dst], protocol.into());
+        match self.rss.as_deref() {
+            Some(rss) => self.in_bucket(id, rss.bucket_of_ends([src, dst])),
+            None => id,
+        }
+    }
+
     /// The id with the bucket in its uppermost bits, and never 0.
     const fn in_bucket(&self, id: PairId, bucket: u16) -> PairId {
         let below = PairId::BITS - self.deciding;
@@ -210,7 +227,6 @@ impl Owners {
 
     #[inline]
     fn id(&self, ip: IpPair, [src_number, dst_number]: [u16; 2], salt: Salt) -> PairId {
-        let mut hasher = FoldHasher::with_seed(self.start, &self.seed);
         let salt = match salt {
             Salt::Tuple(protocol) => u64::from(protocol),
             Salt::Addresses => 1 << 8,
@@ -221,21 +237,29 @@ impl Owners {
                 let end = |address: std::net::Ipv4Addr, number| {
                     u64::from(address.to_bits()) << 16 | u64::from(number)
                 };
-                let (a, b) = (end(src, src_number), end(dst, dst_number));
-                hasher.write_u64(a.min(b));
-                hasher.write_u64(a.max(b));
+                self.id_of_ends([end(src, src_number), end(dst, dst_number)], salt)
             }
             IpPair::V6 { src, dst } => {
+                let mut hasher = FoldHasher::with_seed(self.start, &self.seed);
                 let (a, b) = ((src, src_number), (dst, dst_number));
                 for (address, number) in [a.min(b), a.max(b)] {
                     hasher.write_u128(address.to_bits());
                     hasher.write_u64(number.into());
                 }
+                hasher.write_u64(salt);
+                PairId::from_hash(hasher.finish())
             }
         }
+    }
+
+    /// The same of IPv4, each end as one number.
+    #[inline(always)]
+    fn id_of_ends(&self, [a, b]: [u64; 2], salt: u64) -> PairId {
+        let mut hasher = FoldHasher::with_seed(self.start, &self.seed);
+        hasher.write_u64(a.min(b));
+        hasher.write_u64(a.max(b));
         hasher.write_u64(salt);
-        let id = hasher.finish() >> (u64::BITS - PairId::BITS);
-        PairId(id.max(1))
+        PairId::from_hash(hasher.finish())
     }
 }
 

@@ -52,12 +52,15 @@ impl Sharing {
         }
     }
 
-    /// Asks for what [`Sharing::route`] will look at.
-    #[inline]
-    pub(crate) fn ask(&self, pair: PairId) {
-        if self.is_noted(self.owners.owner(pair)) {
+    /// Whether packets of `pair` may have to go elsewhere; if so, asks for what [`Sharing::route`] will look at.
+    #[inline(always)]
+    pub(crate) fn may_be_elsewhere(&self, pair: PairId) -> bool {
+        let owner = self.owners.owner(pair);
+        let is_noted = self.is_noted(owner);
+        if is_noted {
             self.directory.ask(pair);
         }
+        is_noted || owner != self.me
     }
 
     /// Whether the directory may say of a pair of `owner`'s that another one holds it.

@@ -16,7 +16,7 @@
 //! Cost: one look-up per table passed; no allocation.
 
 use weir_ct::{PairId, Tracker};
-use weir_packet::{Frame, Layout, Tick, Tuple};
+use weir_packet::{Frame, Layout, Tick};
 
 use crate::action::TableId;
 use crate::cache::{Changes, Megaflows, PassHash, Records, Trace};
@@ -77,8 +77,9 @@ pub enum Asks {
     Whose,
     /// Whose is it? It has been parsed.
     Parsed(Layout),
-    /// Whose is it? This is its tuple.
-    Tuple(Tuple),
+    /// Whose is it? It is a plain packet of IPv4: source and destination, as
+    /// [`Owners::pair_of_ends`](weir_ct::Owners::pair_of_ends) has them, and protocol.
+    Ends([u64; 2], u8),
 }
 
 /// Where frames go that leave the pipeline.

@@ -120,6 +120,14 @@ impl Rss {
         Some(self.of_word(word ^ ports) & (self.buckets() - 1))
     }
 
+    /// The same of a TCP or UDP tuple of IPv4, as [`Owners::pair_of_ends`](super::Owners::pair_of_ends) has it.
+    #[inline]
+    pub(super) fn bucket_of_ends(&self, [src, dst]: [u64; 2]) -> u16 {
+        let both = src ^ dst;
+        // Address and port of 48 bits.
+        self.of_word((both >> 32 ^ both >> 16 ^ both) as u16) & (self.buckets() - 1)
+    }
+
     /// The hash of a packet of which this is the exclusive or of all words: 16 bits, of which the device's
     /// 32 are twice the same.
     const fn of_word(&self, word: u16) -> u16 {

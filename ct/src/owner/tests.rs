@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use weir_packet::{Frame, IpPair, VecFrame, text};
+use weir_packet::{Frame, IpPair, VecFrame, protocol, text};
 
 use super::*;
 use crate::testing::any_tuple;
@@ -19,6 +19,29 @@ proptest! {
         prop_assert!(owners.owner(pair).0 < shards);
         prop_assert_eq!(PairId::of(pair.get()), pair);
         prop_assert!(pair.get() > 0 && pair.get() >> PairId::BITS == 0);
+    }
+
+    /// What is known of a plain packet makes the same pair as its tuple, whatever decides on owners.
+    #[test]
+    fn ends_are_what_the_tuple_is(
+        (src, src_port) in any::<(u32, u16)>(),
+        (dst, dst_port) in any::<(u32, u16)>(),
+        tcp: bool,
+        secret: u64,
+        entries in prop::option::of((6..=9_u32).prop_map(|bits| 1 << bits)),
+    ) {
+        let owners = Owners::new(3, secret);
+        let rss = entries.and_then(|entries| Rss::new(secret).with_entries(entries));
+        let owners = rss.into_iter().fold(owners, Owners::led_by);
+        let tuple = Tuple {
+            ip: IpPair::V4 { src: src.into(), dst: dst.into() },
+            protocol: if tcp { protocol::TCP } else { protocol::UDP },
+            src_port,
+            dst_port,
+        };
+        let ends = [(src, src_port), (dst, dst_port)];
+        let ends = ends.map(|(address, port)| u64::from(address) << 16 | u64::from(port));
+        prop_assert_eq!(owners.pair_of_ends(ends, tuple.protocol), owners.pair(&tuple));
     }
 
     /// Whatever differs makes another pair, but for what a reply differs in.

@@ -118,11 +118,14 @@ impl Tracker {
         (to != sharing.me).then_some(to)
     }
 
-    /// Asks for what [`Tracker::elsewhere`] will look at.
+    /// Whether packets with this wire tuple may have to go elsewhere: whether [`Tracker::elsewhere`] is to be
+    /// asked, and then what it looks at is on its way.
     #[inline]
-    pub fn ask_whose(&self, wire: Belongs) {
-        if let (Belongs::Pair(pair), Some(sharing)) = (wire, self.sharing()) {
-            sharing.ask(pair);
+    pub fn may_be_elsewhere(&self, wire: Belongs) -> bool {
+        match (wire, self.sharing()) {
+            (Belongs::Pair(pair), Some(sharing)) => sharing.may_be_elsewhere(pair),
+            (Belongs::Shard(_), Some(_)) => true,
+            (Belongs::Anywhere, _) | (_, None) => false,
         }
     }
 

@@ -113,7 +113,7 @@ impl Stage {
             return Asks::Nothing;
         }
         match &self.closer {
-            _ if self.is_plain() => Asks::Tuple(self.key.plain_tuple()),
+            _ if self.is_plain() => Asks::Ends(self.key.plain_ends(), self.key.protocol()),
             Closer::Layout(layout) => Asks::Parsed(*layout),
             Closer::Nothing | Closer::Runt => Asks::Whose,
         }

@@ -8,9 +8,7 @@
 //!
 //! Cost: a dozen loads; two multiplications for the hash of most packets.
 
-use std::net::Ipv4Addr;
-
-use weir_packet::{Fragment, IpPair, L3, L4, Layout, Tuple, ether_type, protocol};
+use weir_packet::{Fragment, L3, L4, Layout, ether_type, protocol};
 
 use crate::classifier::HashSecret;
 use crate::extract::VLAN_PRESENT;
@@ -398,20 +396,16 @@ impl Key {
         (self.0[1] >> 8) as u8
     }
 
-    /// The tuple of its packets, if they are plain ones of IPv4.
+    /// Source and destination of its packets, if they are plain ones of IPv4: the address, then the port
+    /// (`address << 16 | port`).
     #[inline]
-    pub(crate) const fn plain_tuple(&self) -> Tuple {
-        let [s0, s1, s2, s3, d0, d1, d2, d3] = self.0[0].to_ne_bytes();
-        let [sp0, sp1, dp0, dp1] = ((self.0[1] >> 32) as u32).to_ne_bytes();
-        Tuple {
-            ip: IpPair::V4 {
-                src: Ipv4Addr::new(s0, s1, s2, s3),
-                dst: Ipv4Addr::new(d0, d1, d2, d3),
-            },
-            protocol: self.protocol(),
-            src_port: u16::from_be_bytes([sp0, sp1]),
-            dst_port: u16::from_be_bytes([dp0, dp1]),
-        }
+    pub(crate) const fn plain_ends(&self) -> [u64; 2] {
+        let addresses = u64::from_be_bytes(self.0[0].to_ne_bytes());
+        let ports = u32::from_be_bytes(((self.0[1] >> 32) as u32).to_ne_bytes()) as u64;
+        [
+            addresses >> 32 << 16 | ports >> 16,
+            (addresses & 0xffff_ffff) << 16 | ports & 0xffff,
+        ]
     }
 
     /// Adds what stands for the outer headers of a packet that came through a tunnel.

@@ -1,6 +1,6 @@
 //! What becomes of frames that leave the pipeline of a seat.
 
-use weir_ct::{Arrival, Belongs, HandOffDrop, PairId, ShardId, Tracker};
+use weir_ct::{Arrival, Belongs, HandOffDrop, Owners, PairId, ShardId, Tracker};
 use weir_packet::{Frame, IpPair, Layout, parse};
 
 use super::{Held, Kept, Load, Parcel};
@@ -96,10 +96,8 @@ impl<F: Frame, O> Seated<'_, F, O> {
     /// Finds out where frame number `number` of the burst belongs; returns it if that is here.
     #[inline]
     fn ask(&mut self, number: usize, frame: F, kept: Kept, tracker: &Tracker) -> Arrival<F> {
-        let wire = match parse(frame.head(), frame.len()) {
-            Ok(layout) => self.held.exchange.owners().belongs(frame.head(), &layout),
-            Err(_) => Belongs::Anywhere,
-        };
+        let owners = self.held.exchange.owners();
+        let wire = belongs_as_parsed(owners, frame.head(), frame.len());
         self.wires[number] = wire;
         let parcel = Parcel::Frame {
             frame,
@@ -152,6 +150,7 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
         if self.are_known {
             return gone;
         }
+        let waits = self.held.exchange.waiting() > 0;
         // First of all of them where they belong, so that what is known of that is on its way.
         let mut asked = 0_u32;
         for (at, slot) in frames.iter().enumerate().take(BURST) {
@@ -159,20 +158,27 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
                 continue;
             };
             let owners = self.held.exchange.owners();
-            let wire = match asks {
+            let number = usize::from(self.numbers[at]);
+            let may_be_elsewhere = match asks {
                 Asks::Nothing => continue,
-                Asks::Tuple(tuple) => Belongs::Pair(owners.pair(&tuple)),
-                Asks::Parsed(layout) => owners.belongs(frame.head(), &layout),
-                Asks::Whose => match parse(frame.head(), frame.len()) {
-                    Ok(layout) => owners.belongs(frame.head(), &layout),
-                    Err(_) => Belongs::Anywhere,
-                },
+                Asks::Ends(ends, protocol) => {
+                    let wire = Belongs::Pair(owners.pair_of_ends(ends, protocol));
+                    self.wires[number] = wire;
+                    tracker.may_be_elsewhere(wire)
+                }
+                Asks::Parsed(layout) => {
+                    let wire = owners.belongs(frame.head(), &layout);
+                    self.wires[number] = wire;
+                    tracker.may_be_elsewhere(wire)
+                }
+                Asks::Whose => {
+                    let wire = belongs_as_parsed(owners, frame.head(), frame.len());
+                    self.wires[number] = wire;
+                    tracker.may_be_elsewhere(wire)
+                }
             };
-            tracker.ask_whose(wire);
-            self.wires[usize::from(self.numbers[at])] = wire;
-            asked |= 1 << at;
+            asked |= u32::from(may_be_elsewhere || waits) << at;
         }
-        let waits = self.held.exchange.waiting() > 0;
         while asked != 0 {
             let at = asked.trailing_zeros() as usize;
             asked &= asked - 1;
@@ -341,6 +347,15 @@ impl<F: Frame, O: Output<F>> Seated<'_, F, O> {
             }
             reason_of(drop)
         })
+    }
+}
+
+/// Where a packet belongs that has not been parsed.
+#[cold]
+fn belongs_as_parsed(owners: &Owners, head: &[u8], len: usize) -> Belongs {
+    match parse(head, len) {
+        Ok(layout) => owners.belongs(head, &layout),
+        Err(_) => Belongs::Anywhere,
     }
 }
 
