@@ -1,6 +1,6 @@
 //! The allocator of the program: large tables lie in huge pages.
 //!
-//! A table of some megabytes that is read at random misses the TLB with every look-up if it lies
+//! A table of a megabyte or more that is read at random misses the TLB with every look-up if it lies
 //! in pages of 4 kB. So whatever is large is mapped by itself, aligned to huge pages, and the
 //! kernel is asked for them (`madvise(2)`, `MADV_HUGEPAGE`) before the first touch; where it has
 //! none, ordinary pages serve.
@@ -11,7 +11,9 @@
 //! thread that asked.
 //!
 //! The kernel gives memory when it is first touched, and clears it then: a huge page takes it as long as
-//! some hundred packets take an lcore. Who cannot wait asks [at once](at_once) for all of it.
+//! some hundred packets take an lcore. Who cannot wait asks [at once](at_once) for all of it. A table of a page or
+//! two is had at once in any case: any traffic soon touches all of it, and what a program takes that is left alone
+//! does not grow in steps of a page.
 //!
 //! Threads: as the system allocator's.
 //! Cost: for what is large, two or three system calls; nothing for the rest.
@@ -26,8 +28,12 @@ use weir_tables::counters::LINE;
 
 /// The size of a huge page, in bytes.
 const HUGE_PAGE: usize = 2 << 20;
-/// What is at least as large is mapped by itself.
-const LARGE: usize = 2 * HUGE_PAGE;
+/// What is at least as large is mapped by itself. Less than a huge page: a table of a quarter of one would take 128
+/// entries of the TLB otherwise. The rest of its page is wasted, of a few tables for each lcore.
+const LARGE: usize = HUGE_PAGE / 4;
+
+/// What is larger is had when it is touched.
+const AT_ONCE_UP_TO: usize = 2 * HUGE_PAGE;
 
 /// What is as large has cache lines of its own, in bytes.
 pub const WIDE: usize = 1_024;
@@ -157,8 +163,8 @@ fn map(size: usize) -> *mut u8 {
             let _ = munmap(aligned.byte_add(wanted), behind);
         }
         let _ = madvise(aligned, wanted, MmapAdvise::MADV_HUGEPAGE);
-        if AT_ONCE.get() {
-            let _ = madvise(aligned, wanted, MmapAdvise::MADV_POPULATE_WRITE);
+        if size <= AT_ONCE_UP_TO || AT_ONCE.get() {
+            let _ = madvise(aligned, size, MmapAdvise::MADV_POPULATE_WRITE);
         }
         aligned.cast().as_ptr()
     }

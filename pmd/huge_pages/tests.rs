@@ -19,7 +19,7 @@ fn resident(block: *mut u8, size: usize) -> usize {
 
 #[test]
 fn memory_is_there_at_once_for_whom_it_is_to_be() {
-    let size = 3 * LARGE;
+    let size = AT_ONCE_UP_TO + HUGE_PAGE;
     let layout = Layout::from_size_align(size, 64).expect("a layout");
     // SAFETY: given back once, and not used.
     unsafe {
@@ -32,6 +32,19 @@ fn memory_is_there_at_once_for_whom_it_is_to_be() {
         let block = HugePages.alloc_zeroed(layout);
         assert_eq!(resident(block, size), 0);
         HugePages.dealloc(block, layout);
+    }
+}
+
+#[test]
+fn a_table_of_a_page_or_two_is_there_at_once() {
+    for size in [LARGE, HUGE_PAGE + PAGE, AT_ONCE_UP_TO] {
+        let layout = Layout::from_size_align(size, 64).expect("a layout");
+        // SAFETY: given back once, and not used.
+        unsafe {
+            let block = HugePages.alloc(layout);
+            assert_eq!(resident(block, size), size / PAGE);
+            HugePages.dealloc(block, layout);
+        }
     }
 }
 
@@ -85,15 +98,16 @@ fn what_is_wide_has_its_lines_for_itself() {
 
 #[test]
 fn a_block_keeps_what_it_holds_as_it_grows_and_shrinks() {
-    let mut size = 1 << 20;
+    let least = LARGE / 2;
+    let mut size = least;
     // SAFETY: each block is used with its own layout, and given back once.
     unsafe {
         let layout = |size| Layout::from_size_align(size, 64).expect("a layout");
         let mut block = HugePages.alloc(layout(size));
         block.write_bytes(0x5a, size);
-        for new in [3 << 20, LARGE, 64 << 20, LARGE, 1 << 20] {
+        for new in [3 << 20, LARGE, 64 << 20, LARGE, least] {
             block = HugePages.realloc(block, layout(size), new);
-            let kept = std::slice::from_raw_parts(block, 1 << 20);
+            let kept = std::slice::from_raw_parts(block, least);
             assert!(kept.iter().all(|&byte| byte == 0x5a), "{size} to {new}");
             size = new;
         }
