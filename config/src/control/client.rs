@@ -48,34 +48,63 @@ pub fn call(path: &Path, request: Request) -> Result<Replies, ClientError> {
     line.push(b'\n');
     // A switch that cuts us off still says why: read that rather than report a broken pipe.
     let sent = stream.write_all(&line);
-    let (sender, frames) = unbounded();
-    std::thread::Builder::new()
-        .name("replies".to_owned())
-        .spawn(move || {
-            let mut reader = BufReader::new(stream);
-            loop {
-                let frame = read_frame(&mut reader);
-                let last = !matches!(&frame, Ok(frame) if !matches!(frame, Frame::Done));
-                if sender.send(frame).is_err() || last {
-                    return;
-                }
-            }
-        })
-        .map_err(unreachable)?;
     Ok(Replies {
-        frames,
+        source: Source::Here(BufReader::new(stream)),
         not_sent: sent.err(),
-        ended: false,
     })
 }
 
 /// The frames of an answer. They are read as fast as the switch writes them: a user who looks
-/// at them page by page does not hold up the switch, which would cut off a slow reader.
+/// at them page by page does not hold up the switch, which would cut off a slow reader. What comes behind the
+/// first is read by a thread of its own; most answers are one frame, and need none.
 #[derive(Debug)]
 pub struct Replies {
-    frames: Receiver<Result<Frame, ClientError>>,
+    source: Source,
     not_sent: Option<io::Error>,
-    ended: bool,
+}
+
+/// Where the next frame comes from.
+#[derive(Debug)]
+enum Source {
+    /// It is read when it is asked for.
+    Here(BufReader<UnixStream>),
+    /// A thread reads it.
+    Thread(Receiver<Result<Frame, ClientError>>),
+    /// There is none.
+    Ended,
+}
+
+impl Source {
+    fn next(&mut self) -> Option<Result<Frame, ClientError>> {
+        let ended = || {
+            Err(ClientError::Broken(
+                "the connection ended before the answer did".to_owned(),
+            ))
+        };
+        match std::mem::replace(self, Self::Ended) {
+            Self::Here(mut reader) => {
+                let frame = read_frame(&mut reader);
+                if !is_last(&frame) {
+                    *self = match has_frame(&reader) {
+                        true => Self::Here(reader),
+                        false => match read_on(reader) {
+                            Ok(frames) => Self::Thread(frames),
+                            Err(error) => return Some(Err(ClientError::Broken(error.to_string()))),
+                        },
+                    };
+                }
+                Some(frame)
+            }
+            Self::Thread(frames) => {
+                let frame = frames.recv().unwrap_or_else(|_| ended());
+                if !is_last(&frame) {
+                    *self = Self::Thread(frames);
+                }
+                Some(frame)
+            }
+            Self::Ended => None,
+        }
+    }
 }
 
 impl Iterator for Replies {
@@ -83,33 +112,43 @@ impl Iterator for Replies {
 
     /// The next frame; `None` after [`Frame::Done`], which is not given out.
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let frame = self.frames.recv().unwrap_or_else(|_| {
-            Err(ClientError::Broken(
-                "the connection ended before the answer did".to_owned(),
-            ))
-        });
-        match frame {
-            Ok(Frame::Done) => {
-                self.ended = true;
-                None
-            }
-            Ok(Frame::Failed(failure)) => {
-                self.ended = true;
-                Some(Err(ClientError::Failed(failure)))
-            }
+        match self.source.next()? {
+            Ok(Frame::Done) => None,
+            Ok(Frame::Failed(failure)) => Some(Err(ClientError::Failed(failure))),
             Ok(frame) => Some(Ok(frame)),
-            Err(error) => {
-                self.ended = true;
-                Some(Err(match self.not_sent.take() {
-                    Some(error) => ClientError::Broken(error.to_string()),
-                    None => error,
-                }))
-            }
+            Err(error) => Some(Err(match self.not_sent.take() {
+                Some(error) => ClientError::Broken(error.to_string()),
+                None => error,
+            })),
         }
     }
+}
+
+/// Whether the answer ends with it.
+const fn is_last(frame: &Result<Frame, ClientError>) -> bool {
+    matches!(frame, Err(_) | Ok(Frame::Done | Frame::Failed(_)))
+}
+
+/// Whether another frame has come whole already.
+fn has_frame(reader: &BufReader<UnixStream>) -> bool {
+    reader.buffer().contains(&b'\n')
+}
+
+/// Reads the frames that come, on a thread of its own.
+fn read_on(mut reader: BufReader<UnixStream>) -> io::Result<Receiver<Result<Frame, ClientError>>> {
+    let (sender, frames) = unbounded();
+    std::thread::Builder::new()
+        .name("replies".to_owned())
+        .spawn(move || {
+            loop {
+                let frame = read_frame(&mut reader);
+                let last = is_last(&frame);
+                if sender.send(frame).is_err() || last {
+                    return;
+                }
+            }
+        })?;
+    Ok(frames)
 }
 
 fn read_frame(reader: &mut impl BufRead) -> Result<Frame, ClientError> {

@@ -1,6 +1,7 @@
 //! The switch's end of the control socket.
 //!
-//! Threads: one accepts; one per client reads the request, waits for the answer and writes it.
+//! Threads: one accepts; one per client reads the request, waits for the answer and writes it, and then is there for
+//! another client for a while, since tools that change single flows connect for each.
 //! All waits have an end ([`Limits`]). Requests meet the management thread in one queue, which
 //! has room for a request of each client, so no client waits for another there.
 
@@ -14,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::reply::{ReplySender, channel};
@@ -25,6 +26,12 @@ use crate::metrics::Sample;
 
 /// How long clients may finish when the server stops.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How long a thread without a client waits for the next one.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How much of a request is read at first, and then, in bytes.
+const CHUNKS: [usize; 2] = [4 << 10, 64 << 10];
 
 /// Requests that [`Asker`]s may have waiting.
 const ASKERS: usize = 4;
@@ -177,6 +184,7 @@ fn accept(
     woken: &UnixStream,
     requests: &Sender<Incoming>,
 ) {
+    let idle = bounded(0);
     while !shared.stopping.load(Ordering::SeqCst) {
         let mut events = [
             PollFd::new(socket.listener.as_fd(), PollFlags::POLLIN),
@@ -184,7 +192,7 @@ fn accept(
         ];
         let polled = poll(&mut events, PollTimeout::NONE);
         match socket.listener.accept() {
-            Ok((stream, _)) => admit(shared, stream, requests),
+            Ok((stream, _)) => admit(shared, stream, requests, &idle),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 tracing::warn!("control socket: cannot accept: {error}");
@@ -198,22 +206,42 @@ fn accept(
     }
 }
 
-/// Gives `stream` a thread, or tells it that there are too many.
-fn admit(shared: &Arc<Shared>, stream: UnixStream, requests: &Sender<Incoming>) {
+/// A client, and what it is connected by.
+type Job = (Seat, UnixStream);
+
+/// Gives `stream` a thread, one of those that wait at `idle` if there is any; or tells it that there are too many.
+fn admit(
+    shared: &Arc<Shared>,
+    stream: UnixStream,
+    requests: &Sender<Incoming>,
+    idle: &(Sender<Job>, Receiver<Job>),
+) {
     let seat = match Seat::take(shared, &stream) {
         Ok(seat) => seat,
         Err(reason) => return refuse(stream, reason),
     };
-    let (shared, requests) = (Arc::clone(shared), requests.clone());
+    let (to_idle, jobs) = idle;
+    // Nothing waits in this queue: it is taken at once, or not at all.
+    let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
+        to_idle.try_send((seat, stream))
+    else {
+        return;
+    };
+    let (shared, requests, jobs) = (Arc::clone(shared), requests.clone(), jobs.clone());
     let spawned = std::thread::Builder::new()
         .name("control client".to_owned())
         .spawn(move || {
-            let _seat = seat;
-            if let Err(error) = serve(&shared, &stream, &requests) {
-                tracing::debug!("control client cut off: {error}");
+            let mut next = Some(job);
+            while let Some((seat, stream)) = next {
+                if let Err(error) = serve(&shared, &stream, &requests) {
+                    tracing::debug!("control client cut off: {error}");
+                }
+                // The registered copy keeps the connection open otherwise.
+                let _ = stream.shutdown(Shutdown::Both);
+                drop((seat, stream));
+                // There is none any more once nobody accepts.
+                next = jobs.recv_timeout(IDLE).ok();
             }
-            // The registered copy keeps the connection open otherwise.
-            let _ = stream.shutdown(Shutdown::Both);
         });
     if let Err(error) = spawned {
         tracing::warn!("control socket: cannot start a thread: {error}");
@@ -326,7 +354,7 @@ fn read_line(shared: &Shared, mut stream: &UnixStream, end: Instant) -> Result<V
         reading: &shared.reading,
         size: 0,
     };
-    let mut chunk = vec![0; 64 << 10];
+    let mut chunk = vec![0; CHUNKS[0]];
     loop {
         let patience = end.saturating_duration_since(Instant::now());
         if patience.is_zero() {
@@ -350,6 +378,9 @@ fn read_line(shared: &Shared, mut stream: &UnixStream, end: Instant) -> Result<V
             };
         }
         line.extend_from_slice(came);
+        if came.len() == chunk.len() {
+            chunk.resize(CHUNKS[1], 0);
+        }
         if line.len() > shared.limits.request_size {
             return Err(Failure::input("the request is too long"));
         }

@@ -152,6 +152,21 @@ fn a_request_arrives_as_it_was_sent() {
 }
 
 #[test]
+fn requests_of_any_length_come_whole() {
+    let bench = Bench::new(PATIENT, |(request, reply)| match request.verb {
+        Verb::AddFlow { flow } => reply.one(drops(flow.len() as u64)),
+        other => panic!("{other:?}"),
+    });
+    // Around what is read at once, and one client after the other.
+    for length in (4_000..4_200).chain([65_000, 65_536, 69_700, 300_000]) {
+        let flow = "x".repeat(length);
+        let answer = ask(&bench.path(), Verb::AddFlow { flow });
+        assert_eq!(answer.expect("an answer"), [drops(length as u64)]);
+    }
+    bench.wait_for_clients(0);
+}
+
+#[test]
 fn a_failure_says_whose_fault_it_is() {
     let bench = Bench::new(PATIENT, |(_, reply)| {
         reply.fail(Failure::input("flows:1:1: no"));
