@@ -51,7 +51,7 @@ pub(crate) use headers::Changes;
 pub use key::Interest;
 pub(crate) use key::Key;
 use key::KeyHash;
-use program::{Plan, ProgramId, Programs};
+use program::{Plan, Program, ProgramId, Programs};
 use recent::Recent;
 pub(crate) use trace::{REFS, Refusal, Trace};
 use wire::Wire;
@@ -417,27 +417,34 @@ impl Trajectories {
     /// Holds the entry against the changes since it was made or checked last; counts it if it is stale.
     #[cold]
     fn catch_up(&mut self, id: EntryId, key: &Key, snapshot: &Snapshot) -> bool {
-        let stands = self.advance(id, key, snapshot);
-        self.stats.stale += u64::from(!stands);
-        stands
-    }
-
-    /// The same, uncounted. After each change of a table that packets pass all entries come here once.
-    #[inline]
-    fn advance(&mut self, id: EntryId, key: &Key, snapshot: &Snapshot) -> bool {
         self.recent.follow(snapshot);
         let entry = &mut self.entries[id.0 as usize];
         let program = self.programs.get(entry.program);
-        let (plan, unwritten) = (&*program.plan, &*program.unwritten);
-        let generation = program.first_to_check(entry.generation());
-        let stands = self.recent.spares(generation, plan, unwritten, key)
-            || !is_concerned(plan, key, generation, snapshot);
-        if stands {
-            entry.state &= (1 << Entry::GENERATION) - 1;
-            entry.state |= snapshot.generation << Entry::GENERATION;
-        }
+        let stands = advance(entry, program, &self.recent, key, snapshot);
+        self.stats.stale += u64::from(!stands);
         stands
     }
+}
+
+/// Holds an entry, which is that of `key`, against the changes since it was made or checked last; `recent`
+/// follows `snapshot`. After each change of a table that packets pass all entries come here once.
+#[inline(always)]
+fn advance(
+    entry: &mut Entry,
+    program: &Program,
+    recent: &Recent,
+    key: &Key,
+    snapshot: &Snapshot,
+) -> bool {
+    let (plan, unwritten) = (&*program.plan, &*program.unwritten);
+    let generation = program.first_to_check(entry.generation());
+    let stands = recent.spares(generation, plan, unwritten, key)
+        || !is_concerned(plan, key, generation, snapshot);
+    if stands {
+        entry.state &= (1 << Entry::GENERATION) - 1;
+        entry.state |= snapshot.generation << Entry::GENERATION;
+    }
+    stands
 }
 
 /// Whether a change after snapshot `generation` may concern packets of `key` that go the way of `plan`.

@@ -140,7 +140,7 @@ impl Recent {
 
     /// Whether no change after snapshot `generation` concerns packets of `key` that go the way of `plan`, which
     /// leaves so much `unwritten`. False also if that takes a closer look.
-    #[inline]
+    #[inline(always)]
     pub(super) fn spares(
         &self,
         generation: u64,
@@ -148,12 +148,24 @@ impl Recent {
         unwritten: &Unwritten,
         key: &Key,
     ) -> bool {
-        let (newer, older) = self.blocks.split_at(self.newest + 1);
-        let blocks = newer.iter().rev().chain(older.iter().rev());
-        generation >= self.since
-            && blocks
-                .take_while(|block| block.newest > generation)
-                .all(|block| block.spares(generation, plan, unwritten, key))
+        if generation < self.since {
+            return false;
+        }
+        // From the newest on, until those that are older.
+        let mut at = self.newest;
+        loop {
+            let block = &self.blocks[at];
+            if block.newest <= generation {
+                return true;
+            }
+            if !block.spares(generation, plan, unwritten, key) {
+                return false;
+            }
+            at = at.checked_sub(1).unwrap_or(BLOCKS - 1);
+            if at == self.newest {
+                return true;
+            }
+        }
     }
 }
 
@@ -186,13 +198,14 @@ impl Block {
         self.len += 1;
     }
 
-    #[inline]
+    #[inline(always)]
     fn spares(&self, generation: u64, plan: &Plan, unwritten: &Unwritten, key: &Key) -> bool {
         let as_a_whole = self.of_rules
             && (self.common.differs(key, unwritten) || !self.tables.meets(&plan.tables));
         as_a_whole || self.spares_each(generation, plan, unwritten, key)
     }
 
+    #[inline(never)]
     fn spares_each(&self, generation: u64, plan: &Plan, unwritten: &Unwritten, key: &Key) -> bool {
         let newest_first = self.changes[..self.len].iter().rev();
         newest_first

@@ -11,7 +11,7 @@ use weir_packet::{Frame, Layout};
 use super::entry::{Entry, EntryId};
 use super::key::Key;
 use super::program::{Change, ProgramId, Quick};
-use super::{MOST_HEAT, Trajectories, apply};
+use super::{MOST_HEAT, Trajectories, advance, apply};
 use crate::port::PortIndex;
 use crate::snapshot::Snapshot;
 
@@ -96,15 +96,18 @@ impl Trajectories {
         entries: impl Iterator<Item = (EntryId, &'a Key)>,
         snapshot: &Snapshot,
     ) {
+        self.recent.follow(snapshot);
+        let program = self.programs.get(run.program);
         for (id, key) in entries {
-            match self.entries.get(id.0 as usize) {
-                Some(entry) if entry.program != run.program => return,
-                // What a change concerns goes the long way.
-                Some(entry) if entry.state < run.least_state => {
-                    self.advance(id, key, snapshot);
-                }
-                Some(_) => {}
-                None => return,
+            let Some(entry) = self.entries.get_mut(id.0 as usize) else {
+                return;
+            };
+            if entry.program != run.program {
+                return;
+            }
+            // What a change concerns goes the long way.
+            if entry.state < run.least_state {
+                advance(entry, program, &self.recent, key, snapshot);
             }
         }
     }
