@@ -172,6 +172,16 @@ pub struct Placement {
 }
 
 impl Placement {
+    /// The same with the cores' parts exchanged.
+    #[must_use]
+    pub const fn exchanged(self) -> Self {
+        Self {
+            worker_cpu: self.main_cpu,
+            main_cpu: self.worker_cpu,
+            ..self
+        }
+    }
+
     /// The cores that forward.
     pub fn workers(&self) -> Vec<u16> {
         let mut workers = vec![self.worker_cpu];

@@ -8,6 +8,9 @@
 //! The second lcore runs where the management thread and all else does; what that takes from it
 //! counts, so rates are per second of time.
 //!
+//! CPUs are not equally fast, least of all those of a virtual machine, whose neighbours differ; so one lcore is measured
+//! on each of both, and its rate is the mean.
+//!
 //! Where CPUs are two threads of one core, they share its execution units and caches, and testpmd's own ratio
 //! says how much a second is worth; so ratios are held against that.
 
@@ -46,7 +49,7 @@ pub enum Shares {
 pub struct Scaled {
     /// What it is called.
     pub name: String,
-    /// With one.
+    /// With one, the mean of what it is on each CPU.
     pub one: Vec<f64>,
     /// With two.
     pub two: Vec<f64>,
@@ -101,34 +104,13 @@ pub fn measure(
             if scaled.gave_up {
                 continue;
             }
-            for both_forward in [false, true] {
-                let placement = Placement {
-                    both_forward,
-                    ..*placement
-                };
-                let home = dir.path().join("run");
-                // A run before may have left files.
-                let _ = std::fs::remove_dir_all(&home);
-                make_dir(&home)?;
-                let lcores = placement.workers().len();
-                let what = format!(
-                    "{}, round {round}, {}, {lcores} lcores",
-                    scenario.name, entrant.name
-                );
-                let mpps = match captures.run(entrant.contender, &placement, plan, &home) {
-                    Ok(mpps) => mpps,
-                    Err(Failure::Unproven(why)) if entrant.may_fail => {
-                        progress(&format!("{what}: no figure: {why}"));
-                        scaled.give_up();
-                        break;
-                    }
-                    Err(failure) => return Err(failure),
-                };
-                match both_forward {
-                    false => scaled.one.push(mpps),
-                    true => scaled.two.push(mpps),
+            let tell = |what: &str| progress(&format!("{}, round {round}, {what}", scenario.name));
+            match captures.run_all(entrant, placement, plan, dir.path(), tell)? {
+                Some([one, other, together]) => {
+                    scaled.one.push((one + other) / 2.0);
+                    scaled.two.push(together);
                 }
-                progress(&format!("{what}: {mpps:.2} Mpps"));
+                None => scaled.give_up(),
             }
         }
     }
@@ -183,6 +165,40 @@ impl Captures {
             },
             first,
         })
+    }
+
+    /// Millions of packets per second: of an lcore on either CPU, and of both. `None`: it did not prove that it
+    /// did its work, and may fail to.
+    fn run_all(
+        &self,
+        entrant: &Entrant<'_>,
+        placement: &Placement,
+        plan: &Plan,
+        dir: &Path,
+        mut tell: impl FnMut(&str),
+    ) -> Result<Option<[f64; 3]>, Failure> {
+        let [alone, together] = [false, true].map(|both_forward| Placement {
+            both_forward,
+            ..*placement
+        });
+        let mut rates = [0.0; 3];
+        for (placement, rate) in [alone, alone.exchanged(), together].iter().zip(&mut rates) {
+            let home = dir.join("run");
+            // A run before may have left files.
+            let _ = std::fs::remove_dir_all(&home);
+            make_dir(&home)?;
+            let what = format!("{}, CPUs {:?}", entrant.name, placement.workers());
+            match self.run(entrant.contender, placement, plan, &home) {
+                Ok(mpps) => *rate = mpps,
+                Err(Failure::Unproven(why)) if entrant.may_fail => {
+                    tell(&format!("{what}: no figure: {why}"));
+                    return Ok(None);
+                }
+                Err(failure) => return Err(failure),
+            }
+            tell(&format!("{what}: {rate:.2} Mpps"));
+        }
+        Ok(Some(rates))
     }
 
     /// Millions of packets per second of all lcores.
