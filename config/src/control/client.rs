@@ -56,7 +56,7 @@ pub fn call(path: &Path, request: Request) -> Result<Replies, ClientError> {
 
 /// The frames of an answer. They are read as fast as the switch writes them: a user who looks
 /// at them page by page does not hold up the switch, which would cut off a slow reader. What comes behind the
-/// first is read by a thread of its own; most answers are one frame, and need none.
+/// first, and has not come with it, is read by a thread of its own; who is only told that all went well needs none.
 #[derive(Debug)]
 pub struct Replies {
     source: Source,

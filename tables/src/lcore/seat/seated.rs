@@ -159,6 +159,7 @@ impl<F: Frame, O: Output<F>> Output<F> for Seated<'_, F, O> {
             };
             let owners = self.held.exchange.owners();
             let number = usize::from(self.numbers[at]);
+            // Each writes it by itself: to move it right after it was written in two parts stalls.
             let may_be_elsewhere = match asks {
                 Asks::Nothing => continue,
                 Asks::Ends(ends, protocol) => {
